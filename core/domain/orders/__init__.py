@@ -1,0 +1,1 @@
+"""Orders, lines and parcels: the purchase history and how it is taken in."""

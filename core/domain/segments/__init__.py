@@ -1,0 +1,1 @@
+"""Segments: a rule tree over facets, compiled to one SQL statement."""

@@ -1,0 +1,1 @@
+"""Merchants, their shops, staff tokens and the plugins they have switched on."""

@@ -1,0 +1,150 @@
+"""Which plugins a merchant has switched on, and with which settings."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+from pydantic import BaseModel, SecretStr, ValidationError
+
+from core.guard import guarded
+from core.registry import Registry
+from core.sdk.errors import HuikeError, InvalidInput, NotFound, OutsideError, PluginDisabled, Several
+from core.sdk.plugin import Manifest
+from core.storage.database import Database, Session, Work
+
+SECRET_KEPT = "********"
+"""What a secret reads as; given back unchanged, it keeps the secret that is stored."""
+
+
+class SettingsRefused(HuikeError):
+    code = "PLUGIN_SETTINGS_REFUSED"
+    cause = "The outside system did not accept the plugin's settings."
+    cure = "Correct the settings; the message says what the outside system answered."
+
+
+async def enable_plugin(
+    db: Database, merchant_id: int, registry: Registry, name: str, settings: Mapping[str, Any]
+) -> None:
+    """Switch a plugin on, or change the settings of one that is on.
+
+    The settings are validated, then tried by the plugin's real calls, then stored encrypted. A
+    secret given as SECRET_KEPT stays as it is. Raises NotFound, Several(InvalidInput),
+    SettingsRefused.
+    """
+    manifest = _manifest(registry, name)
+    async with db.read(merchant_id) as session:
+        stored = await _stored(session, name)
+    kept = {key: stored.get(key) if value == SECRET_KEPT else value for key, value in settings.items()}
+    model = _validated(manifest, kept)
+    for owned in registry.settings_checks.values():
+        if owned.plugin == name:
+            try:
+                await guarded(name, merchant_id, manifest.timeout, owned.value.check(model))
+            except OutsideError as error:
+                raise SettingsRefused(str(error), ("input", "settings")) from error
+    async with db.work(merchant_id) as w:
+        await _store(w, name, True, _dump(model))
+
+
+async def enable_plugins_without_settings(w: Work, registry: Registry) -> None:
+    """What a new merchant starts with: every plugin that needs nothing from it."""
+    for name, manifest in registry.manifests.items():
+        if not any(field.is_required() for field in manifest.settings.model_fields.values()):
+            await _store(w, name, True, _dump(manifest.settings()))
+
+
+async def disable_plugin(w: Work, registry: Registry, name: str) -> None:
+    """Switch a plugin off; its settings are kept. Raises NotFound."""
+    _manifest(registry, name)
+    await w.sql.execute(
+        "UPDATE plugin_states SET enabled = FALSE, updated_at = $3 WHERE merchant_id = $1 AND plugin = $2",
+        w.merchant_id, name, w.now,
+    )  # fmt: skip
+
+
+async def plugin_settings(session: Session, registry: Registry, name: str) -> BaseModel:
+    """The validated settings of a plugin that is on. Raises PluginDisabled."""
+    manifest = registry.manifests.get(name)
+    enabled = await session.sql.fetchval(
+        "SELECT enabled FROM plugin_states WHERE merchant_id = $1 AND plugin = $2",
+        session.merchant_id, name,
+    )  # fmt: skip
+    if manifest is None or not enabled:
+        raise PluginDisabled(f"the plugin {name} is not switched on")
+    return _validated(manifest, await _stored(session, name))
+
+
+async def enabled_plugins(session: Session) -> set[str]:
+    """Names of the plugins that the merchant has switched on."""
+    rows = await session.sql.fetch(
+        "SELECT plugin FROM plugin_states WHERE merchant_id = $1 AND enabled", session.merchant_id
+    )
+    return {row["plugin"] for row in rows}
+
+
+async def shown_settings(session: Session, registry: Registry, name: str) -> dict[str, Any]:
+    """A plugin's stored settings with secrets hidden, as a form would show them."""
+    manifest = _manifest(registry, name)
+    stored = await _stored(session, name)
+    return {
+        key: SECRET_KEPT if value and _is_secret(manifest, key) else value
+        for key, value in stored.items()
+    }
+
+
+def _manifest(registry: Registry, name: str) -> Manifest:
+    manifest = registry.manifests.get(name)
+    if manifest is None:
+        known = ", ".join(sorted(registry.manifests)) or "none"
+        raise NotFound(f"there is no plugin {name!r}; installed are: {known}", ("name",))
+    return manifest
+
+
+def _validated(manifest: Manifest, settings: Mapping[str, Any]) -> BaseModel:
+    try:
+        return manifest.settings.model_validate(dict(settings))
+    except ValidationError as error:
+        raise Several(
+            [
+                InvalidInput(fault["msg"], ("input", "settings", *fault["loc"]))
+                for fault in error.errors(include_input=False, include_url=False)
+            ]
+        ) from None
+
+
+def _is_secret(manifest: Manifest, key: str) -> bool:
+    field = manifest.settings.model_fields.get(key)
+    return field is not None and "SecretStr" in str(field.annotation)
+
+
+def _dump(model: BaseModel) -> dict[str, Any]:
+    return {
+        key: value.get_secret_value() if isinstance(value, SecretStr) else value
+        for key, value in model.model_dump().items()
+    }
+
+
+async def _stored(session: Session, name: str) -> dict[str, Any]:
+    sealed = await session.sql.fetchval(
+        "SELECT settings_sealed FROM plugin_states WHERE merchant_id = $1 AND plugin = $2",
+        session.merchant_id, name,
+    )  # fmt: skip
+    if sealed is None:
+        return {}
+    settings: dict[str, Any] = orjson.loads(session.keyring.open(sealed, _place(session, name)))
+    return settings
+
+
+async def _store(w: Work, name: str, enabled: bool, settings: Mapping[str, Any]) -> None:
+    sealed = w.keyring.seal(orjson.dumps(settings).decode(), _place(w, name))
+    await w.sql.execute(
+        """INSERT INTO plugin_states (merchant_id, plugin, enabled, settings_sealed, updated_at)
+           VALUES ($1, $2, $3, $4, $5)
+           ON CONFLICT (merchant_id, plugin) DO UPDATE SET enabled = $3, settings_sealed = $4,
+               updated_at = $5""",
+        w.merchant_id, name, enabled, sealed, w.now,
+    )  # fmt: skip
+
+
+def _place(session: Session, name: str) -> str:
+    return f"plugin_states.settings|{session.merchant_id}|{name}"

@@ -1,0 +1,83 @@
+"""A merchant's shops."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+
+from core.domain.shops.merchants import check_currency, check_name, check_time_zone
+from core.sdk.errors import AlreadyExists, InvalidInput, NotFound
+from core.storage.database import Session, Work
+
+
+async def create_shop(
+    w: Work,
+    name: str,
+    platform: str,
+    external_id: str | None = None,
+    time_zone: str | None = None,
+    currency: str | None = None,
+) -> int:
+    """Add a shop and return its id; time zone and currency default to the merchant's.
+
+    Raises AlreadyExists when the merchant has a shop of this name.
+    """
+    platform = platform.strip().lower()
+    if not platform.isidentifier() or len(platform) > 40:
+        raise InvalidInput(
+            f"{platform!r} is not a platform's name; write it as taobao", ("input", "platform")
+        )
+    if time_zone is not None:
+        check_time_zone(time_zone)
+    if currency is not None:
+        check_currency(currency)
+    try:
+        async with w.sql.transaction():
+            shop_id: int = await w.sql.fetchval(
+                """INSERT INTO shops (merchant_id, name, platform, external_id, time_zone,
+                                      currency, version, created_at)
+                   SELECT m.id, $2, $3, $4, COALESCE($5, m.time_zone), COALESCE($6, m.currency),
+                          1, $7
+                   FROM merchants m WHERE m.id = $1 RETURNING id""",
+                w.merchant_id, check_name(name), platform, external_id, time_zone, currency, w.now,
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AlreadyExists(f"there is a shop named {name!r} already", ("input", "name")) from None
+    return shop_id
+
+
+async def update_shop(w: Work, shop_id: int, changes: Mapping[str, Any]) -> None:
+    """Change name, external_id, time_zone or currency of a shop; other keys are a bug.
+
+    Raises NotFound, AlreadyExists.
+    """
+    checks = {"name": check_name, "time_zone": check_time_zone, "currency": check_currency}
+    sets, args = ["version = version + 1"], [w.merchant_id, shop_id]
+    for column, value in changes.items():
+        if column in checks and value is None:
+            raise InvalidInput(f"{column} cannot be empty", ("input", column))
+        assert column in {*checks, "external_id"}
+        args.append(checks[column](value) if column in checks else value)
+        sets.append(f"{column} = ${len(args)}")
+    try:
+        async with w.sql.transaction():
+            found = await w.sql.fetchval(
+                f"UPDATE shops SET {', '.join(sets)} WHERE merchant_id = $1 AND id = $2 RETURNING id",
+                *args,
+            )
+    except asyncpg.UniqueViolationError:
+        raise AlreadyExists("there is a shop of this name already", ("input", "name")) from None
+    if found is None:
+        raise NotFound(f"there is no shop {shop_id}", ("id",))
+
+
+async def find_shop(session: Session, name_or_id: str) -> Mapping[str, Any]:
+    """A shop by its name or its number. Raises NotFound, which names the shops there are."""
+    rows = await session.sql.fetch(
+        "SELECT * FROM shops WHERE merchant_id = $1 ORDER BY id", session.merchant_id
+    )
+    for row in rows:
+        if row["name"] == name_or_id or str(row["id"]) == name_or_id:
+            return dict(row)
+    names = ", ".join(row["name"] for row in rows) or "none yet"
+    raise NotFound(f"there is no shop {name_or_id!r}; there are: {names}")

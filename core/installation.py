@@ -1,0 +1,105 @@
+"""An opened installation: engines, database, registry and doorbell, ready for use cases.
+
+The web application, the worker and each command open one; it holds no business rules.
+"""
+
+import logging
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+import asyncpg
+
+from core.builtin import CorePlugin
+from core.clock import Clock, system_clock
+from core.registry import Registry, load
+from core.settings import Settings
+from core.storage import database, migrate
+from core.storage.database import Database, Doorbell
+from core.storage.doorbell import ArqRedis, RedisDoorbell, SilentDoorbell, connect_redis
+from core.storage.engines import Engines
+from core.storage.keyring import load_keyring
+from core.storage.signals import Signals
+
+logger = logging.getLogger(__name__)
+
+NOUNS = ("shops", "customers", "orders", "segments", "campaigns")
+
+
+@dataclass(frozen=True)
+class Installation:
+    """What every entry point works with. `redis` is None in commands that do without it."""
+
+    settings: Settings
+    registry: Registry
+    db: Database
+    signals: Signals
+    database_url: str
+    redis: ArqRedis | None
+    shared_redis: bool
+
+
+def model_apps(registry: Registry) -> dict[str, Sequence[str]]:
+    """Every module with tables, by app: core first, since plugins may refer to it."""
+    core = ["core.storage.models", *(f"core.domain.{noun}.models" for noun in NOUNS)]
+    return {"core": core, **registry.model_apps()}
+
+
+def load_registry(settings: Settings) -> Registry:
+    """Core's contributions and those of the installed plugins. Raises RegistryError."""
+    return load(CorePlugin(), settings.skip_plugins)
+
+
+@asynccontextmanager
+async def open_installation(
+    settings: Settings,
+    *,
+    registry: Registry | None = None,
+    clock: Clock = system_clock,
+    with_redis: bool = True,
+    check_schema: bool = True,
+) -> AsyncIterator[Installation]:
+    """Start or reach the engines, bring the schema up to date where that is ours to do, connect.
+
+    Raises EngineError, SettingsError, DatabaseError, RedisUnavailable or RegistryError, each with
+    a message for the operator.
+    """
+    registry = registry or load_registry(settings)
+    async with AsyncExitStack() as stack:
+        database_url, redis_url = settings.database_url, settings.redis_url
+        if database_url is None or (redis_url is None and with_redis):
+            engines = Engines(settings.home)
+            stack.callback(engines.leave)
+            addresses = engines.start(postgres=database_url is None)
+            database_url = database_url or addresses.database_url
+            redis_url = redis_url or addresses.redis_url
+        keyring = load_keyring(settings)
+        apps = model_apps(registry)
+        redis, doorbell = None, SilentDoorbell()
+        if with_redis:
+            redis = await connect_redis(redis_url)
+            doorbell = RedisDoorbell(redis)
+            stack.push_async_callback(redis.aclose)
+        await database.connect(database_url, apps, settings.pool_size)
+        stack.push_async_callback(database.disconnect)
+        if check_schema:
+            await _bring_up_to_date(settings, database_url, apps)
+            await migrate.check_keyring(keyring)
+        url = database_url
+        signals = Signals(lambda: asyncpg.connect(**database.credentials(url)))
+        yield Installation(
+            settings, registry, Database(keyring, clock, doorbell), signals, url, redis,
+            shared_redis=redis_url is not None,
+        )  # fmt: skip
+
+
+async def _bring_up_to_date(
+    settings: Settings, url: str, apps: dict[str, Sequence[str]]
+) -> None:
+    missing = await migrate.pending(url, apps)
+    if missing and settings.embedded:
+        await migrate.migrate(url, apps)
+    elif missing:
+        raise database.DatabaseError(
+            f"the database lacks {len(missing)} migrations: run `huike migrate` once, then start again"
+        )

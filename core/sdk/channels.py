@@ -1,0 +1,70 @@
+"""The Channel protocol: how a plugin sends messages."""
+
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from pydantic import BaseModel
+
+ContactKind = Literal["phone", "email"]
+MessageClass = Literal["marketing", "service"]
+
+
+@dataclass(frozen=True)
+class ContentField:
+    """One part of a channel's content, a Liquid template that the merchant writes."""
+
+    name: str
+    title: str
+    required: bool = True
+    html: bool = False
+    max_length: int = 100_000
+
+
+@dataclass(frozen=True)
+class OutgoingMessage:
+    """A rendered message to one person.
+
+    `key` is the same at each try of this message, and different for any other: use it as
+    Message-ID, serial number or idempotency key. `unsubscribe_url` is set on marketing messages;
+    a POST to it unsubscribes, a GET shows a page.
+    """
+
+    key: str
+    to: str
+    content: Mapping[str, str]
+    message_class: MessageClass
+    unsubscribe_url: str | None = None
+
+
+@dataclass(frozen=True)
+class Receipt:
+    """The provider has accepted the message, under this id of its own if it gave one."""
+
+    provider_id: str | None = None
+
+
+class ChannelSession(Protocol):
+    """An open connection (or several) to the provider."""
+
+    async def send(self, message: OutgoingMessage) -> Receipt:
+        """Hand one message over. Called concurrently, up to the channel's `concurrency`.
+
+        Raises RetryLater (certainly not sent, try again), Refused (never for this recipient),
+        ReconnectNeeded (the account must be seen to: the campaign pauses) or Unknown (sent or
+        not, nobody knows: it is never sent again blindly).
+        """
+
+
+class Channel(Protocol):
+    """A way to reach customers, contributed by a plugin."""
+
+    name: str
+    title: str
+    contact: ContactKind
+    fields: tuple[ContentField, ...]
+    concurrency: int
+
+    def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
+        """Connect with a merchant's settings. Entering raises ReconnectNeeded or RetryLater."""

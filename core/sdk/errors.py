@@ -1,0 +1,92 @@
+"""Errors: what a caller did wrong, and what became of a call to an outside system."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import ClassVar
+
+
+class HuikeError(Exception):
+    """An expected error, shown to the caller as it is.
+
+    A subclass stands beside the rule that it reports and sets `code`, `cause` and `cure`; a
+    plugin's code starts with the plugin's name. `path` leads to the offending input value, for
+    instance ("input", "orders", "3", "paid").
+    """
+
+    code: ClassVar[str]
+    cause: ClassVar[str]
+    cure: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+    def __init__(self, message: str, path: Sequence[str | int] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.path = tuple(str(step) for step in path)
+
+
+class InvalidInput(HuikeError):
+    code = "INVALID_INPUT"
+    cause = "A value has the wrong form or range."
+    cure = "Correct the value that `path` leads to."
+
+
+class NotFound(HuikeError):
+    code = "NOT_FOUND"
+    cause = "No such object exists for this merchant."
+    cure = "Check the id; ids of other merchants are never found."
+
+
+class AlreadyExists(HuikeError):
+    code = "ALREADY_EXISTS"
+    cause = "Another object already has this name or id."
+    cure = "Choose another name, or update the existing object."
+
+
+class WrongState(HuikeError):
+    code = "WRONG_STATE"
+    cause = "The object's state does not allow this action."
+    cure = "Read the object's state again; the message says what it must be."
+
+
+class KeyReused(HuikeError):
+    code = "IDEMPOTENCY_KEY_REUSED"
+    cause = "The idempotency key was used before with other input."
+    cure = "Use a new key for new input, and the same key only to repeat a call."
+
+
+class PluginDisabled(HuikeError):
+    code = "PLUGIN_DISABLED"
+    cause = "The plugin that this needs is not switched on for the merchant."
+    cure = "Enable the plugin with `pluginEnable`."
+
+
+class Several(Exception):
+    """All the errors of one input, reported in one answer."""
+
+    def __init__(self, errors: Sequence[HuikeError]) -> None:
+        super().__init__("; ".join(error.message for error in errors))
+        self.errors = tuple(errors)
+
+
+class OutsideError(Exception):
+    """How a call to an outside system ended, when it did not end with a result."""
+
+
+class RetryLater(OutsideError):
+    """Certainly not done; worth another try after `after`."""
+
+    def __init__(self, reason: str, after: timedelta | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class ReconnectNeeded(OutsideError):
+    """The account, its credentials or its money must be seen to by the merchant first."""
+
+
+class Refused(OutsideError):
+    """Certainly not done, and never will be for this request."""
+
+
+class Unknown(OutsideError):
+    """Done or not, nobody knows: never repeat it blindly."""

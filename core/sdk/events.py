@@ -1,0 +1,95 @@
+"""Domain events: facts that became true in a committed transaction, named in the past tense.
+
+An event carries ids and states, never contact data: it is stored, and it leaves the house.
+"""
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, ClassVar
+
+
+class Event:
+    """Base of all events. A subclass is a frozen dataclass of JSON values with a `type`."""
+
+    type: ClassVar[str]
+
+    def payload(self) -> dict[str, Any]:
+        """The event's fields, as they are stored."""
+        return asdict(self)  # type: ignore[call-overload, no-any-return]  # subclasses are dataclasses
+
+
+@dataclass(frozen=True)
+class Occurrence:
+    """A stored event, as a subscriber gets it.
+
+    `id` is unique and grows within a merchant; a subscriber that has seen it must do nothing.
+    """
+
+    id: int
+    merchant_id: int
+    type: str
+    at: datetime
+    payload: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class OrdersImported(Event):
+    """A file of orders was taken in; its orders make no events of their own (they are history)."""
+
+    type: ClassVar[str] = "orders.imported"
+    job_id: int
+    shop_id: int
+    created: int
+    updated: int
+
+
+@dataclass(frozen=True)
+class OrderCreated(Event):
+    """An order was seen for the first time, in the given state."""
+
+    type: ClassVar[str] = "order.created"
+    order_id: int
+    shop_id: int
+    customer_id: int | None
+    state: str
+
+
+@dataclass(frozen=True)
+class OrderStateChanged(Event):
+    """A stored order went from one state to another."""
+
+    type: ClassVar[str] = "order.state_changed"
+    order_id: int
+    shop_id: int
+    customer_id: int | None
+    old_state: str
+    state: str
+
+
+@dataclass(frozen=True)
+class CustomerUnsubscribed(Event):
+    """A customer refused further marketing on a channel."""
+
+    type: ClassVar[str] = "customer.unsubscribed"
+    customer_id: int
+    channel: str
+    source: str
+
+
+@dataclass(frozen=True)
+class CampaignStarted(Event):
+    """A campaign's audience was frozen into the ledger."""
+
+    type: ClassVar[str] = "campaign.started"
+    campaign_id: int
+    run_id: int
+    target: int
+
+
+@dataclass(frozen=True)
+class CampaignFinished(Event):
+    """Every recipient of a run is accounted for."""
+
+    type: ClassVar[str] = "campaign.finished"
+    campaign_id: int
+    run_id: int

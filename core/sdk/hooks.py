@@ -1,0 +1,67 @@
+"""The hooks. Each only contributes typed objects, once, at start; the work is done by those objects.
+
+A plugin implements any of them on its plugin object:
+
+    from core.sdk import hookimpl
+
+    class MyPlugin:
+        manifest = Manifest(name="mine", ...)
+
+        @hookimpl
+        def channels(self):
+            return [MyChannel()]
+
+Contributions are sorted by plugin name. Two that claim one name stop the start, and the message
+names both plugins. docs/plugins/hooks.md has a section for each hook.
+"""
+
+from collections.abc import Sequence
+
+import pluggy
+
+from core.sdk.channels import Channel
+from core.sdk.errors import HuikeError
+from core.sdk.facets import Facet
+from core.sdk.orders import OrderFormat
+from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
+
+PROJECT = "huike"
+
+hookspec = pluggy.HookspecMarker(PROJECT)
+hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class Hooks:
+    """The specification of every hook."""
+
+    @hookspec
+    def channels(self) -> Sequence[Channel]:  # type: ignore[empty-body]
+        """Ways to reach customers. A channel's name is its plugin's, or starts with it."""
+
+    @hookspec
+    def facets(self) -> Sequence[Facet]:  # type: ignore[empty-body]
+        """Questions that a segment's rule can ask. A facet's name starts with the plugin's."""
+
+    @hookspec
+    def order_formats(self) -> Sequence[OrderFormat]:  # type: ignore[empty-body]
+        """Files of orders that `huike import orders` and `orderImportStart` can read."""
+
+    @hookspec
+    def schema_fields(self) -> Sequence[SchemaField]:  # type: ignore[empty-body]
+        """GraphQL fields added to core's types."""
+
+    @hookspec
+    def subscribers(self) -> Sequence[Subscriber]:  # type: ignore[empty-body]
+        """Code to run on domain events, for merchants who enabled the plugin."""
+
+    @hookspec
+    def error_codes(self) -> Sequence[type[HuikeError]]:  # type: ignore[empty-body]
+        """Error classes of the plugin; their codes join the one ErrorCode enum."""
+
+    @hookspec
+    def settings_checks(self) -> Sequence[SettingsCheck]:  # type: ignore[empty-body]
+        """Real calls that try a merchant's settings when the plugin is enabled."""
+
+    @hookspec
+    def health_checks(self) -> Sequence[HealthCheck]:  # type: ignore[empty-body]
+        """Checks that `huike doctor` runs for each merchant who enabled the plugin."""

@@ -1,0 +1,33 @@
+"""Money in minor units: 12.34 CNY is 1234, 500 JPY is 500."""
+
+from decimal import Decimal, InvalidOperation
+
+# Currencies whose minor unit is not 1/100 (ISO 4217).
+EXPONENTS = {
+    **dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF", "XPF", "PYG"), 0),
+    **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
+}
+MAX_MINOR = 10**15
+
+
+def exponent(currency: str) -> int:
+    """Number of decimals of a currency."""
+    return EXPONENTS.get(currency, 2)
+
+
+def to_minor(amount: Decimal, currency: str) -> int:
+    """Minor units of an amount. Raises ValueError when it has too many decimals or is absurd."""
+    try:
+        scaled = amount.scaleb(exponent(currency))
+    except InvalidOperation:
+        raise ValueError(f"{amount} is not an amount") from None
+    if not scaled.is_finite() or abs(scaled) > MAX_MINOR:
+        raise ValueError(f"{amount} is out of range")
+    if scaled != scaled.to_integral_value():
+        raise ValueError(f"{amount} has more than {exponent(currency)} decimals of {currency}")
+    return int(scaled)
+
+
+def from_minor(minor: int, currency: str) -> Decimal:
+    """The amount of so many minor units, with all the currency's decimals."""
+    return Decimal(minor).scaleb(-exponent(currency))

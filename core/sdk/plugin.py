@@ -1,0 +1,95 @@
+"""The manifest, and the typed things that a plugin contributes."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic import BaseModel
+
+from core.sdk.events import Occurrence
+
+OwnerType = Literal["Query", "Mutation", "Customer", "Order", "Shop"]
+
+
+class NoSettings(BaseModel, extra="forbid"):
+    """For a plugin that needs nothing from the merchant."""
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """A plugin's business card.
+
+    `core` is the range of core versions it works with (">=0.1,<0.2"). `settings` is a pydantic
+    model of what a merchant fills in, secrets as SecretStr. `models` names the module with its
+    tables, which are called `<name>_...`. `timeout` limits each call into the plugin, in seconds.
+    """
+
+    name: str
+    title: str
+    version: str
+    core: str
+    settings: type[BaseModel] = NoSettings
+    permissions: tuple["Permission", ...] = ()
+    models: str | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True)
+class Permission:
+    """A right that a token can be given; a plugin's starts with the plugin's name."""
+
+    name: str
+    description: str
+
+
+@dataclass(frozen=True)
+class PluginContext:
+    """What a plugin's code is given when it acts for a merchant.
+
+    `settings` is the merchant's validated settings. `database` is for the use cases of
+    core.domain, which take it or a unit of work made from it.
+    """
+
+    merchant_id: int
+    settings: BaseModel
+    database: Any
+
+
+@dataclass(frozen=True)
+class Subscriber:
+    """Code to run on domain events. It must be idempotent: an event may come twice."""
+
+    name: str
+    events: frozenset[str]
+    handle: Callable[[PluginContext, Occurrence], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class SchemaField:
+    """A GraphQL field added to a type of core's.
+
+    `field` is a strawberry field; its type must be nullable, so that a failing plugin blanks its
+    own field only. A field of Query or Mutation is named after the plugin (`smsTemplates`).
+    `permission` names the right that it needs.
+    """
+
+    owner: OwnerType
+    name: str
+    field: Any
+    permission: str
+
+
+@dataclass(frozen=True)
+class HealthCheck:
+    """A check for `huike doctor`: returns nothing, or raises an OutsideError with the reason."""
+
+    name: str
+    check: Callable[[PluginContext], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class SettingsCheck:
+    """A real call that tries a merchant's new settings before they are stored."""
+
+    name: str
+    check: Callable[[BaseModel], Awaitable[None]]

@@ -1,0 +1,115 @@
+"""Settings of the process, read from the environment once at start."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from urllib.parse import urlsplit
+
+
+class SettingsError(Exception):
+    """A setting is missing or malformed; the message names the variable and the cure."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that differs between two installations.
+
+    docs/operators/settings.md lists the variables; a field `x` is read from `HUIKE_X`
+    unless `from_environment` says otherwise.
+    """
+
+    home: Path
+    database_url: str | None = None
+    redis_url: str | None = None
+    keyring: str | None = None
+    public_url: str | None = None
+    host: str = "127.0.0.1"
+    port: int = 8000
+    skip_plugins: frozenset[str] = frozenset()
+    cors_origins: tuple[str, ...] = ()
+    graphiql: bool = True
+    pool_size: int = 10
+    max_upload_bytes: int = 2 * 1024**3
+    log_level: str = "INFO"
+    log_format: str = "text"
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    @property
+    def embedded(self) -> bool:
+        """Whether this installation runs its own PostgreSQL."""
+        return self.database_url is None
+
+    @property
+    def base_url(self) -> str:
+        """Where customers' browsers reach this server; links in messages start with it."""
+        return (self.public_url or f"http://{self.host}:{self.port}").rstrip("/")
+
+
+def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings.
+
+    Raises SettingsError that names the variable when a value cannot be used.
+    """
+    env = os.environ if environment is None else environment
+    return Settings(
+        home=Path(env.get("HUIKE_HOME") or ".huike").expanduser().absolute(),
+        database_url=_url(env, "DATABASE_URL", ("postgres", "postgresql")),
+        redis_url=_url(env, "REDIS_URL", ("redis", "rediss", "unix")),
+        keyring=env.get("HUIKE_KEYRING") or None,
+        public_url=_url(env, "HUIKE_PUBLIC_URL", ("http", "https")),
+        host=env.get("HUIKE_HOST") or "127.0.0.1",
+        port=_integer(env, "HUIKE_PORT", 8000, 0, 65535),
+        skip_plugins=frozenset(_list(env, "HUIKE_SKIP_PLUGINS")),
+        cors_origins=tuple(_list(env, "HUIKE_CORS_ORIGINS")),
+        graphiql=_boolean(env, "HUIKE_GRAPHIQL", True),
+        pool_size=_integer(env, "HUIKE_POOL_SIZE", 10, 2, 1000),
+        max_upload_bytes=_integer(env, "HUIKE_MAX_UPLOAD_BYTES", 2 * 1024**3, 1024, 2**40),
+        log_level=_choice(env, "HUIKE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
+        log_format=_choice(env, "HUIKE_LOG_FORMAT", ("text", "json")),
+        environment=dict(env),
+    )
+
+
+def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | None:
+    value = (env.get(name) or "").strip()
+    if not value:
+        return None
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises for a port that is no number
+    except ValueError as error:
+        raise SettingsError(f"{name} is not a URL ({error}): give {schemes[0]}://...") from None
+    if parts.scheme not in schemes:
+        raise SettingsError(f"{name} must start with {schemes[0]}://, not {parts.scheme or value!r}")
+    return value
+
+
+def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:
+    value = (env.get(name) or "").strip()
+    if not value:
+        return default
+    if not value.isdecimal() or not low <= int(value) <= high:
+        raise SettingsError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
+    return int(value)
+
+
+def _boolean(env: Mapping[str, str], name: str, default: bool) -> bool:
+    value = (env.get(name) or "").strip().lower()
+    if not value:
+        return default
+    if value not in {"1", "0", "true", "false", "on", "off", "yes", "no"}:
+        raise SettingsError(f"{name} must be on or off, not {value!r}")
+    return value in {"1", "true", "on", "yes"}
+
+
+def _choice(env: Mapping[str, str], name: str, choices: tuple[str, ...]) -> str:
+    value = (env.get(name) or choices[0]).strip()
+    for choice in choices:
+        if value.lower() == choice.lower():
+            return choice
+    raise SettingsError(f"{name} must be one of {', '.join(choices)}, not {value!r}")
+
+
+def _list(env: Mapping[str, str], name: str) -> list[str]:
+    return [item.strip() for item in (env.get(name) or "").split(",") if item.strip()]

@@ -1,0 +1,1 @@
+"""Connections, unit of work, migrations, embedded engines, encryption, COPY."""

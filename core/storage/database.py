@@ -1,0 +1,206 @@
+"""The connection to PostgreSQL, and the unit of work in which everything is read and written."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+from urllib.parse import parse_qs, unquote, urlsplit
+
+import asyncpg
+import orjson
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+from tortoise.exceptions import DBConnectionError
+from tortoise.transactions import in_transaction
+
+from core.clock import Clock
+from core.sdk.events import Event
+from core.storage.keyring import Keyring
+
+logger = logging.getLogger(__name__)
+
+SYSTEM = 0
+"""The merchant id of work that belongs to no merchant: sweeps and set-up."""
+
+
+_working: ContextVar[bool] = ContextVar("working", default=False)
+
+
+class DatabaseError(Exception):
+    """The database cannot be used as it is; the message says what to do."""
+
+
+class Doorbell(Protocol):
+    """Tells workers to look now. A ring that gets lost costs seconds, never work."""
+
+    async def ring(self, job: str, *args: int) -> None:
+        """Ask for `job` to run soon; never raises."""
+
+
+@dataclass
+class Session:
+    """A connection that acts for one merchant at one instant.
+
+    Every statement on `sql` must filter by `merchant_id`.
+    """
+
+    merchant_id: int
+    now: datetime
+    sql: asyncpg.Connection
+    keyring: Keyring
+
+
+@dataclass
+class Work(Session):
+    """One transaction: all of it is committed at the end of the block, or nothing.
+
+    ORM models used inside the block share the transaction.
+    """
+
+    _events: list[Event] = field(default_factory=list)
+    _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+
+    def emit(self, event: Event) -> None:
+        """Record a domain event in the outbox, in this transaction."""
+        self._events.append(event)
+
+    def ring(self, job: str, *args: int) -> None:
+        """Ring a worker's doorbell after the commit."""
+        if (job, args) not in self._rings:
+            self._rings.append((job, args))
+
+    async def notify(self, topic: str, key: int) -> None:
+        """Tell live listeners, after the commit, that the object changed; see signals.py."""
+        await self.sql.execute("SELECT pg_notify('huike', $1)", f"{topic}:{self.merchant_id}:{key}")
+
+    async def flush(self) -> None:
+        """Write the events recorded so far; the end of the block does it."""
+        if self._events:
+            await self.sql.executemany(
+                """INSERT INTO outbox_events
+                       (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
+                   VALUES ($1, $2, $3, $4, $4, '[]', 0)""",
+                [
+                    (self.merchant_id, event.type, orjson.dumps(event.payload()).decode(), self.now)
+                    for event in self._events
+                ],
+            )
+            self.ring("outbox.drain", self.merchant_id)
+
+
+class Database:
+    """The process's one pool of connections."""
+
+    def __init__(self, keyring: Keyring, clock: Clock, doorbell: Doorbell) -> None:
+        self.keyring = keyring
+        self.clock = clock
+        self.doorbell = doorbell
+
+    @asynccontextmanager
+    async def read(self, merchant_id: int) -> AsyncIterator[Session]:
+        """A connection for reading, without a transaction."""
+        async with get_connection("default").acquire_connection() as sql:
+            yield Session(merchant_id, self.clock(), sql, self.keyring)
+
+    @asynccontextmanager
+    async def work(self, merchant_id: int) -> AsyncIterator[Work]:
+        """One transaction. Doorbells ring after its commit, and only then.
+
+        Raises RuntimeError inside another unit of work: what looked committed might not be.
+        """
+        if _working.get():
+            raise RuntimeError("a unit of work inside another: pass the outer one on instead")
+        token = _working.set(True)
+        try:
+            async with in_transaction("default") as transaction:
+                async with transaction.acquire_connection() as sql:
+                    work = Work(merchant_id, self.clock(), sql, self.keyring)
+                    yield work
+                    await work.flush()
+        finally:
+            _working.reset(token)
+        for job, args in work._rings:
+            await self.doorbell.ring(job, *args)
+
+
+async def connect(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> None:
+    """Open the process's pool. Raises DatabaseError when the server cannot be used.
+
+    `apps` gives the modules with tables of each app: core's and one of each plugin that has any.
+    """
+    await Tortoise.init(config=orm_config(url, apps, pool_size), _enable_global_fallback=True)
+    try:
+        async with get_connection("default").acquire_connection() as sql:
+            version = sql.get_server_version()
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBConnectionError) as error:
+        await Tortoise.close_connections()
+        raise DatabaseError(f"cannot use the database at {_safe(url)}: {_hint(error)}") from error
+    if version.major < 15:
+        await Tortoise.close_connections()
+        raise DatabaseError(
+            f"the database server is PostgreSQL {version.major}: huike needs version 15 or newer"
+        )
+
+
+async def disconnect() -> None:
+    """Close the process's pool."""
+    await Tortoise.close_connections()
+
+
+def orm_config(
+    url: str, apps: Mapping[str, Sequence[str]], pool_size: int, migrations: bool = True
+) -> dict[str, Any]:
+    """The ORM's configuration for a database URL."""
+    return {
+        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": {
+            **credentials(url), "minsize": 1, "maxsize": pool_size,
+        }}},
+        "apps": {
+            name: {
+                "models": list(modules),
+                "default_connection": "default",
+                "migrations": _migrations_module(name),
+            }
+            for name, modules in apps.items()
+        },
+        "use_tz": True,
+        "timezone": "UTC",
+    }  # fmt: skip
+
+
+def credentials(url: str) -> dict[str, Any]:
+    """Host, port, user and so on of a PostgreSQL URL; `?host=` may name a socket folder."""
+    parts = urlsplit(url)
+    query = {name: values[-1] for name, values in parse_qs(parts.query).items()}
+    host = query.pop("host", None) or parts.hostname or "localhost"
+    ssl = query.pop("sslmode", None)
+    return {
+        "host": host,
+        "port": parts.port or 5432,
+        "user": unquote(parts.username or "postgres"),
+        "password": unquote(parts.password or ""),
+        "database": parts.path.lstrip("/") or "postgres",
+        **({"ssl": ssl} if ssl else {}),
+        **query,
+    }
+
+
+def _migrations_module(app: str) -> str:
+    return "core.migrations" if app == "core" else f"plugins.{app}.migrations"
+
+
+def _safe(url: str) -> str:
+    given = credentials(url)
+    return f"{given['host']}:{given['port']}/{given['database']}"
+
+
+def _hint(error: Exception) -> str:
+    cause = error.__cause__ or error
+    if isinstance(cause, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+        return f"{cause}. Check user and password in DATABASE_URL"
+    if isinstance(cause, asyncpg.InvalidCatalogNameError):
+        return f"{cause}. Create it, or correct the name in DATABASE_URL"
+    return f"{cause or type(cause).__name__}. Check that the server runs and that DATABASE_URL is right"

@@ -1,0 +1,74 @@
+"""The doorbell over Redis: an arq job that means "look now". Redis holds no truth."""
+
+import logging
+from typing import Any
+
+import orjson
+from arq.connections import ArqRedis, RedisSettings, create_pool
+from fakeredis import FakeAsyncRedis, FakeServer
+from redis.exceptions import RedisError
+
+logger = logging.getLogger(__name__)
+
+SHORT_QUEUE = "huike:short"
+LONG_QUEUE = "huike:long"
+LONG_JOBS = frozenset({"job.run", "run.send"})
+
+
+class RedisUnavailable(Exception):
+    """The Redis server cannot be reached; the message says what to check."""
+
+
+class RedisDoorbell:
+    """Rings by enqueuing an arq job; when Redis is away the ring is lost and a sweep finds the work."""
+
+    def __init__(self, pool: ArqRedis) -> None:
+        self.pool = pool
+
+    async def ring(self, job: str, *args: int) -> None:
+        queue = LONG_QUEUE if job in LONG_JOBS else SHORT_QUEUE
+        try:
+            await self.pool.enqueue_job(job, *args, _queue_name=queue)
+        except (RedisError, OSError) as error:
+            logger.warning("no ring for %s %s, a sweep will find it: %s", job, args, error)
+
+    async def close(self) -> None:
+        await self.pool.aclose()
+
+
+class SilentDoorbell:
+    """For single commands that run no worker: the sweep of the next worker finds the work."""
+
+    async def ring(self, job: str, *args: int) -> None:
+        pass
+
+
+def serialize(job: dict[str, Any]) -> bytes:
+    """Job data as JSON: the library's default would run code for whoever writes to Redis."""
+    return orjson.dumps(job, default=repr)
+
+
+def deserialize(data: bytes) -> dict[str, Any]:
+    result: dict[str, Any] = orjson.loads(data)
+    return result
+
+
+async def connect_redis(url: str | None) -> ArqRedis:
+    """A pool for doorbells and workers; without a URL, one inside this process alone.
+
+    Raises RedisUnavailable.
+    """
+    if url is None:
+        fake = FakeAsyncRedis(server=FakeServer())
+        return ArqRedis(
+            pool_or_conn=fake.connection_pool, job_serializer=serialize, job_deserializer=deserialize
+        )
+    settings = RedisSettings.from_dsn(url)
+    settings.conn_retries = 1
+    settings.retry_on_timeout = True
+    try:
+        return await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)
+    except (RedisError, OSError, TimeoutError) as error:
+        raise RedisUnavailable(
+            f"cannot use the Redis server of REDIS_URL: {error}. Check that it runs and the address"
+        ) from error

@@ -1,0 +1,88 @@
+"""Migrations of core and of every plugin, run as one transaction under an advisory lock."""
+
+from collections.abc import Mapping, Sequence
+
+import asyncpg
+from tortoise import Tortoise
+from tortoise.connection import get_connection
+from tortoise.migrations.autodetector import MigrationAutodetector
+from tortoise.migrations.executor import MigrationExecutor
+from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
+from tortoise.transactions import in_transaction
+
+from core.storage.database import DatabaseError, orm_config
+from core.storage.keyring import Keyring
+
+LOCK = 0x6875696B65  # "huike"
+
+
+async def migrate(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
+    """Apply what is missing and return its names, for instance "core.0001_initial".
+
+    Safe to run from many processes at once: one works, the others wait and find nothing to do.
+    Either all of it is applied or nothing.
+    """
+    config = orm_config(url, apps, 2)
+    applied: list[str] = []
+    async with in_transaction("default") as transaction:
+        await transaction.execute_query(f"SELECT pg_advisory_xact_lock({LOCK})")
+        client = get_connection("default")
+        executor = MigrationExecutor(client, config["apps"])
+        # the executor reads its table before it makes it, which would end this transaction
+        await executor.recorder.ensure_schema(AsyncpgSchemaEditor(client, atomic=False))
+        await executor.migrate(
+            progress=lambda stage, app, name: (
+                applied.append(f"{app}.{name}") if stage == "apply_done" else None
+            )
+        )
+    return applied
+
+
+async def pending(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
+    """Names of migrations that the database lacks.
+
+    Raises DatabaseError when the database holds migrations that this version does not know.
+    """
+    executor = MigrationExecutor(get_connection("default"), orm_config(url, apps, 2)["apps"])
+    await executor.loader.build_graph()
+    known = {(key.app_label, key.name) for key in executor.loader.graph.nodes}
+    done = await _applied()
+    newer = sorted(f"{app}.{name}" for app, name in done - known if app in apps)
+    if newer:
+        raise DatabaseError(
+            f"the database is newer than this version of huike (it holds {', '.join(newer)}): "
+            "install the newer version, or restore a backup made with this one"
+        )
+    return sorted(f"{app}.{name}" for app, name in known - done)
+
+
+async def _applied() -> set[tuple[str, str]]:
+    async with get_connection("default").acquire_connection() as sql:
+        try:
+            rows = await sql.fetch("SELECT app, name FROM tortoise_migrations")
+        except asyncpg.UndefinedTableError:
+            return set()
+    return {(row["app"], row["name"]) for row in rows}
+
+
+async def make_migrations(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
+    """Write migrations for changed models; returns the paths. For developers of core and plugins."""
+    config = orm_config(url, apps, 2)
+    await Tortoise.init(config=config, init_connections=False, _enable_global_fallback=True)
+    assert Tortoise.apps is not None
+    return await MigrationAutodetector(Tortoise.apps, config["apps"]).write()
+
+
+async def check_keyring(keyring: Keyring) -> None:
+    """Refuse a keyring that is not the one this database was written with."""
+    async with get_connection("default").acquire_connection() as sql:
+        stored = await sql.fetchval(
+            """INSERT INTO system (key, value) VALUES ('keyring', $1)
+               ON CONFLICT (key) DO UPDATE SET value = system.value RETURNING value""",
+            keyring.fingerprint(),
+        )
+    if stored != keyring.fingerprint():
+        raise DatabaseError(
+            "the keyring is not the one that this database was written with: restore keyring.json "
+            "(or HUIKE_KEYRING) from the backup made together with the database"
+        )

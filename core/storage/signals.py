@@ -1,0 +1,76 @@
+"""Live signals: tells subscribers, in whichever process, that an object changed (LISTEN/NOTIFY)."""
+
+import asyncio
+import contextlib
+import logging
+from collections import defaultdict
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any
+
+import asyncpg
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "huike"
+RECONNECT_SECONDS = 1.0
+
+
+class Signals:
+    """One listening connection per process, fanned out to any number of subscribers."""
+
+    def __init__(self, connect: Callable[[], Coroutine[Any, Any, asyncpg.Connection]]) -> None:
+        self._connect = connect
+        self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._listen())
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def changes(self, topic: str, merchant_id: int, key: int) -> AsyncIterator[None]:
+        """Yields at once, and then after each change; bursts are folded into one."""
+        name = f"{topic}:{merchant_id}:{key}"
+        event = asyncio.Event()
+        self._waiting[name].add(event)
+        try:
+            while True:
+                yield None
+                await event.wait()
+                event.clear()
+        finally:
+            self._waiting[name].discard(event)
+            if not self._waiting[name]:
+                del self._waiting[name]
+
+    async def _listen(self) -> None:
+        while True:
+            try:
+                await self._listen_once()
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                logger.warning("lost the listening connection, trying again: %s", error)
+            await asyncio.sleep(RECONNECT_SECONDS)
+
+    async def _listen_once(self) -> None:
+        connection = await self._connect()
+        closed = asyncio.Event()
+        connection.add_termination_listener(lambda _: closed.set())
+        try:
+            await connection.add_listener(CHANNEL, self._on_notify)
+            # something may have changed while nobody listened
+            for events in self._waiting.values():
+                for event in events:
+                    event.set()
+            await closed.wait()
+        finally:
+            if not connection.is_closed():
+                await connection.close()
+
+    def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        for event in self._waiting.get(str(payload), ()):
+            event.set()

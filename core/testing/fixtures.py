@@ -1,0 +1,55 @@
+"""Pytest fixtures on the real engines."""
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import pytest
+import pytest_asyncio
+
+from core.clock import MovableClock
+from core.domain.shops.setup import set_up_merchant
+from core.installation import Installation, open_installation
+from core.settings import Settings
+from core.storage.database import Session, Work
+
+START = datetime(2026, 6, 15, 4, 0, tzinfo=UTC)
+"""Where the tests' clock stands: noon in Shanghai."""
+
+
+@dataclass(frozen=True)
+class TestMerchant:
+    """A fresh merchant with one shop; merchants are isolated, so tests need no clean-up."""
+
+    __test__ = False
+
+    id: int
+    shop_id: int
+    token: str
+    installation: Installation
+    clock: MovableClock
+
+    def work(self) -> AbstractAsyncContextManager[Work]:
+        return self.installation.db.work(self.id)
+
+    def read(self) -> AbstractAsyncContextManager[Session]:
+        return self.installation.db.read(self.id)
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
+    """An installation on embedded engines of its own, with a clock that tests move."""
+    settings = Settings(home=tmp_path_factory.mktemp("huike"))
+    async with open_installation(settings, clock=MovableClock(START)) as opened:
+        yield opened
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def merchant(installation: Installation) -> TestMerchant:
+    """A fresh merchant with a Taobao shop named "shop"."""
+    clock = installation.db.clock
+    assert isinstance(clock, MovableClock)
+    made = await set_up_merchant(installation.db, installation.registry, "Test", shop="shop")
+    assert made.shop_id is not None
+    return TestMerchant(made.merchant_id, made.shop_id, made.token, installation, clock)

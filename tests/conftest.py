@@ -1,0 +1,3 @@
+from core.testing import installation, merchant
+
+__all__ = ["installation", "merchant"]
