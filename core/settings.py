@@ -81,7 +81,9 @@ def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | N
     except ValueError as error:
         raise SettingsError(f"{name} is not a URL ({error}): give {schemes[0]}://...") from None
     if parts.scheme not in schemes:
-        raise SettingsError(f"{name} must start with {schemes[0]}://, not {parts.scheme or value!r}")
+        raise SettingsError(
+            f"{name} must start with {schemes[0]}://, not {parts.scheme or value!r}"
+        )
     return value
 
 

@@ -1,4 +1,4 @@
-"""The hooks. Each only contributes typed objects, once, at start; the work is done by those objects.
+"""The hooks. Each only contributes typed objects, once, at start; those objects do the work.
 
 A plugin implements any of them on its plugin object:
 

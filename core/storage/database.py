@@ -115,11 +115,13 @@ class Database:
             raise RuntimeError("a unit of work inside another: pass the outer one on instead")
         token = _working.set(True)
         try:
-            async with in_transaction("default") as transaction:
-                async with transaction.acquire_connection() as sql:
-                    work = Work(merchant_id, self.clock(), sql, self.keyring)
-                    yield work
-                    await work.flush()
+            async with (
+                in_transaction("default") as transaction,
+                transaction.acquire_connection() as sql,
+            ):
+                work = Work(merchant_id, self.clock(), sql, self.keyring)
+                yield work
+                await work.flush()
         finally:
             _working.reset(token)
         for job, args in work._rings:
@@ -199,8 +201,11 @@ def _safe(url: str) -> str:
 
 def _hint(error: Exception) -> str:
     cause = error.__cause__ or error
-    if isinstance(cause, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError):
+    if isinstance(
+        cause, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError
+    ):
         return f"{cause}. Check user and password in DATABASE_URL"
     if isinstance(cause, asyncpg.InvalidCatalogNameError):
         return f"{cause}. Create it, or correct the name in DATABASE_URL"
-    return f"{cause or type(cause).__name__}. Check that the server runs and that DATABASE_URL is right"
+    what = str(cause) or type(cause).__name__
+    return f"{what}. Check that the server runs and that DATABASE_URL is right"

@@ -12,6 +12,9 @@ logger = logging.getLogger(__name__)
 
 SHORT_QUEUE = "huike:short"
 LONG_QUEUE = "huike:long"
+RedisPool = ArqRedis
+"""The pool of connections that doorbells and workers share."""
+
 LONG_JOBS = frozenset({"job.run", "run.send"})
 
 
@@ -20,9 +23,9 @@ class RedisUnavailable(Exception):
 
 
 class RedisDoorbell:
-    """Rings by enqueuing an arq job; when Redis is away the ring is lost and a sweep finds the work."""
+    """Rings by enqueuing an arq job; without Redis the ring is lost and a sweep finds the work."""
 
-    def __init__(self, pool: ArqRedis) -> None:
+    def __init__(self, pool: RedisPool) -> None:
         self.pool = pool
 
     async def ring(self, job: str, *args: int) -> None:
@@ -61,7 +64,9 @@ async def connect_redis(url: str | None) -> ArqRedis:
     if url is None:
         fake = FakeAsyncRedis(server=FakeServer())
         return ArqRedis(
-            pool_or_conn=fake.connection_pool, job_serializer=serialize, job_deserializer=deserialize
+            pool_or_conn=fake.connection_pool,
+            job_serializer=serialize,
+            job_deserializer=deserialize,
         )
     settings = RedisSettings.from_dsn(url)
     settings.conn_retries = 1

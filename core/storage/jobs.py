@@ -111,7 +111,8 @@ async def enqueue(
 async def release(w: Work, job_id: int) -> None:
     """Hand a job that was recorded with `queued=False` over to the workers."""
     await w.sql.execute(
-        "UPDATE jobs SET lease_until = NULL WHERE merchant_id = $1 AND id = $2 AND state = 'queued'",
+        """UPDATE jobs SET lease_until = NULL
+           WHERE merchant_id = $1 AND id = $2 AND state = 'queued'""",
         w.merchant_id, job_id,
     )  # fmt: skip
     w.ring("job.run", w.merchant_id, job_id)
@@ -146,7 +147,9 @@ async def perform(db: Database, job: Job, kinds: Mapping[str, JobKind]) -> None:
     try:
         kind = kinds.get(job.kind)
         if kind is None:
-            raise WrongState(f"no plugin here does jobs of kind {job.kind}: enable it and try again")
+            raise WrongState(
+                f"no plugin here does jobs of kind {job.kind}: enable it and try again"
+            )
         result = await kind.run(db, job)
     except JobLost:
         logger.warning("job %s was taken over by another worker", job.id)
@@ -222,7 +225,7 @@ async def get(session: Session, job_id: int) -> Mapping[str, Any]:
 
 
 async def due(db: Database, limit: int = 100) -> list[tuple[int, int]]:
-    """(merchant, job) of jobs that nobody works on: their doorbell was lost or their worker died."""
+    """(merchant, job) of jobs nobody works on: their doorbell was lost or their worker died."""
     async with db.read(SYSTEM) as session:
         rows = await session.sql.fetch(
             """SELECT merchant_id, id FROM jobs

@@ -66,7 +66,7 @@ async def _applied() -> set[tuple[str, str]]:
 
 
 async def make_migrations(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
-    """Write migrations for changed models; returns the paths. For developers of core and plugins."""
+    """Write migrations for changed models and return their paths; a developer's tool."""
     config = orm_config(url, apps, 2)
     await Tortoise.init(config=config, init_connections=False, _enable_global_fallback=True)
     assert Tortoise.apps is not None

@@ -1,4 +1,4 @@
-"""The outbox: hands each committed event, in a merchant's order, to every subscriber once it holds."""
+"""The outbox: hands each committed event to every subscriber, in a merchant's order."""
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping

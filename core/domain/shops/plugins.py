@@ -8,11 +8,18 @@ from pydantic import BaseModel, SecretStr, ValidationError
 
 from core.guard import guarded
 from core.registry import Registry
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, OutsideError, PluginDisabled, Several
+from core.sdk.errors import (
+    HuikeError,
+    InvalidInput,
+    NotFound,
+    OutsideError,
+    PluginDisabled,
+    Several,
+)
 from core.sdk.plugin import Manifest
 from core.storage.database import Database, Session, Work
 
-SECRET_KEPT = "********"
+SECRET_KEPT = "********"  # noqa: S105 - stands for a secret, is none
 """What a secret reads as; given back unchanged, it keeps the secret that is stored."""
 
 
@@ -34,7 +41,9 @@ async def enable_plugin(
     manifest = _manifest(registry, name)
     async with db.read(merchant_id) as session:
         stored = await _stored(session, name)
-    kept = {key: stored.get(key) if value == SECRET_KEPT else value for key, value in settings.items()}
+    kept = {
+        key: stored.get(key) if value == SECRET_KEPT else value for key, value in settings.items()
+    }
     model = _validated(manifest, kept)
     for owned in registry.settings_checks.values():
         if owned.plugin == name:
@@ -57,7 +66,8 @@ async def disable_plugin(w: Work, registry: Registry, name: str) -> None:
     """Switch a plugin off; its settings are kept. Raises NotFound."""
     _manifest(registry, name)
     await w.sql.execute(
-        "UPDATE plugin_states SET enabled = FALSE, updated_at = $3 WHERE merchant_id = $1 AND plugin = $2",
+        """UPDATE plugin_states SET enabled = FALSE, updated_at = $3
+           WHERE merchant_id = $1 AND plugin = $2""",
         w.merchant_id, name, w.now,
     )  # fmt: skip
 

@@ -62,7 +62,8 @@ async def update_shop(w: Work, shop_id: int, changes: Mapping[str, Any]) -> None
     try:
         async with w.sql.transaction():
             found = await w.sql.fetchval(
-                f"UPDATE shops SET {', '.join(sets)} WHERE merchant_id = $1 AND id = $2 RETURNING id",
+                f"""UPDATE shops SET {", ".join(sets)}
+                    WHERE merchant_id = $1 AND id = $2 RETURNING id""",
                 *args,
             )
     except asyncpg.UniqueViolationError:
