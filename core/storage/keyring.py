@@ -129,7 +129,14 @@ def load_keyring(settings: Settings) -> Keyring:
 
 def _create(path: Path) -> Keyring:
     draft = path.with_name(f".keyring-{os.getpid()}")
-    draft.touch(mode=0o600)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        draft.touch(mode=0o600)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot write the keyring to {path.parent} ({error.strerror}): make it writable, "
+            "name another folder with HUIKE_HOME, or give the keyring in HUIKE_KEYRING"
+        ) from None
     draft.write_text(Keyring.generate().to_text())
     try:
         os.link(draft, path)  # fails when another process was first: theirs counts
