@@ -184,9 +184,9 @@ def credentials(url: str) -> dict[str, Any]:
         "port": parts.port or 5432,
         "user": unquote(parts.username or "postgres"),
         "password": unquote(parts.password or ""),
-        "database": parts.path.lstrip("/") or "postgres",
+        "database": unquote(parts.path.lstrip("/")) or "postgres",
         **({"ssl": ssl} if ssl else {}),
-        **query,
+        **({"server_settings": query} if query else {}),
     }
 
 

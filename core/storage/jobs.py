@@ -167,16 +167,23 @@ async def perform(db: Database, job: Job, kinds: Mapping[str, JobKind]) -> None:
 
 async def _end(db: Database, job: Job, state: str, result: Any, error: Any) -> None:
     async with db.work(job.merchant_id) as w:
-        await w.sql.execute(
+        ended = await w.sql.fetchval(
             """UPDATE jobs SET state = $4, result = $5, error = $6, finished_at = $7,
                       lease_owner = NULL, lease_until = NULL
-               WHERE merchant_id = $1 AND id = $2 AND lease_owner = $3""",
+               WHERE merchant_id = $1 AND id = $2 AND lease_owner = $3 RETURNING id""",
             job.merchant_id, job.id, job.owner, state, _json(result), _json(error), w.now,
         )  # fmt: skip
-        await w.sql.execute(
-            "DELETE FROM job_files WHERE merchant_id = $1 AND job_id = $2", job.merchant_id, job.id
-        )
+        if ended is None:
+            logger.warning("job %s was taken over by another worker", job.id)
+            return
+        await _drop_file(w, job.id)
         await w.notify("job", job.id)
+
+
+async def _drop_file(w: Work, job_id: int) -> None:
+    await w.sql.execute(
+        "DELETE FROM job_files WHERE merchant_id = $1 AND job_id = $2", w.merchant_id, job_id
+    )
 
 
 async def _retry(db: Database, job: Job) -> None:
@@ -195,6 +202,7 @@ async def _retry(db: Database, job: Job) -> None:
                    WHERE merchant_id = $1 AND id = $2""",
                 job.merchant_id, job.id, _json(error), w.now,
             )  # fmt: skip
+            await _drop_file(w, job.id)
         await w.notify("job", job.id)
 
 
@@ -211,6 +219,8 @@ async def cancel(w: Work, job_id: int) -> None:
     if state is None:
         await get(w, job_id)
         raise WrongState("the job has ended already")
+    if state == "cancelled":
+        await _drop_file(w, job_id)
     await w.notify("job", job_id)
 
 

@@ -7,11 +7,13 @@ merchant: equal values are found, nothing else is learnt.
 """
 
 import base64
+import contextlib
 import hashlib
 import hmac
 import json
 import os
 import secrets
+import tempfile
 from collections.abc import Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -95,7 +97,7 @@ class Keyring:
         nonce, text = sealed[1 : 1 + NONCE_BYTES], sealed[1 + NONCE_BYTES :]
         try:
             return cipher.decrypt(nonce, text, place.encode())
-        except InvalidTag:
+        except (InvalidTag, ValueError):  # ValueError: cut off within the nonce
             raise SealError(f"{place}: the sealed value was moved or altered") from None
 
     def blind_index(self, field: str, merchant_id: int, value: str) -> bytes:
@@ -122,26 +124,25 @@ def load_keyring(settings: Settings) -> Keyring:
         return Keyring.from_text(settings.keyring)
     path = settings.home / "keyring.json"
     try:
-        return Keyring.from_text(path.read_text())
-    except FileNotFoundError:
-        return _create(path)
-
-
-def _create(path: Path) -> Keyring:
-    draft = path.with_name(f".keyring-{os.getpid()}")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft.touch(mode=0o600)
+        if not path.exists():
+            _create(path)
+        return Keyring.from_text(path.read_text(errors="replace"))
     except OSError as error:
         raise SettingsError(
-            f"cannot write the keyring to {path.parent} ({error.strerror}): make it writable, "
-            "name another folder with HUIKE_HOME, or give the keyring in HUIKE_KEYRING"
+            f"cannot read or make {path} ({error.strerror}): make its folder writable, "
+            "or give the keyring in HUIKE_KEYRING"
         ) from None
-    draft.write_text(Keyring.generate().to_text())
+
+
+def _create(path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle, draft = tempfile.mkstemp(prefix=".keyring-", dir=path.parent)  # of mode 0600
     try:
-        os.link(draft, path)  # fails when another process was first: theirs counts
-    except FileExistsError:
-        pass
+        with open(handle, "w") as file:
+            file.write(Keyring.generate().to_text())
+            file.flush()
+            os.fsync(handle)  # the database, too, outlives a power cut
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)  # fails when another process was first: theirs counts
     finally:
-        draft.unlink()
-    return Keyring.from_text(path.read_text())
+        os.unlink(draft)
