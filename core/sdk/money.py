@@ -1,6 +1,6 @@
 """Money in minor units: 12.34 CNY is 1234, 500 JPY is 500."""
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal, InvalidOperation, Overflow
 
 # Currencies whose minor unit is not 1/100 (ISO 4217).
 EXPONENTS = {
@@ -19,7 +19,7 @@ def to_minor(amount: Decimal, currency: str) -> int:
     """Minor units of an amount. Raises ValueError when it has too many decimals or is absurd."""
     try:
         scaled = amount.scaleb(exponent(currency))
-    except InvalidOperation:
+    except (InvalidOperation, Overflow):
         raise ValueError(f"{amount} is not an amount") from None
     if not scaled.is_finite() or abs(scaled) > MAX_MINOR:
         raise ValueError(f"{amount} is out of range")

@@ -1,5 +1,318 @@
-"""Core's facets: what a rule can ask about a customer."""
+"""Core's facets: what a rule can ask about a customer.
 
-from core.sdk.facets import Facet
+An order counts as bought when it was paid and not closed since. Days are calendar days of the
+merchant's time zone, and 0 days ago is today: "within 30 days" and "at most 30 days since" both
+reach back to the start of the day 30 days before today.
+"""
 
-FACETS: list[Facet] = []
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, time, timedelta
+from decimal import Decimal
+from typing import ClassVar
+from zoneinfo import ZoneInfo
+
+from core.sdk.facets import Facet, Query
+from core.sdk.money import to_minor
+
+MAX_COUNT = 1_000_000
+MAX_DAYS = 36_500
+MAX_CHOICES = 1_000
+MAX_ID = 2**63 - 1
+MAX_SUM = 2**63 - 1
+
+BOUGHT = """o.merchant_id = c.merchant_id AND o.customer_id = c.id AND o.paid_at IS NOT NULL
+    AND o.state NOT IN ('closed_unpaid', 'closed_refunded')"""
+
+
+@dataclass(frozen=True)
+class ProvinceRule:
+    """Whose province is any of these; an empty list matches nobody."""
+
+    any_of: list[str]
+
+
+class Province:
+    """The province that the customer's latest known address is in."""
+
+    name: ClassVar[str] = "province"
+    title: ClassVar[str] = "Province (省份)"
+    rule: ClassVar[type] = ProvinceRule
+
+    def check(self, rule: ProvinceRule) -> str | None:
+        return _check_choices(rule.any_of)
+
+    def sql(self, rule: ProvinceRule, q: Query) -> str:
+        return f"(c.province IS NOT NULL AND c.province = ANY({q.arg(rule.any_of)}::text[]))"
+
+    def explain(self, rule: ProvinceRule) -> str:
+        return f"lives in {_either(rule.any_of)}"
+
+
+@dataclass(frozen=True)
+class OrderCountRule:
+    """Who bought so many times; within_days 30 counts the last 30 days, shop_id one shop only."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+    within_days: int | None = None
+    shop_id: int | None = None
+
+
+class OrderCount:
+    """How many orders the customer paid."""
+
+    name: ClassVar[str] = "order_count"
+    title: ClassVar[str] = "Number of orders (订单数)"
+    rule: ClassVar[type] = OrderCountRule
+
+    def check(self, rule: OrderCountRule) -> str | None:
+        if rule.shop_id is not None and not 0 < rule.shop_id <= MAX_ID:
+            return "shop_id is not the number of a shop"
+        return _check_bounds(rule.at_least, rule.at_most, MAX_COUNT) or _check_window(
+            rule.within_days
+        )
+
+    def sql(self, rule: OrderCountRule, q: Query) -> str:
+        shop = "" if rule.shop_id is None else f" AND o.shop_id = {q.arg(rule.shop_id)}"
+        low = q.arg(0 if rule.at_least is None else rule.at_least)
+        high = q.arg(MAX_SUM if rule.at_most is None else rule.at_most)
+        window = _window(rule.within_days, q)
+        return f"""((SELECT count(*) FROM orders o WHERE {BOUGHT}{shop}{window})
+            BETWEEN {low}::bigint AND {high}::bigint)"""
+
+    def explain(self, rule: OrderCountRule) -> str:
+        shop = "" if rule.shop_id is None else f" in shop {rule.shop_id}"
+        bounds = _bounds(rule.at_least, rule.at_most)
+        return f"bought {bounds} times{shop}{_in_window(rule.within_days)}"
+
+
+@dataclass(frozen=True)
+class OrderSumRule:
+    """Who spent so much in one currency, refunds subtracted; amounts as 99.00, not in cents."""
+
+    currency: str
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    within_days: int | None = None
+
+
+class OrderSum:
+    """How much the customer paid, less what was refunded."""
+
+    name: ClassVar[str] = "order_sum"
+    title: ClassVar[str] = "Money spent (消费金额)"
+    rule: ClassVar[type] = OrderSumRule
+
+    def check(self, rule: OrderSumRule) -> str | None:
+        code = rule.currency
+        if not (len(code) == 3 and code.isascii() and code.isalpha() and code.isupper()):
+            return "currency is not a currency code; write it as CNY"
+        try:
+            low = None if rule.at_least is None else to_minor(rule.at_least, code)
+            high = None if rule.at_most is None else to_minor(rule.at_most, code)
+        except ValueError as error:
+            return str(error)
+        return _check_bounds(low, high, MAX_SUM) or _check_window(rule.within_days)
+
+    def sql(self, rule: OrderSumRule, q: Query) -> str:
+        code = rule.currency
+        low = q.arg(-MAX_SUM if rule.at_least is None else to_minor(rule.at_least, code))
+        high = q.arg(MAX_SUM if rule.at_most is None else to_minor(rule.at_most, code))
+        return f"""(COALESCE((SELECT sum(o.paid - o.refunded) FROM orders o WHERE {BOUGHT}
+                AND o.currency = {q.arg(code)}{_window(rule.within_days, q)}), 0)
+            BETWEEN {low}::bigint AND {high}::bigint)"""
+
+    def explain(self, rule: OrderSumRule) -> str:
+        bounds = _bounds(rule.at_least, rule.at_most)
+        return f"spent {bounds} {rule.currency}{_in_window(rule.within_days)}"
+
+
+@dataclass(frozen=True)
+class DaysSinceLastPurchaseRule:
+    """Whose last purchase is so many days ago; who never bought is never meant."""
+
+    at_least: int | None = None
+    at_most: int | None = None
+
+
+class DaysSinceLastPurchase:
+    """How many calendar days ago the customer's last purchase was."""
+
+    name: ClassVar[str] = "days_since_last_purchase"
+    title: ClassVar[str] = "Days since last purchase (距上次购买天数)"
+    rule: ClassVar[type] = DaysSinceLastPurchaseRule
+
+    def check(self, rule: DaysSinceLastPurchaseRule) -> str | None:
+        return _check_bounds(rule.at_least, rule.at_most, MAX_DAYS)
+
+    def sql(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
+        # someone's last purchase is in [oldest, newest) when there is one since `oldest` and
+        # none since `newest`: two probes of the index on (merchant_id, customer_id, paid_at)
+        since = ""
+        if rule.at_most is not None:
+            since = f" AND o.paid_at >= {q.arg(day_start(q, rule.at_most))}"
+        found = f"EXISTS (SELECT 1 FROM orders o WHERE {BOUGHT}{since})"
+        if not rule.at_least:
+            return found
+        newest = q.arg(day_start(q, rule.at_least - 1))
+        return f"""({found} AND NOT EXISTS (SELECT 1 FROM orders o
+            WHERE {BOUGHT} AND o.paid_at >= {newest}))"""
+
+    def explain(self, rule: DaysSinceLastPurchaseRule) -> str:
+        return f"last bought {_bounds(rule.at_least, rule.at_most)} days ago"
+
+
+@dataclass(frozen=True)
+class TagRule:
+    """Who has any of these tags; an empty list matches nobody."""
+
+    any_of: list[str]
+
+
+class Tag:
+    """The tags on the customer."""
+
+    name: ClassVar[str] = "tag"
+    title: ClassVar[str] = "Tag (标签)"
+    rule: ClassVar[type] = TagRule
+
+    def check(self, rule: TagRule) -> str | None:
+        return _check_choices(rule.any_of)
+
+    def sql(self, rule: TagRule, q: Query) -> str:
+        return f"""EXISTS (SELECT 1 FROM customer_tags t WHERE t.merchant_id = c.merchant_id
+            AND t.customer_id = c.id AND t.tag = ANY({q.arg(rule.any_of)}::text[]))"""
+
+    def explain(self, rule: TagRule) -> str:
+        return f"is tagged {_either(rule.any_of)}"
+
+
+@dataclass(frozen=True)
+class HasPhoneRule:
+    """Whose phone number is known."""
+
+
+class HasPhone:
+    """Whether a phone number of the customer is known."""
+
+    name: ClassVar[str] = "has_phone"
+    title: ClassVar[str] = "Has a phone number (有手机号)"
+    rule: ClassVar[type] = HasPhoneRule
+
+    def check(self, rule: HasPhoneRule) -> str | None:
+        return None
+
+    def sql(self, rule: HasPhoneRule, q: Query) -> str:
+        return "(c.phone_index IS NOT NULL)"
+
+    def explain(self, rule: HasPhoneRule) -> str:
+        return "has a phone number"
+
+
+@dataclass(frozen=True)
+class HasEmailRule:
+    """Whose email address is known."""
+
+
+class HasEmail:
+    """Whether an email address of the customer is known."""
+
+    name: ClassVar[str] = "has_email"
+    title: ClassVar[str] = "Has an email address (有邮箱)"
+    rule: ClassVar[type] = HasEmailRule
+
+    def check(self, rule: HasEmailRule) -> str | None:
+        return None
+
+    def sql(self, rule: HasEmailRule, q: Query) -> str:
+        return "(c.email_index IS NOT NULL)"
+
+    def explain(self, rule: HasEmailRule) -> str:
+        return "has an email address"
+
+
+@dataclass(frozen=True)
+class OptedInRule:
+    """Who agreed to marketing on the channel."""
+
+    channel: str
+
+
+class OptedIn:
+    """Whether the customer agreed to marketing on a channel."""
+
+    name: ClassVar[str] = "opted_in"
+    title: ClassVar[str] = "Agreed to marketing (同意营销)"
+    rule: ClassVar[type] = OptedInRule
+
+    def check(self, rule: OptedInRule) -> str | None:
+        return None if rule.channel.strip() else "channel is empty"
+
+    def sql(self, rule: OptedInRule, q: Query) -> str:
+        return f"""EXISTS (SELECT 1 FROM consents a WHERE a.merchant_id = c.merchant_id
+            AND a.customer_id = c.id AND a.channel = {q.arg(rule.channel)}
+            AND a.purpose = 'marketing' AND a.status = 'granted')"""
+
+    def explain(self, rule: OptedInRule) -> str:
+        return f"agreed to marketing by {rule.channel}"
+
+
+FACETS: list[Facet] = [
+    Province(), OrderCount(), OrderSum(), DaysSinceLastPurchase(), Tag(), HasPhone(), HasEmail(),
+    OptedIn(),
+]  # fmt: skip
+
+
+def day_start(q: Query, days_ago: int) -> datetime:
+    """The first instant of the merchant's calendar day so many days before today."""
+    zone = ZoneInfo(q.time_zone)
+    day = q.now.astimezone(zone).date() - timedelta(days=days_ago)
+    return datetime.combine(day, time.min, zone)
+
+
+def _window(within_days: int | None, q: Query) -> str:
+    if within_days is None:
+        return ""
+    return f" AND o.paid_at >= {q.arg(day_start(q, within_days))}"
+
+
+def _check_window(within_days: int | None) -> str | None:
+    if within_days is not None and not 0 <= within_days <= MAX_DAYS:
+        return f"within_days must be from 0 to {MAX_DAYS}"
+    return None
+
+
+def _check_bounds(at_least: int | None, at_most: int | None, limit: int) -> str | None:
+    if at_least is None and at_most is None:
+        return "give at_least, at_most or both"
+    for name, value in (("at_least", at_least), ("at_most", at_most)):
+        if value is not None and not 0 <= value <= limit:
+            return f"{name} must be from 0 to {limit}"
+    if at_least is not None and at_most is not None and at_least > at_most:
+        return "at_least is greater than at_most: nobody could match"
+    return None
+
+
+def _check_choices(choices: Sequence[str]) -> str | None:
+    return f"at most {MAX_CHOICES} values are allowed" if len(choices) > MAX_CHOICES else None
+
+
+def _bounds(at_least: object, at_most: object) -> str:
+    if at_most is None:
+        return f"at least {at_least}"
+    if at_least is None:
+        return f"at most {at_most}"
+    return f"exactly {at_least}" if at_least == at_most else f"{at_least} to {at_most}"
+
+
+def _in_window(within_days: int | None) -> str:
+    return "" if within_days is None else f" in the last {within_days} days"
+
+
+def _either(choices: Sequence[str]) -> str:
+    shown = list(choices[:10])
+    more = len(choices) - len(shown)
+    if more:
+        shown.append(f"{more} others")
+    return " or ".join(shown) or "none of no values (nobody)"
