@@ -91,7 +91,7 @@ def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: in
     value = (env.get(name) or "").strip()
     if not value:
         return default
-    if not value.isdecimal() or not low <= int(value) <= high:
+    if not value.isdecimal() or len(value) > len(str(high)) or not low <= int(value) <= high:
         raise SettingsError(f"{name} must be a whole number from {low} to {high}, not {value!r}")
     return int(value)
 

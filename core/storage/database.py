@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -13,7 +13,7 @@ import asyncpg
 import orjson
 from tortoise import Tortoise
 from tortoise.connection import get_connection
-from tortoise.exceptions import DBConnectionError
+from tortoise.exceptions import DBConnectionError, TransactionManagementError
 from tortoise.transactions import in_transaction
 
 from core.clock import Clock
@@ -25,6 +25,11 @@ logger = logging.getLogger(__name__)
 SYSTEM = 0
 """The merchant id of work that belongs to no merchant: sweeps and set-up."""
 
+
+BEGIN_TRIES = 3
+CUT_OFF = (
+    OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
+)  # fmt: skip
 
 _working: ContextVar[bool] = ContextVar("working", default=False)
 
@@ -115,10 +120,7 @@ class Database:
             raise RuntimeError("a unit of work inside another: pass the outer one on instead")
         token = _working.set(True)
         try:
-            async with (
-                in_transaction("default") as transaction,
-                transaction.acquire_connection() as sql,
-            ):
+            async with _transaction() as sql:
                 work = Work(merchant_id, self.clock(), sql, self.keyring)
                 yield work
                 await work.flush()
@@ -126,6 +128,33 @@ class Database:
             _working.reset(token)
         for job, args in work._rings:
             await self.doorbell.ring(job, *args)
+
+
+@asynccontextmanager
+async def _transaction() -> AsyncIterator[asyncpg.Connection]:
+    """The ORM's transaction, begun on a connection that lives.
+
+    A restarted server leaves dead connections in the pool, which are noticed when they are used.
+    """
+    for attempt in range(BEGIN_TRIES):
+        context = in_transaction("default")
+        try:
+            transaction = await context.__aenter__()
+            break
+        except BaseException as error:
+            # the ORM would keep the connection, and the task would stay in this transaction
+            if hasattr(context, "token"):
+                with suppress(Exception):
+                    await context.__aexit__(TransactionManagementError, error, None)
+            if attempt + 1 == BEGIN_TRIES or not isinstance(error, CUT_OFF):
+                raise
+    try:
+        async with transaction.acquire_connection() as sql:
+            yield sql
+    except BaseException as error:
+        await context.__aexit__(type(error), error, error.__traceback__)
+        raise
+    await context.__aexit__(None, None, None)
 
 
 async def connect(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> None:

@@ -123,10 +123,11 @@ class Engines:
             yield
 
     def _used_by_others(self) -> bool:
-        if not self._users.acquire_write_lock(blocking=False):
-            return True
-        self._users.release_write_lock()
-        return False
+        probe = fasteners.InterProcessReaderWriterLock(self.home / "users.lock")
+        try:
+            return not probe.acquire_write_lock(blocking=False)
+        finally:
+            probe.release_write_lock()
 
     def _stop(self) -> bool:
         stopped = self._stop_redis()

@@ -21,6 +21,8 @@ logger = logging.getLogger(__name__)
 
 LEASE = timedelta(seconds=60)
 MAX_ATTEMPTS = 20
+MAX_CLAIMS = 100
+"""A job that was claimed more often kills its workers; restarts and deployments need far fewer."""
 PIECE_BYTES = 1024**2
 
 
@@ -100,7 +102,8 @@ async def enqueue(
         """INSERT INTO jobs (merchant_id, kind, state, params, checkpoint, done, total, failed,
                              cancel_requested, attempts, created_at, lease_until)
            VALUES ($1, $2, 'queued', $3, '{}', 0, $4, 0, FALSE, 0, $5,
-                   CASE WHEN $6 THEN NULL ELSE $5 + INTERVAL '1 hour' END) RETURNING id""",
+                   CASE WHEN $6 THEN NULL ELSE $5::timestamptz + INTERVAL '1 hour' END)
+           RETURNING id""",
         w.merchant_id, kind, orjson.dumps(params).decode(), total, w.now, queued,
     )  # fmt: skip
     if queued:
@@ -134,6 +137,9 @@ async def claim(db: Database, merchant_id: int, job_id: int, force: bool = False
                RETURNING *""",
             merchant_id, job_id, owner, w.now + LEASE, w.now, force,
         )  # fmt: skip
+        if row is not None and row["attempts"] > MAX_CLAIMS:
+            await _give_up(w, job_id)
+            return None
     if row is None:
         return None
     return Job(
@@ -191,19 +197,24 @@ async def _retry(db: Database, job: Job) -> None:
     async with db.work(job.merchant_id) as w:
         attempts = await w.sql.fetchval(
             """UPDATE jobs SET state = 'queued', lease_owner = NULL,
-                      lease_until = $4 + attempts * INTERVAL '5 seconds'
+                      lease_until = $4::timestamptz + attempts * INTERVAL '5 seconds'
                WHERE merchant_id = $1 AND id = $2 AND lease_owner = $3 RETURNING attempts""",
             job.merchant_id, job.id, job.owner, w.now,
         )  # fmt: skip
         if attempts is not None and attempts >= MAX_ATTEMPTS:
-            error = {"code": "INTERNAL", "message": "failed too often; see the log", "path": []}
-            await w.sql.execute(
-                """UPDATE jobs SET state = 'failed', error = $3, finished_at = $4
-                   WHERE merchant_id = $1 AND id = $2""",
-                job.merchant_id, job.id, _json(error), w.now,
-            )  # fmt: skip
-            await _drop_file(w, job.id)
+            await _give_up(w, job.id)
         await w.notify("job", job.id)
+
+
+async def _give_up(w: Work, job_id: int) -> None:
+    error = {"code": "INTERNAL", "message": "failed too often; see the log", "path": []}
+    await w.sql.execute(
+        """UPDATE jobs SET state = 'failed', error = $3, finished_at = $4, lease_owner = NULL,
+                  lease_until = NULL
+           WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, job_id, _json(error), w.now,
+    )  # fmt: skip
+    await _drop_file(w, job_id)
 
 
 async def cancel(w: Work, job_id: int) -> None:

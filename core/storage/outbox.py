@@ -97,11 +97,13 @@ async def _hand_over(
 
 
 async def merchants_with_open_events(db: Database) -> list[int]:
-    """Merchants whose outbox has something due."""
+    """Merchants whose first open event is due; those after it wait for it."""
     async with db.read(SYSTEM) as session:
         rows = await session.sql.fetch(
-            """SELECT DISTINCT merchant_id FROM outbox_events
-               WHERE done_at IS NULL AND next_at <= $1""",
+            """SELECT merchant_id FROM (
+                   SELECT DISTINCT ON (merchant_id) merchant_id, next_at FROM outbox_events
+                   WHERE done_at IS NULL ORDER BY merchant_id, id
+               ) AS first WHERE next_at <= $1""",
             session.now,
         )
     return [row["merchant_id"] for row in rows]

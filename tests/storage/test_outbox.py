@@ -1,0 +1,146 @@
+"""The outbox: every event to every subscriber, in order, however often somebody fails."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+import asyncpg
+import orjson
+import pytest
+
+from core.sdk.events import Event
+from core.storage import outbox
+from core.storage.database import credentials
+
+TYPES = frozenset({"test.happened"})
+
+
+@dataclass(frozen=True)
+class Happened(Event):
+    type: ClassVar[str] = "test.happened"
+    number: int
+
+
+class Subscriber:
+    """Notes the numbers it got; fails while `failing` holds the number."""
+
+    def __init__(self, *failing):
+        self.failing = set(failing)
+        self.got = []
+
+    async def __call__(self, db, occurrence):
+        number = occurrence.payload["number"]
+        if number in self.failing:
+            raise ConnectionError("the outside is away, and 13800138000 must not be stored")
+        self.got.append(number)
+
+
+@pytest.fixture
+def db(merchant):
+    return merchant.installation.db
+
+
+async def emit(merchant, *numbers):
+    async with merchant.work() as w:
+        for number in numbers:
+            w.emit(Happened(number))
+
+
+async def rows(merchant):
+    async with merchant.read() as session:
+        return await session.sql.fetch(
+            "SELECT * FROM outbox_events WHERE merchant_id = $1 ORDER BY id", merchant.id
+        )
+
+
+async def test_events_come_in_order_and_once(db, merchant):
+    await emit(merchant, *range(250))
+    one, other = Subscriber(), Subscriber()
+    handlers = {"one": (TYPES, one), "other": (frozenset({"test.else"}), other)}
+    assert merchant.id in await outbox.merchants_with_open_events(db)
+    assert await outbox.drain(db, merchant.id, handlers) == 250
+    assert await outbox.drain(db, merchant.id, handlers) == 0
+    assert one.got == list(range(250))
+    assert other.got == []
+    assert merchant.id not in await outbox.merchants_with_open_events(db)
+
+
+async def test_a_failure_holds_the_later_events_up_and_is_tried_again_alone(db, merchant):
+    await emit(merchant, 1, 2, 3)
+    fine, flaky = Subscriber(), Subscriber(2)
+    handlers = {"fine": (TYPES, fine), "flaky": (TYPES, flaky)}
+    assert await outbox.drain(db, merchant.id, handlers) == 1
+    assert (fine.got, flaky.got) == ([1, 2], [1])
+    _, waiting, _ = await rows(merchant)
+    assert waiting["error"] == "flaky: ConnectionError"
+    assert orjson.loads(waiting["handled_by"]) == ["fine"]
+    assert waiting["next_at"] == merchant.clock() + timedelta(seconds=1)
+    flaky.failing.clear()
+    assert await outbox.drain(db, merchant.id, handlers) == 0
+    assert merchant.id not in await outbox.merchants_with_open_events(db)
+    merchant.clock.move(timedelta(seconds=1))
+    assert await outbox.drain(db, merchant.id, handlers) == 2
+    assert (fine.got, flaky.got) == ([1, 2, 3], [1, 2, 3])
+
+
+async def test_an_event_that_never_succeeds_is_set_aside_with_its_error(db, merchant):
+    await emit(merchant, 1, 2)
+    broken = Subscriber(1)
+    pauses = []
+    for _ in range(outbox.MAX_ATTEMPTS):
+        assert broken.got == []
+        await outbox.drain(db, merchant.id, {"broken": (TYPES, broken)})
+        first = (await rows(merchant))[0]
+        pauses.append((first["next_at"] - merchant.clock()).total_seconds())
+        merchant.clock.move(first["next_at"] - merchant.clock())
+    assert pauses == [2**n for n in range(outbox.MAX_ATTEMPTS)]
+    assert broken.got == [2]
+    first, second = await rows(merchant)
+    assert (first["done_at"] is not None, first["error"]) == (True, "broken: ConnectionError")
+    assert (second["done_at"] is not None, second["error"]) == (True, None)
+
+
+async def test_a_crash_between_the_handler_and_the_note_calls_the_handler_again(db, merchant):
+    await emit(merchant, 1)
+
+    class Crash(BaseException):
+        """The process dies: no handler of errors gets to see it."""
+
+    class Dying(Subscriber):
+        async def __call__(self, db, occurrence):
+            await super().__call__(db, occurrence)
+            if len(self.got) == 1:
+                raise Crash
+
+    dying = Dying()
+    with pytest.raises(Crash):
+        await outbox.drain(db, merchant.id, {"dying": (TYPES, dying)})
+    assert await outbox.drain(db, merchant.id, {"dying": (TYPES, dying)}) == 1
+    assert dying.got == [1, 1]
+
+
+async def test_one_process_at_a_time_drains_a_merchant(db, merchant):
+    await emit(merchant, 1)
+    subscriber = Subscriber()
+    url = credentials(merchant.installation.database_url)
+    elsewhere = await asyncpg.connect(**url)
+    await elsewhere.execute(
+        "SELECT pg_advisory_lock($1, $2)", outbox.LOCK_SPACE, merchant.id % 2**31
+    )
+    assert await outbox.drain(db, merchant.id, {"a": (TYPES, subscriber)}) == 0
+    await elsewhere.close()
+    for _ in range(200):
+        if await outbox.drain(db, merchant.id, {"a": (TYPES, subscriber)}):
+            break
+        await asyncio.sleep(0.01)
+    assert subscriber.got == [1]
+
+
+async def test_the_lock_is_given_back(db, merchant):
+    for number in range(30):
+        await emit(merchant, number)
+        drained = await asyncio.gather(
+            *(outbox.drain(db, merchant.id, {"a": (TYPES, Subscriber())}) for _ in range(3))
+        )
+        assert sum(drained) == 1
