@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from core.domain.orders.formats import ORDER_FORMATS
+from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
+from core.domain.orders.importing import AlreadyRunning
+from core.domain.orders.tables import FileUnreadable
 from core.domain.segments.facets import FACETS
 from core.domain.shops.plugins import SettingsRefused
 from core.guard import PluginFailed
@@ -27,4 +29,5 @@ class CorePlugin:
         return [
             errors.InvalidInput, errors.NotFound, errors.AlreadyExists, errors.WrongState,
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
+            ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
         ]  # fmt: skip

@@ -4,7 +4,7 @@ The web application, the worker and each command open one; it holds no business 
 """
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
@@ -12,12 +12,14 @@ import asyncpg
 
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
+from core.domain.orders.importing import OrderImport
 from core.registry import Registry, load
 from core.settings import Settings
 from core.storage import database, migrate
 from core.storage.database import Database, Doorbell
 from core.storage.doorbell import RedisDoorbell, RedisPool, SilentDoorbell, connect_redis
 from core.storage.engines import Engines
+from core.storage.jobs import JobKind
 from core.storage.keyring import load_keyring
 from core.storage.signals import Signals
 
@@ -48,6 +50,11 @@ def model_apps(registry: Registry) -> dict[str, Sequence[str]]:
 def load_registry(settings: Settings) -> Registry:
     """Core's contributions and those of the installed plugins. Raises RegistryError."""
     return load(CorePlugin(), settings.skip_plugins)
+
+
+def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
+    """How the jobs of this process are done, by kind."""
+    return {OrderImport.name: OrderImport(registry)}
 
 
 @asynccontextmanager

@@ -287,3 +287,13 @@ async def file_pieces(db: Database, job: Job) -> AsyncIterator[bytes]:
 
 def _json(value: Any) -> str | None:
     return None if value is None else orjson.dumps(value).decode()
+
+
+async def reopen(w: Work, job_id: int) -> None:
+    """Make an unfinished job claimable at once: its caller knows that nobody works on it."""
+    await w.sql.execute(
+        """UPDATE jobs SET state = 'queued', lease_owner = NULL, lease_until = $3, error = NULL,
+                  finished_at = NULL
+           WHERE merchant_id = $1 AND id = $2 AND state IN ('queued', 'running', 'failed')""",
+        w.merchant_id, job_id, w.now + timedelta(hours=1),
+    )  # fmt: skip

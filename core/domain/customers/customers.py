@@ -1,0 +1,136 @@
+"""Changes to one customer, made by staff."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from core.domain.customers.contacts import (
+    normalise_email,
+    normalise_phone,
+    seal_email,
+    seal_phone,
+)
+from core.domain.customers.identify import lock_customers
+from core.sdk.errors import InvalidInput, NotFound
+from core.storage.database import Session, Work
+
+TEXT_LIMIT = 200
+TAG_LIMIT = 64
+TAGS_LIMIT = 100
+
+
+async def get_customer(session: Session, customer_id: int) -> Mapping[str, Any]:
+    """A customer's row. Raises NotFound."""
+    row = await session.sql.fetchrow(
+        "SELECT * FROM customers WHERE merchant_id = $1 AND id = $2",
+        session.merchant_id, customer_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound(f"there is no customer {customer_id}", ("id",))
+    return dict(row)
+
+
+async def update_customer(w: Work, customer_id: int, changes: Mapping[str, Any]) -> None:
+    """Change name, province, city, phone or email; None clears, other keys are a bug.
+
+    Raises NotFound, InvalidInput.
+    """
+    await lock_customers(w)
+    before = await get_customer(w, customer_id)
+    columns: dict[str, Any] = {}
+    for field, value in changes.items():
+        if field in ("phone", "email"):
+            columns |= _contact_columns(w, customer_id, field, value)
+        else:
+            assert field in ("name", "province", "city")
+            columns[field] = _text(field, value)
+    sets = "".join(f", {column} = ${number}" for number, column in enumerate(columns, 4))
+    await w.sql.execute(
+        f"""UPDATE customers SET version = version + 1, updated_at = $3{sets}
+            WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, customer_id, w.now, *columns.values(),
+    )  # fmt: skip
+    for kind in ("phone", "email"):
+        if kind in changes:
+            await _move_identity(w, customer_id, kind, before, columns)
+
+
+def _contact_columns(w: Work, customer_id: int, field: str, value: str | None) -> dict[str, Any]:
+    if value is None:
+        return {f"{field}_sealed": None, f"{field}_index": None}
+    normal = normalise_phone(value) if field == "phone" else normalise_email(value)
+    if normal is None:
+        wanted = "a phone number" if field == "phone" else "an email address"
+        raise InvalidInput(f"this is not {wanted} that can be reached", ("input", field))
+    seal = seal_phone if field == "phone" else seal_email
+    return {
+        f"{field}_sealed": seal(w.keyring, w.merchant_id, customer_id, normal),
+        f"{field}_index": w.keyring.blind_index(field, w.merchant_id, normal),
+    }
+
+
+async def _move_identity(
+    w: Work, customer_id: int, kind: str, before: Mapping[str, Any], columns: Mapping[str, Any]
+) -> None:
+    """Let the customer be found by the new address and no longer by the old one.
+
+    An address that leads to another customer already keeps leading there.
+    """
+    old, new = before[f"{kind}_index"], columns[f"{kind}_index"]
+    if old is not None and old != new:
+        await w.sql.execute(
+            """DELETE FROM customer_identities WHERE merchant_id = $1 AND scope = 'merchant'
+                  AND scope_id = 0 AND kind = $2 AND value = $3 AND customer_id = $4""",
+            w.merchant_id, kind, old.hex(), customer_id,
+        )  # fmt: skip
+    if new is not None:
+        await w.sql.execute(
+            """INSERT INTO customer_identities
+                   (merchant_id, customer_id, scope, scope_id, kind, value, source, created_at)
+               VALUES ($1, $2, 'merchant', 0, $3, $4, 'staff', $5)
+               ON CONFLICT (merchant_id, scope, scope_id, kind, value) DO NOTHING""",
+            w.merchant_id, customer_id, kind, new.hex(), w.now,
+        )  # fmt: skip
+
+
+def _text(field: str, value: str | None) -> str | None:
+    if value is None:
+        return None
+    cleaned = value.strip()
+    if not 1 <= len(cleaned) <= TEXT_LIMIT or "\x00" in cleaned:
+        raise InvalidInput(f"{field} has 1 to {TEXT_LIMIT} characters", ("input", field))
+    return cleaned
+
+
+async def add_tags(w: Work, customer_id: int, tags: Sequence[str], source: str) -> None:
+    """Put tags on a customer; one that is there already stays as it is.
+
+    Raises NotFound, InvalidInput.
+    """
+    await get_customer(w, customer_id)
+    await w.sql.execute(
+        """INSERT INTO customer_tags (merchant_id, customer_id, tag, source, created_at)
+           SELECT $1, $2, tag, $4, $5 FROM unnest($3::text[]) AS tag ORDER BY tag
+           ON CONFLICT (merchant_id, customer_id, tag) DO NOTHING""",
+        w.merchant_id, customer_id, check_tags(tags), source, w.now,
+    )  # fmt: skip
+
+
+async def remove_tags(w: Work, customer_id: int, tags: Sequence[str]) -> None:
+    """Take tags off a customer; one that is not there is no error. Raises NotFound."""
+    await get_customer(w, customer_id)
+    await w.sql.execute(
+        """DELETE FROM customer_tags
+           WHERE merchant_id = $1 AND customer_id = $2 AND tag = ANY($3::text[])""",
+        w.merchant_id, customer_id, [tag.strip() for tag in tags],
+    )  # fmt: skip
+
+
+def check_tags(tags: Sequence[str]) -> list[str]:
+    """The tags without outer blanks and repetition. Raises InvalidInput."""
+    cleaned = sorted({tag.strip() for tag in tags})
+    if len(cleaned) > TAGS_LIMIT:
+        raise InvalidInput(f"at most {TAGS_LIMIT} tags at once", ("input", "tags"))
+    for tag in cleaned:
+        if not 1 <= len(tag) <= TAG_LIMIT or "\x00" in tag:
+            raise InvalidInput(f"a tag has 1 to {TAG_LIMIT} characters", ("input", "tags"))
+    return cleaned

@@ -1,0 +1,461 @@
+"""Importing a file of orders: a job in steps of one chunk, each with its checkpoint.
+
+Memory is bounded by the chunk. While the database takes a chunk in, the next one is read.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import tempfile
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import orjson
+
+from core.domain.customers.consent import grant_where_unknown
+from core.domain.orders.formats import choose_format, find_columns
+from core.domain.orders.ingest import ingest_orders
+from core.domain.orders.rows import Plan, RowError, RowParser
+from core.domain.orders.tables import FileFacts, Row, Table, examine
+from core.domain.shops.plugins import enabled_plugins
+from core.domain.shops.shops import find_shop
+from core.registry import CORE, Registry
+from core.sdk.errors import InvalidInput
+from core.sdk.events import OrdersImported
+from core.sdk.orders import OrderFormat, OrderRecord
+from core.storage import jobs
+from core.storage.database import Database, Session, Work
+from core.storage.jobs import Job
+
+KIND = "orders.import"
+CHUNK_ROWS = 4000
+CHUNK_BYTES = 16 * 1024**2
+LOCK_SPACE = 0x6869
+
+Progress = Callable[[int, int], None]
+"""Told (bytes read, bytes of the file) after each chunk."""
+
+
+@dataclass(frozen=True)
+class Consent:
+    """Consent to record for customers of the file who never said anything about the channel."""
+
+    channel: str
+    evidence: str
+
+
+@dataclass
+class Account:
+    """What became of the rows: read = created + updated + unchanged + rejected."""
+
+    read: int = 0
+    created: int = 0
+    updated: int = 0
+    unchanged: int = 0
+    rejected: int = 0
+
+    def add(self, outcomes: list[str], rejected: int) -> None:
+        self.read += len(outcomes) + rejected
+        self.created += outcomes.count("created")
+        self.updated += outcomes.count("updated")
+        self.unchanged += outcomes.count("unchanged")
+        self.rejected += rejected
+
+
+@dataclass(frozen=True)
+class RejectedRow:
+    """A refused row: its number in the file, what is wrong and in which column."""
+
+    row: int
+    code: str
+    column: str | None
+    reason: str
+
+
+@dataclass
+class Chunk:
+    """Rows that are taken in together; `last` is the number of the last one."""
+
+    records: list[OrderRecord] = field(default_factory=list)
+    rejects: list[RejectedRow] = field(default_factory=list)
+    last: int = 0
+    position: int = 0
+
+
+class ChunkReader:
+    """Cuts a table into chunks; rows of one order that follow each other stay together."""
+
+    def __init__(self, table: Table, plan: Plan, after: int) -> None:
+        self._table = table
+        self._plan = plan
+        self._parse = RowParser(plan)
+        self._rows = _after(table.rows(), after)
+        self._next: Row | None = None
+
+    def read(self, size: int = CHUNK_ROWS) -> Chunk | None:
+        """The next chunk of about `size` rows; None at the end of the file."""
+        chunk, start, count, order = Chunk(), self._table.position, 0, ""
+        for number, row in self._pending():
+            full = count >= size or self._table.position - start > CHUNK_BYTES
+            if full and (row is None or count >= 2 * size or self._parse.order_id(row) != order):
+                self._next = (number, row)
+                break
+            count += 1
+            chunk.last = number
+            if row is None:
+                chunk.rejects.append(
+                    RejectedRow(number, "BAD_ROW", None, "broken characters, or a cell too large")
+                )
+                continue
+            try:
+                record = self._parse(row)
+            except RowError as error:
+                column = self._plan.header_of(error.field)
+                chunk.rejects.append(RejectedRow(number, error.code, column, error.reason))
+            else:
+                chunk.records.append(record)
+                order = record.external_id
+        chunk.position = self._table.position
+        return chunk if count else None
+
+    def _pending(self) -> Iterator[Row]:
+        # not a generator: leaving it early would close the rows for good
+        held, self._next = self._next, None
+        return self._rows if held is None else itertools.chain((held,), self._rows)
+
+
+def _after(rows: Iterator[Row], number: int) -> Iterator[Row]:
+    return (row for row in rows if row[0] > number)
+
+
+@dataclass
+class Source:
+    """An opened file with the plan by which it is read."""
+
+    table: Table
+    plan: Plan
+    shop: Mapping[str, Any]
+    consent: Consent | None
+
+    async def chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
+        """The chunks behind row `after`, the next one being read while this one is used."""
+        reader = ChunkReader(self.table, self.plan, after)
+        reading = asyncio.create_task(asyncio.to_thread(reader.read))
+        try:
+            while (chunk := await reading) is not None:
+                reading = asyncio.create_task(asyncio.to_thread(reader.read))
+                yield chunk
+        finally:
+            # the thread must not outlive the file
+            await asyncio.wait([reading])
+
+    async def take(self, w: Work, chunk: Chunk) -> list[str]:
+        """Take a chunk in, in the caller's transaction; returns the outcome of each record."""
+        kind = self.plan.format.identity_kind
+        outcomes = await ingest_orders(w, self.shop, chunk.records, kind, events=False)
+        if self.consent is not None:
+            await _record_consent(w, self.shop["id"], chunk, self.consent)
+        return outcomes
+
+
+async def _record_consent(w: Work, shop_id: int, chunk: Chunk, consent: Consent) -> None:
+    rows = await w.sql.fetch(
+        """SELECT DISTINCT customer_id FROM orders
+           WHERE merchant_id = $1 AND shop_id = $2 AND external_id = ANY($3::text[])
+             AND customer_id IS NOT NULL""",
+        w.merchant_id, shop_id, [record.external_id for record in chunk.records],
+    )  # fmt: skip
+    await grant_where_unknown(
+        w, [row[0] for row in rows], consent.channel, "import", {"text": consent.evidence}
+    )
+
+
+async def formats_of(session: Session, registry: Registry) -> dict[str, OrderFormat]:
+    """The formats of core and of the plugins that the merchant has switched on."""
+    enabled = await enabled_plugins(session)
+    return {
+        name: owned.value
+        for name, owned in registry.order_formats.items()
+        if owned.plugin == CORE or owned.plugin in enabled
+    }
+
+
+@contextlib.asynccontextmanager
+async def open_source(
+    session: Session, registry: Registry, facts: FileFacts, params: Mapping[str, Any]
+) -> AsyncIterator[Source]:
+    """Open a file for a job's params. Raises InvalidInput when it does not fit them."""
+    shop = await find_shop(session, str(params["shop_id"]))
+    formats = await formats_of(session, registry)
+    mapping = params["mapping"]
+    with Table(facts) as table:
+        chosen = choose_format(formats, table.headers, params["format"], mapping)
+        columns = find_columns(chosen, table.headers, mapping)
+        zone = ZoneInfo(chosen.time_zone or shop["time_zone"])
+        plan = Plan(chosen, columns, table.headers, zone, shop["currency"])
+        consent = Consent(**params["consent"]) if params["consent"] else None
+        yield Source(table, plan, shop, consent)
+
+
+class OrderImport:
+    """The job kind "orders.import"; with `file` it reads that file, else the uploaded one."""
+
+    name = KIND
+
+    def __init__(
+        self, registry: Registry, file: FileFacts | None = None, progress: Progress | None = None
+    ) -> None:
+        self._registry = registry
+        self._file = file
+        self._progress = progress
+
+    async def run(self, db: Database, job: Job) -> dict[str, Any]:
+        """Take in what is left of the file; the result is its account."""
+        if self._file is not None:
+            return await self._take_in(db, job, self._file)
+        with tempfile.NamedTemporaryFile(prefix="huike-import-") as copy:  # mode 0600
+            async for piece in jobs.file_pieces(db, job):
+                copy.write(piece)
+            copy.flush()
+            facts = await asyncio.to_thread(examine, Path(copy.name))
+            return await self._take_in(db, job, facts)
+
+    async def _take_in(self, db: Database, job: Job, facts: FileFacts) -> dict[str, Any]:
+        account = Account(**job.checkpoint.get("account", {}))
+        async with db.read(job.merchant_id) as session:
+            source_opened = open_source(session, self._registry, facts, job.params)
+            source = await source_opened.__aenter__()
+        try:
+            async with contextlib.aclosing(source.chunks(job.checkpoint.get("row", 0))) as chunks:
+                async for chunk in chunks:
+                    await self._step(db, job, source, chunk, account)
+                    if self._progress is not None:
+                        self._progress(chunk.position, source.table.size)
+        finally:
+            await source_opened.__aexit__(None, None, None)
+        await self._finish(db, job, account)
+        return asdict(account)
+
+    async def _step(
+        self, db: Database, job: Job, source: Source, chunk: Chunk, account: Account
+    ) -> None:
+        async with job.step(db) as w:
+            outcomes = await source.take(w, chunk)
+            await _store_rejects(w, job.id, chunk.rejects)
+            account.add(outcomes, len(chunk.rejects))
+            job.done, job.failed = account.read, account.rejected
+            job.checkpoint = {"row": chunk.last, "account": asdict(account)}
+
+    async def _finish(self, db: Database, job: Job, account: Account) -> None:
+        if job.checkpoint.get("told"):
+            return
+        async with job.step(db) as w:
+            job.total = account.read
+            job.checkpoint = {**job.checkpoint, "account": asdict(account), "told": True}
+            w.emit(OrdersImported(job.id, job.params["shop_id"], account.created, account.updated))
+
+
+async def _store_rejects(w: Work, job_id: int, rejects: list[RejectedRow]) -> None:
+    if rejects:
+        await w.sql.copy_records_to_table(
+            "job_rejects",
+            columns=("merchant_id", "job_id", "row", "code", "column", "message"),
+            records=[
+                (w.merchant_id, job_id, reject.row, reject.code, reject.column, reject.reason)
+                for reject in rejects
+            ],
+        )
+
+
+def import_params(
+    shop_id: int,
+    format: str | None,
+    mapping: Mapping[str, str],
+    consent: Consent | None,
+    sha256: str | None = None,
+) -> dict[str, Any]:
+    """A job's params: what is read and how, nothing of the file's content or its place."""
+    return {
+        "shop_id": shop_id,
+        "format": format,
+        "mapping": dict(mapping),
+        "consent": asdict(consent) if consent else None,
+        "sha256": sha256,
+    }
+
+
+async def start_import(
+    db: Database,
+    registry: Registry,
+    merchant_id: int,
+    shop_id: int,
+    pieces: AsyncIterator[bytes],
+    file_name: str,
+    format: str | None = None,
+    mapping: Mapping[str, str] | None = None,
+    consent: Consent | None = None,
+) -> int:
+    """Store an uploaded file, encrypted, and hand its import to the workers; returns the job's id.
+
+    `pieces` may have any size. Raises NotFound for the shop, InvalidInput for a format, mapping
+    or kind of file that cannot be.
+    """
+    if file_name.lower().endswith(".xls"):
+        raise InvalidInput(
+            "this is an old Excel file (.xls): save it as .xlsx or CSV", ("input", "file")
+        )
+    async with db.work(merchant_id) as w:
+        shop = await find_shop(w, str(shop_id))
+        formats = await formats_of(w, registry)
+        if format is not None:
+            choose_format(formats, [], format, {})
+        params = import_params(shop["id"], format, mapping or {}, consent)
+        job_id = await jobs.enqueue(w, KIND, params, queued=False)
+    number = 0
+    async for data in _even(pieces, jobs.PIECE_BYTES):
+        async with db.work(merchant_id) as w:
+            await jobs.add_file_piece(w, job_id, number, data)
+        number += 1
+    async with db.work(merchant_id) as w:
+        if not number:
+            await jobs.cancel(w, job_id)
+        else:
+            await jobs.release(w, job_id)
+    if not number:
+        raise InvalidInput("the file is empty", ("input", "file"))
+    return job_id
+
+
+async def _even(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
+    buffer = bytearray()
+    async for piece in pieces:
+        buffer += piece
+        while len(buffer) >= size:
+            yield bytes(buffer[:size])
+            del buffer[:size]
+    if buffer:
+        yield bytes(buffer)
+
+
+class AlreadyRunning(InvalidInput):
+    code = "IMPORT_ALREADY_RUNNING"
+    cause = "Another process is importing the same file into the same shop."
+    cure = "Wait until it has ended."
+
+
+@dataclass(frozen=True)
+class Finished:
+    """How an import ended: its job, its account, or what made it fail."""
+
+    job_id: int
+    account: Account
+    resumed_at: int
+    error: str | None = None
+
+
+async def import_local(
+    db: Database,
+    registry: Registry,
+    merchant_id: int,
+    facts: FileFacts,
+    params: Mapping[str, Any],
+    progress: Progress | None = None,
+) -> Finished:
+    """Import a file of this machine in this process, or go on with what a killed process left.
+
+    Raises AlreadyRunning, and InvalidInput when the file cannot be read by these params.
+    """
+    async with db.read(merchant_id) as session, open_source(session, registry, facts, params):
+        pass  # refuse a wrong file before there is a job
+    async with db.read(merchant_id) as holder:
+        # held by the connection: when this process dies, another may go on at once
+        key = int(facts.sha256[:7], 16) ^ params["shop_id"] % 2**28
+        if not await holder.sql.fetchval(
+            "SELECT pg_try_advisory_lock($1::int, $2::int)", LOCK_SPACE, key
+        ):
+            raise AlreadyRunning("another process is importing this file", ("input", "file"))
+        try:
+            job_id = await _unfinished(db, merchant_id, params)
+            job = await jobs.claim(db, merchant_id, job_id, force=True)
+            if job is None:
+                raise AlreadyRunning("a worker is importing this file", ("input", "file"))
+            resumed_at = job.checkpoint.get("row", 0)
+            await jobs.perform(db, job, {KIND: OrderImport(registry, facts, progress)})
+            row = await jobs.get(holder, job_id)
+        finally:
+            await holder.sql.execute("SELECT pg_advisory_unlock($1::int, $2::int)", LOCK_SPACE, key)
+    account = Account(**orjson.loads(row["checkpoint"]).get("account", {}))
+    return Finished(job_id, account, resumed_at, _failure(row))
+
+
+def _failure(row: Mapping[str, Any]) -> str | None:
+    if row["state"] == "succeeded":
+        return None
+    if row["error"]:
+        return str(orjson.loads(row["error"])["message"])
+    return f"the import stopped ({row['state']}); run it again and it goes on where it stopped"
+
+
+async def _unfinished(db: Database, merchant_id: int, params: Mapping[str, Any]) -> int:
+    """The job that an earlier run with the same file and params left, else a new one."""
+    async with db.work(merchant_id) as w:
+        job_id: int | None = await w.sql.fetchval(
+            """SELECT id FROM jobs WHERE merchant_id = $1 AND kind = $2 AND params = $3::jsonb
+                  AND state IN ('queued', 'running', 'failed') ORDER BY id DESC LIMIT 1""",
+            w.merchant_id, KIND, orjson.dumps(params).decode(),
+        )  # fmt: skip
+        if job_id is None:
+            return await jobs.enqueue(w, KIND, params, queued=False)
+        await jobs.reopen(w, job_id)
+        return job_id
+
+
+class _Rehearsed(Exception):
+    """Ends a rehearsal's transaction without a commit."""
+
+
+async def rehearse(
+    db: Database,
+    registry: Registry,
+    merchant_id: int,
+    facts: FileFacts,
+    params: Mapping[str, Any],
+    on_reject: Callable[[RejectedRow], None],
+    progress: Progress | None = None,
+) -> Account:
+    """Do the whole import in one transaction and take it back: the account that it would have."""
+    account = Account()
+    with contextlib.suppress(_Rehearsed):
+        async with (
+            db.work(merchant_id) as w,
+            open_source(w, registry, facts, params) as source,
+            contextlib.aclosing(source.chunks(0)) as chunks,
+        ):
+            async for chunk in chunks:
+                account.add(await source.take(w, chunk), len(chunk.rejects))
+                for reject in chunk.rejects:
+                    on_reject(reject)
+                if progress is not None:
+                    progress(chunk.position, source.table.size)
+            raise _Rehearsed
+    return account
+
+
+async def rejects_of(db: Database, merchant_id: int, job_id: int) -> AsyncIterator[RejectedRow]:
+    """A job's refused rows in the file's order, read in portions."""
+    last = 0
+    while True:
+        async with db.read(merchant_id) as session:
+            rows = await session.sql.fetch(
+                """SELECT id, "row", code, "column", message FROM job_rejects
+                   WHERE merchant_id = $1 AND job_id = $2 AND id > $3 ORDER BY id LIMIT 1000""",
+                merchant_id, job_id, last,
+            )  # fmt: skip
+        if not rows:
+            return
+        for row in rows:
+            yield RejectedRow(row[1], row[2], row[3], row[4])
+        last = rows[-1]["id"]

@@ -1,0 +1,325 @@
+"""Taking orders in: sets of normalised records, from files, connectors and the API alike.
+
+The same record twice, records out of order and two writers at once are harmless: what is stored
+decides, and events come from the changes of stored states.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from hashlib import blake2b
+from typing import Any
+
+import orjson
+
+from core.domain.customers.identify import Person, identify, lock_customers, save
+from core.sdk.events import OrderCreated, OrderStateChanged
+from core.sdk.orders import TERMINAL_STATES, LineRecord, OrderRecord, OrderState, ParcelRecord
+from core.storage.database import Work
+
+CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
+
+PROGRESS = {
+    OrderState.CREATED_UNPAID: 0, OrderState.PAID_ON_HOLD: 1, OrderState.TO_SHIP: 1,
+    OrderState.PART_SHIPPED: 2, OrderState.SHIPPED: 3, OrderState.DELIVERED: 4,
+    OrderState.COMPLETED: 5, OrderState.CLOSED_UNPAID: 6, OrderState.CLOSED_REFUNDED: 6,
+}  # fmt: skip
+
+ORDER_COLUMNS = (
+    "merchant_id", "id", "shop_id", "external_id", "customer_id", "state", "platform_state",
+    "currency", "total", "paid", "refunded", "ordered_at", "paid_at", "shipped_at", "closed_at",
+    "province", "city", "receiver_sealed", "modified_at", "content_hash", "taken_at",
+)  # fmt: skip
+
+
+@dataclass(slots=True)
+class Stored:
+    """What is stored of an order, as far as a new snapshot is judged by it."""
+
+    id: int
+    customer_id: int | None
+    state: OrderState
+    modified_at: datetime | None
+    content_hash: bytes
+
+
+@dataclass(slots=True)
+class _Taken:
+    """A record that is written: its order's id and customer, and what was stored before."""
+
+    record: OrderRecord
+    content_hash: bytes
+    before: Stored | None
+    id: int = 0
+    customer_id: int | None = None
+
+
+async def ingest_orders(
+    w: Work,
+    shop: Mapping[str, Any],
+    records: Sequence[OrderRecord],
+    identity_kind: str,
+    events: bool,
+) -> list[str]:
+    """Take in a set of snapshots of one shop's orders; returns the outcome of each, in order.
+
+    "created", "updated" or "unchanged" (the same content, or an older snapshot than the stored
+    one). A record that repeats an order of the set counts as its update. `shop` is the shop's
+    row, `identity_kind` names the records' buyer ids. With `events` the changes of stored states
+    are emitted; history is taken in without.
+    """
+    if not records:
+        return []
+    await lock_customers(w)
+    folded, places = fold(records)
+    stored = await _stored(w, shop["id"], [record.external_id for record in folded])
+    hash_key = w.keyring.blind_index("orders.content", w.merchant_id, "")
+    taken, outcomes = [], []
+    for record in folded:
+        digest = content_hash(record, hash_key)
+        before = stored.get(record.external_id)
+        outcome = judge(record, digest, before)
+        outcomes.append(outcome)
+        if outcome != UNCHANGED:
+            taken.append(_Taken(record, digest, before))
+    if taken:
+        await _find_customers(w, shop["id"], taken, identity_kind)
+        await _write(w, shop["id"], taken)
+        if events:
+            _emit(w, shop["id"], taken)
+    return _outcome_of_each(places, outcomes)
+
+
+def fold(records: Sequence[OrderRecord]) -> tuple[list[OrderRecord], list[int]]:
+    """The set's orders, each once, and for every record the place of its order among them."""
+    orders: list[OrderRecord] = []
+    place_of: dict[str, int] = {}
+    places = []
+    for record in records:
+        place = place_of.get(record.external_id)
+        if place is None:
+            place_of[record.external_id] = place = len(orders)
+            orders.append(record)
+        else:
+            orders[place] = _folded(orders[place], record)
+        places.append(place)
+    return orders, places
+
+
+def _folded(first: OrderRecord, second: OrderRecord) -> OrderRecord:
+    """Two snapshots of one order as one: the newer speaks, with the lines and parcels of both."""
+    older, newer = (
+        (second, first) if is_older(second, first.state, first.modified_at) else (first, second)
+    )
+    lines = {line.external_id: line for line in (*older.lines, *newer.lines)}
+    parcels = {parcel.tracking_number: parcel for parcel in (*older.parcels, *newer.parcels)}
+    return replace(newer, lines=list(lines.values()), parcels=list(parcels.values()))
+
+
+def is_older(record: OrderRecord, state: OrderState, modified_at: datetime | None) -> bool:
+    """Whether a snapshot is older than what is known: by the platform's time, else by progress.
+
+    A terminal state is never left, whatever the time says.
+    """
+    if state in TERMINAL_STATES and record.state != state:
+        return True
+    if record.modified_at is not None and modified_at is not None:
+        return record.modified_at < modified_at
+    return PROGRESS[record.state] < PROGRESS[state]
+
+
+def judge(record: OrderRecord, digest: bytes, before: Stored | None) -> str:
+    """What a snapshot does to the stored order."""
+    if before is None:
+        return CREATED
+    if digest == before.content_hash or is_older(record, before.state, before.modified_at):
+        return UNCHANGED
+    return UPDATED
+
+
+def content_hash(record: OrderRecord, key: bytes) -> bytes:
+    """16 bytes that tell two contents of an order apart; keyed, since contact data is in it."""
+    return blake2b(orjson.dumps(record), digest_size=16, key=key).digest()
+
+
+def _outcome_of_each(places: Sequence[int], outcomes: Sequence[str]) -> list[str]:
+    if len(places) == len(outcomes):
+        return list(outcomes)
+    seen: set[int] = set()
+    result = []
+    for place in places:
+        outcome = outcomes[place]
+        result.append(UPDATED if place in seen and outcome == CREATED else outcome)
+        seen.add(place)
+    return result
+
+
+async def _stored(w: Work, shop_id: int, external_ids: list[str]) -> dict[str, Stored]:
+    rows = await w.sql.fetch(
+        """SELECT external_id, id, customer_id, state, modified_at, content_hash FROM orders
+           WHERE merchant_id = $1 AND shop_id = $2 AND external_id = ANY($3::text[])""",
+        w.merchant_id, shop_id, external_ids,
+    )  # fmt: skip
+    return {row[0]: Stored(row[1], row[2], OrderState(row[3]), row[4], row[5]) for row in rows}
+
+
+async def _find_customers(
+    w: Work, shop_id: int, taken: Sequence[_Taken], identity_kind: str
+) -> None:
+    people = [
+        Person(r.ordered_at, r.buyer_id, r.phone, r.email, r.name, r.province, r.city)
+        for r in (item.record for item in taken)
+    ]
+    for person in people:
+        if person.buyer_id is not None and "*" in person.buyer_id:
+            person.buyer_id = None  # masked: several people would become one
+    found = await identify(w, shop_id, identity_kind, people)
+    for item, customer_id in zip(taken, found.ids, strict=True):
+        item.customer_id = customer_id
+    known = {key for key in found.ids if key is not None and key not in found.new}
+    await save(w, found, people, await _latest_orders(w, known), "orders")
+
+
+async def _latest_orders(w: Work, customer_ids: set[int]) -> dict[int, datetime]:
+    if not customer_ids:
+        return {}
+    rows = await w.sql.fetch(
+        """SELECT customer_id, max(ordered_at) FROM orders
+           WHERE merchant_id = $1 AND customer_id = ANY($2::bigint[]) GROUP BY customer_id""",
+        w.merchant_id, list(customer_ids),
+    )  # fmt: skip
+    return {row[0]: row[1] for row in rows}
+
+
+async def _write(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
+    created = [item for item in taken if item.before is None]
+    updated = [item for item in taken if item.before is not None]
+    if created:
+        for item, order_id in zip(created, await _new_ids(w, len(created)), strict=True):
+            item.id = order_id
+        await w.sql.copy_records_to_table(
+            "orders", columns=ORDER_COLUMNS, records=[_row(w, shop_id, item) for item in created]
+        )
+    if updated:
+        for item in updated:
+            assert item.before is not None
+            item.id = item.before.id
+            item.customer_id = item.before.customer_id or item.customer_id
+        await _update(w, [_row(w, shop_id, item) for item in updated])
+    await _write_lines(w, taken)
+    await _write_parcels(w, taken)
+
+
+async def _new_ids(w: Work, count: int) -> list[int]:
+    rows = await w.sql.fetch(
+        """SELECT nextval(pg_get_serial_sequence('orders', 'id'))
+           FROM generate_series(1, $1::int)""",
+        count,
+    )
+    return [row[0] for row in rows]
+
+
+def _row(w: Work, shop_id: int, item: _Taken) -> tuple[Any, ...]:
+    r = item.record
+    return (
+        w.merchant_id, item.id, shop_id, r.external_id, item.customer_id, r.state.value,
+        r.platform_state, r.currency, r.total, r.paid, r.refunded, r.ordered_at, r.paid_at,
+        r.shipped_at, r.closed_at, r.province, r.city, _receiver(w, item.id, r), r.modified_at,
+        item.content_hash, w.now,
+    )  # fmt: skip
+
+
+def _receiver(w: Work, order_id: int, record: OrderRecord) -> bytes | None:
+    """Who gets the parcel, sealed for the order's row: JSON of name, phone and address."""
+    if not (record.name or record.phone or record.address):
+        return None
+    receiver = {"name": record.name, "phone": record.phone, "address": record.address}
+    place = f"orders.receiver|{w.merchant_id}|{order_id}"
+    return w.keyring.seal_bytes(orjson.dumps(receiver), place)
+
+
+async def _update(w: Work, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Overwrite orders; a time or receiver that the new snapshot lacks is kept."""
+    columns = list(zip(*rows, strict=True))
+    await w.sql.execute(
+        """UPDATE orders o SET
+               customer_id = u.customer_id, state = u.state, platform_state = u.platform_state,
+               currency = u.currency, total = u.total, paid = u.paid, refunded = u.refunded,
+               ordered_at = u.ordered_at, paid_at = COALESCE(u.paid_at, o.paid_at),
+               shipped_at = COALESCE(u.shipped_at, o.shipped_at),
+               closed_at = COALESCE(u.closed_at, o.closed_at),
+               province = COALESCE(u.province, o.province), city = COALESCE(u.city, o.city),
+               receiver_sealed = COALESCE(u.receiver_sealed, o.receiver_sealed),
+               modified_at = COALESCE(u.modified_at, o.modified_at),
+               content_hash = u.content_hash, taken_at = $2
+           FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[],
+                       $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[],
+                       $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[],
+                       $16::text[], $17::bytea[], $18::timestamptz[], $19::bytea[])
+               AS u (id, customer_id, state, platform_state, currency, total, paid, refunded,
+                     ordered_at, paid_at, shipped_at, closed_at, province, city,
+                     receiver_sealed, modified_at, content_hash)
+           WHERE o.merchant_id = $1 AND o.id = u.id""",
+        w.merchant_id, w.now, columns[1], *columns[4:20],
+    )  # fmt: skip
+
+
+async def _write_lines(w: Work, taken: Sequence[_Taken]) -> None:
+    columns = ("merchant_id", "order_id", "external_id", "title", "sku", "quantity", "amount")
+    created: list[tuple[Any, ...]] = []
+    updated: list[tuple[Any, ...]] = []
+    for item in taken:
+        rows = created if item.before is None else updated
+        for line in _once(item.record.lines):
+            rows.append(
+                (w.merchant_id, item.id, line.external_id, line.title, line.sku, line.quantity,
+                 line.amount)
+            )  # fmt: skip
+    if created:
+        await w.sql.copy_records_to_table("order_lines", columns=columns, records=created)
+    if updated:
+        await w.sql.execute(
+            """INSERT INTO order_lines
+                   (merchant_id, order_id, external_id, title, sku, quantity, amount)
+               SELECT $1, u.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[],
+                                          $6::int[], $7::bigint[]) AS u
+               ON CONFLICT (merchant_id, order_id, external_id) DO UPDATE SET
+                   title = excluded.title, sku = excluded.sku, quantity = excluded.quantity,
+                   amount = excluded.amount""",
+            w.merchant_id, *list(zip(*updated, strict=True))[1:],
+        )  # fmt: skip
+
+
+def _once(lines: Sequence[LineRecord]) -> Sequence[LineRecord]:
+    return lines if len(lines) < 2 else list({line.external_id: line for line in lines}.values())
+
+
+async def _write_parcels(w: Work, taken: Sequence[_Taken]) -> None:
+    parcels: dict[tuple[int, str], ParcelRecord] = {
+        (item.id, parcel.tracking_number): parcel
+        for item in taken
+        for parcel in item.record.parcels
+    }
+    if parcels:
+        orders, numbers = zip(*parcels, strict=True)
+        await w.sql.execute(
+            """INSERT INTO parcels (merchant_id, order_id, tracking_number, carrier)
+               SELECT $1, u.* FROM unnest($2::bigint[], $3::text[], $4::text[]) AS u
+               ON CONFLICT (merchant_id, order_id, tracking_number)
+                   DO UPDATE SET carrier = excluded.carrier
+                   WHERE parcels.carrier IS DISTINCT FROM excluded.carrier""",
+            w.merchant_id, orders, numbers, [parcel.carrier for parcel in parcels.values()],
+        )  # fmt: skip
+
+
+def _emit(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
+    for item in taken:
+        state = item.record.state
+        if item.before is None:
+            w.emit(OrderCreated(item.id, shop_id, item.customer_id, state.value))
+        elif item.before.state != state:
+            w.emit(
+                OrderStateChanged(
+                    item.id, shop_id, item.customer_id, item.before.state.value, state.value
+                )
+            )
