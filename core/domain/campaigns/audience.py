@@ -1,0 +1,75 @@
+"""Who a campaign goes to: counted in a preview, and frozen into the ledger when it starts."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from core.domain.campaigns.campaigns import campaign_channel
+from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.segments.compile import compile_rule
+from core.domain.shops.merchants import time_zone_of
+from core.registry import Registry
+from core.sdk.channels import Channel
+from core.sdk.events import CampaignStarted
+from core.sdk.facets import Query
+from core.storage.database import Database, Session
+
+
+async def audience_sql(
+    session: Session, registry: Registry, channel: Channel, message_class: Any, rule: Any
+) -> tuple[str, Query]:
+    """A SELECT of (customer_id, reason or NULL) over the rule's customers, and its parameters."""
+    q = Query(session.merchant_id, session.now, await time_zone_of(session))
+    condition = compile_rule(rule, registry.facets, q)
+    reason = skip_reason_sql(channel.contact, message_class, q.arg(channel.name) + "::text")
+    return (
+        f"""SELECT c.id AS customer_id, {reason} AS reason FROM customers c
+            WHERE c.merchant_id = $1 AND ({condition})""",
+        q,
+    )
+
+
+async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: int) -> bool:
+    """Freeze the audience of a run that is being planned, in one transaction.
+
+    Returns False when there is nothing to plan: another worker did, or the run was stopped.
+    """
+    async with db.work(merchant_id) as w:
+        run = await w.sql.fetchrow(
+            """SELECT r.*, c.channel, c.message_class FROM campaign_runs r
+               JOIN campaigns c ON c.merchant_id = r.merchant_id AND c.id = r.campaign_id
+               WHERE r.merchant_id = $1 AND r.id = $2 AND r.state = 'planning'
+               FOR UPDATE OF r""",
+            merchant_id, run_id,
+        )  # fmt: skip
+        if run is None:
+            return False
+        target = await _freeze(w, registry, run)
+        await w.sql.execute(
+            """UPDATE campaign_runs SET state = 'running', planned_at = $3
+               WHERE merchant_id = $1 AND id = $2""",
+            merchant_id, run_id, w.now,
+        )  # fmt: skip
+        w.emit(CampaignStarted(run["campaign_id"], run_id, target))
+        await w.notify("campaign", run["campaign_id"])
+    return True
+
+
+async def _freeze(w: Session, registry: Registry, run: Mapping[str, Any]) -> int:
+    channel = campaign_channel(registry, run["channel"])
+    audience, q = await audience_sql(
+        w, registry, channel, run["message_class"], orjson.loads(run["rule"])
+    )
+    run_id, name, now = q.arg(run["id"]), q.arg(channel.name), q.arg(w.now)
+    result: str = await w.sql.execute(
+        f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state, reason,
+                                    attempts, next_at, updated_at)
+            SELECT $1, {run_id}, 0, a.customer_id, {name},
+                   CASE WHEN a.reason IS NULL THEN 'pending' ELSE 'skipped' END, a.reason,
+                   0, {now}, {now}
+            FROM ({audience}) a ORDER BY a.customer_id
+            ON CONFLICT (merchant_id, run_id, step, customer_id) DO NOTHING""",
+        *q.args,
+    )
+    return int(result.rpartition(" ")[2])

@@ -1,0 +1,153 @@
+"""A campaign's content: Liquid templates, checked when written and compiled once.
+
+Templates are written by merchants and are not trusted: they see plain text only, and loops,
+output and variables are limited.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from liquid import BoundTemplate, Environment, StrictUndefined
+from liquid.exceptions import LiquidError
+
+from core.sdk.channels import Channel, ContentField
+from core.sdk.errors import InvalidInput, Several
+
+VARIABLES = frozenset({
+    "customer.name", "customer.province", "customer.city", "merchant.name", "shop.name",
+    "unsubscribe_url",
+})  # fmt: skip
+
+
+class RenderError(Exception):
+    """A template cannot be filled in for one customer; the message is for the merchant."""
+
+
+class _Limited(Environment):
+    loop_iteration_limit = 10_000
+    output_stream_limit = 1_000_000
+    local_namespace_limit = 100_000
+    context_depth_limit = 20
+
+
+_TEXT = _Limited(undefined=StrictUndefined)
+_HTML = _Limited(undefined=StrictUndefined, autoescape=True)
+
+
+@lru_cache(maxsize=512)
+def _compiled(source: str, html: bool) -> BoundTemplate:
+    return (_HTML if html else _TEXT).from_string(source)
+
+
+@dataclass(frozen=True)
+class Recipient:
+    """What a template may know about one customer."""
+
+    name: str | None
+    province: str | None
+    city: str | None
+    unsubscribe_url: str
+
+
+class Content:
+    """The compiled templates of one run.
+
+    Raises Several(InvalidInput) when they do not fit the channel's fields.
+    """
+
+    def __init__(
+        self, channel: Channel, content: Mapping[str, str], merchant: str, shop: str | None
+    ) -> None:
+        check_content(channel, content)
+        self._templates = [
+            (field, _compiled(content[field.name], field.html))
+            for field in channel.fields
+            if content.get(field.name)
+        ]
+        self._merchant = {"name": merchant}
+        self._shop = {"name": shop or merchant}
+
+    def render(self, recipient: Recipient) -> dict[str, str]:
+        """The message's fields for one customer. Raises RenderError."""
+        values = {
+            "customer": {
+                "name": recipient.name or "",
+                "province": recipient.province or "",
+                "city": recipient.city or "",
+            },
+            "merchant": self._merchant,
+            "shop": self._shop,
+            "unsubscribe_url": recipient.unsubscribe_url,
+        }
+        return {field.name: _render(field, template, values) for field, template in self._templates}
+
+
+def _render(field: ContentField, template: BoundTemplate, values: Mapping[str, Any]) -> str:
+    try:
+        text = template.render(**values)
+    except LiquidError as error:
+        raise RenderError(f"{field.name}: {_reason(error)}") from None
+    if len(text) > field.max_length:
+        raise RenderError(f"{field.name}: longer than {field.max_length} characters")
+    if field.required and not text.strip():
+        raise RenderError(f"{field.name}: empty")
+    return text
+
+
+def check_content(channel: Channel, content: Mapping[str, str]) -> None:
+    """Raises Several(InvalidInput), with the path of each field that is wrong."""
+    errors = list(_faults(channel, content))
+    if errors:
+        raise Several(errors)
+
+
+def _faults(channel: Channel, content: Mapping[str, str]) -> Iterator[InvalidInput]:
+    fields = {field.name: field for field in channel.fields}
+    for name in content:
+        if name not in fields:
+            yield InvalidInput(
+                f"{channel.title} has no field {name!r}; it has {', '.join(fields)}", _path(name)
+            )
+    for field in channel.fields:
+        source = content.get(field.name) or ""
+        if field.required and not source.strip():
+            yield InvalidInput(f"the field {field.title} must be filled in", _path(field.name))
+        elif len(source) > field.max_length:
+            yield InvalidInput(
+                f"the field {field.title} has at most {field.max_length} characters",
+                _path(field.name),
+            )
+        elif "\x00" in source:
+            yield InvalidInput("a template must not hold the character NUL", _path(field.name))
+        else:
+            yield from _template_faults(field, source)
+
+
+def _template_faults(field: ContentField, source: str) -> Iterator[InvalidInput]:
+    try:
+        used = _compiled(source, field.html).analyze(include_partials=False).globals
+    except (LiquidError, RecursionError) as error:
+        reason = _reason(error) if isinstance(error, LiquidError) else "nested too deeply"
+        yield InvalidInput(f"the template of {field.title}: {reason}", _path(field.name))
+        return
+    names = {
+        ".".join(str(segment) for segment in variable.segments)
+        for variables in used.values()
+        for variable in variables
+    }
+    for name in sorted(names - VARIABLES):
+        yield InvalidInput(
+            f"the template of {field.title} uses {name}, which does not exist; "
+            f"there are {', '.join(sorted(VARIABLES))}",
+            _path(field.name),
+        )
+
+
+def _path(name: str) -> tuple[str, ...]:
+    return ("input", "content", name)
+
+
+def _reason(error: LiquidError) -> str:
+    return str(error.message or type(error).__name__)

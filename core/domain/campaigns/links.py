@@ -1,0 +1,41 @@
+"""Links in messages: signed, so that nobody can unsubscribe somebody else by counting up."""
+
+from core.storage.keyring import Keyring
+
+PURPOSE = "unsubscribe"
+ID_DIGITS = 18
+
+
+def unsubscribe_token(keyring: Keyring, merchant_id: int, customer_id: int, channel: str) -> str:
+    """The token of a customer's unsubscribe link; the same each time."""
+    text = f"{merchant_id}.{customer_id}.{channel}"
+    return f"{text}.{keyring.sign(PURPOSE, text)}"
+
+
+def read_unsubscribe_token(keyring: Keyring, token: str) -> tuple[int, int, str] | None:
+    """(merchant, customer, channel) of a token, or None when it is not one of ours."""
+    text, _, signature = token.rpartition(".")
+    parts = text.split(".", 2)
+    if len(parts) != 3 or not all(_is_id(part) for part in parts[:2]):
+        return None
+    if not keyring.verify(PURPOSE, text, signature):
+        return None
+    return int(parts[0]), int(parts[1]), parts[2]
+
+
+def unsubscribe_url(
+    keyring: Keyring, base_url: str, merchant_id: int, customer_id: int, channel: str
+) -> str:
+    """Where a customer unsubscribes: GET shows a page, POST does it."""
+    token = unsubscribe_token(keyring, merchant_id, customer_id, channel)
+    return f"{base_url}/unsubscribe/{token}"
+
+
+def message_key(keyring: Keyring, merchant_id: int, delivery_id: int) -> str:
+    """The key of a message: the same at each try, and different on any other installation."""
+    text = f"{merchant_id}.{delivery_id}"
+    return f"{text}.{keyring.sign('message', text)}"
+
+
+def _is_id(text: str) -> bool:
+    return text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS

@@ -1,0 +1,92 @@
+"""What a campaign would do if it started now, without doing it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from core.domain.campaigns.audience import audience_sql
+from core.domain.campaigns.campaigns import campaign_channel, get_campaign
+from core.domain.campaigns.content import Content, Recipient, RenderError
+from core.registry import Registry
+from core.sdk.errors import NotFound
+from core.storage.database import Session
+
+SAMPLE_URL = "https://example.com/unsubscribe"
+
+
+@dataclass(frozen=True)
+class RenderedSample:
+    """The message as one customer would get it, or why it cannot be made."""
+
+    customer_id: int
+    content: dict[str, str]
+    error: str | None
+
+
+@dataclass(frozen=True)
+class CampaignPreview:
+    """How many would get the message, how many not and why, and a few messages."""
+
+    would_send: int
+    skipped: dict[str, int]
+    samples: list[RenderedSample]
+
+
+async def preview_campaign(
+    session: Session, registry: Registry, campaign_id: int, sample: int = 3
+) -> CampaignPreview:
+    """Count the audience and fill in `sample` messages. Raises NotFound, Several."""
+    campaign = await get_campaign(session, campaign_id)
+    rule = await session.sql.fetchval(
+        "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
+        session.merchant_id, campaign["segment_id"],
+    )  # fmt: skip
+    if rule is None:
+        raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
+    channel = campaign_channel(registry, campaign["channel"])
+    audience, q = await audience_sql(
+        session, registry, channel, campaign["message_class"], orjson.loads(rule)
+    )
+    rows = await session.sql.fetch(
+        f"SELECT reason, count(*) AS n FROM ({audience}) a GROUP BY reason", *q.args
+    )
+    counts = {row["reason"]: row["n"] for row in rows}
+    limit = q.arg(max(0, sample))
+    chosen = await session.sql.fetch(
+        f"""SELECT c.id, c.name, c.province, c.city FROM customers c
+            WHERE c.merchant_id = $1 AND c.id IN (
+                SELECT a.customer_id FROM ({audience}) a WHERE a.reason IS NULL
+                ORDER BY a.customer_id LIMIT {limit})
+            ORDER BY c.id""",
+        *q.args,
+    )
+    content = await open_content(session, registry, campaign, orjson.loads(campaign["content"]))
+    return CampaignPreview(
+        counts.pop(None, 0), dict(sorted(counts.items())), _samples(content, chosen)
+    )
+
+
+async def open_content(
+    session: Session, registry: Registry, campaign: Mapping[str, Any], content: Mapping[str, str]
+) -> Content:
+    """A campaign's templates, compiled, with the names of its merchant and shop."""
+    names = await session.sql.fetchrow(
+        """SELECT m.name AS merchant, s.name AS shop FROM merchants m
+           LEFT JOIN shops s ON s.merchant_id = m.id AND s.id = $2 WHERE m.id = $1""",
+        session.merchant_id, campaign["shop_id"],
+    )  # fmt: skip
+    channel = campaign_channel(registry, campaign["channel"])
+    return Content(channel, content, names["merchant"], names["shop"])
+
+
+def _samples(content: Content, rows: Sequence[Mapping[str, Any]]) -> list[RenderedSample]:
+    samples = []
+    for row in rows:
+        recipient = Recipient(row["name"], row["province"], row["city"], SAMPLE_URL)
+        try:
+            samples.append(RenderedSample(row["id"], content.render(recipient), None))
+        except RenderError as error:
+            samples.append(RenderedSample(row["id"], {}, str(error)))
+    return samples

@@ -1,0 +1,63 @@
+"""The worker's sweep of campaigns: what is due is found in the database, whoever rang or not."""
+
+import logging
+from datetime import timedelta
+
+from core.domain.campaigns import ledger
+from core.domain.campaigns.campaigns import pause_run, start_campaign
+from core.registry import Registry
+from core.sdk.errors import HuikeError, Several
+from core.storage.database import SYSTEM, Database
+
+logger = logging.getLogger(__name__)
+
+MAX_LATENESS = timedelta(hours=1)
+BATCH = 100
+
+
+async def start_due_campaigns(
+    db: Database, registry: Registry, max_lateness: timedelta = MAX_LATENESS
+) -> None:
+    """Start every scheduled campaign whose time has come, of every merchant.
+
+    One that is later than `max_lateness` (the server was down, or a backup was restored) is
+    paused instead: the merchant decides whether the message still makes sense.
+    """
+    async with db.read(SYSTEM) as session:
+        rows = await session.sql.fetch(
+            """SELECT merchant_id, id FROM campaigns
+               WHERE state = 'scheduled' AND scheduled_at <= $1 ORDER BY scheduled_at LIMIT $2""",
+            session.now, BATCH,
+        )  # fmt: skip
+    for row in rows:
+        await _start(db, registry, row["merchant_id"], row["id"], max_lateness)
+
+
+async def _start(
+    db: Database, registry: Registry, merchant_id: int, campaign_id: int, max_lateness: timedelta
+) -> None:
+    try:
+        async with db.work(merchant_id) as w:
+            due_at = await w.sql.fetchval(
+                """SELECT scheduled_at FROM campaigns
+                   WHERE merchant_id = $1 AND id = $2 AND state = 'scheduled'
+                     AND scheduled_at <= $3 FOR UPDATE SKIP LOCKED""",
+                merchant_id, campaign_id, w.now,
+            )  # fmt: skip
+            if due_at is None:
+                return
+            if w.now - due_at > max_lateness:
+                logger.warning("campaign %s is too late and is paused", campaign_id)
+                await pause_run(w, campaign_id, "too late")
+            else:
+                await start_campaign(w, registry, campaign_id)
+    except (HuikeError, Several) as error:
+        logger.warning("campaign %s cannot start and is paused: %s", campaign_id, error)
+        async with db.work(merchant_id) as w:
+            await pause_run(w, campaign_id, str(error))
+
+
+async def due_runs(db: Database) -> list[tuple[int, int]]:
+    """(merchant, run) of every merchant's runs that have something to do now."""
+    async with db.read(SYSTEM) as session:
+        return await ledger.open_runs(session)

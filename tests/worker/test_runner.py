@@ -1,0 +1,107 @@
+import asyncio
+from datetime import timedelta
+
+import pytest
+
+from core.domain.campaigns.campaigns import schedule_campaign, start_campaign
+from core.sdk import CampaignFinished
+from core.testing.smtp import smtp_sink
+from tests.sending_kit import add_customers, campaign_row, enable_email, make_campaign, until
+from worker.runner import Runner
+
+
+@pytest.fixture
+async def sink():
+    async with smtp_sink() as opened:
+        yield opened
+
+
+@pytest.fixture
+async def runner(merchant):
+    runner = Runner(merchant.installation, sweep_seconds=0.2)
+    await runner.start()
+    yield runner
+    await runner.stop()
+
+
+async def until_state(merchant, campaign_id, state, seconds=20):
+    async def reached():
+        return (await campaign_row(merchant, campaign_id))["state"] == state
+
+    await until(reached, seconds)
+
+
+async def test_doorbell_starts_a_campaign(merchant, sink):
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, [f"c{n}@example.com" for n in range(50)])
+    campaign_id = await make_campaign(merchant)
+    runner = Runner(merchant.installation, sweep_seconds=1000)
+    await runner.start()
+    await asyncio.sleep(0.2)
+    async with merchant.work() as w:
+        await start_campaign(w, merchant.installation.registry, campaign_id)
+    await until_state(merchant, campaign_id, "finished")
+    async with merchant.read() as session:
+
+        async def drained():
+            return not await session.sql.fetchval(
+                "SELECT count(*) FROM outbox_events WHERE merchant_id = $1 AND done_at IS NULL",
+                merchant.id,
+            )
+
+        await until(drained, 5)
+        kinds = await session.sql.fetch(
+            "SELECT type FROM outbox_events WHERE merchant_id = $1 ORDER BY id", merchant.id
+        )
+    assert [row["type"] for row in kinds][-1] == CampaignFinished.type
+    await runner.stop()
+    assert len(sink.accepted) == 50
+
+
+async def test_a_lost_ring_costs_seconds_only(merchant, sink, runner):
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, ["a@example.com"])
+    campaign_id = await make_campaign(merchant)
+    async with merchant.work() as w:
+        await start_campaign(w, merchant.installation.registry, campaign_id)
+        w._rings.clear()
+    await until_state(merchant, campaign_id, "finished", 5)
+    assert len(sink.accepted) == 1
+
+
+async def test_scheduled_campaign_starts_in_time(merchant, sink, runner):
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, ["a@example.com"])
+    campaign_id = await make_campaign(merchant)
+    async with merchant.work() as w:
+        at = w.now + timedelta(hours=2)
+        await schedule_campaign(w, merchant.installation.registry, campaign_id, at)
+    await asyncio.sleep(0.5)
+    assert (await campaign_row(merchant, campaign_id))["state"] == "scheduled"
+    merchant.clock.move(timedelta(hours=2, minutes=1))
+    await until_state(merchant, campaign_id, "finished", 5)
+
+
+async def test_a_campaign_that_is_far_too_late_is_paused(merchant, sink, runner):
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, ["a@example.com"])
+    campaign_id = await make_campaign(merchant)
+    async with merchant.work() as w:
+        at = w.now + timedelta(hours=2)
+        await schedule_campaign(w, merchant.installation.registry, campaign_id, at)
+    merchant.clock.move(timedelta(hours=9))
+    await until_state(merchant, campaign_id, "paused", 5)
+    assert sink.accepted == []
+
+
+async def test_wiped_redis_loses_nothing(merchant, sink, runner):
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, [f"c{n}@example.com" for n in range(600)])
+    campaign_id = await make_campaign(merchant)
+    async with merchant.work() as w:
+        await start_campaign(w, merchant.installation.registry, campaign_id)
+    while len(sink.accepted) < 100:
+        await merchant.installation.redis.flushall()
+        await asyncio.sleep(0.01)
+    await until_state(merchant, campaign_id, "finished")
+    assert len({to for _, to in sink.accepted}) == len(sink.accepted) == 600

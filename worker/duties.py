@@ -1,0 +1,162 @@
+"""What a worker does, each duty at most once at a time in a process, and how it is begun."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from typing import Any
+
+import core.installation
+from core.domain.campaigns import scheduling, sending
+from core.domain.shops.plugins import enabled_plugins, plugin_settings
+from core.guard import guarded
+from core.installation import Installation
+from core.registry import Owned
+from core.sdk.events import Occurrence
+from core.sdk.plugin import PluginContext, Subscriber
+from core.storage import jobs, outbox
+from core.storage.database import Database
+from core.storage.doorbell import LONG_JOBS
+
+logger = logging.getLogger(__name__)
+
+MAX_LONG = 4
+STOP_SECONDS = 20.0
+
+Duty = Callable[..., Awaitable[None]]
+Key = tuple[Any, ...]
+
+
+class Duties:
+    """Begins duties when a doorbell rings or a sweep finds them due.
+
+    A duty that is rung for while it runs is done once more afterwards. When too many run already
+    the ring is dropped: the next sweep of any worker finds the work.
+    """
+
+    def __init__(self, installation: Installation, lease: timedelta = sending.LEASE) -> None:
+        self.stopping = asyncio.Event()
+        self._installation = installation
+        self._lease = lease
+        self._kinds = _job_kinds(installation)
+        self._max_short = max(1, installation.settings.pool_size // 3)
+        self._handlers = subscribers(installation)
+        self._running: dict[Key, asyncio.Task[None]] = {}
+        self._again: set[Key] = set()
+        self.by_name: dict[str, Duty] = {
+            "outbox.drain": self._drain,
+            "job.run": self._job,
+            "run.send": self._send,
+        }
+
+    def begin(self, name: str, *args: int) -> None:
+        """Do the duty in the background, unless it is being done."""
+        key = (name, *args)
+        if key in self._running:
+            self._again.add(key)
+        elif not self.stopping.is_set() and self._has_room(name):
+            task = asyncio.create_task(self._do(key), name=str(key))
+            self._running[key] = task
+            task.add_done_callback(lambda _: self._ended(key))
+
+    async def sweep(self) -> None:
+        """Find due work of every merchant in the database, and begin it."""
+        db = self._installation.db
+        await scheduling.start_due_campaigns(db, self._installation.registry)
+        for merchant_id, run_id in await scheduling.due_runs(db):
+            self._begin_if_idle("run.send", merchant_id, run_id)
+        for merchant_id, job_id in await jobs.due(db):
+            self._begin_if_idle("job.run", merchant_id, job_id)
+        for merchant_id in await outbox.merchants_with_open_events(db):
+            self._begin_if_idle("outbox.drain", merchant_id)
+
+    async def stop(self) -> None:
+        """Begin nothing more; what runs ends its present group. Jobs stop where they stand."""
+        self.stopping.set()
+        self._again.clear()
+        for key, task in self._running.items():
+            if key[0] == "job.run":
+                task.cancel()  # its last committed step is where another worker goes on
+        if self._running:
+            _, late = await asyncio.wait(list(self._running.values()), timeout=STOP_SECONDS)
+            for task in late:
+                task.cancel()
+            if late:
+                await asyncio.wait(late, timeout=STOP_SECONDS)
+
+    def _begin_if_idle(self, name: str, *args: int) -> None:
+        if (name, *args) not in self._running:
+            self.begin(name, *args)
+
+    def _has_room(self, name: str) -> bool:
+        long = name in LONG_JOBS
+        same = sum((key[0] in LONG_JOBS) == long for key in self._running)
+        return same < (MAX_LONG if long else self._max_short)
+
+    async def _do(self, key: Key) -> None:
+        name, *args = key
+        try:
+            await self.by_name[name](*args)
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            logger.exception("%s %s failed; the next sweep tries it again", name, args)
+
+    def _ended(self, key: Key) -> None:
+        del self._running[key]
+        if key in self._again:
+            self._again.discard(key)
+            self.begin(*key)
+
+    # -- the duties -------------------------------------------------------------------------
+
+    async def _drain(self, merchant_id: int) -> None:
+        await outbox.drain(self._installation.db, merchant_id, self._handlers)
+
+    async def _job(self, merchant_id: int, job_id: int) -> None:
+        job = await jobs.claim(self._installation.db, merchant_id, job_id)
+        if job is not None:
+            await jobs.perform(self._installation.db, job, self._kinds)
+
+    async def _send(self, merchant_id: int, run_id: int) -> None:
+        await sending.send_run(
+            self._installation.db, self._installation.registry, merchant_id, run_id,
+            self._installation.settings.base_url, lease=self._lease, stop=self.stopping,
+        )  # fmt: skip
+
+
+def _job_kinds(installation: Installation) -> Mapping[str, jobs.JobKind]:
+    kinds: Mapping[str, jobs.JobKind] = getattr(core.installation, "job_kinds", lambda _: {})(
+        installation.registry
+    )
+    return kinds
+
+
+def subscribers(
+    installation: Installation,
+) -> dict[str, tuple[frozenset[str], outbox.Handler]]:
+    """The plugins' subscribers as handlers of the outbox."""
+    return {
+        name: (owned.value.events, _handler(installation, owned))
+        for name, owned in installation.registry.subscribers.items()
+    }
+
+
+def _handler(installation: Installation, owned: Owned[Subscriber]) -> outbox.Handler:
+    manifest = installation.registry.manifests.get(owned.plugin)
+    seconds = manifest.timeout if manifest else 30.0
+
+    async def handle(db: Database, occurrence: Occurrence) -> None:
+        async with db.read(occurrence.merchant_id) as session:
+            if owned.plugin not in await enabled_plugins(session):
+                return
+            settings = await plugin_settings(session, installation.registry, owned.plugin)
+        context = PluginContext(occurrence.merchant_id, settings, db)
+        await guarded(
+            owned.plugin,
+            occurrence.merchant_id,
+            seconds,
+            owned.value.handle(context, occurrence),
+        )
+
+    return handle
