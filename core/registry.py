@@ -104,6 +104,8 @@ def _check_manifest(name: str, plugin: object) -> None:
         raise TypeError("the plugin object has no `manifest` of type core.sdk.Manifest")
     if manifest.name != name:
         raise TypeError(f"the entry point is {name!r}, but the manifest says {manifest.name!r}")
+    for permission in manifest.permissions:
+        _check_prefix(name, "permissions", permission.name)
     try:
         versions = SpecifierSet(manifest.core)
     except InvalidSpecifier as error:
@@ -175,8 +177,12 @@ def _check_name(plugin: str, hook: str, value: Any) -> None:
         checked = value.name if value.owner in ("Query", "Mutation") else plugin
     else:
         checked = _key(hook, value)
-    if not checked.lower().startswith(plugin.lower()):
-        raise TypeError(f"{hook}: {checked!r} must start with the plugin's name, {plugin!r}")
+    _check_prefix(plugin, hook, checked)
+
+
+def _check_prefix(plugin: str, where: str, name: str) -> None:
+    if not name.lower().startswith(plugin.lower()):
+        raise TypeError(f"{where}: {name!r} must start with the plugin's name, {plugin!r}")
 
 
 def _by_name(hook: str, made: dict[str, list[Any]]) -> dict[str, Owned[Any]]:

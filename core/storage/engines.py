@@ -247,7 +247,7 @@ class Engines:
     def _redis_socket(self) -> Path:
         return self._socket_folder() / "redis.sock"
 
-    def _redis_client(self) -> "redis.Redis[bytes]":
+    def _redis_client(self) -> redis.Redis:
         return redis.Redis(unix_socket_path=str(self._redis_socket()), socket_timeout=5)
 
     def _redis_ready(self) -> bool:

@@ -16,7 +16,7 @@ class Id(fields.BigIntField):
         super().__init__(**{"primary_key": True, **options})
 
 
-class Bytes(fields.BinaryField):
+class Bytes(fields.BinaryField[bytes]):
     """A short binary value: a hash, a blind index or a sealed text."""
 
 

@@ -1,10 +1,11 @@
 """Which plugins a merchant has switched on, and with which settings."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
 from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic_core import to_jsonable_python
 
 from core.guard import guarded
 from core.registry import Registry
@@ -41,9 +42,7 @@ async def enable_plugin(
     manifest = _manifest(registry, name)
     async with db.read(merchant_id) as session:
         stored = await _stored(session, name)
-    kept = {
-        key: stored.get(key) if value == SECRET_KEPT else value for key, value in settings.items()
-    }
+    kept = {key: _kept(value, stored.get(key)) for key, value in settings.items()}
     model = _validated(manifest, kept)
     for owned in registry.settings_checks.values():
         if owned.plugin == name:
@@ -96,10 +95,17 @@ async def shown_settings(session: Session, registry: Registry, name: str) -> dic
     """A plugin's stored settings with secrets hidden, as a form would show them."""
     manifest = _manifest(registry, name)
     stored = await _stored(session, name)
-    return {
-        key: SECRET_KEPT if value and _is_secret(manifest, key) else value
-        for key, value in stored.items()
-    }
+    try:
+        known = manifest.settings.model_validate(stored).model_dump(exclude_unset=True)
+    except ValidationError:
+        # stored by another version of the plugin: show nothing that could have been a secret
+        return {
+            key: SECRET_KEPT if isinstance(value, str) else None for key, value in stored.items()
+        }
+    shown: dict[str, Any] = to_jsonable_python(
+        _map_secrets(known, lambda secret: SECRET_KEPT if secret else secret)
+    )
+    return shown
 
 
 def _manifest(registry: Registry, name: str) -> Manifest:
@@ -122,16 +128,31 @@ def _validated(manifest: Manifest, settings: Mapping[str, Any]) -> BaseModel:
         ) from None
 
 
-def _is_secret(manifest: Manifest, key: str) -> bool:
-    field = manifest.settings.model_fields.get(key)
-    return field is not None and "SecretStr" in str(field.annotation)
-
-
 def _dump(model: BaseModel) -> dict[str, Any]:
-    return {
-        key: value.get_secret_value() if isinstance(value, SecretStr) else value
-        for key, value in model.model_dump().items()
-    }
+    dumped: dict[str, Any] = to_jsonable_python(_map_secrets(model.model_dump(), lambda text: text))
+    return dumped
+
+
+def _map_secrets(value: Any, show: Callable[[str], str]) -> Any:
+    """The value with each secret in it, however deep, replaced by what `show` makes of it."""
+    if isinstance(value, SecretStr):
+        return show(value.get_secret_value())
+    if isinstance(value, dict):
+        return {key: _map_secrets(item, show) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_map_secrets(item, show) for item in value]
+    return value
+
+
+def _kept(given: Any, stored: Any) -> Any:
+    """What is given, with the stored secret wherever it says SECRET_KEPT."""
+    if given == SECRET_KEPT:
+        return stored
+    if isinstance(given, dict) and isinstance(stored, dict):
+        return {key: _kept(value, stored.get(key)) for key, value in given.items()}
+    if isinstance(given, list) and isinstance(stored, list) and len(given) == len(stored):
+        return [_kept(*pair) for pair in zip(given, stored, strict=True)]
+    return given
 
 
 async def _stored(session: Session, name: str) -> dict[str, Any]:
