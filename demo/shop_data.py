@@ -221,30 +221,31 @@ def _person(r: random.Random, number: int) -> Person:
     city = r.choice(cities)
     name = r.choice(SURNAMES) + "".join(r.choices(GIVEN, k=r.choice((1, 2, 2))))
     phone = f"{r.choice((134, 138, 150, 159, 186))}{number:08d}"
-    email = f"buyer{number:05d}@{_domain(number)}"
     return Person(
         nick=f"{r.choice(SURNAMES)}{r.choice(('小', '爱', '家的', '_'))}{r.choice(GIVEN)}{number}",
         name=name,
         phone=phone,
-        account=email if r.random() < WITH_EMAIL else phone,
+        account=_email(number) if r.random() < WITH_EMAIL else phone,
         province=province,
         city=city,
         address=f"{r.choice(DISTRICTS)} {r.choice(STREETS)}{r.randrange(1, 400)}号",
     )
 
 
-def _domain(number: int) -> str:
-    """Reserved names, which belong to nobody; a few of them are refused by the demo's mail sink."""
-    if number % 150 == 0:
-        return "gone.example"
-    return f"{('mail', 'post', 'inbox')[number % 3]}.example"
+def _email(number: int) -> str:
+    """At reserved names, which belong to nobody. The demo's mail sink reads the odd ones' wish."""
+    wish = ""
+    if number % 150 == 7:
+        wish = "fail550."  # no such mailbox
+    elif number % 500 == 11:
+        wish = "retry450."  # mailbox busy, each time
+    elif number % 1500 == 13:
+        wish = "lost."  # the connection breaks when the message has been handed over
+    return f"{wish}buyer{number:05d}@{('mail', 'post', 'inbox')[number % 3]}.example"
 
 
 def _pay(r: random.Random) -> str:
-    chance = r.random()
-    if chance < PARTLY_REFUNDED:
-        return "partly"
-    return "paid"
+    return "partly" if r.random() < PARTLY_REFUNDED else "paid"
 
 
 def _order(r: random.Random, person: int, day: int, first: date, outcome: str) -> ShopOrder:
