@@ -189,6 +189,15 @@ async def test_preview_counts_and_samples(merchant):
         assert (await preview_segment(session, registry, stored({"not": empty["rule"]}))).count == 7
 
 
+async def test_a_province_is_found_by_its_short_name_too(merchant):
+    registry = merchant.installation.registry
+    async with merchant.work() as w:
+        ids = [await add_customer(w, name) for name in ("广东省", "北京", "California")]
+        for asked, hit in (("广东", 0), ("广东省", 0), ("北京市", 1), ("California", 2)):
+            rule = stored({"province": {"any_of": [asked]}})
+            assert (await preview_segment(w, registry, rule)).sample == [ids[hit]], asked
+
+
 async def test_merchants_do_not_see_each_other(installation, merchant):
     from core.domain.shops.setup import set_up_merchant
 

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from core.domain.orders.cells import province_of
 from core.sdk.facets import Facet, Query
 from core.sdk.money import to_minor
 
@@ -43,7 +44,9 @@ class Province:
         return _check_choices(rule.any_of)
 
     def sql(self, rule: ProvinceRule, q: Query) -> str:
-        return f"(c.province IS NOT NULL AND c.province = ANY({q.arg(rule.any_of)}::text[]))"
+        # whoever asks for 广东 means 广东省, as it is stored
+        names = sorted({*rule.any_of, *map(province_of, rule.any_of)})
+        return f"(c.province IS NOT NULL AND c.province = ANY({q.arg(names)}::text[]))"
 
     def explain(self, rule: ProvinceRule) -> str:
         return f"lives in {_either(rule.any_of)}"
