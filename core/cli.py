@@ -170,6 +170,17 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
     run(serve_forever(settings, runner_class() if worker else None))
 
 
+@main.command("schema")
+def schema_command() -> None:
+    """Print the GraphQL schema of the installed plugins."""
+    from core.schema.build import build_schema  # only this command and `serve` need it
+
+    try:
+        click.echo(build_schema(load_registry(settings_or_fail())).as_str())
+    except RegistryError as error:
+        fail(str(error))
+
+
 @main.command("worker")
 def worker_command() -> None:
     """Do the background work in a process of its own."""

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 from collections import defaultdict
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable, Coroutine
 from typing import Any
 
 import asyncpg
@@ -33,7 +33,7 @@ class Signals:
                 await self._task
             self._task = None
 
-    async def changes(self, topic: str, merchant_id: int, key: int) -> AsyncIterator[None]:
+    async def changes(self, topic: str, merchant_id: int, key: int) -> AsyncGenerator[None, None]:
         """Yields at once, and then after each change; bursts are folded into one."""
         name = f"{topic}:{merchant_id}:{key}"
         event = asyncio.Event()

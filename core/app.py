@@ -1,0 +1,189 @@
+"""The web application: GraphQL, GraphiQL, unsubscribe links, health and metrics."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+import uvicorn
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.staticfiles import StaticFiles
+
+from core.installation import Installation, open_installation
+from core.schema import graphiql, unsubscribe
+from core.schema.build import build_schema
+from core.schema.http import Endpoint
+from core.schema.requests import Metrics, Requests
+from core.settings import Settings, SettingsError
+from core.storage.database import SYSTEM
+
+logger = logging.getLogger(__name__)
+
+READY_SECONDS = 2
+SHUTDOWN_SECONDS = 20
+
+
+def create_app(installation: Installation) -> Starlette:
+    """The application of an opened installation. Raises RegistryError for a bad plugin field."""
+    endpoint = Endpoint(build_schema(installation.registry), installation)
+    metrics = Metrics()
+    settings = installation.settings
+
+    async def leave(request: Request) -> Response:
+        return await unsubscribe.answer(installation, request)
+
+    async def ready(request: Request) -> Response:
+        fault = await _fault(installation)
+        return JSONResponse({"ready": fault is None, "fault": fault}, 200 if fault is None else 503)
+
+    async def measured(request: Request) -> Response:
+        return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    routes: list[BaseRoute] = [
+        Route("/graphql", endpoint),
+        WebSocketRoute("/graphql", endpoint),
+        Route("/unsubscribe/{token}", leave, methods=["GET", "POST"]),
+        Route("/healthz", _alive),
+        Route("/readyz", ready),
+        Route("/metrics", measured),
+    ]
+    if settings.graphiql:
+        routes += [
+            Route("/", _to_graphiql),
+            Route("/graphiql", graphiql.show),
+            Route("/graphiql/operations", graphiql.show_examples),
+            Mount("/graphiql/static", StaticFiles(directory=graphiql.STATIC)),
+        ]
+    middleware = [Middleware(Requests, metrics=metrics, max_upload_bytes=settings.max_upload_bytes)]
+    if settings.cors_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=settings.cors_origins,
+                allow_methods=["GET", "POST"],
+                allow_headers=["authorization", "content-type", "graphql-require-preflight",
+                               "x-request-id"],
+                expose_headers=["x-request-id"],
+            )
+        )  # fmt: skip
+    return Starlette(routes=routes, middleware=middleware)
+
+
+async def serve_forever(settings: Settings, runner_class: Any | None) -> None:
+    """Serve until SIGINT or SIGTERM; with a runner class, do the background work too.
+
+    Requests under way are answered before the end. Raises SettingsError when the address cannot
+    be listened on, and what `open_installation` raises.
+    """
+    listener = listen(settings.host, settings.port)
+    try:
+        async with open_installation(settings) as installation:
+            app = create_app(installation)
+            installation.signals.start()
+            try:
+                async with _running(installation, runner_class):
+                    await _serve(app, listener, settings)
+            finally:
+                await installation.signals.stop()
+    finally:
+        listener.close()
+
+
+@contextlib.asynccontextmanager
+async def _running(installation: Installation, runner_class: Any | None) -> AsyncIterator[None]:
+    if runner_class is None:
+        yield
+        return
+    runner = runner_class(installation)
+    await runner.start()
+    try:
+        yield
+    finally:
+        await runner.stop()
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket bound to the address. Raises SettingsError that says what to do."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        listener = socket.socket(family, kind, protocol)
+    except OSError as error:
+        raise SettingsError(f"cannot listen on {host}: {error.strerror}") from None
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(socket.SOMAXCONN)
+    except OSError as error:
+        listener.close()
+        raise SettingsError(
+            f"cannot listen on {host}:{port} ({error.strerror}): choose another address with "
+            "--host and --port, or HUIKE_HOST and HUIKE_PORT"
+        ) from None
+    return listener
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to this process, which has more to end than the server."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def _serve(app: Starlette, listener: socket.socket, settings: Settings) -> None:
+    config = uvicorn.Config(
+        app,
+        log_config=None,
+        access_log=False,
+        ws="websockets-sansio",
+        lifespan="off",
+        timeout_graceful_shutdown=SHUTDOWN_SECONDS,
+        server_header=False,
+    )
+    server = _Server(config)
+
+    def stop() -> None:
+        server.force_exit = server.should_exit
+        server.should_exit = True
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop)
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    page = "/graphiql" if settings.graphiql else "/graphql"
+    logger.info("listening on http://%s:%s%s", shown, port, page)
+    try:
+        await server.serve([listener])
+    finally:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.remove_signal_handler(number)
+
+
+async def _fault(installation: Installation) -> str | None:
+    try:
+        async with asyncio.timeout(READY_SECONDS), installation.db.read(SYSTEM) as session:
+            await session.sql.fetchval("SELECT 1")
+    except Exception as error:  # whatever it is, this process cannot work
+        logger.warning("not ready: %r", error)
+        return "the database does not answer"
+    return None
+
+
+async def _alive(request: Request) -> Response:
+    return PlainTextResponse("ok")
+
+
+async def _to_graphiql(request: Request) -> Response:
+    return RedirectResponse("/graphiql", 307)

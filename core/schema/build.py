@@ -1,0 +1,170 @@
+"""Putting the schema together: core's nouns, and what the plugins contribute."""
+
+from functools import wraps
+from inspect import isawaitable
+from typing import Any
+
+import strawberry
+from graphql import GraphQLEnumType, GraphQLEnumValue
+from strawberry.extensions import ParserCache
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
+from strawberry.types.field import StrawberryField
+from strawberry.types.scalar import ScalarDefinition
+
+from core.domain.shops.permissions import all_permissions
+from core.domain.shops.plugins import enabled_plugins
+from core.guard import guarded
+from core.registry import Owned, Registry, RegistryError
+from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from core.schema.context import Info
+from core.schema.customers import CustomerMutations, CustomerQueries
+from core.schema.errors import InputError, PresentErrors
+from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
+from core.schema.limits import LimitAndValidate, LimitTokens
+from core.schema.nodes import NodeQueries
+from core.schema.orders import OrderMutations, OrderQueries
+from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
+from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
+from core.schema.shops import ShopMutations, ShopQueries
+from core.sdk.errors import PluginDisabled
+from core.sdk.plugin import SchemaField
+
+
+@strawberry.type
+class Query(
+    NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
+    CampaignQueries, JobQueries,
+):  # fmt: skip
+    pass
+
+
+@strawberry.type
+class Mutation(
+    ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
+    CampaignMutations, JobMutations,
+):  # fmt: skip
+    pass
+
+
+@strawberry.type
+class Subscription(JobSubscriptions, CampaignSubscriptions):
+    pass
+
+
+class Schema(strawberry.Schema):
+    """The schema of one registry. Types are never changed: plugin fields exist only in here."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._plugin_fields: dict[str, list[StrawberryField]] = {}
+        for owned in registry.schema_fields.values():
+            made = _plugin_field(registry, owned)
+            self._plugin_fields.setdefault(owned.value.owner, []).append(made)
+        rule = rule_input(registry, lambda kind: self.schema_converter.from_scalar(kind))
+        super().__init__(
+            query=Query,
+            mutation=Mutation,
+            subscription=Subscription,
+            types=[InputError],
+            extensions=[PresentErrors, LimitTokens, ParserCache, LimitAndValidate],
+            config=StrawberryConfig(
+                scalar_map={
+                    ErrorCode: _made("ErrorCode", _error_codes(registry)),
+                    PermissionName: _made("Permission", _permissions(registry)),
+                    SegmentRule: _made("SegmentRuleInput", rule),
+                    JSON: strawberry.scalar(name="JSON", description="Any JSON value."),
+                },
+            ),
+        )
+
+    def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
+        more = self._plugin_fields.get(type_definition.name, [])
+        taken = {self.config.name_converter.get_graphql_name(one) for one in type_definition.fields}
+        for one in more:
+            if self.config.name_converter.get_graphql_name(one) in taken:
+                directive = next(d for d in one.directives if isinstance(d, FromPlugin))
+                raise RegistryError(
+                    f"plugin {directive.name} brings the field {type_definition.name}."
+                    f"{one.graphql_name}, which core has already: uninstall it, or skip it with "
+                    f"HUIKE_SKIP_PLUGINS={directive.name}"
+                )
+        return [*type_definition.fields, *more]
+
+    def process_errors(self, errors: Any, execution_context: Any = None) -> None:
+        """Errors are logged where they are presented, with the request id."""
+
+
+def build_schema(registry: Registry) -> Schema:
+    """The GraphQL schema. Raises RegistryError for a plugin field that breaks the rules."""
+    return Schema(registry)
+
+
+def _made(name: str, implementation: Any) -> ScalarDefinition:
+    """A ready graphql-core type, for use in Python annotations as if it were a scalar."""
+    return ScalarDefinition(
+        name=name, description=None, specified_by_url=None, serialize=None, parse_value=None,
+        parse_literal=None, implementation=implementation,
+    )  # fmt: skip
+
+
+def _error_codes(registry: Registry) -> GraphQLEnumType:
+    values = {
+        code: GraphQLEnumValue(code, description=f"{owned.value.cause} {owned.value.cure}")
+        for code, owned in sorted(registry.error_codes.items())
+    }
+    return GraphQLEnumType("ErrorCode", values, description="Every expected error there is.")
+
+
+def _permissions(registry: Registry) -> GraphQLEnumType:
+    values = {
+        name: GraphQLEnumValue(name, description=permission.description)
+        for name, permission in sorted(all_permissions(registry).items())
+    }
+    return GraphQLEnumType("Permission", values, description="A right that a token can have.")
+
+
+def _plugin_field(registry: Registry, owned: Owned[SchemaField]) -> StrawberryField:
+    """A copy of a plugin's field that is guarded, and blank where the plugin is not enabled."""
+    given, plugin = owned.value, owned.plugin
+    where = f"plugin {plugin}: the field {given.owner}.{given.name}"
+    skip = f"correct it, or skip the plugin with HUIKE_SKIP_PLUGINS={plugin}"
+    if not isinstance(given.field, StrawberryField) or given.field.base_resolver is None:
+        raise RegistryError(f"{where} is not a strawberry field with a resolver: {skip}")
+    if given.permission not in all_permissions(registry):
+        raise RegistryError(f"{where} needs the unknown permission {given.permission}: {skip}")
+    if not isinstance(given.field.type, StrawberryOptional):
+        raise RegistryError(f"{where} must have a nullable type: {skip}")
+    resolver: Any = given.field.base_resolver.wrapped_func
+    timeout = registry.manifests[plugin].timeout
+
+    @wraps(resolver)
+    async def checked(*arguments: Any, **named: Any) -> Any:
+        info: Info = named["info"]
+        context = info.context
+        context.need(given.permission)
+        async with context.read() as session:
+            enabled = plugin in await enabled_plugins(session)
+        if not enabled:
+            raise PluginDisabled(f"the plugin {plugin} is not switched on")
+        return await guarded(
+            plugin, context.merchant_id, timeout, _awaited(resolver, arguments, named)
+        )
+
+    if not any(
+        name.name == "info" for name in given.field.base_resolver.signature.parameters.values()
+    ):
+        raise RegistryError(f"{where}: its resolver must take `info`: {skip}")
+    made: StrawberryField = strawberry.field(
+        resolver=checked,
+        name=given.name,
+        description=given.field.description,
+        directives=[Requires(permission=given.permission), FromPlugin(name=plugin)],
+    )
+    made.python_name = f"{plugin}_{given.name}"
+    return made
+
+
+async def _awaited(resolver: Any, arguments: Any, named: Any) -> Any:
+    result = resolver(*arguments, **named)
+    return await result if isawaitable(result) else result

@@ -1,0 +1,603 @@
+"""Campaigns: writing them, trying them, sending them, and the account of every recipient."""
+
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+import orjson
+import strawberry
+
+from core.domain.campaigns.audit import audit_run
+from core.domain.campaigns.campaigns import (
+    cancel_campaign,
+    create_campaign,
+    pause_campaign,
+    resume_campaign,
+    schedule_campaign,
+    start_campaign,
+    update_campaign,
+)
+from core.domain.campaigns.preview import preview_campaign
+from core.schema.context import Info, field, mutation, subscription
+from core.schema.customers import Customer, customers_by_id
+from core.schema.errors import BAD_REQUEST, RequestError, UserError
+from core.schema.idempotency import once
+from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.scalars import Node, changes, global_id, need_id, read_id
+from core.schema.segments import Segment, segments_by_id
+from core.schema.shops import Shop, shops_by_id
+from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
+from core.sdk.errors import InvalidInput
+from core.storage.database import Session
+
+MAX_SAMPLE = 20
+
+
+@strawberry.enum
+class CampaignState(Enum):
+    DRAFT = "draft"
+    SCHEDULED = "scheduled"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+@strawberry.enum
+class RunState(Enum):
+    PLANNING = "planning"
+    RUNNING = "running"
+    PAUSED = "paused"
+    FINISHED = "finished"
+    CANCELLED = "cancelled"
+
+
+@strawberry.enum
+class DeliveryState(Enum):
+    PENDING = "pending"
+    SENDING = "sending"
+    SENT = "sent"
+    SKIPPED = "skipped"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@strawberry.enum(description="Marketing needs consent and carries an unsubscribe link.")
+class MessageClass(Enum):
+    MARKETING = "marketing"
+    SERVICE = "service"
+
+
+@strawberry.type(description="Why so many were not written to.")
+class Skipped:
+    reason: str
+    count: int
+
+
+@strawberry.type(description="One part of a message, a Liquid template.")
+class ContentPart:
+    field: str
+    text: str
+
+
+@strawberry.input
+class ContentPartInput:
+    field: str
+    text: str
+
+
+@strawberry.type(description="What became of every recipient; target is the sum of the others.")
+class Audit:
+    target: int
+    sent: int
+    skipped: list[Skipped]
+    failed: int
+    unknown: int
+    pending: int
+
+
+@strawberry.type(description="One message to one customer.")
+class Delivery(Node):
+    customer_pk: strawberry.Private[int]
+    channel: str
+    state: DeliveryState
+    reason: str | None
+    attempts: int
+    provider_id: str | None
+    detail: str | None
+    sent_at: datetime | None
+    updated_at: datetime
+
+    @field("CUSTOMERS_READ")
+    async def customer(self, info: Info) -> Customer | None:
+        return await info.context.load("customers", self.customer_pk, customers_by_id)
+
+
+def delivery_of(row: Any) -> Delivery:
+    return Delivery(
+        id=global_id("Delivery", row["id"]),
+        customer_pk=row["customer_id"],
+        channel=row["channel"],
+        state=DeliveryState(row["state"]),
+        reason=row["reason"],
+        attempts=row["attempts"],
+        provider_id=row["provider_id"],
+        detail=row["detail"],
+        sent_at=row["sent_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+@strawberry.input
+class DeliveryStateFilter:
+    eq: strawberry.Maybe[DeliveryState]
+    in_: strawberry.Maybe[list[DeliveryState]] = strawberry.field(name="in", default=None)
+
+
+@strawberry.input
+class DeliveryWhere:
+    id: strawberry.Maybe[IdFilter]
+    campaign: strawberry.Maybe[IdFilter]
+    run: strawberry.Maybe[IdFilter]
+    customer: strawberry.Maybe[IdFilter]
+    state: strawberry.Maybe[DeliveryStateFilter]
+    reason: strawberry.Maybe[StringFilter]
+    sent_at: strawberry.Maybe[DateTimeFilter]
+    and_: strawberry.Maybe[list["DeliveryWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["DeliveryWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["DeliveryWhere"] = strawberry.field(name="not", default=None)
+
+
+@strawberry.enum
+class DeliverySortField(Enum):
+    UPDATED_AT = "updated_at"
+
+
+@strawberry.input
+class DeliverySort:
+    field: DeliverySortField
+    direction: SortDirection = SortDirection.ASC
+
+
+DELIVERIES = Listing(
+    "deliveries", "deliveries d", "d",
+    {
+        "id": IdColumn("Delivery", "d.id"), "run": IdColumn("CampaignRun", "d.run_id"),
+        "customer": IdColumn("Customer", "d.customer_id"), "state": "d.state",
+        "reason": "d.reason", "sent_at": "d.sent_at",
+        "campaign": IdColumn(
+            "Campaign", "r.campaign_id",
+            "EXISTS (SELECT 1 FROM campaign_runs r WHERE r.merchant_id = d.merchant_id "
+            "AND r.id = d.run_id AND {})",
+        ),
+    },
+    {"updated_at": "d.updated_at"},
+    delivery_of,
+)  # fmt: skip
+
+
+@strawberry.type(description="One execution of a campaign; its audience is frozen.")
+class CampaignRun(Node):
+    pk: strawberry.Private[int]
+    state: RunState
+    pause_reason: str | None
+    resume_at: datetime | None
+    created_at: datetime
+    planned_at: datetime | None
+    finished_at: datetime | None
+
+    @strawberry.field
+    async def audit(self, info: Info) -> Audit:
+        async with info.context.read() as session:
+            found = await audit_run(session, self.pk)
+        return Audit(
+            target=found.target,
+            sent=found.sent,
+            skipped=skips(found.skipped),
+            failed=found.failed,
+            unknown=found.unknown,
+            pending=found.pending,
+        )
+
+    @strawberry.field
+    async def deliveries(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = None,
+        where: DeliveryWhere | None = None,
+        sort: list[DeliverySort] | None = None,
+    ) -> Connection[Delivery]:
+        return await page(info, DELIVERIES, where, sort, first, after, ("d.run_id", self.pk))
+
+
+def skips(found: Any) -> list[Skipped]:
+    return [Skipped(reason=reason, count=count) for reason, count in sorted(found.items())]
+
+
+def run_of(row: Any) -> CampaignRun:
+    return CampaignRun(
+        id=global_id("CampaignRun", row["id"]),
+        pk=row["id"],
+        state=RunState(row["state"]),
+        pause_reason=row["pause_reason"],
+        resume_at=row["resume_at"],
+        created_at=row["created_at"],
+        planned_at=row["planned_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+@strawberry.type(description="The message as one customer would get it.")
+class RenderedSample:
+    customer_pk: strawberry.Private[int]
+    content: list[ContentPart]
+    error: str | None
+
+    @field("CUSTOMERS_READ")
+    async def customer(self, info: Info) -> Customer | None:
+        return await info.context.load("customers", self.customer_pk, customers_by_id)
+
+
+@strawberry.type(description="What the campaign would do if it started now.")
+class CampaignPreview:
+    would_send: int
+    skipped: list[Skipped]
+    samples: list[RenderedSample]
+
+
+@strawberry.type(description="A message to a segment through a channel.")
+class Campaign(Node):
+    row: strawberry.Private[Any]
+    name: str
+    channel: str
+    message_class: MessageClass
+    state: CampaignState
+    content: list[ContentPart]
+    scheduled_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+    @field("SEGMENTS_READ")
+    async def segment(self, info: Info) -> Segment | None:
+        return await info.context.load("segments", self.row["segment_id"], segments_by_id)
+
+    @field("SHOPS_READ")
+    async def shop(self, info: Info) -> Shop | None:
+        if self.row["shop_id"] is None:
+            return None
+        return await info.context.load("shops", self.row["shop_id"], shops_by_id)
+
+    @strawberry.field(description="The newest first.")
+    async def runs(self, info: Info) -> list[CampaignRun]:
+        return await info.context.load("campaign.runs", self.row["id"], runs_of) or []
+
+    @field("CAMPAIGNS_READ", description="A dry run: nothing is sent.")
+    async def preview(self, info: Info, sample: int = 3) -> CampaignPreview:
+        if not 0 <= sample <= MAX_SAMPLE:
+            raise RequestError(BAD_REQUEST, f"sample must be from 0 to {MAX_SAMPLE}")
+        registry = info.context.installation.registry
+        async with info.context.read() as session:
+            found = await preview_campaign(session, registry, self.row["id"], sample)
+        return CampaignPreview(
+            would_send=found.would_send,
+            skipped=skips(found.skipped),
+            samples=[
+                RenderedSample(
+                    customer_pk=one.customer_id, content=parts(one.content), error=one.error
+                )
+                for one in found.samples
+            ],
+        )
+
+
+def parts(content: Any) -> list[ContentPart]:
+    return [ContentPart(field=name, text=text) for name, text in content.items()]
+
+
+def content_of(given: list[ContentPartInput]) -> dict[str, str]:
+    """The parts by name. Raises InvalidInput for one that comes twice."""
+    made = {part.field: part.text for part in given}
+    if len(made) < len(given):
+        raise InvalidInput("each part of the content comes once", ("input", "content"))
+    return made
+
+
+def campaign_of(row: Any) -> Campaign:
+    return Campaign(
+        id=global_id("Campaign", row["id"]),
+        row=row,
+        name=row["name"],
+        channel=row["channel"],
+        message_class=MessageClass(row["message_class"]),
+        state=CampaignState(row["state"]),
+        content=parts(orjson.loads(row["content"])),
+        scheduled_at=row["scheduled_at"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+    )
+
+
+@strawberry.input
+class CampaignStateFilter:
+    eq: strawberry.Maybe[CampaignState]
+    in_: strawberry.Maybe[list[CampaignState]] = strawberry.field(name="in", default=None)
+
+
+@strawberry.input
+class CampaignWhere:
+    id: strawberry.Maybe[IdFilter]
+    name: strawberry.Maybe[StringFilter]
+    channel: strawberry.Maybe[StringFilter]
+    state: strawberry.Maybe[CampaignStateFilter]
+    segment: strawberry.Maybe[IdFilter]
+    created_at: strawberry.Maybe[DateTimeFilter]
+    and_: strawberry.Maybe[list["CampaignWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["CampaignWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["CampaignWhere"] = strawberry.field(name="not", default=None)
+
+
+@strawberry.enum
+class CampaignSortField(Enum):
+    CREATED_AT = "created_at"
+    NAME = "name"
+
+
+@strawberry.input
+class CampaignSort:
+    field: CampaignSortField
+    direction: SortDirection = SortDirection.ASC
+
+
+CAMPAIGNS = Listing(
+    "campaigns", "campaigns a", "a",
+    {"id": IdColumn("Campaign", "a.id"), "name": "a.name", "channel": "a.channel",
+     "state": "a.state", "segment": IdColumn("Segment", "a.segment_id"),
+     "created_at": "a.created_at"},
+    {"created_at": "a.created_at", "name": "a.name"},
+    campaign_of,
+)  # fmt: skip
+
+
+async def campaigns_by_id(session: Session, pks: list[int]) -> dict[int, Campaign]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM campaigns WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
+    )
+    return {row["id"]: campaign_of(row) for row in rows}
+
+
+async def runs_by_id(session: Session, pks: list[int]) -> dict[int, CampaignRun]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM campaign_runs WHERE merchant_id = $1 AND id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: run_of(row) for row in rows}
+
+
+async def deliveries_by_id(session: Session, pks: list[int]) -> dict[int, Delivery]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM deliveries WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
+    )
+    return {row["id"]: delivery_of(row) for row in rows}
+
+
+async def runs_of(session: Session, pks: list[int]) -> dict[int, list[CampaignRun]]:
+    rows = await session.sql.fetch(
+        """SELECT * FROM campaign_runs WHERE merchant_id = $1 AND campaign_id = ANY($2)
+           ORDER BY id DESC""",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    found: dict[int, list[CampaignRun]] = {}
+    for row in rows:
+        found.setdefault(row["campaign_id"], []).append(run_of(row))
+    return found
+
+
+@strawberry.input
+class CampaignCreateInput:
+    name: str
+    channel: str
+    segment_id: strawberry.ID
+    content: list[ContentPartInput]
+    message_class: MessageClass = MessageClass.MARKETING
+    shop_id: strawberry.ID | None = None
+
+
+@strawberry.input(description="Absent fields stay as they are.")
+class CampaignUpdateInput:
+    name: strawberry.Maybe[str]
+    segment_id: strawberry.Maybe[strawberry.ID]
+    content: strawberry.Maybe[list[ContentPartInput]]
+    message_class: strawberry.Maybe[MessageClass]
+    shop_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(
+        default=None, description="Null clears it."
+    )
+
+
+@strawberry.input
+class CampaignScheduleInput:
+    at: datetime
+
+
+@strawberry.input
+class CampaignStartInput:
+    idempotency_key: str = strawberry.field(
+        description="Any text of yours; a repeated call with it does not start again."
+    )
+
+
+@strawberry.type
+class CampaignCreatePayload:
+    campaign: Campaign | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class CampaignUpdatePayload:
+    campaign: Campaign | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class CampaignSchedulePayload:
+    campaign: Campaign | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class CampaignStartPayload:
+    run: CampaignRun | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class CampaignPausePayload:
+    campaign: Campaign | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class CampaignResumePayload:
+    campaign: Campaign | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class CampaignCancelPayload:
+    campaign: Campaign | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class CampaignQueries:
+    @field("CAMPAIGNS_READ")
+    async def campaigns(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = None,
+        where: CampaignWhere | None = None,
+        sort: list[CampaignSort] | None = None,
+    ) -> Connection[Campaign]:
+        return await page(info, CAMPAIGNS, where, sort, first, after)
+
+    @field("CAMPAIGNS_READ")
+    async def campaign(self, info: Info, id: strawberry.ID) -> Campaign | None:
+        pk = read_id("Campaign", id)
+        return await info.context.load("campaigns", pk, campaigns_by_id) if pk else None
+
+    @field("CAMPAIGNS_READ")
+    async def deliveries(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = None,
+        where: DeliveryWhere | None = None,
+        sort: list[DeliverySort] | None = None,
+    ) -> Connection[Delivery]:
+        return await page(info, DELIVERIES, where, sort, first, after)
+
+
+@strawberry.type
+class CampaignMutations:
+    @mutation("CAMPAIGNS_WRITE", CampaignCreatePayload)
+    async def campaign_create(
+        self, info: Info, input: CampaignCreateInput
+    ) -> CampaignCreatePayload | None:
+        shop_id = input.shop_id
+        async with info.context.work() as w:
+            pk = await create_campaign(
+                w,
+                info.context.installation.registry,
+                name=input.name,
+                channel=input.channel,
+                segment_id=need_id("Segment", input.segment_id, ("input", "segmentId")),
+                content=content_of(input.content),
+                message_class=input.message_class.value,
+                shop_id=need_id("Shop", shop_id, ("input", "shopId")) if shop_id else None,
+            )
+            return CampaignCreatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
+
+    @mutation("CAMPAIGNS_WRITE", CampaignUpdatePayload)
+    async def campaign_update(
+        self, info: Info, id: strawberry.ID, input: CampaignUpdateInput
+    ) -> CampaignUpdatePayload | None:
+        pk = need_id("Campaign", id)
+        changed = changes(input)
+        for key, type_name in (("segment_id", "Segment"), ("shop_id", "Shop")):
+            if changed.get(key) is not None:
+                changed[key] = need_id(type_name, changed[key], ("input", key))
+        if "content" in changed:
+            changed["content"] = content_of(changed["content"])
+        if "message_class" in changed:
+            changed["message_class"] = changed["message_class"].value
+        async with info.context.work() as w:
+            await update_campaign(w, info.context.installation.registry, pk, changed)
+            return CampaignUpdatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
+
+    @mutation("CAMPAIGNS_SEND", CampaignSchedulePayload)
+    async def campaign_schedule(
+        self, info: Info, id: strawberry.ID, input: CampaignScheduleInput
+    ) -> CampaignSchedulePayload | None:
+        pk = need_id("Campaign", id)
+        if input.at.tzinfo is None:
+            raise InvalidInput(
+                "a time needs its offset, as in 2026-06-15T12:00:00+08:00", ("input", "at")
+            )
+        async with info.context.work() as w:
+            await schedule_campaign(w, info.context.installation.registry, pk, input.at)
+            return CampaignSchedulePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
+
+    @mutation("CAMPAIGNS_SEND", CampaignStartPayload)
+    async def campaign_start(
+        self, info: Info, id: strawberry.ID, input: CampaignStartInput
+    ) -> CampaignStartPayload | None:
+        pk = need_id("Campaign", id)
+        async with info.context.work() as w:
+
+            async def start() -> int:
+                return await start_campaign(w, info.context.installation.registry, pk)
+
+            run_id = await once(w, "campaignStart", input.idempotency_key, {"id": pk}, start)
+            return CampaignStartPayload(run=(await runs_by_id(w, [run_id]))[run_id])
+
+    @mutation("CAMPAIGNS_SEND", CampaignPausePayload)
+    async def campaign_pause(self, info: Info, id: strawberry.ID) -> CampaignPausePayload | None:
+        pk = need_id("Campaign", id)
+        async with info.context.work() as w:
+            await pause_campaign(w, pk)
+            return CampaignPausePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
+
+    @mutation("CAMPAIGNS_SEND", CampaignResumePayload)
+    async def campaign_resume(self, info: Info, id: strawberry.ID) -> CampaignResumePayload | None:
+        pk = need_id("Campaign", id)
+        async with info.context.work() as w:
+            await resume_campaign(w, info.context.installation.registry, pk)
+            return CampaignResumePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
+
+    @mutation("CAMPAIGNS_SEND", CampaignCancelPayload)
+    async def campaign_cancel(self, info: Info, id: strawberry.ID) -> CampaignCancelPayload | None:
+        pk = need_id("Campaign", id)
+        async with info.context.work() as w:
+            await cancel_campaign(w, pk)
+            return CampaignCancelPayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
+
+
+@strawberry.type
+class CampaignSubscriptions:
+    @subscription("CAMPAIGNS_READ", description="The campaign at once and after each change.")
+    async def campaign_progress(self, info: Info, id: strawberry.ID) -> AsyncIterator[Campaign]:
+        pk = need_id("Campaign", id)
+        context = info.context
+        signals = context.installation.signals
+        async with aclosing(signals.changes("campaign", context.merchant_id, pk)) as changed:
+            async for _ in changed:
+                async with context.read() as session:
+                    campaign = (await campaigns_by_id(session, [pk])).get(pk)
+                if campaign is None:
+                    return
+                yield campaign
+                if campaign.state in (CampaignState.FINISHED, CampaignState.CANCELLED):
+                    return

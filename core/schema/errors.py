@@ -1,0 +1,111 @@
+"""Errors as clients see them: the caller's in the payload, the rest at the top level."""
+
+import logging
+from collections.abc import Iterator
+from typing import Any
+
+import asyncpg
+import strawberry
+from graphql import GraphQLError
+from strawberry.extensions import SchemaExtension
+
+from core.schema.scalars import ErrorCode, camel
+from core.sdk.errors import HuikeError, Several
+
+logger = logging.getLogger(__name__)
+
+UNAUTHENTICATED = "UNAUTHENTICATED"
+FORBIDDEN = "FORBIDDEN"
+BAD_REQUEST = "BAD_REQUEST"
+COST_EXCEEDED = "COST_EXCEEDED"
+THROTTLED = "THROTTLED"
+TIMEOUT = "TIMEOUT"
+INTERNAL = "INTERNAL"
+
+
+class RequestError(Exception):
+    """A fault of the request as a whole, with one of the codes above."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@strawberry.interface(description="Something wrong with the input of a mutation.")
+class UserError:
+    code: ErrorCode
+    message: str
+    path: list[str] = strawberry.field(description="Leads to the value that is at fault.")
+    retryable: bool = strawberry.field(description="Whether the same call may succeed later.")
+
+
+@strawberry.type(description="An error without further fields.")
+class InputError(UserError):
+    pass
+
+
+def user_errors(error: HuikeError | Several) -> list[UserError]:
+    """The errors of one input, for a payload."""
+    errors = error.errors if isinstance(error, Several) else [error]
+    return [
+        InputError(
+            code=ErrorCode(one.code),
+            message=one.message,
+            path=[camel(step) for step in one.path],
+            retryable=one.retryable,
+        )
+        for one in errors
+    ]
+
+
+def presented(error: GraphQLError, request_id: str) -> GraphQLError:
+    """The error with its code and the request id; unexpected ones say nothing of what happened."""
+    cause = error.original_error
+    while isinstance(cause, GraphQLError):
+        cause = cause.original_error
+    code, message = BAD_REQUEST, error.message
+    if isinstance(cause, RequestError):
+        code = cause.code
+    elif isinstance(cause, HuikeError | Several):
+        errors = cause.errors if isinstance(cause, Several) else (cause,)
+        code = INTERNAL if errors[0].code == "PLUGIN_FAILED" else BAD_REQUEST
+        message = str(cause)
+    elif isinstance(cause, asyncpg.CharacterNotInRepertoireError | asyncpg.exceptions.DataError):
+        message = "a value cannot be stored: it is out of range, or holds the character NUL"
+    elif cause is not None and error.path is not None:
+        code, message = INTERNAL, f"an unexpected error; the log has it under {request_id}"
+        logger.error("request failed", exc_info=cause, extra={"request_id": request_id})
+    elif error.extensions and "code" in error.extensions:
+        code = error.extensions["code"]
+    return GraphQLError(
+        message,
+        nodes=error.nodes,
+        source=error.source,
+        positions=error.positions,
+        path=error.path,
+        extensions={"code": code, "requestId": request_id},
+    )
+
+
+class PresentErrors(SchemaExtension):
+    """Gives every top-level error its code and request id."""
+
+    def __init__(self) -> None:
+        self._streamed = False
+
+    def on_operation(self) -> Iterator[None]:
+        yield
+        result = self.execution_context.result
+        if not self._streamed:
+            self._present(result)
+
+    def on_stream_result(self, result: Any) -> Iterator[None]:
+        self._streamed = True
+        self._present(result)
+        yield None
+
+    def _present(self, result: Any) -> None:
+        errors = getattr(result, "errors", None)
+        if errors:
+            request_id = self.execution_context.context.request_id
+            result.errors = [presented(error, request_id) for error in errors]

@@ -1,0 +1,178 @@
+"""GraphQL over HTTP and WebSocket: media types, status codes, JSON for every error."""
+
+import asyncio
+import json
+from datetime import timedelta
+from typing import Any
+
+import orjson
+from cross_web import HTTPException
+from graphql import GraphQLError
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+from starlette.websockets import WebSocket
+from strawberry.asgi import GraphQL
+from strawberry.http import GraphQLHTTPResponse
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.execution import ExecutionResult
+
+from core.domain.shops.tokens import Caller, authenticate
+from core.installation import Installation
+from core.schema.build import Schema
+from core.schema.context import Context
+from core.schema.errors import BAD_REQUEST, TIMEOUT
+
+GRAPHQL_JSON = "application/graphql-response+json"
+PLAIN_JSON = "application/json"
+REQUEST_SECONDS = 60
+PREFLIGHT = "graphql-require-preflight"
+
+
+class Endpoint(GraphQL[Context, None]):
+    """The endpoint /graphql."""
+
+    def __init__(self, schema: Schema, installation: Installation) -> None:
+        super().__init__(
+            schema,
+            graphql_ide=None,
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            connection_init_wait_timeout=timedelta(seconds=10),
+            multipart_uploads_enabled=True,
+            allowed_origins=installation.settings.cors_origins,
+        )
+        self.installation = installation
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self.run(WebSocket(scope, receive=receive, send=send))
+            return
+        request = Request(scope, receive)
+        media_type = negotiate(request.headers.get("accept"))
+        try:
+            response = await self._answer(request, media_type)
+        except HTTPException as error:
+            response = protocol_error(scope, *_status(error), media_type)
+        await response(scope, receive, send)
+
+    async def _answer(self, request: Request, media_type: str | None) -> Response:
+        if media_type is None:
+            raise HTTPException(406, f"answers are {GRAPHQL_JSON} or {PLAIN_JSON}")
+        if request.method == "POST":
+            _check_content_type(request)
+        response: Response = await self.run(request)
+        return response
+
+    async def get_context(
+        self, request: Request | WebSocket, response: Response | WebSocket
+    ) -> Context:
+        caller = await self._caller(request.headers.get("authorization"))
+        return Context(self.installation, caller, request.scope["request_id"])
+
+    async def _caller(self, authorization: Any) -> Caller | None:
+        kind, _, token = str(authorization or "").partition(" ")
+        if kind.lower() != "bearer":
+            return None
+        return await authenticate(self.installation.db, token.strip())
+
+    async def on_ws_connect(self, context: Context) -> Any:
+        params = context.connection_params or {}
+        given = params.get("Authorization") or params.get("authorization")
+        if context.caller is None:
+            context.caller = await self._caller(given)
+        return await super().on_ws_connect(context)
+
+    async def get_sub_response(self, request: Request | WebSocket) -> Response:
+        response = await super().get_sub_response(request)
+        response.media_type = negotiate(request.headers.get("accept"))
+        return response
+
+    async def execute_single(self, *args: Any, **given: Any) -> Any:
+        request: Request = args[0] if args else given["request"]
+        multipart = request.headers.get("content-type", "").startswith("multipart/")
+        try:
+            # an upload takes as long as it takes
+            async with asyncio.timeout(None if multipart else REQUEST_SECONDS):
+                return await super().execute_single(*args, **given)
+        except TimeoutError:
+            request_id = request.scope["request_id"]
+            extensions = {"code": TIMEOUT, "requestId": request_id}
+            message = f"no answer within {REQUEST_SECONDS} seconds: ask for less at once"
+            return ExecutionResult(data=None, errors=[GraphQLError(message, extensions=extensions)])
+
+    async def process_result(
+        self, request: Any, result: Any, strict: bool = False
+    ) -> GraphQLHTTPResponse:
+        answer: GraphQLHTTPResponse = await super().process_result(request, result)
+        # no resolver ran: there is no data to speak of, not even null
+        if result.data is None and result.errors and all(e.path is None for e in result.errors):
+            answer.pop("data", None)
+        return answer
+
+    def create_response(self, response_data: Any, sub_response: Response) -> Response:
+        media_type = sub_response.media_type or PLAIN_JSON
+        refused = "data" not in response_data
+        status = 400 if refused and media_type == GRAPHQL_JSON else 200
+        return Response(
+            self.encode_json(response_data), status, media_type=f"{media_type}; charset=utf-8"
+        )
+
+    def encode_json(self, data: object) -> str:
+        return orjson.dumps(data, default=str).decode()
+
+    def decode_json(self, data: str | bytes) -> object:
+        try:
+            return orjson.loads(data)
+        except orjson.JSONDecodeError as error:
+            raise json.JSONDecodeError(error.msg, "", 0) from None
+
+
+def negotiate(accept: str | None) -> str | None:
+    """The media type of the answer; None when the client takes none of ours."""
+    if not accept:
+        return PLAIN_JSON
+    best: tuple[float, str] | None = None
+    for part in accept.split(","):
+        name, *options = (piece.strip().lower() for piece in part.split(";"))
+        quality = next((_quality(one[2:]) for one in options if one.startswith("q=")), 1.0)
+        ours = PLAIN_JSON if name in ("*/*", "application/*") else name
+        if (
+            quality > 0
+            and ours in (GRAPHQL_JSON, PLAIN_JSON)
+            and (best is None or quality > best[0])
+        ):
+            best = quality, ours
+    return best[1] if best else None
+
+
+def _quality(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        return 0.0
+
+
+def _check_content_type(request: Request) -> None:
+    name = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if name == "multipart/form-data":
+        # a page of another site can send this form, but not with one of these headers
+        if PREFLIGHT not in request.headers and "authorization" not in request.headers:
+            raise HTTPException(
+                400, "a multipart request needs the header GraphQL-Require-Preflight"
+            )
+    elif name != PLAIN_JSON:
+        raise HTTPException(415, f"send {PLAIN_JSON}")
+
+
+def _status(error: HTTPException) -> tuple[int, str]:
+    if "not allowed when using GET" in error.reason:
+        return 405, error.reason
+    return error.status_code, error.reason
+
+
+def protocol_error(scope: Scope, status: int, message: str, media_type: str | None) -> Response:
+    """An answer to what is no GraphQL request at all."""
+    extensions = {"code": BAD_REQUEST, "requestId": scope["request_id"]}
+    body = orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
+    headers = {"allow": "GET, POST"} if status == 405 else None
+    return Response(body, status, headers, f"{media_type or PLAIN_JSON}; charset=utf-8")

@@ -1,0 +1,55 @@
+"""Finding any object by its global id."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import strawberry
+
+from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
+from core.schema.context import ANY_TOKEN, Info, field
+from core.schema.customers import customers_by_id
+from core.schema.errors import BAD_REQUEST, RequestError
+from core.schema.jobs import jobs_by_id
+from core.schema.orders import orders_by_id
+from core.schema.scalars import Node, split_id
+from core.schema.segments import segments_by_id
+from core.schema.shops import shops_by_id, tokens_by_id
+from core.storage.database import Session
+
+Loader = Callable[[Session, list[int]], Awaitable[dict[int, Any]]]
+
+NODES: dict[str, tuple[str, Loader]] = {
+    "Shop": ("SHOPS_READ", shops_by_id),
+    "Token": ("TOKENS_WRITE", tokens_by_id),
+    "Customer": ("CUSTOMERS_READ", customers_by_id),
+    "Order": ("ORDERS_READ", orders_by_id),
+    "Segment": ("SEGMENTS_READ", segments_by_id),
+    "Campaign": ("CAMPAIGNS_READ", campaigns_by_id),
+    "CampaignRun": ("CAMPAIGNS_READ", runs_by_id),
+    "Delivery": ("CAMPAIGNS_READ", deliveries_by_id),
+    "Job": ("JOBS_READ", jobs_by_id),
+}
+MAX_NODES = 100
+
+
+async def find(info: Info, text: str) -> Node | None:
+    found = split_id(text)
+    if found is None or found[0] not in NODES:
+        return None
+    permission, loader = NODES[found[0]]
+    info.context.need(permission)
+    return await info.context.load(f"node.{found[0]}", found[1], loader)
+
+
+@strawberry.type
+class NodeQueries:
+    @field(ANY_TOKEN, description="Any object by its id; needs the right to read its type.")
+    async def node(self, info: Info, id: strawberry.ID) -> Node | None:
+        return await find(info, id)
+
+    @field(ANY_TOKEN, description="Up to 100 objects by their ids, null for those not found.")
+    async def nodes(self, info: Info, ids: list[strawberry.ID]) -> list[Node | None]:
+        if len(ids) > MAX_NODES:
+            raise RequestError(BAD_REQUEST, f"at most {MAX_NODES} ids at once")
+        return list(await asyncio.gather(*(find(info, id) for id in ids)))

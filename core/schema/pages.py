@@ -1,0 +1,206 @@
+"""Pages of lists by keyset: page 10,000 costs what page 1 costs.
+
+A cursor holds the sort values of its row, and a digest of sort and filter: it fits no other list.
+"""
+
+import base64
+import binascii
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum
+from typing import Annotated, Any, Generic, TypeVar
+
+import orjson
+import strawberry
+
+from core.schema.context import Info
+from core.schema.errors import BAD_REQUEST, RequestError
+from core.schema.where import Args, where_sql
+
+T = TypeVar("T")
+MAX_PAGE = 100
+MAX_COUNT = 1_000_000
+
+First = Annotated[int, strawberry.argument(description="1 to 100.")]
+After = Annotated[str | None, strawberry.argument(description="A cursor of the same list.")]
+
+
+@strawberry.enum
+class SortDirection(Enum):
+    ASC = "ASC"
+    DESC = "DESC"
+
+
+@strawberry.enum(description="Whether a count is exact or stopped at its limit.")
+class CountPrecision(Enum):
+    EXACT = "EXACT"
+    AT_LEAST = "AT_LEAST"
+
+
+@strawberry.type
+class Count:
+    value: int
+    precision: CountPrecision
+
+
+@strawberry.type
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.type
+class Edge(Generic[T]):
+    cursor: str
+    node: T
+
+
+@dataclass
+class Statement:
+    """The FROM and WHERE of a list with its parameters, for counting."""
+
+    source: str
+    condition: str
+    args: Sequence[Any]
+
+
+@strawberry.type
+class Connection(Generic[T]):
+    nodes: list[T]
+    page_info: PageInfo
+    cursors: strawberry.Private[list[str]]
+    statement: strawberry.Private[Statement]
+
+    @strawberry.field
+    def edges(self) -> list[Edge[T]]:
+        return [Edge(cursor=c, node=n) for c, n in zip(self.cursors, self.nodes, strict=True)]
+
+    @strawberry.field(description="How many there are; counting stops at the limit.")
+    async def count(self, info: Info, limit: int = 10_000) -> Count:
+        if not 1 <= limit <= MAX_COUNT:
+            raise RequestError(BAD_REQUEST, f"limit must be from 1 to {MAX_COUNT}")
+        async with info.context.read() as session:
+            found = await session.sql.fetchval(
+                f"SELECT count(*) FROM (SELECT 1 FROM {self.statement.source} "
+                f"WHERE {self.statement.condition} LIMIT {limit + 1}) counted",
+                *self.statement.args,
+            )
+        exact = found <= limit
+        return Count(
+            value=min(found, limit),
+            precision=CountPrecision.EXACT if exact else CountPrecision.AT_LEAST,
+        )
+
+
+@dataclass(frozen=True)
+class Listing(Generic[T]):
+    """How one kind of object is listed: table alias, filters, sorts, and how a row becomes a node.
+
+    `source` is the FROM clause; its rows are merchant-bound by `merchant` (a column). Sort columns
+    are never null.
+    """
+
+    name: str
+    source: str
+    alias: str
+    filters: Mapping[str, Any]
+    sorts: Mapping[str, str]
+    make: Callable[[Any], T]
+
+
+async def page(
+    info: Info,
+    listing: Listing[T],
+    where: Any,
+    sort: Sequence[Any] | None,
+    first: int,
+    after: str | None,
+    scope: tuple[str, Any] | None = None,
+) -> Connection[T]:
+    """One page of a list. `scope` is a further column that must equal a value.
+
+    Raises RequestError for a page size out of range and a cursor of another list.
+    """
+    if not 1 <= first <= MAX_PAGE:
+        raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_PAGE}")
+    args = Args(info.context.merchant_id)
+    condition = f"{listing.alias}.merchant_id = $1 AND {where_sql(where, listing.filters, args)}"
+    if scope is not None:
+        condition += f" AND {scope[0]} = {args.add(scope[1])}"
+    statement = Statement(listing.source, condition, list(args.values))
+    keys = _keys(listing, sort)
+    digest = _digest(listing, keys, condition, args.values)
+    if after is not None:
+        condition += f" AND {_beyond(keys, _read_cursor(after, digest, len(keys)), args)}"
+    order = ", ".join(f"{sql} {direction}" for sql, direction in keys)
+    shown = ", ".join(f"{sql} AS key_{number}" for number, (sql, _) in enumerate(keys))
+    async with info.context.read() as session:
+        rows = await session.sql.fetch(
+            f"SELECT {listing.alias}.*, {shown} FROM {listing.source} WHERE {condition} "
+            f"ORDER BY {order} LIMIT {first + 1}",
+            *args.values,
+        )
+    more, rows = len(rows) > first, rows[:first]
+    cursors = [_cursor(digest, [row[f"key_{n}"] for n in range(len(keys))]) for row in rows]
+    return Connection(
+        nodes=[listing.make(row) for row in rows],
+        cursors=cursors,
+        statement=statement,
+        page_info=PageInfo(
+            has_next_page=more,
+            has_previous_page=after is not None,
+            start_cursor=cursors[0] if cursors else None,
+            end_cursor=cursors[-1] if cursors else None,
+        ),
+    )
+
+
+def _keys(listing: Listing[Any], sort: Sequence[Any] | None) -> list[tuple[str, str]]:
+    keys = [(listing.sorts[one.field.value], one.direction.value) for one in sort or ()]
+    if len(keys) > 3:
+        raise RequestError(BAD_REQUEST, "sort by 3 fields at most")
+    direction = keys[-1][1] if keys else "DESC"
+    return [*keys, (f"{listing.alias}.id", direction)]
+
+
+def _digest(
+    listing: Listing[Any], keys: list[tuple[str, str]], condition: str, values: list[Any]
+) -> str:
+    text = repr((listing.name, keys, condition, values))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _beyond(keys: list[tuple[str, str]], values: list[Any], args: Args) -> str:
+    """Rows after the one with these sort values."""
+    marks = [args.add(value) for value in values]
+    directions = {direction for _, direction in keys}
+    if len(directions) == 1:
+        sign = ">" if directions == {"ASC"} else "<"
+        return f"({', '.join(sql for sql, _ in keys)}) {sign} ({', '.join(marks)})"
+    steps = []
+    for number, (sql, direction) in enumerate(keys):
+        same = [f"{keys[n][0]} = {marks[n]}" for n in range(number)]
+        steps.append(
+            " AND ".join([*same, f"{sql} {'>' if direction == 'ASC' else '<'} {marks[number]}"])
+        )
+    return "(" + " OR ".join(f"({step})" for step in steps) + ")"
+
+
+def _cursor(digest: str, values: list[Any]) -> str:
+    packed = [{"t": v.isoformat()} if isinstance(v, datetime) else v for v in values]
+    return base64.urlsafe_b64encode(orjson.dumps([digest, *packed])).decode()
+
+
+def _read_cursor(cursor: str, digest: str, length: int) -> list[Any]:
+    try:
+        found, *values = orjson.loads(base64.urlsafe_b64decode(cursor.encode()))
+        read = [datetime.fromisoformat(v["t"]) if isinstance(v, dict) else v for v in values]
+    except (binascii.Error, ValueError, TypeError, KeyError):
+        raise RequestError(BAD_REQUEST, "after is not a cursor") from None
+    if found != digest or len(read) != length:
+        raise RequestError(BAD_REQUEST, "the cursor belongs to a list with another sort or filter")
+    return read

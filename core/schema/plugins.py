@@ -1,0 +1,98 @@
+"""The installed plugins, and switching them on and off."""
+
+from typing import Any
+
+import strawberry
+
+from core.domain.shops.plugins import (
+    disable_plugin,
+    enable_plugin,
+    enabled_plugins,
+    shown_settings,
+)
+from core.schema.context import Info, field, mutation
+from core.schema.errors import UserError
+from core.schema.scalars import JSON
+from core.sdk.errors import InvalidInput
+
+
+@strawberry.type(description="An installed plugin, as this merchant has it.")
+class Plugin:
+    name: str
+    title: str
+    version: str
+    enabled: bool
+    settings: JSON = strawberry.field(description="The stored settings, secrets as ********.")
+    settings_schema: JSON = strawberry.field(description="JSON Schema of the settings.")
+
+
+@strawberry.type
+class PluginEnablePayload:
+    plugin: Plugin | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PluginDisablePayload:
+    plugin: Plugin | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.input
+class PluginEnableInput:
+    settings: JSON = strawberry.field(
+        description="An object; ******** in place of a secret keeps the one that is stored."
+    )
+
+
+async def all_plugins(info: Info) -> list[Plugin]:
+    registry = info.context.installation.registry
+    async with info.context.read() as session:
+        enabled = await enabled_plugins(session)
+        return [
+            Plugin(
+                name=name,
+                title=manifest.title,
+                version=manifest.version,
+                enabled=name in enabled,
+                settings=JSON(await shown_settings(session, registry, name)),
+                settings_schema=JSON(manifest.settings.model_json_schema()),
+            )
+            for name, manifest in registry.manifests.items()
+        ]
+
+
+async def one_plugin(info: Info, name: str) -> Plugin | None:
+    return next((plugin for plugin in await all_plugins(info) if plugin.name == name), None)
+
+
+@strawberry.type
+class PluginQueries:
+    @field("SHOPS_READ")
+    async def plugins(self, info: Info) -> list[Plugin]:
+        return await all_plugins(info)
+
+
+@strawberry.type
+class PluginMutations:
+    @mutation(
+        "PLUGINS_WRITE",
+        PluginEnablePayload,
+        description="Try and store the settings, and switch the plugin on.",
+    )
+    async def plugin_enable(
+        self, info: Info, name: str, input: PluginEnableInput
+    ) -> PluginEnablePayload | None:
+        given: Any = input.settings
+        if not isinstance(given, dict):
+            raise InvalidInput("settings are an object", ("input", "settings"))
+        context = info.context
+        registry = context.installation.registry
+        await enable_plugin(context.installation.db, context.merchant_id, registry, name, given)
+        return PluginEnablePayload(plugin=await one_plugin(info, name))
+
+    @mutation("PLUGINS_WRITE", PluginDisablePayload)
+    async def plugin_disable(self, info: Info, name: str) -> PluginDisablePayload | None:
+        async with info.context.work() as w:
+            await disable_plugin(w, info.context.installation.registry, name)
+        return PluginDisablePayload(plugin=await one_plugin(info, name))

@@ -1,0 +1,112 @@
+"""What every HTTP request goes through: an id, a limit on its body, and a place in the metrics."""
+
+import re
+import time
+import uuid
+
+from prometheus_client import CollectorRegistry, Counter, Histogram
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from core.schema.http import protocol_error
+
+JSON_BYTES = 5 * 1024**2
+UPLOAD_OVERHEAD = 64 * 1024
+REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+ROUTES = ("/graphql", "/graphiql", "/unsubscribe", "/healthz", "/readyz", "/metrics")
+
+
+class BodyTooLarge(Exception):
+    """The client sent more than the limit."""
+
+
+class Metrics:
+    """Counts and durations of requests, by route."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        labels = ("method", "route", "status")
+        self.count = Counter(
+            "huike_http_requests", "Requests answered.", labels, registry=self.registry
+        )
+        self.seconds = Histogram(
+            "huike_http_request_seconds", "Time to the end of the answer.", ("route",),
+            registry=self.registry,
+        )  # fmt: skip
+
+
+class Requests:
+    """ASGI middleware."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, max_upload_bytes: int) -> None:
+        self.app = app
+        self.metrics = metrics
+        self.max_upload_bytes = max_upload_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket"):
+            await self.app(scope, receive, send)
+            return
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
+        }
+        given = headers.get("x-request-id", "")
+        scope["request_id"] = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        if scope["type"] == "websocket":
+            await self.app(scope, receive, send)
+        else:
+            await self._answer(scope, receive, send, headers)
+
+    async def _answer(
+        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]
+    ) -> None:
+        started = time.monotonic()
+        status = 0
+
+        async def tell(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", ()), (b"x-request-id", scope["request_id"].encode())
+                ]  # fmt: skip
+            await send(message)
+
+        limit = self._limit(headers)
+        try:
+            await self.app(scope, _limited(receive, headers, limit), tell)
+        except BodyTooLarge:
+            if status:
+                raise
+            message = f"the request is larger than {limit} bytes"
+            response: Response = protocol_error(scope, 413, message, None)
+            await response(scope, receive, tell)
+        finally:
+            path = "/" + scope["path"].split("/")[1]
+            route = path if path in ROUTES else "other"
+            method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
+            self.metrics.count.labels(method, route, str(status or 500)).inc()
+            self.metrics.seconds.labels(route).observe(time.monotonic() - started)
+
+    def _limit(self, headers: dict[str, str]) -> int:
+        if headers.get("content-type", "").startswith("multipart/form-data"):
+            return self.max_upload_bytes + UPLOAD_OVERHEAD
+        return JSON_BYTES
+
+
+def _limited(receive: Receive, headers: dict[str, str], limit: int) -> Receive:
+    length = headers.get("content-length", "")
+    announced = int(length) if length.isdecimal() and len(length) < 19 else 0
+    taken = 0
+
+    async def read() -> Message:
+        nonlocal taken
+        if announced > limit:
+            raise BodyTooLarge
+        message = await receive()
+        taken += len(message.get("body", b""))
+        if taken > limit:
+            raise BodyTooLarge
+        return message
+
+    return read

@@ -1,0 +1,107 @@
+"""Scalars and small value types that all nouns share, and ids as clients see them."""
+
+import base64
+import binascii
+from decimal import Decimal
+from typing import Any, NewType
+
+import strawberry
+from strawberry.schema_directive import Location
+
+from core.sdk.errors import NotFound
+from core.sdk.money import from_minor
+
+ErrorCode = NewType("ErrorCode", str)
+PermissionName = NewType("PermissionName", str)
+SegmentRule = NewType("SegmentRule", dict)  # type: ignore[type-arg]  # NewType takes no parameters
+JSON = NewType("JSON", object)
+MAX_ID = 2**63
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="requires",
+    description="The right that a token needs.",
+)
+class Requires:
+    permission: str
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="authenticated",
+    description="Any valid token will do.",
+)
+class Authenticated:
+    pass
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="plugin",
+    description="The plugin that brings the field.",
+)
+class FromPlugin:
+    name: str
+
+
+@strawberry.interface(description="Everything with an id.")
+class Node:
+    id: strawberry.ID
+
+
+@strawberry.type(description="An amount with its currency (ISO 4217).")
+class Money:
+    amount: Decimal
+    currency: str
+
+
+def money(minor: int, currency: str) -> Money:
+    """Money of so many minor units."""
+    return Money(amount=from_minor(minor, currency), currency=currency)
+
+
+def global_id(type_name: str, pk: int) -> strawberry.ID:
+    """The opaque id that clients see."""
+    return strawberry.ID(base64.urlsafe_b64encode(f"{type_name}:{pk}".encode()).decode())
+
+
+def split_id(text: str) -> tuple[str, int] | None:
+    """Type and number of a global id, None when it is none of ours."""
+    try:
+        name, _, number = base64.urlsafe_b64decode(text.encode()).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    if not (name.isascii() and number.isascii() and number.isdecimal() and len(number) <= 19):
+        return None
+    pk = int(number)
+    return (name, pk) if pk < MAX_ID else None
+
+
+def read_id(type_name: str, text: str) -> int | None:
+    """The number in a global id of this type, None for any other."""
+    found = split_id(text)
+    return found[1] if found and found[0] == type_name else None
+
+
+def need_id(type_name: str, text: str, path: tuple[str, ...] = ("id",)) -> int:
+    """The number in a global id of this type. Raises NotFound."""
+    number = read_id(type_name, text)
+    if number is None:
+        raise NotFound(f"there is no {type_name.lower()} with this id", path)
+    return number
+
+
+def camel(name: str) -> str:
+    """order_count -> orderCount."""
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+def changes(given: Any) -> dict[str, Any]:
+    """The values of an input that were given, null included; absent ones are left out."""
+    return {
+        name: maybe.value
+        for name, maybe in vars(given).items()
+        if isinstance(maybe, strawberry.Some)
+    }

@@ -1,0 +1,97 @@
+"use strict";
+(() => {
+  const tokenBox = document.getElementById("token");
+  const status = document.getElementById("status");
+  const select = document.getElementById("examples");
+
+  // #token=... in the address is taken over and then taken out of the address
+  const given = new URLSearchParams(location.hash.slice(1)).get("token");
+  if (given) {
+    sessionStorage.setItem("huike-token", given);
+    history.replaceState(null, "", location.pathname + location.search);
+  }
+  tokenBox.value = sessionStorage.getItem("huike-token") || "";
+
+  const headers = () => {
+    const made = {
+      "content-type": "application/json",
+      accept: "application/graphql-response+json, application/json;q=0.9",
+    };
+    if (tokenBox.value) made.authorization = "Bearer " + tokenBox.value;
+    return made;
+  };
+
+  // one WebSocket for each subscription, by the protocol graphql-transport-ws
+  const subscribe = (params) => ({
+    subscribe(observer) {
+      const address = location.origin.replace(/^http/, "ws") + "/graphql";
+      const socket = new WebSocket(address, "graphql-transport-ws");
+      const send = (message) => socket.send(JSON.stringify(message));
+      let open = true;
+      const end = (error) => {
+        if (!open) return;
+        open = false;
+        if (error) observer.error(error); else observer.complete();
+      };
+      socket.onopen = () =>
+        send({ type: "connection_init", payload: { Authorization: "Bearer " + tokenBox.value } });
+      socket.onmessage = (event) => {
+        const message = JSON.parse(event.data);
+        if (message.type === "connection_ack") send({ id: "1", type: "subscribe", payload: params });
+        else if (message.type === "ping") send({ type: "pong" });
+        else if (message.type === "next") observer.next(message.payload);
+        else if (message.type === "error") { end({ errors: message.payload }); socket.close(); }
+        else if (message.type === "complete") { end(); socket.close(); }
+      };
+      socket.onclose = (event) => end(event.code === 1000 ? null : { message: event.reason || "closed" });
+      return { unsubscribe() { open = false; socket.close(); } };
+    },
+  });
+
+  const isSubscription = (params) => {
+    const text = params.query.replace(/#.*/g, "");
+    const name = params.operationName;
+    return new RegExp("\\bsubscription\\b\\s*" + (name ? name + "\\b" : "")).test(text)
+      && !/^\s*(query|mutation|\{)/.test(text);
+  };
+
+  const fetcher = async (params) => {
+    if (isSubscription(params)) return subscribe(params);
+    const answer = await fetch("/graphql", { method: "POST", headers: headers(), body: JSON.stringify(params) });
+    return answer.json();
+  };
+
+  const root = ReactDOM.createRoot(document.getElementById("graphiql"));
+  let shown = 0;
+  const render = (query) => {
+    shown += 1;
+    root.render(React.createElement(GraphiQL, {
+      key: shown,
+      fetcher,
+      query,
+      defaultQuery: "# Put your token into the box above, then run this.\n{\n  viewer {\n    merchant { name }\n    permissions\n  }\n}\n",
+      shouldPersistHeaders: false,
+      isHeadersEditorEnabled: false,
+    }));
+  };
+  render(undefined);
+
+  const check = async () => {
+    sessionStorage.setItem("huike-token", tokenBox.value);
+    if (!tokenBox.value) { status.textContent = "no token"; return; }
+    const answer = await fetcher({ query: "{ viewer { merchant { name } } }" });
+    status.textContent = answer.data && answer.data.viewer ? answer.data.viewer.merchant.name : "the token is not valid";
+  };
+  tokenBox.addEventListener("change", check);
+  check();
+
+  fetch("/graphiql/operations").then((answer) => answer.json()).then((examples) => {
+    for (const example of examples) {
+      const option = document.createElement("option");
+      option.value = example.query;
+      option.textContent = example.title;
+      select.append(option);
+    }
+  });
+  select.addEventListener("change", () => { if (select.value) render(select.value); });
+})();
