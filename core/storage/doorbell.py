@@ -70,10 +70,10 @@ async def connect_redis(url: str | None) -> ArqRedis:
         )
     try:
         settings = RedisSettings.from_dsn(url)
-        settings.conn_retries = 1
+        settings.conn_retries = 0
         settings.retry_on_timeout = True
         return await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)
     except (RedisError, OSError, ValueError) as error:
         raise RedisUnavailable(
-            f"cannot use the Redis server of REDIS_URL: {error}. Check that it runs and the address"
+            f"cannot use the Redis server of REDIS_URL: {str(error).rstrip('.')}. Check that it runs and the address"
         ) from error
