@@ -59,13 +59,13 @@ async def enable_email(merchant, port, **changes):
     )
 
 
-async def make_campaign(merchant, content=None, rule=None, **options):
+async def make_campaign(merchant, content=None, rule=None, name="campaign", **options):
     """A draft to everybody; returns its id."""
     registry = merchant.installation.registry
     async with merchant.work() as w:
         segment_id = await create_segment(w, registry, f"segment {w.now}", rule or ALL)
         return await create_campaign(
-            w, registry, name="campaign", channel="email", segment_id=segment_id,
+            w, registry, name=name, channel="email", segment_id=segment_id,
             content=content or CONTENT, **options,
         )  # fmt: skip
 
