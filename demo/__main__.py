@@ -343,7 +343,7 @@ async def follow(demo: Demo, run_id: int) -> Audit:
                 w.ring("run.send", merchant_id, run_id)
         story.progress(
             audit.target - audit.pending, audit.target,
-            f"{audit.pending} mailboxes busy, moving the clock, try {tries}" if tries else "",
+            f"busy mailboxes: {audit.pending}, moving the clock, try {tries}" if tries else "",
         )  # fmt: skip
     raise DemoFailed(f"the run did not end within {SEND_SECONDS:.0f} seconds")
 
