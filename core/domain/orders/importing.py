@@ -95,7 +95,7 @@ class ChunkReader:
         self._rows = _after(table.rows(), after)
         self._next: Row | None = None
 
-    def read(self, size: int = CHUNK_ROWS) -> Chunk | None:
+    def read(self, size: int) -> Chunk | None:
         """The next chunk of about `size` rows; None at the end of the file."""
         chunk, start, count, order = Chunk(), self._table.position, 0, ""
         for number, row in self._pending():
@@ -143,10 +143,10 @@ class Source:
     async def chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
         """The chunks behind row `after`, the next one being read while this one is used."""
         reader = ChunkReader(self.table, self.plan, after)
-        reading = asyncio.create_task(asyncio.to_thread(reader.read))
+        reading = asyncio.create_task(asyncio.to_thread(reader.read, CHUNK_ROWS))
         try:
             while (chunk := await reading) is not None:
-                reading = asyncio.create_task(asyncio.to_thread(reader.read))
+                reading = asyncio.create_task(asyncio.to_thread(reader.read, CHUNK_ROWS))
                 yield chunk
         finally:
             # the thread must not outlive the file
