@@ -270,7 +270,7 @@ class Campaign(Node):
             return None
         return await info.context.load("shops", self.row["shop_id"], shops_by_id)
 
-    @strawberry.field(description="The newest first.")
+    @field("CAMPAIGNS_READ", description="The newest first.")
     async def runs(self, info: Info) -> list[CampaignRun]:
         return await info.context.load("campaign.runs", self.row["id"], runs_of) or []
 

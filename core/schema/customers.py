@@ -83,7 +83,7 @@ class Customer(Node):
     async def consents(self, info: Info) -> list[Consent]:
         return await info.context.load("customer.consents", self.row["id"], consents_of) or []
 
-    @strawberry.field(description="Platform ids; phone and email are fields of their own.")
+    @field("CUSTOMERS_READ", description="Platform ids; phone and email are fields of their own.")
     async def identities(self, info: Info) -> list[CustomerIdentity]:
         return await info.context.load("customer.identities", self.row["id"], identities_of) or []
 

@@ -77,7 +77,7 @@ class Job(Node):
     started_at: datetime | None
     finished_at: datetime | None
 
-    @strawberry.field(description="Rows that were refused, the last first.")
+    @field("JOBS_READ", description="Rows that were refused, the last first.")
     async def rejects(
         self, info: Info, first: First = 20, after: After = None
     ) -> Connection[JobReject]:

@@ -79,7 +79,7 @@ class Connection(Generic[T]):
     def edges(self) -> list[Edge[T]]:
         return [Edge(cursor=c, node=n) for c, n in zip(self.cursors, self.nodes, strict=True)]
 
-    @strawberry.field(description="How many there are; counting stops at the limit.")
+    @strawberry.field
     async def count(self, info: Info, limit: int = 10_000) -> Count:
         if not 1 <= limit <= MAX_COUNT:
             raise RequestError(BAD_REQUEST, f"limit must be from 1 to {MAX_COUNT}")

@@ -1,0 +1,156 @@
+"""A client of the real application, and a merchant with one object of each kind."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx2
+import orjson
+import pytest
+import pytest_asyncio
+
+from core.app import create_app
+from core.domain.campaigns.campaigns import create_campaign
+from core.domain.customers.contacts import seal_email, seal_phone
+from core.domain.segments.segments import create_segment
+from core.domain.shops.plugins import _store
+from core.domain.shops.tokens import create_token
+from core.schema.scalars import global_id
+from core.storage import jobs
+
+OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
+
+
+class Api:
+    def __init__(self, app):
+        transport = httpx2.ASGITransport(app=app, raise_app_exceptions=True)
+        self.client = httpx2.AsyncClient(transport=transport, base_url="http://test")
+
+    async def raw(self, body, token=None, **headers):
+        given = {"content-type": "application/json", **headers}
+        if token:
+            given["authorization"] = f"Bearer {token}"
+        return await self.client.post("/graphql", content=orjson.dumps(body), headers=given)
+
+    async def __call__(self, token, query, **variables):
+        answer = await self.raw({"query": query, "variables": variables}, token)
+        return answer.json()
+
+    async def data(self, token, query, **variables):
+        answer = await self(token, query, **variables)
+        assert "errors" not in answer, answer
+        return answer["data"]
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def app(installation):
+    installation.signals.start()
+    yield create_app(installation)
+    await installation.signals.stop()
+
+
+@pytest.fixture
+def api(app):
+    return Api(app)
+
+
+@dataclass
+class World:
+    merchant: object
+    token: str
+    ids: dict
+
+    async def limited(self, *permissions):
+        registry = self.merchant.installation.registry
+        async with self.merchant.work() as w:
+            _, secret = await create_token(w, registry, "limited", permissions)
+        return secret
+
+
+async def make_world(merchant):
+    registry, keyring = merchant.installation.registry, merchant.installation.db.keyring
+    async with merchant.work() as w:
+        email = {"host": "localhost", "port": 25, "tls": "none", "from_address": "a@example.com"}
+        await _store(w, "email", True, email)
+        customer = await w.sql.fetchval(
+            """INSERT INTO customers (merchant_id, name, province, version, created_at, updated_at)
+               VALUES ($1, '张三', '浙江省', 1, $2, $2) RETURNING id""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
+        phone = seal_phone(keyring, w.merchant_id, customer, "+8613812341234")
+        mail = seal_email(keyring, w.merchant_id, customer, "ann@example.com")
+        await w.sql.execute(
+            """UPDATE customers SET phone_sealed = $3, phone_index = $4, email_sealed = $5,
+                   email_index = $6 WHERE merchant_id = $1 AND id = $2""",
+            w.merchant_id, customer, phone,
+            keyring.blind_index("phone", w.merchant_id, "+8613812341234"), mail,
+            keyring.blind_index("email", w.merchant_id, "ann@example.com"),
+        )  # fmt: skip
+        await w.sql.execute(
+            """INSERT INTO customer_identities (merchant_id, customer_id, scope, scope_id, kind,
+                   value, source, created_at) VALUES ($1, $2, 'shop', $3, 'nick', 'n1', 'test', $4)""",
+            w.merchant_id, customer, merchant.shop_id, w.now,
+        )  # fmt: skip
+        order = await w.sql.fetchval(
+            """INSERT INTO orders (merchant_id, shop_id, external_id, customer_id, state, currency,
+                   total, paid, refunded, ordered_at, paid_at, content_hash, taken_at)
+               VALUES ($1, $2, 'E1', $3, 'completed', 'CNY', 9900, 9900, 0, $4, $4, '\\x00', $4)
+               RETURNING id""",
+            w.merchant_id, merchant.shop_id, customer, w.now,
+        )  # fmt: skip
+        await w.sql.execute(
+            """INSERT INTO order_lines (merchant_id, order_id, external_id, title, quantity, amount)
+               VALUES ($1, $2, '1', '茶', 2, 9900)""",
+            w.merchant_id, order,
+        )  # fmt: skip
+        everybody = {"version": 1, "rule": {"all": []}}
+        segment = await create_segment(w, registry, "all", everybody)
+        unused = await create_segment(w, registry, "unused", everybody)
+        content = {"subject": "hi {{ customer.name }}",
+                   "html": '<a href="{{ unsubscribe_url }}">x</a>'}  # fmt: skip
+        campaign = await create_campaign(
+            w, registry, name="first", channel="email", segment_id=segment, content=content
+        )
+        sent = await create_campaign(
+            w, registry, name="sent", channel="email", segment_id=segment, content=content
+        )
+        run = await w.sql.fetchval(
+            """INSERT INTO campaign_runs (merchant_id, campaign_id, state, rule, content, created_at)
+               VALUES ($1, $2, 'running', '{}', '{}', $3) RETURNING id""",
+            w.merchant_id, sent, w.now,
+        )  # fmt: skip
+        await w.sql.execute(
+            "UPDATE campaigns SET state = 'running' WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, sent,
+        )  # fmt: skip
+        delivery = await w.sql.fetchval(
+            """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state,
+                   attempts, next_at, updated_at)
+               VALUES ($1, $2, 0, $3, 'email', 'sent', 1, $4, $4) RETURNING id""",
+            w.merchant_id, run, customer, w.now,
+        )  # fmt: skip
+        job = await jobs.enqueue(w, "none.such", {}, queued=False)
+        token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
+    kinds = {
+        "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
+        "Unused": unused, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
+        "Delivery": delivery, "Job": job, "Token": token,
+    }  # fmt: skip
+    renamed = {"Unused": "Segment", "Sent": "Campaign"}
+    ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
+    return World(merchant, merchant.token, ids)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def world(merchant):
+    return await make_world(merchant)
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def stranger(installation, merchant):
+    """Another merchant, with objects of its own."""
+    from core.domain.shops.setup import set_up_merchant
+    from core.testing import TestMerchant
+
+    made = await set_up_merchant(installation.db, installation.registry, "Other", shop="shop")
+    other = TestMerchant(made.merchant_id, made.shop_id, made.token, installation, merchant.clock)
+    return await make_world(other)

@@ -1,0 +1,161 @@
+"""Every published operation works for who may, and for nobody else."""
+
+import importlib.util
+from pathlib import Path
+
+import orjson
+import pytest
+from graphql import OperationDefinitionNode, parse
+
+from core.schema.build import Mutation, Query, Subscription
+from core.schema.scalars import camel
+
+spec = importlib.util.spec_from_file_location("operations", Path(__file__).with_name("operations.py"))
+operations = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(operations)
+
+NAMES = [name for name in operations.NAMES if name not in operations.SUBSCRIPTIONS]
+LOGGED_IN = {"viewer", "node", "nodes"}
+
+
+def root_fields(name):
+    (definition,) = parse(operations.text(name)).definitions
+    assert isinstance(definition, OperationDefinitionNode)
+    return [field.name.value for field in definition.selection_set.selections]
+
+
+async def upload(api, token, name, values, content=b"a,b\n1,2\n", **headers):
+    body = {"query": operations.text(name), "variables": values}
+    return await api.client.post(
+        "/graphql",
+        data={"operations": orjson.dumps(body).decode(), "map": '{"0": ["variables.input.file"]}'},
+        files={"0": ("orders.csv", content)},
+        headers={"authorization": f"Bearer {token}", **headers} if token else headers,
+    )
+
+
+async def run(api, token, name, ids):
+    values = operations.variables(name, ids)
+    if name == "order-import-start":
+        return (await upload(api, token, name, values)).json()
+    return await api(token, operations.text(name), **values)
+
+
+def test_every_root_field_has_an_operation():
+    published = {field for name in operations.NAMES for field in root_fields(name)}
+    wanted = {
+        camel(field.python_name)
+        for root in (Query, Mutation, Subscription)
+        for field in root.__strawberry_definition__.fields
+    }
+    assert wanted <= published, wanted - published
+
+
+@pytest.mark.parametrize("name", operations.NAMES)
+def test_operation_says_its_use_case(name):
+    first = operations.text(name).splitlines()[0]
+    assert first.startswith("# ")
+    assert len(first) > 5
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_operation_works(api, world, name):
+    if name == "campaign-resume":
+        await run(api, world.token, "campaign-pause", world.ids)
+    answer = await run(api, world.token, name, world.ids)
+    assert "errors" not in answer, answer
+    for field in root_fields(name):
+        found = answer["data"][field]
+        assert found is not None
+        assert not (isinstance(found, dict) and found.get("errors")), found
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_other_merchants_ids_are_never_found(api, world, stranger, name):
+    values = operations.variables(name, stranger.ids)
+    if stranger.ids["Shop"] not in str(values) and not any(i in str(values) for i in stranger.ids.values()):
+        pytest.skip("takes no id")
+    before = await snapshot(stranger)
+    answer = await run(api, world.token, name, stranger.ids)
+    assert "errors" not in answer, answer
+    for field in root_fields(name):
+        found = answer["data"][field]
+        if isinstance(found, dict) and "nodes" in found:
+            assert found["nodes"] == []
+        elif isinstance(found, list):
+            assert all(one is None for one in found)
+        elif found is not None:
+            assert [error["code"] for error in found["errors"]] == ["NOT_FOUND"], found
+    assert await snapshot(stranger) == before
+
+
+TABLES = ("shops", "customers", "customer_tags", "consents", "orders", "segments", "campaigns",
+          "campaign_runs", "deliveries", "jobs", "api_tokens", "plugin_states")  # fmt: skip
+
+
+async def snapshot(world):
+    """Everything that the merchant has."""
+    async with world.merchant.read() as session:
+        return [
+            await session.sql.fetch(
+                f"SELECT * FROM {table} WHERE merchant_id = $1 ORDER BY id", world.merchant.id
+            )
+            for table in TABLES
+        ]
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_without_the_permission_it_is_forbidden(api, world, name):
+    """Every permission that the operation's root fields name is really asked for."""
+    (field,) = root_fields(name)
+    if field in LOGGED_IN:
+        pytest.skip("any token may")
+    from core.domain.shops.permissions import CORE_PERMISSIONS
+
+    needed = permission_of(field)
+    others = [one.name for one in CORE_PERMISSIONS if one.name != needed]
+    token = await world.limited(*others)
+    before = await snapshot(world)
+    answer = await run(api, token, name, world.ids)
+    assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"], answer
+    assert needed in answer["errors"][0]["message"]
+    after = await snapshot(world)
+    assert after[:-2] == before[:-2]
+
+
+def permission_of(name):
+    for root in (Query, Mutation, Subscription):
+        for field in root.__strawberry_definition__.fields:
+            if camel(field.python_name) == name:
+                return field.directives[0].permission
+    raise AssertionError(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+async def test_without_a_token_nobody_gets_in(api, world, name):
+    if name == "order-import-start":
+        answer = await upload(api, None, name, operations.variables(name, world.ids),
+                              **{"graphql-require-preflight": "1"})  # fmt: skip
+        answer = answer.json()
+    else:
+        answer = await run(api, None, name, world.ids)
+    codes = {error["extensions"]["code"] for error in answer["errors"]}
+    assert codes == {"UNAUTHENTICATED"}, answer
+
+
+async def test_children_need_their_own_permission(api, world):
+    token = await world.limited("CUSTOMERS_READ")
+    query = "query ($id: ID!) { customer(id: $id) { name orders { id } } }"
+    answer = await api(token, query, id=world.ids["Customer"])
+    assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    token = await world.limited("CAMPAIGNS_READ")
+    answer = await api(token, operations.text("node"), id=world.ids["Customer"])
+    assert answer["data"] == {"node": None}
+    assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_a_form_of_another_site_is_refused(api, world):
+    values = operations.variables("order-import-start", world.ids)
+    answer = await upload(api, None, "order-import-start", values)
+    assert answer.status_code == 400
+    assert "Preflight" in answer.json()["errors"][0]["message"]
