@@ -28,7 +28,8 @@ async def test_revoked_and_expired_tokens_do_not(merchant):
 
 
 @pytest.mark.parametrize(
-    "token", ["", "hk", "hk_1_2", "hk_x_1_s", "hk_1_999999999_s", "hk_²_1_s", "hk_" + "9" * 40 + "_1_s"]
+    "token",
+    ["", "hk", "hk_1_2", "hk_x_1_s", "hk_1_999999999_s", "hk_²_1_s", "hk_" + "9" * 40 + "_1_s"],
 )
 async def test_garbage_is_nobody(merchant, token):
     assert await authenticate(merchant.installation.db, token) is None
