@@ -61,7 +61,10 @@ MEANINGS = {
 }
 UNSUBSCRIBERS = 25
 SEND_SECONDS = 120.0
-FIRST_QUERY = """{ customers(first: 3) { nodes { name province } } }"""
+FIRST_QUERY = (
+    "{ segments { nodes { name preview(sample: 3) "
+    "{ count explanation sample { name province } } } } }"
+)
 
 
 class DemoFailed(Exception):
@@ -371,6 +374,7 @@ async def serve(settings: Settings, token: str, story: Story) -> None:
             story.say(f"a first query to try:  {FIRST_QUERY}")
             break
     await server
+    print("\nended; PostgreSQL and Redis are stopped, the data stays in", settings.home)
 
 
 def _size(file: Path) -> str:

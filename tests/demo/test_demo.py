@@ -1,8 +1,14 @@
 """The demo itself, small: its exit code is 0 only when everything adds up."""
 
+import json
 import os
+import re
+import signal
+import socket
 import subprocess
 import sys
+import time
+import urllib.request
 
 import pytest
 
@@ -23,6 +29,59 @@ def test_every_message_is_accounted_for(tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sent and received are the same" in done.stdout
     assert "read 1800 = created 1800" in done.stdout
+
+
+@pytest.mark.slow
+def test_serves_on_a_free_port_until_ctrl_c(tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        env = {
+            **os.environ,
+            "HUIKE_HOME": str(tmp_path),
+            "HUIKE_PORT": str(taken.getsockname()[1]),
+            "PYTHONUNBUFFERED": "1",
+        }
+        said = tmp_path / "said.txt"
+        with said.open("wb") as out:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "demo", "--customers", "300", "--orders", "900"],
+                env=env, stdout=out, stderr=out, start_new_session=True,
+            )  # fmt: skip
+        try:
+            found = wait_for(process, said, r"(http://\S+)/graphiql#token=(\S+)[^{]*(\{.*\})")
+            base, token, query = found.groups()
+            answer = ask(base, token, query)
+            assert answer["segments"]["nodes"][0]["preview"]["count"] > 0
+            # a terminal sends it to the whole group
+            os.killpg(process.pid, signal.SIGINT)
+            assert process.wait(30) == 0, said.read_text()
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+    assert "are stopped" in said.read_text()
+    assert not (tmp_path / "demo" / "postgres" / "postmaster.pid").exists()
+
+
+def wait_for(process, file, pattern):
+    until = time.monotonic() + 90
+    while time.monotonic() < until and process.poll() is None:
+        found = re.search(pattern, file.read_text(errors="replace"))
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError(file.read_text(errors="replace"))
+
+
+def ask(base, token, query):
+    request = urllib.request.Request(
+        f"{base}/graphql",
+        json.dumps({"query": query}).encode(),
+        {"content-type": "application/json", "authorization": f"Bearer {token}"},
+    )
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)["data"]
 
 
 def test_a_folder_that_no_demo_made_is_left_alone(tmp_path):
