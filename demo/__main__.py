@@ -31,7 +31,7 @@ from core.domain.shops.setup import NewMerchant, set_up_merchant
 from core.installation import Installation, open_installation
 from core.sdk.errors import HuikeError, Several
 from core.settings import Settings, from_environment
-from core.storage.engines import Engines
+from core.storage.engines import EngineError, Engines
 from demo.figures import chart, figures_of, months_of
 from demo.shop_data import CUSTOMERS, ORDERS, make_shop, measure, write_taobao_csv
 from demo.sink import MailSink, mail_sink
@@ -161,7 +161,10 @@ def wipe(home: Path) -> None:
     if home.exists():
         if not (home / MARKER).exists():
             raise DemoFailed(f"{home} was not made by the demo: move it away, or set HUIKE_HOME")
-        Engines(home).stop()
+        try:
+            Engines(home).stop()
+        except EngineError:
+            raise DemoFailed(f"another demo works in {home}: end it first") from None
         shutil.rmtree(home)
     home.mkdir(parents=True)
     (home / MARKER).touch()
