@@ -52,7 +52,8 @@ async def update_shop(w: Work, shop_id: int, changes: Mapping[str, Any]) -> None
     Raises NotFound, AlreadyExists.
     """
     checks = {"name": check_name, "time_zone": check_time_zone, "currency": check_currency}
-    sets, args = ["version = version + 1"], [w.merchant_id, shop_id]
+    sets: list[str] = ["version = version + 1"]
+    args: list[Any] = [w.merchant_id, shop_id]
     for column, value in changes.items():
         if column in checks and value is None:
             raise InvalidInput(f"{column} cannot be empty", ("input", column))
