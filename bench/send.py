@@ -39,7 +39,8 @@ CONTENT = {
     "subject": "{{ customer.name }}，好久不见，送您一张优惠券",
     "html": "<html><body><p>{{ customer.name }}，您好！</p><table>"
     + ROW * 12
-    + '</table><p>{{ customer.province }} <a href="{{ unsubscribe_url }}">退订</a></p></body></html>',
+    + "</table><p>{{ customer.province }}</p>"
+    + '<a href="{{ unsubscribe_url }}">退订</a></body></html>',
     "text": "{{ customer.name }}，您好！满299减50，退订：{{ unsubscribe_url }}",
 }
 

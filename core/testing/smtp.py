@@ -48,9 +48,11 @@ class _Conversation(asyncio.Protocol):
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._buffer = bytearray()
+        self._answer = bytearray()
         self._reading_data = False
         self._searched = 0
         self._recipient = ""
+        self._sender = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's transports are no subclasses of asyncio.Transport
@@ -61,7 +63,13 @@ class _Conversation(asyncio.Protocol):
         self._buffer += data
         while not self._transport.is_closing():
             if not (self._take_message() if self._reading_data else self._take_command()):
+                self._flush()
                 return
+
+    def _flush(self) -> None:
+        if self._answer and not self._transport.is_closing():
+            self._transport.write(bytes(self._answer))
+        self._answer.clear()
 
     def _take_command(self) -> bool:
         end = self._buffer.find(b"\n")
@@ -71,12 +79,15 @@ class _Conversation(asyncio.Protocol):
         del self._buffer[: end + 1]
         verb = line[:4].upper()
         answer = self._answers.get(verb)
-        self._transport.write(answer(self, line) if answer else b"502 5.5.1 unknown command\r\n")
+        self._answer += answer(self, line) if answer else b"502 5.5.1 unknown command\r\n"
         if verb == b"QUIT":
+            self._flush()
             self._transport.close()
         return True
 
     def _take_message(self) -> bool:
+        if self._buffer.startswith(b".\r\n"):
+            self._buffer[:0] = b"\r\n"  # an empty message
         end = self._buffer.find(END_OF_DATA, max(0, self._searched - len(END_OF_DATA)))
         if end < 0:
             self._searched = len(self._buffer)
@@ -96,7 +107,7 @@ class _Conversation(asyncio.Protocol):
         if recipient.startswith("drop"):
             self._transport.abort()
             return False
-        self._transport.write(b"250 2.0.0 taken\r\n")
+        self._answer += b"250 2.0.0 taken\r\n"
         return True
 
     def _hello(self, _line: bytes) -> bytes:
@@ -110,11 +121,15 @@ class _Conversation(asyncio.Protocol):
         return b"250 2.0.0 ok\r\n"
 
     def _mail(self, line: bytes) -> bytes:
-        if b"<refused@" in line:
+        self._recipient = ""
+        self._sender = b"<refused@" not in line
+        if not self._sender:
             return b"550 5.7.1 sender not allowed\r\n"
         return b"250 2.1.0 ok\r\n"
 
     def _rcpt(self, line: bytes) -> bytes:
+        if not self._sender:
+            return b"503 5.5.1 no sender\r\n"
         address = line[line.find(b"<") + 1 : line.find(b">")].decode("ascii", "replace")
         wanted = CODE.match(address)
         if wanted:

@@ -1,86 +1,70 @@
-"""The only file that talks to the SMTP server."""
+"""Opening connections to the SMTP server, and what its answers mean for a message."""
 
 import asyncio
-import contextlib
 
 from aiosmtplib import (
     SMTP,
     SMTPAuthenticationError,
     SMTPConnectError,
     SMTPConnectResponseError,
-    SMTPDataError,
     SMTPException,
     SMTPHeloError,
-    SMTPRecipientRefused,
-    SMTPResponseException,
-    SMTPSenderRefused,
     SMTPServerDisconnected,
     SMTPTimeoutError,
 )
 
 from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
+from plugins.email.exchange import Exchange, Lost, MessageRefused, Reply, SenderRefused
 from plugins.email.settings import EmailSettings
 
-TIMEOUT = 25.0
-QUIT_TIMEOUT = 2.0
+# shorter than the core's patience with a call, so that it is us who know what was under way
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 15.0
+QUIT_SECONDS = 2.0
 MESSAGES_PER_CONNECTION = 500
-SERVICE_CLOSING = 421
 AUTHENTICATION_REQUIRED = 530
-
-_GONE = (SMTPServerDisconnected, SMTPTimeoutError, OSError)
 
 
 class Connection:
     """One connection, used for one message at a time."""
 
-    def __init__(self, smtp: SMTP) -> None:
-        self._smtp = smtp
+    def __init__(self, exchange: Exchange) -> None:
+        self._exchange = exchange
         self.messages = 0
 
     @property
     def usable(self) -> bool:
-        return self._smtp.is_connected and self.messages < MESSAGES_PER_CONNECTION
+        return self._exchange.alive and self.messages < MESSAGES_PER_CONNECTION
 
-    async def send(self, sender: str, recipient: str, data: bytes) -> str:
-        """Hand one message over; returns the server's answer. Raises what SMTP errors mean."""
+    async def send(self, sender: str, recipient: str, message: bytes) -> str:
+        """Hand one message over; returns the server's answer.
+
+        Raises RetryLater, Refused, ReconnectNeeded or Unknown.
+        """
         self.messages += 1
-        accepting = False
         try:
-            await self._smtp.mail(sender)
-            await self._smtp.rcpt(recipient)
-            accepting = True
-            response = await self._smtp.data(data)
-        except SMTPResponseException as error:
-            await self._reset(error.code)
-            raise meaning(error) from error
-        except _GONE as error:
-            self.abort()
-            if accepting:
+            return await self._exchange.send(sender, recipient, message)
+        except SenderRefused as error:
+            raise meaning(error.reply, of_sender=True) from None
+        except MessageRefused as error:
+            raise meaning(error.reply, of_sender=False) from None
+        except Lost as error:
+            if error.in_doubt:
                 # the server may have taken the message before the connection went
-                raise Unknown(f"the connection was lost at the end: {_text(error)}") from error
-            raise RetryLater(f"the connection was lost: {_text(error)}") from error
-        except BaseException:
-            self.abort()
-            raise
-        return response.message
+                raise Unknown(f"the connection was lost at the end: {error}") from None
+            raise RetryLater(f"the connection was lost: {error}") from None
 
     async def close(self) -> None:
         """Say goodbye, but do not wait long for an answer."""
-        with contextlib.suppress(SMTPException, OSError, TimeoutError):
-            await self._smtp.quit(timeout=QUIT_TIMEOUT)
+        try:
+            async with asyncio.timeout(QUIT_SECONDS):
+                await self._exchange.quit()
+        except TimeoutError:
+            pass
         self.abort()
 
     def abort(self) -> None:
-        self._smtp.close()
-
-    async def _reset(self, code: int) -> None:
-        if code == SERVICE_CLOSING:
-            self.abort()
-            return
-        try:
-            await self._smtp.rset(timeout=QUIT_TIMEOUT)
-        except (SMTPException, OSError, TimeoutError):
-            self.abort()
+        self._exchange.abort()
 
 
 async def connect(settings: EmailSettings) -> Connection:
@@ -93,11 +77,13 @@ async def connect(settings: EmailSettings) -> Connection:
         password=password,
         use_tls=settings.tls == "tls",
         start_tls=settings.tls == "starttls",
-        timeout=TIMEOUT,
+        timeout=CONNECT_SECONDS,
     )
     where = f"{settings.host}:{settings.port}"
     try:
         await smtp.connect()
+        if not smtp.esmtp_extensions:
+            await smtp.ehlo()
     except SMTPAuthenticationError as error:
         smtp.close()
         if error.code < 500:
@@ -108,7 +94,7 @@ async def connect(settings: EmailSettings) -> Connection:
         if error.code < 500:
             raise RetryLater(f"{where} is not ready: {_text(error)}") from error
         raise ReconnectNeeded(f"{where} does not serve us: {_text(error)}") from error
-    except (SMTPConnectError, *_GONE) as error:
+    except (SMTPConnectError, SMTPServerDisconnected, SMTPTimeoutError, OSError) as error:
         smtp.close()
         raise RetryLater(f"cannot connect to {where}: {_text(error)}") from error
     except SMTPException as error:
@@ -117,19 +103,21 @@ async def connect(settings: EmailSettings) -> Connection:
     except asyncio.CancelledError:
         smtp.close()
         raise
-    return Connection(smtp)
+    if smtp.transport is None:
+        raise RetryLater(f"{where} closed the connection")
+    pipelining = smtp.supports_extension("pipelining")
+    return Connection(Exchange(smtp.transport, pipelining, ANSWER_SECONDS))
 
 
-def meaning(error: SMTPResponseException) -> OutsideError:
-    """What a server's refusal means for the message: nothing was sent in any of these cases."""
-    text = f"{error.code} {error.message}"
-    if 400 <= error.code < 500:
-        return RetryLater(text)
-    if isinstance(error, SMTPSenderRefused) or error.code == AUTHENTICATION_REQUIRED:
-        return ReconnectNeeded(f"the server refuses the sender: {text}")
-    if isinstance(error, SMTPRecipientRefused | SMTPDataError) and 500 <= error.code < 600:
-        return Refused(text)
-    return RetryLater(f"unexpected answer: {text}")
+def meaning(reply: Reply, of_sender: bool) -> OutsideError:
+    """What a server's refusal means for the message, which was certainly not sent."""
+    if 400 <= reply.code < 500:
+        return RetryLater(str(reply))
+    if reply.code == AUTHENTICATION_REQUIRED or (of_sender and reply.code >= 500):
+        return ReconnectNeeded(f"the server refuses the sender: {reply}")
+    if reply.code >= 500:
+        return Refused(str(reply))
+    return RetryLater(f"unexpected answer: {reply}")
 
 
 def _text(error: Exception) -> str:

@@ -43,6 +43,9 @@ def header_text(text: str) -> str:
         raise ValueError("a header must be one line without control characters")
     if text.isascii() and len(text) <= LINE_LIMIT and "=?" not in text:
         return text
+    data = text.encode()
+    if len(data) <= WORD_BYTES:
+        return f"=?utf-8?b?{_base64(data)}?="
     words, word, size = [], "", 0
     for character in text:
         length = len(character.encode())
@@ -131,8 +134,8 @@ def _part(subtype: str, text: str) -> str:
         body, encoding = lines.replace("\n", "\r\n"), "7bit"
     else:
         data = lines.encode("utf-8", "replace")
-        # 57 bytes make one line of 76 characters
-        pieces = [_base64(data[start : start + 57]) for start in range(0, len(data), 57)]
+        coded = _base64(data)
+        pieces = [coded[start : start + 76] for start in range(0, len(coded), 76)]
         body, encoding = "\r\n".join(pieces), "base64"
     return (
         f"Content-Type: text/{subtype}; charset=utf-8\r\n"

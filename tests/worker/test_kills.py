@@ -1,4 +1,4 @@
-"""Workers, Redis and PostgreSQL are killed in the middle of campaigns; the account must be right."""
+"""Workers and engines are killed in the middle of campaigns; the account must be right."""
 
 import subprocess
 import sys

@@ -4,13 +4,15 @@ Templates are written by merchants and are not trusted: they see plain text only
 output and variables are limited.
 """
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from liquid import BoundTemplate, Environment, StrictUndefined
 from liquid.exceptions import LiquidError
+from markupsafe import escape
 
 from core.sdk.channels import Channel, ContentField
 from core.sdk.errors import InvalidInput, Several
@@ -19,6 +21,9 @@ VARIABLES = frozenset({
     "customer.name", "customer.province", "customer.city", "merchant.name", "shop.name",
     "unsubscribe_url",
 })  # fmt: skip
+
+
+_VARIABLE = re.compile(r"\{\{[ \t]*([a-z_.]+)[ \t]*\}\}")
 
 
 class RenderError(Exception):
@@ -51,6 +56,38 @@ class Recipient:
     unsubscribe_url: str
 
 
+class _Plain:
+    """A template that only puts in variables: the same result as Liquid's, many times faster."""
+
+    def __init__(self, pieces: list[str], html: bool, names: Mapping[str, str]) -> None:
+        shown: Callable[[str], str] = (lambda text: str(escape(text))) if html else str
+        self._escape = html
+        self._parts: list[str] = []
+        self._gaps: list[tuple[int, str]] = []
+        for position, piece in enumerate(pieces):
+            if position % 2 == 0:
+                self._parts.append(piece)
+            elif piece in names:
+                self._parts.append(shown(names[piece]))
+            else:
+                self._gaps.append((len(self._parts), piece))
+                self._parts.append("")
+
+    def render(self, values: Mapping[str, str]) -> str:
+        parts = self._parts.copy()
+        for position, name in self._gaps:
+            parts[position] = str(escape(values[name])) if self._escape else values[name]
+        return "".join(parts)
+
+
+def _plain(source: str, html: bool, names: Mapping[str, str]) -> _Plain | None:
+    pieces = _VARIABLE.split(source)
+    literal = "".join(pieces[::2])
+    if "{{" in literal or "{%" in literal or not VARIABLES.issuperset(pieces[1::2]):
+        return None
+    return _Plain(pieces, html, names)
+
+
 class Content:
     """The compiled templates of one run.
 
@@ -61,34 +98,51 @@ class Content:
         self, channel: Channel, content: Mapping[str, str], merchant: str, shop: str | None
     ) -> None:
         check_content(channel, content)
+        self._names = {"merchant.name": merchant, "shop.name": shop or merchant}
         self._templates = [
-            (field, _compiled(content[field.name], field.html))
+            (
+                field,
+                _plain(content[field.name], field.html, self._names)
+                or _compiled(content[field.name], field.html),
+            )
             for field in channel.fields
             if content.get(field.name)
         ]
-        self._merchant = {"name": merchant}
-        self._shop = {"name": shop or merchant}
 
     def render(self, recipient: Recipient) -> dict[str, str]:
         """The message's fields for one customer. Raises RenderError."""
         values = {
-            "customer": {
-                "name": recipient.name or "",
-                "province": recipient.province or "",
-                "city": recipient.city or "",
-            },
-            "merchant": self._merchant,
-            "shop": self._shop,
+            "customer.name": recipient.name or "",
+            "customer.province": recipient.province or "",
+            "customer.city": recipient.city or "",
             "unsubscribe_url": recipient.unsubscribe_url,
         }
-        return {field.name: _render(field, template, values) for field, template in self._templates}
+        return {
+            field.name: _checked(
+                field,
+                template.render(values)
+                if isinstance(template, _Plain)
+                else _liquid(field, template, values | self._names),
+            )
+            for field, template in self._templates
+        }
 
 
-def _render(field: ContentField, template: BoundTemplate, values: Mapping[str, Any]) -> str:
+def _liquid(field: ContentField, template: BoundTemplate, values: Mapping[str, str]) -> str:
+    nested: dict[str, Any] = {}
+    for name, value in values.items():
+        owner, dot, attribute = name.partition(".")
+        if dot:
+            nested.setdefault(owner, {})[attribute] = value
+        else:
+            nested[owner] = value
     try:
-        text = template.render(**values)
+        return template.render(**nested)
     except LiquidError as error:
         raise RenderError(f"{field.name}: {_reason(error)}") from None
+
+
+def _checked(field: ContentField, text: str) -> str:
     if len(text) > field.max_length:
         raise RenderError(f"{field.name}: longer than {field.max_length} characters")
     if field.required and not text.strip():
