@@ -7,7 +7,6 @@ columns without keys, then imported: parsed, identified, sealed, with lines, par
 Both run on one embedded server of their own, in turns; the ratio is that of the medians.
 """
 
-import asyncio
 import csv
 import os
 import random
@@ -25,6 +24,7 @@ from typing import Any
 import asyncpg
 import orjson
 
+from core.cli import run
 from core.domain.orders.importing import import_local, import_params
 from core.domain.orders.tables import examine
 from core.domain.shops.setup import set_up_merchant
@@ -51,14 +51,14 @@ HEADERS = (
 def main() -> None:
     """Measure and print one JSON line per figure."""
     if sys.argv[1:2] == ["--memory"]:
-        asyncio.run(_import_once(Path(sys.argv[2]), Path(sys.argv[3])))
+        run(_import_once(Path(sys.argv[2]), Path(sys.argv[3])))
         return
     rows = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdecimal() else ROWS
     with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
         large, small = Path(folder) / "large.csv", Path(folder) / "small.csv"
         _write(large, rows)
         _write(small, rows // SMALL_SHARE)
-        asyncio.run(_speed(Path(folder), large, rows))
+        run(_speed(Path(folder), large, rows))
         for name, file in (("small", small), ("large", large)):
             _memory(Path(folder), name, file)
 
@@ -87,8 +87,9 @@ def _lines(rows: int) -> Iterator[list[str]]:
             f"buyer{person}@example.com", amount, "0.00", amount, amount, r.choice(STATES), "",
             f"收货人{person % 999}", f"{PLACES[person % 8]} 文三路 {person} 号", "快递", "",
             f"'138{person:08d}", f"{ordered:%Y-%m-%d %H:%M:%S}",
-            f"{ordered + timedelta(minutes=2):%Y-%m-%d %H:%M:%S}", f"龙井茶 2026 新茶 {number % 300}",
-            "1", f"No:SF{number:010d}", "顺丰速运", "", str(1 + number % 3), "茶铺", "", "0.00",
+            f"{ordered + timedelta(minutes=2):%Y-%m-%d %H:%M:%S}",
+            f"龙井茶 2026 新茶 {number % 300}", "1", f"No:SF{number:010d}", "顺丰速运", "",
+            str(1 + number % 3), "茶铺", "", "0.00",
         ]  # fmt: skip
 
 

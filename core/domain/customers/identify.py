@@ -6,7 +6,7 @@ has no customer. Contact data is sealed here, bound to its row; the database nev
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,10 @@ CUSTOMER_COLUMNS = (
     "merchant_id", "id", "name", "province", "city", "phone_sealed", "phone_index",
     "email_sealed", "email_index", "version", "created_at", "updated_at",
 )  # fmt: skip
+
+
+Key = tuple[str, int, str, str]
+"""An identity: its scope, the scope's id, its kind and value."""
 
 
 @dataclass(slots=True)
@@ -42,6 +46,7 @@ class Identified:
     ids: list[int | None]
     new: set[int] = field(default_factory=set)
     identities: list[tuple[int, str, int, str, str]] = field(default_factory=list)
+    indexes: dict[str, bytes] = field(default_factory=dict)
 
 
 async def lock_customers(w: Work) -> None:
@@ -68,6 +73,7 @@ async def identify(
         [None if found is None else made.get(found, found) for found in ids],
         set(fresh),
         [(made.get(found, found), *key) for key, found in search.added.items()],
+        search.indexes,
     )
 
 
@@ -78,11 +84,11 @@ class _Search:
         self.w = w
         self.shop_id = shop_id
         self.kind = identity_kind
-        self.known: dict[tuple[str, int, str, str], int] = {}
-        self.added: dict[tuple[str, int, str, str], int] = {}
+        self.known: dict[Key, int] = {}
+        self.added: dict[Key, int] = {}
         self.with_buyer_id: set[int] = set()
         self.made = 0
-        self._indexes: dict[str, str] = {}
+        self.indexes: dict[str, bytes] = {}
 
     async def look_up(self, people: Sequence[Person]) -> None:
         buyers = {p.buyer_id for p in people if p.buyer_id}
@@ -103,13 +109,19 @@ class _Search:
             self.w.merchant_id, self.shop_id, self.kind, list(buyers), list(phones), list(emails),
         )  # fmt: skip
         self.known = {(r[0], r[1], r[2], r[3]): r[4] for r in rows}
-        by_address = {r[4] for r in rows if r[0] == "merchant"}
-        if buyers and by_address:
+        reached = {
+            found
+            for person in people
+            if person.buyer_id and self._buyer_key(person.buyer_id) not in self.known
+            for key in self._address_keys(person)
+            if (found := self.known.get(key)) is not None
+        }
+        if reached:
             rows = await self.w.sql.fetch(
-                """SELECT DISTINCT customer_id FROM customer_identities
+                """SELECT customer_id FROM customer_identities
                    WHERE merchant_id = $1 AND customer_id = ANY($4::bigint[])
                      AND scope = 'shop' AND scope_id = $2 AND kind = $3""",
-                self.w.merchant_id, self.shop_id, self.kind, list(by_address),
+                self.w.merchant_id, self.shop_id, self.kind, list(reached),
             )  # fmt: skip
             self.with_buyer_id = {row[0] for row in rows}
 
@@ -138,10 +150,17 @@ class _Search:
                 self.added.setdefault(key, found)
         return found
 
-    def _keys(self, person: Person) -> list[tuple[str, int, str, str]]:
-        keys = []
+    def _keys(self, person: Person) -> list[Key]:
+        keys = self._address_keys(person)
         if person.buyer_id:
-            keys.append(("shop", self.shop_id, self.kind, person.buyer_id))
+            keys.insert(0, self._buyer_key(person.buyer_id))
+        return keys
+
+    def _buyer_key(self, buyer_id: str) -> Key:
+        return ("shop", self.shop_id, self.kind, buyer_id)
+
+    def _address_keys(self, person: Person) -> list[Key]:
+        keys = []
         if person.phone:
             keys.append(("merchant", 0, "phone", self._index("phone", person.phone)))
         if person.email:
@@ -150,19 +169,19 @@ class _Search:
 
     def _index(self, kind: str, value: str) -> str:
         # a phone number never equals an email address, so one dictionary serves both
-        index = self._indexes.get(value)
+        index = self.indexes.get(value)
         if index is None:
-            index = self.w.keyring.blind_index(kind, self.w.merchant_id, value).hex()
-            self._indexes[value] = index
-        return index
+            index = self.w.keyring.blind_index(kind, self.w.merchant_id, value)
+            self.indexes[value] = index
+        return index.hex()
 
 
 async def _new_ids(w: Work, count: int) -> list[int]:
     if not count:
         return []
     rows = await w.sql.fetch(
-        """SELECT nextval(pg_get_serial_sequence('customers', 'id'))
-           FROM generate_series(1, $1::int)""",
+        """WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence('customers', 'id') AS name)
+           SELECT nextval(ids.name::regclass) FROM ids, generate_series(1, $1::int)""",
         count,
     )
     return [row[0] for row in rows]
@@ -185,12 +204,14 @@ async def save(
         await w.sql.copy_records_to_table(
             "customers",
             columns=CUSTOMER_COLUMNS,
-            records=[_new_row(w, customer_id, person) for customer_id, person in new],
+            records=[
+                _new_row(w, found.indexes, customer_id, person) for customer_id, person in new
+            ],
         )
     await _add_identities(w, found, source)
     known = {key: person for key, person in told.items() if key not in found.new}
     if known:
-        await _update_known(w, known, latest_orders)
+        await _update_known(w, found.indexes, known, latest_orders)
 
 
 def _latest_words(ids: Sequence[int | None], people: Sequence[Person]) -> dict[int, Person]:
@@ -200,24 +221,29 @@ def _latest_words(ids: Sequence[int | None], people: Sequence[Person]) -> dict[i
         customer_id, person = ids[position], people[position]
         if customer_id is None:
             continue
-        name = None if person.name is None or is_masked(person.name) else person.name
-        latest = replace(person, name=name)
-        if (before := told.get(customer_id)) is not None:
-            for field_name in ("phone", "email", "name", "province", "city"):
-                if getattr(latest, field_name) is None:
-                    setattr(latest, field_name, getattr(before, field_name))
-        told[customer_id] = latest
+        if person.name is not None and is_masked(person.name):
+            person.name = None
+        before = told.get(customer_id)
+        if before is not None:
+            person.phone = person.phone or before.phone
+            person.email = person.email or before.email
+            person.name = person.name or before.name
+            person.province = person.province or before.province
+            person.city = person.city or before.city
+        told[customer_id] = person
     return told
 
 
-def _new_row(w: Work, customer_id: int, person: Person) -> tuple[Any, ...]:
+def _new_row(
+    w: Work, indexes: Mapping[str, bytes], customer_id: int, person: Person
+) -> tuple[Any, ...]:
     phone, email, merchant_id = person.phone, person.email, w.merchant_id
     return (
         merchant_id, customer_id, person.name, person.province, person.city,
         seal_phone(w.keyring, merchant_id, customer_id, phone) if phone else None,
-        w.keyring.blind_index("phone", merchant_id, phone) if phone else None,
+        indexes[phone] if phone else None,
         seal_email(w.keyring, merchant_id, customer_id, email) if email else None,
-        w.keyring.blind_index("email", merchant_id, email) if email else None,
+        indexes[email] if email else None,
         1, w.now, w.now,
     )  # fmt: skip
 
@@ -225,20 +251,22 @@ def _new_row(w: Work, customer_id: int, person: Person) -> tuple[Any, ...]:
 async def _add_identities(w: Work, found: Identified, source: str) -> None:
     if not found.identities:
         return
-    ids, scopes, scope_ids, kinds, values = zip(*found.identities, strict=True)
-    await w.sql.execute(
-        """INSERT INTO customer_identities
-               (merchant_id, customer_id, scope, scope_id, kind, value, source, created_at)
-           SELECT $1, u.customer_id, u.scope, u.scope_id, u.kind, u.value, $7, $8
-           FROM unnest($2::bigint[], $3::text[], $4::bigint[], $5::text[], $6::text[])
-               AS u (customer_id, scope, scope_id, kind, value)
-           ON CONFLICT (merchant_id, scope, scope_id, kind, value) DO NOTHING""",
-        w.merchant_id, ids, scopes, scope_ids, kinds, values, source, w.now,
+    # no conflict is possible: all who make identities hold the lock, and these were looked up
+    await w.sql.copy_records_to_table(
+        "customer_identities",
+        columns=(
+            "merchant_id", "customer_id", "scope", "scope_id", "kind", "value", "source",
+            "created_at",
+        ),
+        records=[(w.merchant_id, *identity, source, w.now) for identity in found.identities],
     )  # fmt: skip
 
 
 async def _update_known(
-    w: Work, told: Mapping[int, Person], latest_orders: Mapping[int, datetime]
+    w: Work,
+    indexes: Mapping[str, bytes],
+    told: Mapping[int, Person],
+    latest_orders: Mapping[int, datetime],
 ) -> None:
     rows = await w.sql.fetch(
         """SELECT id, name, province, city, phone_sealed, phone_index, email_sealed, email_index
@@ -249,7 +277,7 @@ async def _update_known(
     for row in rows:
         person = told[row["id"]]
         stored_at = latest_orders.get(row["id"])
-        after = _overlaid(w, row, person, stored_at is None or person.at >= stored_at)
+        after = _overlaid(w, indexes, row, person, stored_at is None or person.at >= stored_at)
         if after != tuple(row):
             changed.append(after)
     if changed:
@@ -268,7 +296,7 @@ async def _update_known(
 
 
 def _overlaid(
-    w: Work, row: Mapping[str, Any], person: Person, newer: bool
+    w: Work, indexes: Mapping[str, bytes], row: Mapping[str, Any], person: Person, newer: bool
 ) -> tuple[int, str | None, str | None, str | None, Any, Any, Any, Any]:
     """The customer's row with what a newer order says; an older one fills gaps only."""
 
@@ -281,13 +309,14 @@ def _overlaid(
         chosen(row["name"], person.name),
         chosen(row["province"], person.province),
         chosen(row["city"], person.city),
-        *_contact(w, customer_id, "phone", row, person.phone, newer, seal_phone),
-        *_contact(w, customer_id, "email", row, person.email, newer, seal_email),
+        *_contact(w, indexes, customer_id, "phone", row, person.phone, newer, seal_phone),
+        *_contact(w, indexes, customer_id, "email", row, person.email, newer, seal_email),
     )
 
 
 def _contact(
     w: Work,
+    indexes: Mapping[str, bytes],
     customer_id: int,
     kind: str,
     row: Mapping[str, Any],
@@ -298,7 +327,7 @@ def _contact(
     sealed, index = row[f"{kind}_sealed"], row[f"{kind}_index"]
     if said is None or (index is not None and not newer):
         return sealed, index
-    new_index = w.keyring.blind_index(kind, w.merchant_id, said)
+    new_index = indexes[said]
     if new_index == index:
         return sealed, index
     return seal(w.keyring, w.merchant_id, customer_id, said), new_index

@@ -212,8 +212,8 @@ async def _write(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
 
 async def _new_ids(w: Work, count: int) -> list[int]:
     rows = await w.sql.fetch(
-        """SELECT nextval(pg_get_serial_sequence('orders', 'id'))
-           FROM generate_series(1, $1::int)""",
+        """WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence('orders', 'id') AS name)
+           SELECT nextval(ids.name::regclass) FROM ids, generate_series(1, $1::int)""",
         count,
     )
     return [row[0] for row in rows]
