@@ -322,11 +322,10 @@ async def follow(demo: Demo, run_id: int) -> Audit:
     """Show the run's progress to its end; mailboxes that are busy are tried in moved time."""
     story, db, merchant_id = demo.story, demo.installation.db, demo.made.merchant_id
     until = story.seconds + SEND_SECONDS
-    tries = 0
+    moves = 0
     while story.seconds < until:
         await asyncio.sleep(0.2)
         async with db.read(merchant_id) as session:
-            audit = await audit_run(session, run_id)
             row = await session.sql.fetchrow(
                 """SELECT r.state, (SELECT min(d.next_at) FROM deliveries d
                        WHERE d.merchant_id = $1 AND d.run_id = r.id AND d.state = 'pending'
@@ -336,6 +335,8 @@ async def follow(demo: Demo, run_id: int) -> Audit:
                    FROM campaign_runs r WHERE r.merchant_id = $1 AND r.id = $2""",
                 merchant_id, run_id,
             )  # fmt: skip
+            # after the state, so that a finished run's account is its last
+            audit = await audit_run(session, run_id)
         if row["state"] == "finished":
             story.progress(audit.target, audit.target, "finished")
             return audit
@@ -343,13 +344,15 @@ async def follow(demo: Demo, run_id: int) -> Audit:
             raise DemoFailed(f"the run is {row['state']}")
         busy = row["next_at"] is not None and row["next_at"] > demo.clock()
         if busy:
-            tries += 1
+            moves += 1
             demo.clock.move_to(row["next_at"] + timedelta(seconds=1))
             async with db.work(merchant_id) as w:
                 w.ring("run.send", merchant_id, run_id)
+        if not audit.target:
+            continue  # the audience is still being written down
         story.progress(
             audit.target - audit.pending, audit.target,
-            f"busy mailboxes: {audit.pending}, moving the clock, try {tries}" if tries else "",
+            f"busy mailboxes: {audit.pending}; clock moved on {moves} times" if moves else "",
         )  # fmt: skip
     raise DemoFailed(f"the run did not end within {SEND_SECONDS:.0f} seconds")
 
