@@ -6,7 +6,6 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue
-from strawberry.extensions import ParserCache
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 from strawberry.types.field import StrawberryField
@@ -21,7 +20,7 @@ from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import InputError, PresentErrors
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
-from core.schema.limits import LimitAndValidate, LimitTokens
+from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.nodes import NodeQueries
 from core.schema.orders import OrderMutations, OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
@@ -67,7 +66,7 @@ class Schema(strawberry.Schema):
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError],
-            extensions=[PresentErrors, LimitTokens, ParserCache, LimitAndValidate],
+            extensions=[PresentErrors, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),

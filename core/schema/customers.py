@@ -161,12 +161,17 @@ class CustomerUpdateInput:
 
 
 @strawberry.input
-class CustomerTagsInput:
+class CustomerTagsAddInput:
     tags: list[str]
 
 
 @strawberry.input
-class CustomerConsentInput:
+class CustomerTagsRemoveInput:
+    tags: list[str]
+
+
+@strawberry.input
+class CustomerConsentSetInput:
     channel: str
     status: ConsentStatus
     source: str = strawberry.field(description="Where the customer said so, for instance `phone`.")
@@ -328,7 +333,7 @@ class CustomerMutations:
 
     @mutation("CUSTOMERS_WRITE", CustomerTagsAddPayload)
     async def customer_tags_add(
-        self, info: Info, id: strawberry.ID, input: CustomerTagsInput
+        self, info: Info, id: strawberry.ID, input: CustomerTagsAddInput
     ) -> CustomerTagsAddPayload | None:
         pk = need_id("Customer", id)
         async with info.context.work() as w:
@@ -337,7 +342,7 @@ class CustomerMutations:
 
     @mutation("CUSTOMERS_WRITE", CustomerTagsRemovePayload)
     async def customer_tags_remove(
-        self, info: Info, id: strawberry.ID, input: CustomerTagsInput
+        self, info: Info, id: strawberry.ID, input: CustomerTagsRemoveInput
     ) -> CustomerTagsRemovePayload | None:
         pk = need_id("Customer", id)
         async with info.context.work() as w:
@@ -346,7 +351,7 @@ class CustomerMutations:
 
     @mutation("CUSTOMERS_WRITE", CustomerConsentSetPayload)
     async def customer_consent_set(
-        self, info: Info, id: strawberry.ID, input: CustomerConsentInput
+        self, info: Info, id: strawberry.ID, input: CustomerConsentSetInput
     ) -> CustomerConsentSetPayload | None:
         pk = need_id("Customer", id)
         evidence: Any = input.evidence

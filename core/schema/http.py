@@ -53,6 +53,8 @@ class Endpoint(GraphQL[Context, None]):
             response = await self._answer(request, media_type)
         except HTTPException as error:
             response = protocol_error(scope, *_status(error), media_type)
+        finally:
+            await request.close()  # an uploaded file's temporary copy
         await response(scope, receive, send)
 
     async def _answer(self, request: Request, media_type: str | None) -> Response:
@@ -62,6 +64,12 @@ class Endpoint(GraphQL[Context, None]):
             _check_content_type(request)
         response: Response = await self.run(request)
         return response
+
+    async def parse_http_body(self, request: Any) -> Any:
+        try:
+            return await super().parse_http_body(request)
+        except (AttributeError, TypeError, IndexError):  # valid JSON of another shape
+            raise HTTPException(400, "the body is not a GraphQL request") from None
 
     async def get_context(
         self, request: Request | WebSocket, response: Response | WebSocket

@@ -5,7 +5,9 @@ cost much time here: neither by fragments that spread each other twice, nor by a
 """
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 from graphql import (
     DocumentNode,
@@ -13,12 +15,13 @@ from graphql import (
     FragmentDefinitionNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLSyntaxError,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
 )
 from graphql import OperationType as Operation
-from strawberry.extensions import SchemaExtension, ValidationCache
+from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
 
 from core.schema.errors import COST_EXCEEDED
 
@@ -116,10 +119,24 @@ def _fragment_size(
 
 
 class LimitTokens(SchemaExtension):
-    """Stops the parser at MAX_TOKENS."""
+    """Stops the parser at MAX_TOKENS, and at what the specification does not allow."""
 
     def on_operation(self) -> Iterator[None]:
         self.execution_context.parse_options["max_tokens"] = MAX_TOKENS
+        options: dict[str, Any] = self.execution_context.parse_options  # type: ignore[assignment]
+        options["allow_empty_selection_sets"] = False
+        yield
+
+
+class RememberParsed(ParserCache):
+    """Parses each document once; a malformed one is left to the schema, which reports it."""
+
+    def on_parse(self) -> Iterator[None]:
+        context = self.execution_context
+        with suppress(GraphQLSyntaxError):
+            context.graphql_document = self.cached_parse_document(
+                context.query, **context.parse_options
+            )
         yield
 
 

@@ -1,0 +1,178 @@
+"""What writes do beyond the happy path: idempotency, absent and null, errors with their paths."""
+
+import asyncio
+
+import orjson
+import pytest
+
+START = """mutation ($id: ID!, $key: String!) { campaignStart(id: $id, input: {idempotencyKey: $key}) {
+  run { id } errors { code message path retryable } } }"""
+UPDATE = """mutation ($id: ID!, $input: CustomerUpdateInput!) { customerUpdate(id: $id, input: $input) {
+  customer { name province city email { value } } errors { code path } } }"""
+UPSERT = """mutation ($input: OrdersUpsertInput!) { ordersUpsert(input: $input) {
+  results { externalId outcome } errors { code path message } } }"""
+
+
+async def test_a_repeated_start_gives_the_first_run(api, world):
+    async def start(campaign, key):
+        found = await api.data(world.token, START, id=world.ids[campaign], key=key)
+        return found["campaignStart"]
+
+    answers = await asyncio.gather(*(start("Campaign", "k") for _ in range(4)))
+    assert all(answer["errors"] == [] for answer in answers), answers
+    assert len({answer["run"]["id"] for answer in answers}) == 1
+    reused = await start("Sent", "k")
+    assert reused["errors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
+    assert reused["errors"][0]["path"] == ["input", "idempotencyKey"]
+    again = await start("Campaign", "other")
+    assert again["errors"][0]["code"] == "WRONG_STATE"
+    # a refused start leaves its key free
+    assert (await start("Campaign", "other"))["errors"][0]["code"] == "WRONG_STATE"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({}, {"name": "张三", "province": "浙江省", "email": {"value": "ann@example.com"}}),
+        ({"province": None}, {"name": "张三", "province": None, "email": {"value": "ann@example.com"}}),
+        ({"email": None}, {"name": "张三", "province": "浙江省", "email": None}),
+        ({"name": "A", "email": "B@Example.com"},
+         {"name": "A", "province": "浙江省", "email": {"value": "b@example.com"}}),
+    ],
+)  # fmt: skip
+async def test_absent_keeps_and_null_clears(api, world, given, expected):
+    answer = await api.data(world.token, UPDATE, id=world.ids["Customer"], input=given)
+    assert answer["customerUpdate"]["errors"] == []
+    found = answer["customerUpdate"]["customer"]
+    assert {key: found[key] for key in expected} == expected
+
+
+def order(**changes):
+    return {
+        "externalId": "U1", "state": "COMPLETED", "currency": "CNY", "total": "10.00",
+        "paid": "10.00", "orderedAt": "2026-06-01T10:00:00+08:00", **changes,
+    }  # fmt: skip
+
+
+async def upsert(api, world, orders):
+    values = {"shopId": world.ids["Shop"], "orders": orders}
+    return (await api.data(world.token, UPSERT, input=values))["ordersUpsert"]
+
+
+async def test_upsert_is_idempotent(api, world):
+    orders = [order(), order(externalId="U2")]
+    first = await upsert(api, world, orders)
+    assert [one["outcome"] for one in first["results"]] == ["CREATED", "CREATED"]
+    second = await upsert(api, world, orders)
+    assert [one["outcome"] for one in second["results"]] == ["UNCHANGED", "UNCHANGED"]
+
+
+async def test_every_fault_of_a_batch_is_told_at_once(api, world):
+    orders = [
+        order(), order(externalId=" "), order(total="1.005"), order(paid="-1"),
+        order(currency="yuan"), order(lines=[{"externalId": "1", "title": "x", "quantity": 0}]),
+        order(orderedAt="2026-06-01T10:00:00"),
+    ]  # fmt: skip
+    found = await upsert(api, world, orders)
+    assert found["results"] is None
+    assert [error["path"] for error in found["errors"]] == [
+        ["input", "orders", "1", "externalId"],
+        ["input", "orders", "2", "total"],
+        ["input", "orders", "3", "paid"],
+        ["input", "orders", "4", "currency"],
+        ["input", "orders", "5", "lines", "0", "quantity"],
+        ["input", "orders", "6", "orderedAt"],
+    ]
+    page = await api.data(world.token, '{ orders(where: {externalId: {eq: "U1"}}) { nodes { id } } }')
+    assert page["orders"]["nodes"] == []
+
+
+async def test_a_batch_is_bounded(api, world):
+    found = await upsert(api, world, [order()] * 501)
+    assert found["errors"][0]["message"] == "at most 500 orders at once"
+
+
+async def test_nobody_gives_away_more_rights_than_their_own(api, world):
+    token = await world.limited("TOKENS_WRITE")
+    query = """mutation { tokenCreate(input: {name: "x", permissions: [CUSTOMERS_CONTACT]}) {
+        secret errors { code } } }"""
+    answer = await api(token, query)
+    assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+
+
+async def test_revoked_token_ends_at_once(api, world):
+    query = """mutation { tokenCreate(input: {name: "x", permissions: [SHOPS_READ]}) {
+        token { id } secret } }"""
+    made = (await api.data(world.token, query))["tokenCreate"]
+    assert (await api.data(made["secret"], "{ merchant { name } }"))["merchant"]
+    revoke = "mutation ($id: ID!) { tokenRevoke(id: $id) { token { revokedAt } } }"
+    await api.data(world.token, revoke, id=made["token"]["id"])
+    answer = await api(made["secret"], "{ merchant { name } }")
+    assert answer["errors"][0]["extensions"]["code"] == "UNAUTHENTICATED"
+
+
+@pytest.mark.parametrize(
+    ("rule", "stored"),
+    [
+        ({"province": {"anyOf": ["浙江省"]}}, {"province": {"any_of": ["浙江省"]}}),
+        ({"hasPhone": True}, {"has_phone": {}}),
+        ({"hasPhone": False}, {"not": {"has_phone": {}}}),
+        (
+            {"any": [{"orderSum": {"currency": "CNY", "atLeast": "99.5"}}, {"not": {"all": []}}]},
+            {"any": [{"order_sum": {"currency": "CNY", "at_least": "99.5"}}, {"not": {"all": []}}]},
+        ),
+    ],
+)
+async def test_typed_rule_becomes_the_stored_one(api, world, rule, stored):
+    query = """mutation ($rule: SegmentRuleInput!) { segmentCreate(input: {name: "r", rule: $rule}) {
+        segment { rule preview { count } } errors { code message path } } }"""
+    found = (await api.data(world.token, query, rule=rule))["segmentCreate"]
+    assert found["errors"] == []
+    assert found["segment"]["rule"] == {"version": 1, "rule": stored}
+
+
+async def test_a_rule_asks_one_thing_at_a_time(api, world):
+    query = "query ($rule: SegmentRuleInput!) { segmentPreview(rule: $rule) { preview { count } } }"
+    for rule in ({}, {"hasPhone": True, "hasEmail": True}, {"hasPhone": None}):
+        answer = await api(world.token, query, rule=rule)
+        assert answer["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
+async def test_a_rule_of_the_merchants_own_shop(api, world, stranger):
+    query = """query ($shop: ID!) { segmentPreview(rule: {orderCount: {atLeast: 1, shopId: $shop}}) {
+        preview { count } errors { code } } }"""
+    own = (await api.data(world.token, query, shop=world.ids["Shop"]))["segmentPreview"]
+    assert own == {"preview": {"count": 1}, "errors": []}
+    other = (await api.data(world.token, query, shop="garbage"))["segmentPreview"]
+    assert other == {"preview": None, "errors": [{"code": "INVALID_INPUT"}]}
+
+
+async def test_uploaded_file_is_taken_in(api, world):
+    from core.domain.orders.importing import OrderImport
+    from core.schema.scalars import split_id
+    from core.storage import jobs
+
+    query = """mutation ($input: OrderImportStartInput!) { orderImportStart(input: $input) {
+        job { id state } errors { code message path } } }"""
+    columns = [{"field": f, "header": h} for f, h in (
+        ("order_id", "No"), ("state", "State"), ("total", "Total"), ("paid", "Paid"),
+        ("ordered_at", "At"))]  # fmt: skip
+    values = {"shopId": world.ids["Shop"], "file": None, "columns": columns}
+    body = {"query": query, "variables": {"input": values}}
+    file = "No,State,Total,Paid,At\nF1,completed,5.00,5.00,2026-06-01 10:00:00\n"
+    answer = await api.client.post(
+        "/graphql",
+        data={"operations": orjson.dumps(body).decode(), "map": '{"0": ["variables.input.file"]}'},
+        files={"0": ("orders.csv", file.encode())},
+        headers={"authorization": f"Bearer {world.token}"},
+    )
+    found = answer.json()["data"]["orderImportStart"]
+    assert found["errors"] == [], found
+    _, pk = split_id(found["job"]["id"])
+    installation = world.merchant.installation
+    job = await jobs.claim(installation.db, world.merchant.id, pk)
+    await jobs.perform(installation.db, job, {"orders.import": OrderImport(installation.registry)})
+    query = "query ($id: ID!) { job(id: $id) { state result error { message } rejects { nodes { message } } } }"
+    done = (await api.data(world.token, query, id=found["job"]["id"]))["job"]
+    assert done["state"] == "SUCCEEDED", done
+    assert done["result"]["created"] == 1, done
