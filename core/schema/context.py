@@ -20,6 +20,12 @@ R = TypeVar("R")
 ANY_TOKEN = "ANY_TOKEN"  # noqa: S105 - no password
 """In place of a permission, for fields that any valid token may read."""
 
+CHILDREN: dict[str, Callable[..., Any]] = {}
+"""Batches of children that a later noun enters for the types of an earlier one.
+
+Types refer to each other both ways, modules import one way.
+"""
+
 
 class Context:
     """One request, or one WebSocket connection.

@@ -15,7 +15,7 @@ from core.domain.orders.importing import Consent, start_import
 from core.domain.orders.ingest import ingest_orders
 from core.domain.shops.merchants import check_currency
 from core.domain.shops.shops import find_shop
-from core.schema.context import Info, field, mutation
+from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customers import Customer, customers_by_id, mask
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
@@ -283,6 +283,9 @@ def orders_of_customers(
         return found
 
     return load
+
+
+CHILDREN["orders_of_customers"] = orders_of_customers
 
 
 async def lines_of(session: Session, pks: list[int]) -> dict[int, list[OrderLine]]:
