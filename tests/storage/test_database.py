@@ -7,14 +7,14 @@ import json
 import subprocess
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import ClassVar
 
-import asyncpg
 import pytest
 
 from core.sdk.events import Event
 from core.storage import database
-from core.storage.database import Database, DatabaseError
+from core.storage.database import Database
 from core.storage.engines import Engines
 
 
@@ -216,9 +216,21 @@ def test_a_url_is_taken_apart():
     }  # fmt: skip
 
 
-async def test_a_wrong_password_is_said():
-    with pytest.raises(asyncpg.InvalidPasswordError):
-        raise asyncpg.InvalidPasswordError("password authentication failed")
-    hint = database._hint(asyncpg.InvalidPasswordError("password authentication failed"))
-    assert "Check user and password in DATABASE_URL" in hint
-    assert isinstance(DatabaseError(hint), Exception)
+async def test_a_wrong_password_is_said(installation):
+    async with installation.db.read(0) as session:
+        rules = Path(await session.sql.fetchval("SHOW hba_file"))
+        before = rules.read_text()
+        rules.write_text(f"local all locked scram-sha-256\n{before}")
+        await session.sql.execute("SELECT pg_reload_conf()")
+        await session.sql.execute("CREATE ROLE locked LOGIN PASSWORD 'right'")
+        try:
+            url = installation.database_url.replace("postgres@", "locked:hunter2@")
+            said = connect(url)
+            assert connect(url.replace("hunter2", "right")) == "connected"
+        finally:
+            rules.write_text(before)
+            await session.sql.execute("SELECT pg_reload_conf()")
+            await session.sql.execute("DROP ROLE locked")
+    assert "password authentication failed" in said
+    assert "Check user and password in DATABASE_URL" in said
+    assert "hunter2" not in said
