@@ -1,10 +1,13 @@
 import asyncio
 import csv
 import os
+import re
 import signal
 import sys
 import time
+import zipfile
 from datetime import date, datetime
+from pathlib import Path
 
 import openpyxl
 import orjson
@@ -12,8 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from core.cli import main
-from core.domain.orders import importing
-from core.domain.orders.formats import ColumnsMissing, FormatUnknown
+from core.domain.orders import importing, rows
+from core.domain.orders.formats import FIELDS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import (
     Account,
     AlreadyRunning,
@@ -222,6 +225,42 @@ async def test_files_that_are_none(merchant, tmp_path, content, says):
     path.write_bytes(content)
     with pytest.raises(FileUnreadable, match=says):
         await take(merchant, path)
+
+
+async def test_characters_that_text_cannot_hold_cost_their_row(merchant, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(HEADERS)
+    for number, title in enumerate(["_x0000_", "_xD800_", "茶"]):
+        book.active.append([str(number), "paid", "2026-01-02", 1, "a", None, title, None])
+    book.save(tmp_path / "o.xlsx")
+    ended, rejects = await take(merchant, tmp_path / "o.xlsx")
+    assert ended.error is None
+    assert ended.account.read == 3
+    assert ended.account.created >= 1
+    assert {r.code for r in rejects} <= {"BAD_ROW"}
+
+
+async def test_a_damaged_excel_file_is_refused(merchant, tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(HEADERS)
+    book.active.append(row(1))
+    book.save(tmp_path / "o.xlsx")
+    damaged = tmp_path / "d.xlsx"
+    with zipfile.ZipFile(tmp_path / "o.xlsx") as good, zipfile.ZipFile(damaged, "w") as bad:
+        for name in good.namelist():
+            content = good.read(name)
+            bad.writestr(name, content[:-40] if name.endswith("sheet1.xml") else content)
+    ended, _ = await take(merchant, damaged)
+    assert "damaged" in ended.error
+
+
+def test_the_guide_lists_every_field_and_code():
+    guide = (Path(__file__).parents[2] / "docs/guides/import.md").read_text(encoding="utf-8")
+    assert [field for field in FIELDS if f"| `{field}` |" not in guide] == []
+    source = Path(rows.__file__).read_text(encoding="utf-8")
+    codes = set(re.findall(r'RowError\(\s*"([A-Z_]+)"', source)) | {"BAD_ROW"}
+    assert len(codes) > 8
+    assert [code for code in codes if code not in guide] == []
 
 
 async def test_an_interrupted_import_goes_on(merchant, tmp_path, monkeypatch):

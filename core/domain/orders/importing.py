@@ -183,21 +183,24 @@ async def formats_of(session: Session, registry: Registry) -> dict[str, OrderFor
     }
 
 
-@contextlib.asynccontextmanager
 async def open_source(
     session: Session, registry: Registry, facts: FileFacts, params: Mapping[str, Any]
-) -> AsyncIterator[Source]:
-    """Open a file for a job's params. Raises InvalidInput when it does not fit them."""
+) -> Source:
+    """Open a file for a job's params; the caller closes it. Raises InvalidInput, NotFound."""
     shop = await find_shop(session, str(params["shop_id"]))
     formats = await formats_of(session, registry)
-    mapping = params["mapping"]
-    with Table(facts) as table:
-        chosen = choose_format(formats, table.headers, params["format"], mapping)
-        columns = find_columns(chosen, table.headers, mapping)
-        zone = ZoneInfo(chosen.time_zone or shop["time_zone"])
-        plan = Plan(chosen, columns, table.headers, zone, shop["currency"])
-        consent = Consent(**params["consent"]) if params["consent"] else None
-        yield Source(table, plan, shop, consent)
+    consent = Consent(**params["consent"]) if params["consent"] else None
+    table = await asyncio.to_thread(Table, facts)  # Excel files read their texts at once
+    try:
+        chosen = choose_format(formats, table.headers, params["format"], params["mapping"])
+        columns = find_columns(chosen, table.headers, params["mapping"])
+    except BaseException:
+        table.close()
+        raise
+    zone = ZoneInfo(chosen.time_zone or shop["time_zone"])
+    return Source(
+        table, Plan(chosen, columns, table.headers, zone, shop["currency"]), shop, consent
+    )
 
 
 class OrderImport:
@@ -226,16 +229,14 @@ class OrderImport:
     async def _take_in(self, db: Database, job: Job, facts: FileFacts) -> dict[str, Any]:
         account = Account(**job.checkpoint.get("account", {}))
         async with db.read(job.merchant_id) as session:
-            source_opened = open_source(session, self._registry, facts, job.params)
-            source = await source_opened.__aenter__()
-        try:
-            async with contextlib.aclosing(source.chunks(job.checkpoint.get("row", 0))) as chunks:
+            source = await open_source(session, self._registry, facts, job.params)
+        after = job.checkpoint.get("row", 0)
+        with contextlib.closing(source.table):
+            async with contextlib.aclosing(source.chunks(after)) as chunks:
                 async for chunk in chunks:
                     await self._step(db, job, source, chunk, account)
                     if self._progress is not None:
                         self._progress(chunk.position, source.table.size)
-        finally:
-            await source_opened.__aexit__(None, None, None)
         await self._finish(db, job, account)
         return asdict(account)
 
@@ -370,8 +371,9 @@ async def import_local(
 
     Raises AlreadyRunning, and InvalidInput when the file cannot be read by these params.
     """
-    async with db.read(merchant_id) as session, open_source(session, registry, facts, params):
-        pass  # refuse a wrong file before there is a job
+    async with db.read(merchant_id) as session:
+        source = await open_source(session, registry, facts, params)
+    source.table.close()  # a wrong file was refused before there is a job
     async with db.read(merchant_id) as holder:
         # held by the connection: when this process dies, another may go on at once
         key = int(facts.sha256[:7], 16) ^ params["shop_id"] % 2**28
@@ -431,17 +433,16 @@ async def rehearse(
     """Do the whole import in one transaction and take it back: the account that it would have."""
     account = Account()
     with contextlib.suppress(_Rehearsed):
-        async with (
-            db.work(merchant_id) as w,
-            open_source(w, registry, facts, params) as source,
-            contextlib.aclosing(source.chunks(0)) as chunks,
-        ):
-            async for chunk in chunks:
-                account.add(await source.take(w, chunk), len(chunk.rejects))
-                for reject in chunk.rejects:
-                    on_reject(reject)
-                if progress is not None:
-                    progress(chunk.position, source.table.size)
+        async with db.work(merchant_id) as w:
+            source = await open_source(w, registry, facts, params)
+            with contextlib.closing(source.table):
+                async with contextlib.aclosing(source.chunks(0)) as chunks:
+                    async for chunk in chunks:
+                        account.add(await source.take(w, chunk), len(chunk.rejects))
+                        for reject in chunk.rejects:
+                            on_reject(reject)
+                        if progress is not None:
+                            progress(chunk.position, source.table.size)
             raise _Rehearsed
     return account
 

@@ -7,7 +7,6 @@ import io
 import itertools
 import zipfile
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from pathlib import Path
@@ -73,7 +72,7 @@ def examine(path: Path) -> FileFacts:
             "this is an old Excel file (.xls): save it as .xlsx or CSV", ("input", "file")
         )
     if head.startswith(XLSX):
-        return FileFacts(path, digest.hexdigest(), size, None, True)
+        return FileFacts(path, digest.hexdigest(), size, None, False)
     encoding = _encoding(head, valid)
     return FileFacts(
         path, digest.hexdigest(), size, encoding, encoding[:3] == "utf" and valid and not nul
@@ -96,7 +95,7 @@ def _encoding(head: bytes, valid_utf8: bool) -> str:
     return "gb18030" if line.isascii() else "utf-8"
 
 
-class Table(AbstractContextManager["Table"]):
+class Table:
     """An open file: `headers`, then the rows below them; `position` of `size` bytes are read."""
 
     def __init__(self, facts: FileFacts) -> None:
@@ -114,7 +113,8 @@ class Table(AbstractContextManager["Table"]):
             self._close()
             raise
 
-    def __exit__(self, *_: object) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._close()
 
     @property
@@ -171,7 +171,17 @@ class Table(AbstractContextManager["Table"]):
 
         self._close = close
         sheet.reset_dimensions()  # some exports state a wrong extent
-        return ([_excel_text(value) for value in row] for row in sheet.iter_rows(values_only=True))
+        return _excel_cells(sheet.iter_rows(values_only=True))
+
+
+def _excel_cells(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[str]]:
+    try:
+        for row in rows:
+            yield [_excel_text(value) for value in row]
+    except Exception as error:  # damage within the file shows as whatever the reader stumbles over
+        raise FileUnreadable(
+            f"the Excel file is damaged ({type(error).__name__})", ("input", "file")
+        ) from error
 
 
 def _tolerant(reader: Iterator[list[str]]) -> Iterator[list[str] | None]:
@@ -189,7 +199,13 @@ def _sound(row: list[str] | None) -> list[str] | None:
     if row is None:
         return None
     text = "".join(row)
-    return None if "\ufffd" in text or "\0" in text else row
+    if "\ufffd" in text or "\0" in text:
+        return None
+    try:
+        text.encode()  # Excel's escapes can spell half a character
+    except UnicodeEncodeError:
+        return None
+    return row
 
 
 def _excel_text(value: Any) -> str:
