@@ -22,7 +22,7 @@ from core.installation import Installation, open_installation
 from core.schema import graphiql, unsubscribe
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
-from core.schema.requests import Metrics, Requests
+from core.schema.requests import JSON_BYTES, Metrics, Requests
 from core.settings import Settings, SettingsError
 from core.storage.database import SYSTEM
 
@@ -147,6 +147,7 @@ async def _serve(app: Starlette, listener: socket.socket, settings: Settings) ->
         log_config=None,
         access_log=False,
         ws="websockets-sansio",
+        ws_max_size=JSON_BYTES,
         lifespan="off",
         timeout_graceful_shutdown=SHUTDOWN_SECONDS,
         server_header=False,

@@ -8,7 +8,7 @@ import strawberry
 
 from core.domain.customers.consent import set_consent
 from core.domain.customers.customers import add_tags, remove_tags, update_customer
-from core.schema.context import Info, field, mutation
+from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
@@ -94,11 +94,9 @@ class Customer(Node):
     async def orders(
         self, info: Info, first: int = 10
     ) -> list[Annotated["Order", strawberry.lazy("core.schema.orders")]]:
-        from core.schema.orders import orders_of_customers  # the two nouns refer to each other
-
         if not 1 <= first <= MAX_CHILDREN:
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
-        batch = orders_of_customers(first)
+        batch = CHILDREN["orders_of_customers"](first)
         return await info.context.load(("customer.orders", first), self.row["id"], batch) or []
 
 

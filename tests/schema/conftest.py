@@ -87,7 +87,8 @@ async def make_world(merchant):
         )  # fmt: skip
         await w.sql.execute(
             """INSERT INTO customer_identities (merchant_id, customer_id, scope, scope_id, kind,
-                   value, source, created_at) VALUES ($1, $2, 'shop', $3, 'nick', 'n1', 'test', $4)""",
+                   value, source, created_at)
+               VALUES ($1, $2, 'shop', $3, 'nick', 'n1', 'test', $4)""",
             w.merchant_id, customer, merchant.shop_id, w.now,
         )  # fmt: skip
         order = await w.sql.fetchval(
@@ -114,7 +115,8 @@ async def make_world(merchant):
             w, registry, name="sent", channel="email", segment_id=segment, content=content
         )
         run = await w.sql.fetchval(
-            """INSERT INTO campaign_runs (merchant_id, campaign_id, state, rule, content, created_at)
+            """INSERT INTO campaign_runs
+                   (merchant_id, campaign_id, state, rule, content, created_at)
                VALUES ($1, $2, 'running', '{}', '{}', $3) RETURNING id""",
             w.merchant_id, sent, w.now,
         )  # fmt: skip

@@ -102,8 +102,12 @@ async def test_large_bodies_are_refused(api):
 
 
 def bomb(number):
-    spreads = "".join(f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}\n" for n in range(number))
-    return "{ ...f0 }\n" + spreads + f"fragment f{number} on Query {{ a: viewer {{ permissions }} }}"
+    spreads = "".join(
+        f"fragment f{n} on Query {{ ...f{n + 1} ...f{n + 1} }}\n" for n in range(number)
+    )
+    return (
+        "{ ...f0 }\n" + spreads + f"fragment f{number} on Query {{ a: viewer {{ permissions }} }}"
+    )
 
 
 @pytest.mark.parametrize(
@@ -136,7 +140,9 @@ def test_measuring_is_linear():
     assert time.perf_counter() - started < 0.05
 
 
-@pytest.mark.parametrize("query", ["{ ...a } fragment a on Query { ...a }", "{ ...none }", "{ viewer {} }"])
+@pytest.mark.parametrize(
+    "query", ["{ ...a } fragment a on Query { ...a }", "{ ...none }", "{ viewer {} }"]
+)
 async def test_odd_documents_get_a_proper_message(api, merchant, query):
     answer = await api(merchant.token, query)
     assert answer["errors"][0]["extensions"]["code"] == "BAD_REQUEST", answer

@@ -39,9 +39,13 @@ async def test_pages_give_everyone_once(api, merchant, sort):
     assert len(wanted) == 23
     found, after = [], None
     while True:
-        answer = (await api.data(merchant.token, PAGE, first=4, after=after, sort=sort))["customers"]
+        answer = (await api.data(merchant.token, PAGE, first=4, after=after, sort=sort))[
+            "customers"
+        ]
         found += [node["id"] for node in answer["nodes"]]
-        assert [edge["node"]["id"] for edge in answer["edges"]] == [n["id"] for n in answer["nodes"]]
+        assert [edge["node"]["id"] for edge in answer["edges"]] == [
+            n["id"] for n in answer["nodes"]
+        ]
         if not answer["pageInfo"]["hasNextPage"]:
             break
         after = answer["pageInfo"]["endCursor"]
@@ -124,7 +128,8 @@ async def test_children_take_one_statement_per_level(api, world, monkeypatch):
 
 
 async def test_contact_data_is_masked(api, world):
-    query = "query ($id: ID!) { customer(id: $id) { phone { value redacted } email { value redacted } } }"
+    query = """query ($id: ID!) { customer(id: $id) {
+        phone { value redacted } email { value redacted } } }"""
     seen = await api.data(world.token, query, id=world.ids["Customer"])
     assert seen["customer"]["phone"] == {"value": "+8613812341234", "redacted": False}
     token = await world.limited("CUSTOMERS_READ")

@@ -59,7 +59,10 @@ async def test_job_progress_follows_the_job(address, world):
     job_id = world.ids["Job"]
     async with subscribed(address, merchant.token, JOB, id=job_id) as socket:
         first = await message(socket)
-        assert first["payload"]["data"]["jobProgress"] == {"state": "QUEUED", "progress": {"done": 0}}
+        assert first["payload"]["data"]["jobProgress"] == {
+            "state": "QUEUED",
+            "progress": {"done": 0},
+        }
         await asyncio.sleep(0.3)  # the listening connection may still be on its way
         async with merchant.work() as w:
             await jobs.cancel(w, split_id(job_id)[1])
@@ -110,8 +113,8 @@ def test_taken_port_is_a_clear_error():
             listen("127.0.0.1", port)
     finally:
         listener.close()
-    with pytest.raises(SettingsError, match="no.such.host"):
-        listen("no.such.host.invalid", 1)
+    with pytest.raises(SettingsError, match="no-such-host"):
+        listen("no-such-host.invalid", 1)
 
 
 async def test_serve_starts_answers_and_ends_cleanly(tmp_path):

@@ -10,7 +10,9 @@ from graphql import OperationDefinitionNode, parse
 from core.schema.build import Mutation, Query, Subscription
 from core.schema.scalars import camel
 
-spec = importlib.util.spec_from_file_location("operations", Path(__file__).with_name("operations.py"))
+spec = importlib.util.spec_from_file_location(
+    "operations", Path(__file__).with_name("operations.py")
+)
 operations = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(operations)
 
@@ -73,7 +75,9 @@ async def test_operation_works(api, world, name):
 @pytest.mark.parametrize("name", NAMES)
 async def test_other_merchants_ids_are_never_found(api, world, stranger, name):
     values = operations.variables(name, stranger.ids)
-    if stranger.ids["Shop"] not in str(values) and not any(i in str(values) for i in stranger.ids.values()):
+    if stranger.ids["Shop"] not in str(values) and not any(
+        i in str(values) for i in stranger.ids.values()
+    ):
         pytest.skip("takes no id")
     before = await snapshot(stranger)
     answer = await run(api, world.token, name, stranger.ids)

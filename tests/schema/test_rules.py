@@ -35,14 +35,18 @@ def test_every_root_field_asks_for_a_permission(schema, root, field):
 
 def test_mutations_keep_one_shape(schema):
     for name, field in schema._schema.mutation_type.fields.items():
-        assert re.fullmatch(r"(customer|order|orders|segment|campaign|job|shop|token|plugin)[A-Z]\w+", name)
+        assert re.fullmatch(
+            r"(customer|order|orders|segment|campaign|job|shop|token|plugin)[A-Z]\w+", name
+        )
         payload = field.type
         assert payload.name == f"{name[0].upper()}{name[1:]}Payload"
         assert str(payload.fields["errors"].type) == "[UserError!]!"
         assert all(not is_non_null_type(f.type) for n, f in payload.fields.items() if n != "errors")
         assert set(field.args) <= {"id", "name", "input"}
         if "input" in field.args:
-            assert get_named_type(field.args["input"].type).name == f"{name[0].upper()}{name[1:]}Input"
+            assert (
+                get_named_type(field.args["input"].type).name == f"{name[0].upper()}{name[1:]}Input"
+            )
 
 
 def test_every_connection_has_the_same_fields(schema):
@@ -59,7 +63,9 @@ def test_no_money_is_a_float(schema):
 
 
 def test_error_codes_are_the_registered_ones(installation, schema):
-    assert set(schema._schema.type_map["ErrorCode"].values) == set(installation.registry.error_codes)
+    assert set(schema._schema.type_map["ErrorCode"].values) == set(
+        installation.registry.error_codes
+    )
 
 
 def test_the_printed_schema_is_the_committed_one(installation):
@@ -107,7 +113,9 @@ def test_plugin_field_needs_a_known_permission(installation):
 
 
 def test_plugin_field_shows_in_its_schema_only(installation):
-    more = build_schema(with_field(installation.registry, "Customer", "taobaoMotto", motto)).as_str()
+    more = build_schema(
+        with_field(installation.registry, "Customer", "taobaoMotto", motto)
+    ).as_str()
     assert 'taobaoMotto: String @requires(permission: "SHOPS_READ") @plugin(name: "taobao")' in more
     assert "taobaoMotto" not in build_schema(installation.registry).as_str()
 

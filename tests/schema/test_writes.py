@@ -5,9 +5,11 @@ import asyncio
 import orjson
 import pytest
 
-START = """mutation ($id: ID!, $key: String!) { campaignStart(id: $id, input: {idempotencyKey: $key}) {
+START = """mutation ($id: ID!, $key: String!) {
+  campaignStart(id: $id, input: {idempotencyKey: $key}) {
   run { id } errors { code message path retryable } } }"""
-UPDATE = """mutation ($id: ID!, $input: CustomerUpdateInput!) { customerUpdate(id: $id, input: $input) {
+UPDATE = """mutation ($id: ID!, $input: CustomerUpdateInput!) {
+  customerUpdate(id: $id, input: $input) {
   customer { name province city email { value } } errors { code path } } }"""
 UPSERT = """mutation ($input: OrdersUpsertInput!) { ordersUpsert(input: $input) {
   results { externalId outcome } errors { code path message } } }"""
@@ -34,7 +36,8 @@ async def test_a_repeated_start_gives_the_first_run(api, world):
     ("given", "expected"),
     [
         ({}, {"name": "张三", "province": "浙江省", "email": {"value": "ann@example.com"}}),
-        ({"province": None}, {"name": "张三", "province": None, "email": {"value": "ann@example.com"}}),
+        ({"province": None},
+         {"name": "张三", "province": None, "email": {"value": "ann@example.com"}}),
         ({"email": None}, {"name": "张三", "province": "浙江省", "email": None}),
         ({"name": "A", "email": "B@Example.com"},
          {"name": "A", "province": "浙江省", "email": {"value": "b@example.com"}}),
@@ -83,7 +86,9 @@ async def test_every_fault_of_a_batch_is_told_at_once(api, world):
         ["input", "orders", "5", "lines", "0", "quantity"],
         ["input", "orders", "6", "orderedAt"],
     ]
-    page = await api.data(world.token, '{ orders(where: {externalId: {eq: "U1"}}) { nodes { id } } }')
+    page = await api.data(
+        world.token, '{ orders(where: {externalId: {eq: "U1"}}) { nodes { id } } }'
+    )
     assert page["orders"]["nodes"] == []
 
 
@@ -124,7 +129,8 @@ async def test_revoked_token_ends_at_once(api, world):
     ],
 )
 async def test_typed_rule_becomes_the_stored_one(api, world, rule, stored):
-    query = """mutation ($rule: SegmentRuleInput!) { segmentCreate(input: {name: "r", rule: $rule}) {
+    query = """mutation ($rule: SegmentRuleInput!) {
+        segmentCreate(input: {name: "r", rule: $rule}) {
         segment { rule preview { count } } errors { code message path } } }"""
     found = (await api.data(world.token, query, rule=rule))["segmentCreate"]
     assert found["errors"] == []
@@ -139,7 +145,8 @@ async def test_a_rule_asks_one_thing_at_a_time(api, world):
 
 
 async def test_a_rule_of_the_merchants_own_shop(api, world, stranger):
-    query = """query ($shop: ID!) { segmentPreview(rule: {orderCount: {atLeast: 1, shopId: $shop}}) {
+    query = """query ($shop: ID!) {
+        segmentPreview(rule: {orderCount: {atLeast: 1, shopId: $shop}}) {
         preview { count } errors { code } } }"""
     own = (await api.data(world.token, query, shop=world.ids["Shop"]))["segmentPreview"]
     assert own == {"preview": {"count": 1}, "errors": []}
@@ -172,7 +179,8 @@ async def test_uploaded_file_is_taken_in(api, world):
     installation = world.merchant.installation
     job = await jobs.claim(installation.db, world.merchant.id, pk)
     await jobs.perform(installation.db, job, {"orders.import": OrderImport(installation.registry)})
-    query = "query ($id: ID!) { job(id: $id) { state result error { message } rejects { nodes { message } } } }"
+    query = """query ($id: ID!) { job(id: $id) {
+        state result error { message } rejects { nodes { message } } } }"""
     done = (await api.data(world.token, query, id=found["job"]["id"]))["job"]
     assert done["state"] == "SUCCEEDED", done
     assert done["result"]["created"] == 1, done
