@@ -5,6 +5,7 @@ the process dies, however it dies. Whoever leaves last stops the engines.
 """
 
 import contextlib
+import itertools
 import logging
 import os
 import re
@@ -29,6 +30,7 @@ SOCKET_NAME = "/postgres/.s.PGSQL.5432"
 # what survives a shell, a URL and PostgreSQL's lists of folders unquoted
 PLAIN_PATH = re.compile(r"[\w./-]+", re.ASCII)
 START_SECONDS = 120
+START_TRIES = 3
 
 POSTGRES_CONF = """
 # written by huike when it made this cluster
@@ -159,7 +161,7 @@ class Engines:
         self._drop_foreign_pid_file()
         options = f'-h "" -k {sockets}'
         deadline = time.monotonic() + START_SECONDS
-        while True:
+        for attempt in itertools.count(1):
             if server.system_user is not None:
                 self._let_in(server.system_user, sockets)
             try:
@@ -170,7 +172,8 @@ class Engines:
                 return
             except EngineError as error:
                 # backends of a killed postmaster linger for a moment and keep the cluster locked
-                if time.monotonic() > deadline or not self._orphans():
+                waiting = attempt < START_TRIES or self._orphans()
+                if time.monotonic() > deadline or not waiting:
                     raise EngineError(f"{error}\n{self._log_tail()}") from None
                 time.sleep(0.2)
 

@@ -225,3 +225,17 @@ async def test_folders_above_that_were_closed_meanwhile(home):
     engines = Engines(home)
     assert await ask(engines.start().database_url, "SELECT 1") == 1
     engines.leave()
+
+
+def test_a_server_that_does_not_start_is_told_with_its_own_words(home):
+    conf = home / "postgres/postgresql.conf"
+    before = conf.read_text()
+    conf.write_text(f"{before}\nno_such_setting = 1\n")
+    try:
+        with pytest.raises(EngineError, match="no_such_setting"):
+            Engines(home).start()
+    finally:
+        conf.write_text(before)
+    engines = Engines(home)
+    engines.start()
+    engines.leave()
