@@ -39,6 +39,9 @@ class _Limited(Environment):
 
 _TEXT = _Limited(undefined=StrictUndefined)
 _HTML = _Limited(undefined=StrictUndefined, autoescape=True)
+for _environment in (_TEXT, _HTML):
+    # a message is one template: there is nothing to include
+    del _environment.tags["include"], _environment.tags["render"]
 
 
 @lru_cache(maxsize=512)
@@ -181,14 +184,19 @@ def _faults(channel: Channel, content: Mapping[str, str]) -> Iterator[InvalidInp
 
 def _template_faults(field: ContentField, source: str) -> Iterator[InvalidInput]:
     try:
-        used = _compiled(source, field.html).analyze(include_partials=False).globals
+        found = _compiled(source, field.html).analyze(include_partials=False)
     except (LiquidError, RecursionError) as error:
         reason = _reason(error) if isinstance(error, LiquidError) else "nested too deeply"
         yield InvalidInput(f"the template of {field.title}: {reason}", _path(field.name))
         return
+    for name in sorted(found.filters.keys() - _TEXT.filters.keys()):
+        yield InvalidInput(
+            f"the template of {field.title} uses the filter {name}, which does not exist",
+            _path(field.name),
+        )
     names = {
         ".".join(str(segment) for segment in variable.segments)
-        for variables in used.values()
+        for variables in found.globals.values()
         for variable in variables
     }
     for name in sorted(names - VARIABLES):
