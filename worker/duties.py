@@ -2,15 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
-import core.installation
 from core.domain.campaigns import scheduling, sending
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
 from core.guard import guarded
-from core.installation import Installation
+from core.installation import Installation, job_kinds
 from core.registry import Owned
 from core.sdk.events import Occurrence
 from core.sdk.plugin import PluginContext, Subscriber
@@ -38,7 +37,7 @@ class Duties:
         self.stopping = asyncio.Event()
         self._installation = installation
         self._lease = lease
-        self._kinds = _job_kinds(installation)
+        self._kinds = job_kinds(installation.registry)
         self._max_short = max(1, installation.settings.pool_size // 3)
         self._handlers = subscribers(installation)
         self._running: dict[Key, asyncio.Task[None]] = {}
@@ -123,13 +122,6 @@ class Duties:
             self._installation.db, self._installation.registry, merchant_id, run_id,
             self._installation.settings.base_url, lease=self._lease, stop=self.stopping,
         )  # fmt: skip
-
-
-def _job_kinds(installation: Installation) -> Mapping[str, jobs.JobKind]:
-    kinds: Mapping[str, jobs.JobKind] = getattr(core.installation, "job_kinds", lambda _: {})(
-        installation.registry
-    )
-    return kinds
 
 
 def subscribers(

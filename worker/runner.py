@@ -28,11 +28,11 @@ class Runner:
         self,
         installation: Installation,
         *,
-        lease: timedelta | None = None,
+        lease: timedelta = LEASE,
         sweep_seconds: float = SWEEP_SECONDS,
     ) -> None:
         self._installation = installation
-        self._lease = lease or _lease_of(installation)
+        self._lease = lease
         self._sweep_seconds = sweep_seconds
         self._duties: Duties | None = None
         self._tasks: list[asyncio.Task[None]] = []
@@ -77,8 +77,3 @@ class Runner:
             except Exception as error:
                 logger.warning("the sweep failed, trying again: %s", error)
             await asyncio.sleep(self._sweep_seconds)
-
-
-def _lease_of(installation: Installation) -> timedelta:
-    seconds = installation.settings.environment.get("HUIKE_SENDING_LEASE")
-    return timedelta(seconds=float(seconds)) if seconds else LEASE

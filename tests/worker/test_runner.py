@@ -1,12 +1,25 @@
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from core.domain.campaigns.campaigns import schedule_campaign, start_campaign
-from core.sdk import CampaignFinished
+from core.registry import Owned
+from core.sdk import CampaignFinished, Subscriber
+from core.storage import outbox
+from core.storage.database import Database
+from core.storage.doorbell import RedisDoorbell, connect_redis
 from core.testing.smtp import smtp_sink
-from tests.sending_kit import add_customers, campaign_row, enable_email, make_campaign, until
+from tests.sending_kit import (
+    add_customers,
+    campaign_row,
+    enable_email,
+    make_campaign,
+    states,
+    until,
+)
+from worker.duties import subscribers
 from worker.runner import Runner
 
 
@@ -105,3 +118,56 @@ async def test_wiped_redis_loses_nothing(merchant, sink, runner):
         await asyncio.sleep(0.01)
     await until_state(merchant, campaign_id, "finished")
     assert len({to for _, to in sink.accepted}) == len(sink.accepted) == 600
+
+
+async def test_redis_inside_the_process_does_too(merchant, sink):
+    installation = merchant.installation
+    redis = await connect_redis(None)
+    db = Database(installation.db.keyring, installation.db.clock, RedisDoorbell(redis))
+    alone = replace(installation, db=db, redis=redis, shared_redis=False)
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, ["a@example.com"])
+    campaign_id = await make_campaign(merchant)
+    runner = Runner(alone, sweep_seconds=1000)
+    await runner.start()
+    await asyncio.sleep(0.2)
+    async with db.work(merchant.id) as w:
+        await start_campaign(w, installation.registry, campaign_id)
+    await until_state(merchant, campaign_id, "finished", 5)
+    await runner.stop()
+    await redis.aclose()
+    assert len(sink.accepted) == 1
+
+
+async def test_subscribers_hear_events_of_merchants_who_enabled_the_plugin(merchant, sink):
+    heard = []
+
+    async def hear(context, occurrence):
+        heard.append((context.merchant_id, context.settings.host, occurrence.type))
+
+    events = frozenset({CampaignFinished.type})
+    subscriber = Owned("email", Subscriber("email.test", events, hear))
+    registry = replace(merchant.installation.registry, subscribers={"email.test": subscriber})
+    installation = replace(merchant.installation, registry=registry)
+    handlers = subscribers(installation)
+    for _ in range(2):
+        async with merchant.work() as w:
+            w.emit(CampaignFinished(1, 2))
+        await outbox.drain(installation.db, merchant.id, handlers)
+        await enable_email(merchant, sink.port)
+    assert heard == [(merchant.id, "127.0.0.1", "campaign.finished")]
+
+
+async def test_stop_leaves_nothing_in_doubt(merchant, sink):
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, [f"c{n}@example.com" for n in range(2000)])
+    campaign_id = await make_campaign(merchant)
+    async with merchant.work() as w:
+        run_id = await start_campaign(w, merchant.installation.registry, campaign_id)
+    runner = Runner(merchant.installation, sweep_seconds=0.2)
+    await runner.start()
+    await until(lambda: len(sink.accepted) > 50)
+    await runner.stop()
+    found = await states(merchant, run_id)
+    assert found.keys() == {"sent", "pending"}
+    assert found["sent"] == len(sink.accepted)
