@@ -149,8 +149,8 @@ async def _transaction() -> AsyncIterator[asyncpg.Connection]:
             if attempt + 1 == BEGIN_TRIES or not isinstance(error, CUT_OFF):
                 raise
     try:
-        async with transaction.acquire_connection() as sql:
-            yield sql
+        # not under the ORM's lock: its models, and readers, use this connection too
+        yield transaction._connection
     except BaseException as error:
         await context.__aexit__(type(error), error, error.__traceback__)
         raise
