@@ -243,9 +243,13 @@ class RenderedSample:
 
 @strawberry.type(description="What the campaign would do if it started now.")
 class CampaignPreview:
+    rendered: strawberry.Private[list[RenderedSample]]
     would_send: int
     skipped: list[Skipped]
-    samples: list[RenderedSample]
+
+    @field("CUSTOMERS_READ", description="They name customers.")
+    async def samples(self, info: Info) -> list[RenderedSample]:
+        return self.rendered
 
 
 @strawberry.type(description="A message to a segment through a channel.")
@@ -284,7 +288,7 @@ class Campaign(Node):
         return CampaignPreview(
             would_send=found.would_send,
             skipped=skips(found.skipped),
-            samples=[
+            rendered=[
                 RenderedSample(
                     customer_pk=one.customer_id, content=parts(one.content), error=one.error
                 )

@@ -38,7 +38,8 @@ class Progress:
 
 
 @strawberry.type(description="A row that a job refused, and why.")
-class JobReject(Node):
+class JobReject:
+    id: strawberry.ID
     row: int
     code: str
     column: str | None

@@ -14,12 +14,13 @@ from core.schema.jobs import jobs_by_id
 from core.schema.orders import orders_by_id
 from core.schema.scalars import Node, split_id
 from core.schema.segments import segments_by_id
-from core.schema.shops import shops_by_id, tokens_by_id
+from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
 from core.storage.database import Session
 
 Loader = Callable[[Session, list[int]], Awaitable[dict[int, Any]]]
 
 NODES: dict[str, tuple[str, Loader]] = {
+    "Merchant": ("SHOPS_READ", merchants_by_id),
     "Shop": ("SHOPS_READ", shops_by_id),
     "Token": ("TOKENS_WRITE", tokens_by_id),
     "Customer": ("CUSTOMERS_READ", customers_by_id),

@@ -34,7 +34,8 @@ OrderStateType = strawberry.enum(OrderState, name="OrderState")
 
 
 @strawberry.type
-class OrderLine(Node):
+class OrderLine:
+    id: strawberry.ID
     external_id: str
     title: str
     sku: str | None
@@ -43,7 +44,8 @@ class OrderLine(Node):
 
 
 @strawberry.type
-class Parcel(Node):
+class Parcel:
+    id: strawberry.ID
     tracking_number: str
     carrier: str | None
 

@@ -154,11 +154,28 @@ def stored_rule(rule: SegmentRule) -> dict[str, Any]:
     return {"version": RULE_VERSION, "rule": dict(rule)}
 
 
+def shown_rule(node: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored rule in the form of SegmentRuleInput, for an editor to change and send back."""
+    ((name, value),) = node.items()
+    if name in ("all", "any"):
+        return {name: [shown_rule(one) for one in value]}
+    if name == "not":
+        return {name: shown_rule(value)}
+    shown = {camel(key): _shown(key, one) for key, one in value.items()}
+    return {camel(name): shown or True}
+
+
+def _shown(key: str, value: Any) -> Any:
+    if key.endswith("_id") and isinstance(value, int):
+        return global_id(key.removesuffix("_id").title().replace("_", ""), value)
+    return value
+
+
 @strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
 class Segment(Node):
     stored: strawberry.Private[dict[str, Any]]
     name: str
-    rule: JSON = strawberry.field(description="The rule as it is stored, with its version.")
+    rule: JSON = strawberry.field(description="The rule in the form of SegmentRuleInput.")
     created_at: datetime
     updated_at: datetime
 
@@ -207,7 +224,7 @@ def segment_of(row: Any) -> Segment:
         id=global_id("Segment", row["id"]),
         stored=stored,
         name=row["name"],
-        rule=JSON(stored),
+        rule=JSON(shown_rule(stored["rule"])),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

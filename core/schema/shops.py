@@ -174,18 +174,22 @@ async def tokens_by_id(session: Session, pks: list[int]) -> dict[int, Token]:
     return {row["id"]: token_of(row) for row in rows}
 
 
-async def merchant_of(info: Info) -> Merchant:
-    async with info.context.read() as session:
-        row = await session.sql.fetchrow(
-            "SELECT * FROM merchants WHERE id = $1", session.merchant_id
-        )
-    return Merchant(
+async def merchants_by_id(session: Session, pks: list[int]) -> dict[int, Merchant]:
+    """The session's own merchant, if it is among those asked for."""
+    row = await session.sql.fetchrow("SELECT * FROM merchants WHERE id = $1", session.merchant_id)
+    made = Merchant(
         id=global_id("Merchant", row["id"]),
         name=row["name"],
         time_zone=row["time_zone"],
         currency=row["currency"],
         created_at=row["created_at"],
     )
+    return {session.merchant_id: made}
+
+
+async def merchant_of(info: Info) -> Merchant:
+    async with info.context.read() as session:
+        return (await merchants_by_id(session, [session.merchant_id]))[session.merchant_id]
 
 
 @strawberry.type

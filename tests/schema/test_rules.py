@@ -56,6 +56,13 @@ def test_every_connection_has_the_same_fields(schema):
         assert set(connection.fields) == {"edges", "nodes", "pageInfo", "count"}
 
 
+def test_every_node_can_be_found_again(schema):
+    from core.schema.nodes import NODES
+
+    implementers = schema._schema.get_possible_types(schema._schema.type_map["Node"])
+    assert {kind.name for kind in implementers} == set(NODES)
+
+
 def test_no_money_is_a_float(schema):
     for kind in schema._schema.type_map.values():
         if is_object_type(kind) and not kind.name.startswith("__"):
