@@ -62,6 +62,7 @@ class Exchange(asyncio.Protocol):
     def __init__(self, transport: asyncio.BaseTransport, pipelining: bool, seconds: float) -> None:
         # event loops have transports that are no subclass of asyncio.Transport
         self._transport = cast(asyncio.Transport, transport)
+        self._loop = asyncio.get_running_loop()
         self._pipelining = pipelining
         self._seconds = seconds
         self._buffer = bytearray()
@@ -138,20 +139,18 @@ class Exchange(asyncio.Protocol):
         if self._transport.is_closing():
             raise Lost("the server closed the connection", in_doubt=False)
         self._replies, self._wanted = [], wanted
-        self._waiter = asyncio.get_running_loop().create_future()
+        self._waiter = self._loop.create_future()
+        patience = self._loop.call_later(self._seconds, self._fail, "the server does not answer")
         self._transport.write(data)
         try:
-            async with asyncio.timeout(self._seconds):
-                await self._waiter
-        except TimeoutError:
-            self.abort()
-            raise Lost("the server does not answer", in_doubt) from None
+            await self._waiter
         except ConnectionError as error:
             raise Lost(str(error), in_doubt) from None
         except asyncio.CancelledError:
             self.abort()
             raise
         finally:
+            patience.cancel()
             self._waiter = None
         return self._replies
 

@@ -187,7 +187,7 @@ class _Sender:
         self._lease = lease
         self._stop = stop
         self._owner = uuid.uuid4().hex
-        self._low_water = run.channel.concurrency
+        self._low_water = run.channel.concurrency * 2
         self._group = run.channel.concurrency * 3
         self._queue: deque[Mapping[str, Any]] = deque()
         self._active: set[int] = set()
