@@ -229,3 +229,21 @@ async def test_a_template_that_fails_for_one_skips_that_one(merchant, sink):
     await send(merchant, run_id)
     assert (await audit(merchant, run_id)).skipped == {"render_error": 1}
     assert [to for _, to in sink.accepted] == ["b@example.com"]
+
+
+async def test_a_rule_that_no_longer_compiles_pauses_the_campaign(merchant, sink):
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, ["a@example.com"])
+    campaign_id = await make_campaign(merchant)
+    run_id = await start(merchant, campaign_id)
+    async with merchant.work() as w:
+        await w.sql.execute(
+            """UPDATE campaign_runs SET rule = '{"version": 1, "rule": {"gone": {}}}'
+               WHERE merchant_id = $1 AND id = $2""",
+            merchant.id, run_id,
+        )  # fmt: skip
+    await send(merchant, run_id)
+    row = await campaign_row(merchant, campaign_id)
+    assert (row["state"], row["run_state"]) == ("paused", "paused")
+    assert "gone" in row["pause_reason"]
+    assert sink.accepted == []

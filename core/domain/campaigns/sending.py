@@ -84,7 +84,12 @@ async def send_run(
     """
     async with db.work(merchant_id) as w:
         await ledger.expire(w, run_id)
-    await plan_run(db, registry, merchant_id, run_id)
+    try:
+        await plan_run(db, registry, merchant_id, run_id)
+    except (HuikeError, Several) as error:
+        # the segment's rule or the channel no longer exists here
+        await _pause(db, merchant_id, await _campaign_of(db, merchant_id, run_id), str(error))
+        return
     row = await _running(db, merchant_id, run_id)
     if row is None:
         return
@@ -114,6 +119,15 @@ async def _closed(opening: Any, run: _Run) -> None:
             await opening.__aexit__(None, None, None)
     except Exception:
         logger.exception("plugin %s failed to close its connections", run.plugin)
+
+
+async def _campaign_of(db: Database, merchant_id: int, run_id: int) -> int:
+    async with db.read(merchant_id) as session:
+        campaign_id: int = await session.sql.fetchval(
+            "SELECT campaign_id FROM campaign_runs WHERE merchant_id = $1 AND id = $2",
+            merchant_id, run_id,
+        )  # fmt: skip
+    return campaign_id
 
 
 async def _running(db: Database, merchant_id: int, run_id: int) -> Mapping[str, Any] | None:
