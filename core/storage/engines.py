@@ -158,12 +158,12 @@ class Engines:
         if self._postgres_ready(server):
             return
         sockets = self._postgres_socket_folder()
-        self._drop_foreign_pid_file()
         options = f'-h "" -k {sockets}'
         deadline = time.monotonic() + START_SECONDS
         for attempt in itertools.count(1):
             if server.system_user is not None:
                 self._let_in(server.system_user, sockets)
+            self._drop_foreign_pid_file()
             try:
                 self._postgres_tool(
                     server, "pg_ctl", "-w", "-t", str(START_SECONDS), "-o", options,
@@ -248,9 +248,10 @@ class Engines:
         return ours and _cwd(process) in (None, self._data.resolve())
 
     def _drop_foreign_pid_file(self) -> None:
-        """PostgreSQL does not start while any living process has the pid in the file."""
+        """PostgreSQL does not start while any process has the pid in one of its lock files."""
         if not self._postmaster_lives() and not self._orphans():
             (self._data / "postmaster.pid").unlink(missing_ok=True)
+            (self._postgres_socket_folder() / ".s.PGSQL.5432.lock").unlink(missing_ok=True)
 
     # -- Redis ----------------------------------------------------------------------------
 

@@ -147,6 +147,7 @@ async def test_a_pid_file_that_names_a_foreign_process(home):
     with subprocess.Popen(["sleep", "60"]) as foreign:
         pid_file = home / "postgres/postmaster.pid"
         pid_file.write_text(f"{foreign.pid}\n{home}/postgres\n1\n5432\n")
+        shutil.copy(pid_file, home / "postgres/.s.PGSQL.5432.lock")
         assert not Engines(home).stop()
         assert foreign.poll() is None
         assert await ask(engines.start().database_url, "SELECT 1") == 1
