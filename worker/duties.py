@@ -30,11 +30,13 @@ class Duties:
     """Begins duties when a doorbell rings or a sweep finds them due.
 
     A duty that is rung for while it runs is done once more afterwards. When too many run already
-    the ring is dropped: the next sweep of any worker finds the work.
+    the ring is dropped; `room_again` is set once there is room, so that a sweep finds the work.
     """
 
     def __init__(self, installation: Installation, lease: timedelta = sending.LEASE) -> None:
         self.stopping = asyncio.Event()
+        self.room_again = asyncio.Event()
+        self._turned_away = False
         self._installation = installation
         self._lease = lease
         self._kinds = job_kinds(installation.registry)
@@ -53,7 +55,11 @@ class Duties:
         key = (name, *args)
         if key in self._running:
             self._again.add(key)
-        elif not self.stopping.is_set() and self._has_room(name):
+        elif self.stopping.is_set():
+            return
+        elif not self._has_room(name):
+            self._turned_away = True
+        else:
             task = asyncio.create_task(self._do(key), name=str(key))
             self._running[key] = task
             task.add_done_callback(lambda _: self._ended(key))
@@ -103,6 +109,9 @@ class Duties:
 
     def _ended(self, key: Key) -> None:
         del self._running[key]
+        if self._turned_away:
+            self._turned_away = False
+            self.room_again.set()
         if key in self._again:
             self._again.discard(key)
             self.begin(*key)

@@ -76,4 +76,7 @@ class Runner:
                 await duties.sweep()
             except Exception as error:
                 logger.warning("the sweep failed, trying again: %s", error)
-            await asyncio.sleep(self._sweep_seconds)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._sweep_seconds):
+                    await duties.room_again.wait()
+            duties.room_again.clear()

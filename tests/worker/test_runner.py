@@ -8,7 +8,7 @@ from core.domain.campaigns.campaigns import schedule_campaign, start_campaign
 from core.registry import Owned
 from core.sdk import CampaignFinished, Subscriber
 from core.storage import outbox
-from core.storage.database import Database
+from core.storage.database import SYSTEM, Database
 from core.storage.doorbell import RedisDoorbell, connect_redis
 from core.testing.smtp import smtp_sink
 from tests.sending_kit import (
@@ -27,6 +27,24 @@ from worker.runner import Runner
 async def sink():
     async with smtp_sink() as opened:
         yield opened
+
+
+@pytest.fixture(autouse=True)
+async def nothing_left_by_others(installation):
+    """A runner works for every merchant: what other tests left open would keep it busy."""
+    async with installation.db.work(SYSTEM) as w:
+        await w.sql.execute(
+            """UPDATE campaign_runs SET state = 'cancelled'
+               WHERE state IN ('planning', 'running', 'paused')"""
+        )
+        await w.sql.execute(
+            "UPDATE campaigns SET state = 'cancelled' WHERE state IN ('running', 'scheduled')"
+        )
+        await w.sql.execute("DELETE FROM deliveries WHERE state = 'sending'")
+        await w.sql.execute(
+            "UPDATE jobs SET state = 'cancelled' WHERE state IN ('queued', 'running')"
+        )
+        await w.sql.execute("UPDATE outbox_events SET done_at = $1 WHERE done_at IS NULL", w.now)
 
 
 @pytest.fixture
