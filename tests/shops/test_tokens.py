@@ -36,9 +36,8 @@ async def test_garbage_is_nobody(merchant, token):
 
 
 async def test_secret_of_another_merchant_does_not_fit(merchant):
-    head, _, secret = merchant.token.rpartition("_")
+    secret = merchant.token.split("_", 3)[3]
     forged = f"hk_{merchant.id + 1}_1_{secret}"
-    assert head
     assert await authenticate(merchant.installation.db, forged) is None
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from core.storage.engines import redis_binary
+
 pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parents[2]
@@ -24,5 +26,6 @@ def test_killed_workers_lose_nobody_and_send_nothing_twice(tmp_path):
     play(tmp_path, "workers")
 
 
+@pytest.mark.skipif(redis_binary() is None, reason="no Redis binary to be had here")
 def test_killed_engines_lose_nobody_and_send_nothing_twice(tmp_path):
     play(tmp_path, "engines")
