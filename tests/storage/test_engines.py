@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from core.storage.database import credentials
-from core.storage.engines import EngineError, Engines
+from core.storage.engines import EngineError, Engines, redis_binary
 
 USER = """
 import pathlib, sys
@@ -60,7 +60,8 @@ def gone(process):
 
 
 def running(home):
-    return (home / "postgres/postmaster.pid").exists() and Engines(home)._redis_ready()
+    postgres = (home / "postgres/postmaster.pid").exists()
+    return postgres and (redis_binary() is None or Engines(home)._redis_ready())
 
 
 async def ask(url, statement):
