@@ -26,11 +26,11 @@ import orjson
 
 from core.cli import run
 from core.domain.orders.importing import import_local, import_params
-from core.domain.orders.tables import examine
 from core.domain.shops.setup import set_up_merchant
 from core.installation import open_installation
 from core.settings import Settings
 from core.storage.database import credentials
+from core.tabular.reading import examine
 
 ROWS = 200_000
 TURNS = 3

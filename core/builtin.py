@@ -2,15 +2,19 @@
 
 from collections.abc import Sequence
 
+from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
+from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import AlreadyRunning
-from core.domain.orders.tables import FileUnreadable
+from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
 from core.domain.segments.facets import FACETS
 from core.domain.shops.plugins import SettingsRefused
 from core.guard import PluginFailed
 from core.sdk import errors, hookimpl
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
+from core.sdk.personal import PersonalTable
+from core.tabular.reading import FileUnreadable
 
 
 class CorePlugin:
@@ -23,6 +27,10 @@ class CorePlugin:
     @hookimpl
     def order_formats(self) -> Sequence[OrderFormat]:
         return ORDER_FORMATS
+
+    @hookimpl
+    def personal_tables(self) -> Sequence[PersonalTable]:
+        return [*CUSTOMER_TABLES, *ORDER_TABLES, *CAMPAIGN_TABLES]
 
     @hookimpl
     def error_codes(self) -> Sequence[type[errors.HuikeError]]:

@@ -285,8 +285,8 @@ async def _import_orders(
     evidence: str | None,
 ) -> None:
     from core.domain.orders import importing
-    from core.domain.orders.tables import examine
     from core.domain.shops.shops import find_shop
+    from core.tabular.reading import examine
 
     settings = settings_or_fail()
     async with open_installation(settings, with_redis=False) as installation:

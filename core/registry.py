@@ -21,6 +21,7 @@ from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
 from core.sdk.hooks import PROJECT, Hooks
 from core.sdk.orders import OrderFormat
+from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
 
 logger = logging.getLogger(__name__)
@@ -57,6 +58,7 @@ class Registry:
     error_codes: Mapping[str, Owned[type[HuikeError]]]
     settings_checks: Mapping[str, Owned[SettingsCheck]]
     health_checks: Mapping[str, Owned[HealthCheck]]
+    personal_tables: Mapping[str, Owned[PersonalTable]]
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def model_apps(self) -> dict[str, list[str]]:

@@ -52,6 +52,11 @@ class Context:
             )
         return self.caller.merchant_id
 
+    @property
+    def actor(self) -> str:
+        """How the caller is named in logs."""
+        return f"token:{self.caller.token_id}" if self.caller else "nobody"
+
     def may(self, permission: str) -> bool:
         """Whether the caller has the right."""
         return self.caller is not None and permission in self.caller.permissions
@@ -66,10 +71,10 @@ class Context:
             raise RequestError(FORBIDDEN, f"the token lacks the permission {permission}")
 
     def read(self) -> AbstractAsyncContextManager[Session]:
-        return self.installation.db.read(self.merchant_id)
+        return self.installation.db.read(self.merchant_id, self.actor)
 
     def work(self) -> AbstractAsyncContextManager[Work]:
-        return self.installation.db.work(self.merchant_id)
+        return self.installation.db.work(self.merchant_id, self.actor)
 
     async def load(
         self, key: Any, pk: Any, batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, R]]]

@@ -45,6 +45,7 @@ from core.sdk.orders import (
     OrderState,
     ParcelRecord,
 )
+from core.sdk.personal import PersonalTable
 from core.sdk.plugin import (
     HealthCheck,
     Manifest,
@@ -62,7 +63,8 @@ __all__ = [
     "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
     "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
     "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
-    "OutsideError", "ParcelRecord", "Permission", "PluginContext", "PluginDisabled", "Query",
-    "Receipt", "ReconnectNeeded", "Refused", "RetryLater", "SchemaField", "SettingsCheck",
-    "Several", "Subscriber", "Unknown", "WrongState", "from_minor", "hookimpl", "to_minor",
+    "OutsideError", "ParcelRecord", "Permission", "PersonalTable", "PluginContext",
+    "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "Refused", "RetryLater",
+    "SchemaField", "SettingsCheck", "Several", "Subscriber", "Unknown", "WrongState",
+    "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

@@ -23,6 +23,7 @@ from core.sdk.channels import Channel
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
+from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
 
 PROJECT = "huike"
@@ -65,3 +66,7 @@ class Hooks:
     @hookspec
     def health_checks(self) -> Sequence[HealthCheck]:  # type: ignore[empty-body]
         """Checks that `huike doctor` runs for each merchant who enabled the plugin."""
+
+    @hookspec
+    def personal_tables(self) -> Sequence[PersonalTable]:  # type: ignore[empty-body]
+        """Tables with data about customers: merged, exported and erased with them."""

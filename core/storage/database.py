@@ -56,6 +56,8 @@ class Session:
     now: datetime
     sql: asyncpg.Connection
     keyring: Keyring
+    actor: str = "system"
+    """Who acts, for the logs: "system", "token:12", "job:7", "customer:4711"."""
 
 
 @dataclass
@@ -105,13 +107,13 @@ class Database:
         self.doorbell = doorbell
 
     @asynccontextmanager
-    async def read(self, merchant_id: int) -> AsyncIterator[Session]:
+    async def read(self, merchant_id: int, actor: str = "system") -> AsyncIterator[Session]:
         """A connection for reading, without a transaction."""
         async with get_connection("default").acquire_connection() as sql:
-            yield Session(merchant_id, self.clock(), sql, self.keyring)
+            yield Session(merchant_id, self.clock(), sql, self.keyring, actor)
 
     @asynccontextmanager
-    async def work(self, merchant_id: int) -> AsyncIterator[Work]:
+    async def work(self, merchant_id: int, actor: str = "system") -> AsyncIterator[Work]:
         """One transaction. Doorbells ring after its commit, and only then.
 
         Raises RuntimeError inside another unit of work: what looked committed might not be.
@@ -121,7 +123,7 @@ class Database:
         token = _working.set(True)
         try:
             async with _transaction() as sql:
-                work = Work(merchant_id, self.clock(), sql, self.keyring)
+                work = Work(merchant_id, self.clock(), sql, self.keyring, actor)
                 yield work
                 await work.flush()
         finally:

@@ -10,11 +10,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import orjson
 
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, WrongState
+from core.sdk.errors import HuikeError, NotFound, WrongState
 from core.storage.database import SYSTEM, Database, Session, Work
 
 logger = logging.getLogger(__name__)
@@ -24,6 +24,9 @@ MAX_ATTEMPTS = 20
 MAX_CLAIMS = 100
 """A job that was claimed more often kills its workers; restarts and deployments need far fewer."""
 PIECE_BYTES = 1024**2
+OUTPUT_DAYS = 7
+
+FileRole = Literal["input", "output"]
 
 
 class JobLost(Exception):
@@ -54,7 +57,7 @@ class Job:
 
         Raises JobLost or JobCancelled before any work is done.
         """
-        async with db.work(self.merchant_id) as w:
+        async with db.work(self.merchant_id, f"job:{self.id}") as w:
             await self._hold(w)
             yield w
             await w.sql.execute(
@@ -182,14 +185,16 @@ async def _end(db: Database, job: Job, state: str, result: Any, error: Any) -> N
         if ended is None:
             logger.warning("job %s was taken over by another worker", job.id)
             return
-        await _drop_file(w, job.id)
+        await _drop_files(w, job.id, kept="output" if state == "succeeded" else None)
         await w.notify("job", job.id)
 
 
-async def _drop_file(w: Work, job_id: int) -> None:
+async def _drop_files(w: Work, job_id: int, kept: FileRole | None = None) -> None:
     await w.sql.execute(
-        "DELETE FROM job_files WHERE merchant_id = $1 AND job_id = $2", w.merchant_id, job_id
-    )
+        """DELETE FROM job_files
+           WHERE merchant_id = $1 AND job_id = $2 AND role IS DISTINCT FROM $3""",
+        w.merchant_id, job_id, kept,
+    )  # fmt: skip
 
 
 async def _retry(db: Database, job: Job) -> None:
@@ -214,7 +219,7 @@ async def _give_up(w: Work, job_id: int) -> None:
            WHERE merchant_id = $1 AND id = $2""",
         w.merchant_id, job_id, _json(error), w.now,
     )  # fmt: skip
-    await _drop_file(w, job_id)
+    await _drop_files(w, job_id)
 
 
 async def cancel(w: Work, job_id: int) -> None:
@@ -231,7 +236,7 @@ async def cancel(w: Work, job_id: int) -> None:
         await get(w, job_id)
         raise WrongState("the job has ended already")
     if state == "cancelled":
-        await _drop_file(w, job_id)
+        await _drop_files(w, job_id)
     await w.notify("job", job_id)
 
 
@@ -258,31 +263,62 @@ async def due(db: Database, limit: int = 100) -> list[tuple[int, int]]:
     return [(row["merchant_id"], row["id"]) for row in rows]
 
 
-async def add_file_piece(w: Work, job_id: int, piece: int, data: bytes) -> None:
-    """Store piece number `piece` (from 0) of a job's file, encrypted."""
-    place = f"job_files.data|{w.merchant_id}|{job_id}|{piece}"
+async def add_file_piece(
+    w: Work, job_id: int, piece: int, data: bytes, role: FileRole = "input"
+) -> None:
+    """Store piece number `piece` (from 0) of a job's file, encrypted.
+
+    An output is kept after the job, until it is `OUTPUT_DAYS` old; writing a piece again after a
+    crash replaces it.
+    """
     await w.sql.execute(
-        "INSERT INTO job_files (merchant_id, job_id, piece, data) VALUES ($1, $2, $3, $4)",
-        w.merchant_id, job_id, piece, w.keyring.seal_bytes(data, place),
+        """INSERT INTO job_files (merchant_id, job_id, role, piece, data)
+           VALUES ($1, $2, $3, $4, $5)
+           ON CONFLICT (merchant_id, job_id, role, piece) DO UPDATE SET data = excluded.data""",
+        w.merchant_id, job_id, role, piece,
+        w.keyring.seal_bytes(data, _file_place(w.merchant_id, job_id, role, piece)),
     )  # fmt: skip
 
 
-async def file_pieces(db: Database, job: Job) -> AsyncIterator[bytes]:
-    """The job's file, piece by piece. Raises InvalidInput when it has none."""
+async def file_pieces(
+    db: Database, merchant_id: int, job_id: int, role: FileRole = "input"
+) -> AsyncIterator[bytes]:
+    """A job's file, piece by piece. Raises NotFound when there is none."""
     piece = 0
     while True:
-        async with db.read(job.merchant_id) as session:
+        async with db.read(merchant_id) as session:
             sealed = await session.sql.fetchval(
-                "SELECT data FROM job_files WHERE merchant_id = $1 AND job_id = $2 AND piece = $3",
-                job.merchant_id, job.id, piece,
+                """SELECT data FROM job_files
+                   WHERE merchant_id = $1 AND job_id = $2 AND role = $3 AND piece = $4""",
+                merchant_id, job_id, role, piece,
             )  # fmt: skip
         if sealed is None:
             if piece == 0:
-                raise InvalidInput("the job's file is missing: upload it again", ("input", "file"))
+                raise NotFound(_NO_FILE[role])
             return
-        place = f"job_files.data|{job.merchant_id}|{job.id}|{piece}"
-        yield db.keyring.open_bytes(sealed, place)
+        yield db.keyring.open_bytes(sealed, _file_place(merchant_id, job_id, role, piece))
         piece += 1
+
+
+async def drop_old_outputs(db: Database) -> None:
+    """Forget the files that jobs made more than `OUTPUT_DAYS` ago."""
+    async with db.work(SYSTEM) as w:
+        await w.sql.execute(
+            """DELETE FROM job_files f USING jobs j
+               WHERE j.merchant_id = f.merchant_id AND j.id = f.job_id AND f.role = 'output'
+                 AND j.finished_at < $1""",
+            w.now - timedelta(days=OUTPUT_DAYS),
+        )
+
+
+_NO_FILE = {
+    "input": "the job's file is missing: upload it again",
+    "output": f"the job has no file, or it was older than {OUTPUT_DAYS} days",
+}
+
+
+def _file_place(merchant_id: int, job_id: int, role: FileRole, piece: int) -> str:
+    return f"job_files.data|{merchant_id}|{job_id}|{role}|{piece}"
 
 
 def _json(value: Any) -> str | None:

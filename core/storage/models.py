@@ -94,11 +94,15 @@ class JobReject(Model):
 
 
 class JobFile(Model):
-    """An uploaded file, encrypted in pieces, so that any worker on any machine can read it."""
+    """A job's file, encrypted in pieces, so that any worker on any machine can read it.
+
+    `role` is "input" for what was uploaded and "output" for what the job made.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
     job_id = fields.BigIntField()
+    role = fields.TextField(default="input", db_default="input")
     piece = fields.IntField()
     data = Bytes()
 

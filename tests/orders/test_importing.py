@@ -27,10 +27,10 @@ from core.domain.orders.importing import (
     rejects_of,
     start_import,
 )
-from core.domain.orders.tables import FileUnreadable, examine
 from core.installation import job_kinds
 from core.sdk import InvalidInput
 from core.storage import jobs
+from core.tabular.reading import FileUnreadable, examine
 
 HEADERS = ["order_id", "state", "ordered_at", "paid", "buyer_id", "phone", "title", "address"]
 

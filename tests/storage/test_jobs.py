@@ -231,11 +231,28 @@ async def test_file_pieces_are_encrypted_bound_to_their_place_and_gone_at_the_en
     stored = await pieces_of(merchant, job_id)
     assert all(b"13800138000" not in piece["data"] for piece in stored)
     job = await jobs.claim(db, merchant.id, job_id)
-    assert [piece async for piece in jobs.file_pieces(db, job)] == parts
+    assert [piece async for piece in jobs.file_pieces(db, merchant.id, job_id)] == parts
     await jobs.perform(db, job, {"test.count": Count()})
     assert await pieces_of(merchant, job_id) == []
-    with pytest.raises(InvalidInput, match="upload it again"):
-        await anext(jobs.file_pieces(db, job))
+    with pytest.raises(NotFound, match="upload it again"):
+        await anext(jobs.file_pieces(db, merchant.id, job_id))
+
+
+async def test_what_a_job_made_outlives_it_for_some_days(db, merchant):
+    job_id = await new_job(merchant)
+    async with merchant.work() as w:
+        await jobs.add_file_piece(w, job_id, 0, b"uploaded")
+        await jobs.add_file_piece(w, job_id, 0, b"half", "output")
+        await jobs.add_file_piece(w, job_id, 0, b"made", "output")
+    job = await jobs.claim(db, merchant.id, job_id)
+    await jobs.perform(db, job, {"test.count": Count()})
+    made = jobs.file_pieces(db, merchant.id, job_id, "output")
+    assert [piece async for piece in made] == [b"made"]
+    await jobs.drop_old_outputs(db)
+    assert len(await pieces_of(merchant, job_id)) == 1
+    merchant.clock.move(timedelta(days=jobs.OUTPUT_DAYS, minutes=1))
+    await jobs.drop_old_outputs(db)
+    assert await pieces_of(merchant, job_id) == []
 
 
 async def test_the_doorbell_rings_for_a_queued_job_only(merchant):

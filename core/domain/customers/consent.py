@@ -37,7 +37,7 @@ async def set_consent(
                VALUES ($1, $2, $3, $4, $5, $6, $7, $8))
            INSERT INTO consents (merchant_id, customer_id, channel, purpose, status, at)
            VALUES ($1, $2, $3, $4, $5, $8)
-           ON CONFLICT (merchant_id, customer_id, channel, purpose)
+           ON CONFLICT (merchant_id, customer_id, shop_id, channel, purpose)
                DO UPDATE SET status = excluded.status, at = excluded.at""",
         w.merchant_id, customer_id, channel, purpose, status, source, _json(evidence), w.now,
     )  # fmt: skip
@@ -61,7 +61,7 @@ async def grant_where_unknown(
                FROM customers c
                WHERE c.merchant_id = $1 AND c.id = ANY($2::bigint[])
                ORDER BY c.id
-               ON CONFLICT (merchant_id, customer_id, channel, purpose) DO NOTHING
+               ON CONFLICT (merchant_id, customer_id, shop_id, channel, purpose) DO NOTHING
                RETURNING customer_id),
            logged AS (
                INSERT INTO consent_events (merchant_id, customer_id, channel, purpose, status,
@@ -78,7 +78,7 @@ async def suppress(w: Work, channel: str, address_index: bytes, reason: str) -> 
     await w.sql.execute(
         """INSERT INTO suppressions (merchant_id, channel, address_index, reason, at)
            VALUES ($1, $2, $3, $4, $5)
-           ON CONFLICT (merchant_id, channel, address_index) DO NOTHING""",
+           ON CONFLICT (merchant_id, channel, address_index, shop_id) DO NOTHING""",
         w.merchant_id, channel, address_index, reason, w.now,
     )  # fmt: skip
 

@@ -21,7 +21,6 @@ from core.domain.customers.consent import grant_where_unknown
 from core.domain.orders.formats import choose_format, find_columns
 from core.domain.orders.ingest import ingest_orders
 from core.domain.orders.rows import Plan, RowError, RowParser
-from core.domain.orders.tables import FileFacts, Row, Table, examine
 from core.domain.shops.plugins import enabled_plugins
 from core.domain.shops.shops import find_shop
 from core.registry import CORE, Registry
@@ -31,6 +30,7 @@ from core.sdk.orders import OrderFormat, OrderRecord
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
+from core.tabular.reading import FileFacts, Row, Table, examine
 
 KIND = "orders.import"
 CHUNK_ROWS = 4000
@@ -239,7 +239,7 @@ class OrderImport:
         if self._file is not None:
             return await self._take_in(db, job, self._file)
         with tempfile.NamedTemporaryFile(prefix="huike-import-") as copy:  # mode 0600
-            async for piece in jobs.file_pieces(db, job):
+            async for piece in jobs.file_pieces(db, job.merchant_id, job.id):
                 copy.write(piece)
             copy.flush()
             facts = await asyncio.to_thread(examine, Path(copy.name))

@@ -7,16 +7,15 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
-from core.domain.orders.cells import (
+from core.domain.customers.places import place_of, province_of
+from core.sdk.orders import LineRecord, OrderFormat, OrderRecord, OrderState, ParcelRecord
+from core.tabular.cells import (
     BLANK,
     clean,
     parse_amount,
     parse_quantity,
     parse_time,
-    place_of,
-    province_of,
 )
-from core.sdk.orders import LineRecord, OrderFormat, OrderRecord, OrderState, ParcelRecord
 
 CACHED = 50_000
 TITLE_LIMIT = 1000

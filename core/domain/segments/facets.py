@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from core.domain.orders.cells import province_of
+from core.domain.customers.places import province_of
 from core.sdk.facets import Facet, Query
 from core.sdk.money import to_minor
 

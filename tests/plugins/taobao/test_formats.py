@@ -3,7 +3,7 @@ import csv
 import pytest
 
 from core.domain.orders.importing import import_local, import_params, rejects_of
-from core.domain.orders.tables import examine
+from core.tabular.reading import examine
 
 HEADERS = (
     "订单编号", "买家会员名", "买家支付宝账号", "买家应付货款", "买家应付邮费", "总金额",

@@ -15,8 +15,8 @@ from typing import Any, BinaryIO
 import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
-from core.domain.orders.cells import clean, day_of
 from core.sdk.errors import InvalidInput
+from core.tabular.cells import clean, day_of
 
 BLOCK = 1024**2
 BUFFER = 256 * 1024

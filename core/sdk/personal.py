@@ -1,0 +1,43 @@
+"""Which tables hold a customer's data, and what becomes of it on merge, export and erasure.
+
+Core's tables and plugins' are treated alike: each is described once, and merging, exporting and
+erasing customers, and renewing their encryption, go through the descriptions.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+
+@dataclass(frozen=True)
+class PersonalTable:
+    """A table with data about customers.
+
+    `table` has `merchant_id`, `id` and the column `customer` (the customer's id). A table that
+    belongs to another one of the list says so by `parent`: ("order_id", "orders") means that its
+    rows belong to whom the row of `orders` belongs to, and `customer` is not used.
+
+    `unique` lists the columns that make a row unique beside the customer, if any: a merge keeps
+    the row that the kept customer has, and undoing it brings back the other.
+
+    `sealed` maps each encrypted column to its place ("customers.phone"), the first part of the
+    associated data `place|merchant|id`. `hidden` columns (hashes, blind indexes) are not exported.
+
+    `erase` says what an erasure does: "delete" the rows, "blank" the columns of `blank` (set to
+    NULL, the customer's id among them if it is named), or "keep" them.
+
+    `on_merge` is "move" (rows go to the kept customer), or "keep" for tables that a merge does
+    not touch or that have their own way.
+    """
+
+    name: str
+    table: str
+    title: str
+    customer: str = "customer_id"
+    parent: tuple[str, str] | None = None
+    unique: tuple[str, ...] = ()
+    sealed: Mapping[str, str] = field(default_factory=dict)
+    hidden: tuple[str, ...] = ()
+    erase: Literal["delete", "blank", "keep"] = "delete"
+    blank: tuple[str, ...] = ()
+    on_merge: Literal["move", "keep"] = "move"
