@@ -114,9 +114,9 @@ async def test_children_take_one_statement_per_level(api, world, monkeypatch):
     reads = []
     read = Database.read
 
-    def counted(self, merchant_id):
+    def counted(self, merchant_id, actor="system"):
         reads.append(merchant_id)
-        return read(self, merchant_id)
+        return read(self, merchant_id, actor)
 
     monkeypatch.setattr(Database, "read", counted)
     query = """{ customers(first: 100) { nodes { tags { tag } consents { status }
