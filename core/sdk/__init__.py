@@ -33,17 +33,26 @@ from core.sdk.events import (
     OrderCreated,
     OrdersImported,
     OrderStateChanged,
+    ParcelStateChanged,
+    RefundStateChanged,
 )
 from core.sdk.facets import Facet, Query
 from core.sdk.hooks import hookimpl
 from core.sdk.money import from_minor, to_minor
 from core.sdk.orders import (
+    TERMINAL_REFUND_STATES,
     TERMINAL_STATES,
     LineRecord,
     OrderFormat,
     OrderRecord,
     OrderState,
     ParcelRecord,
+    ParcelState,
+    ParcelTrace,
+    RefundKind,
+    RefundRecord,
+    RefundState,
+    TraceEvent,
 )
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import (
@@ -58,13 +67,15 @@ from core.sdk.plugin import (
 )
 
 __all__ = [
-    "TERMINAL_STATES", "AlreadyExists", "CampaignFinished", "CampaignStarted", "Channel",
-    "ChannelSession", "ContactKind", "ContentField", "CustomerUnsubscribed", "Event", "Facet",
-    "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
-    "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
-    "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
-    "OutsideError", "ParcelRecord", "Permission", "PersonalTable", "PluginContext",
-    "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "Refused", "RetryLater",
-    "SchemaField", "SettingsCheck", "Several", "Subscriber", "Unknown", "WrongState",
-    "from_minor", "hookimpl", "to_minor",
+    "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
+    "CampaignStarted", "Channel", "ChannelSession", "ContactKind", "ContentField",
+    "CustomerUnsubscribed", "Event", "Facet", "HealthCheck", "HuikeError", "InvalidInput",
+    "KeyReused", "LineRecord", "Manifest", "MessageClass", "NoSettings", "NotFound", "Occurrence",
+    "OrderCreated", "OrderFormat", "OrderRecord", "OrderState", "OrderStateChanged",
+    "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord", "ParcelState",
+    "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable", "PluginContext",
+    "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind", "RefundRecord",
+    "RefundState", "RefundStateChanged", "Refused", "RetryLater", "SchemaField", "SettingsCheck",
+    "Several", "Subscriber", "TraceEvent", "Unknown", "WrongState", "from_minor", "hookimpl",
+    "to_minor",
 ]  # fmt: skip

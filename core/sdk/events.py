@@ -67,6 +67,33 @@ class OrderStateChanged(Event):
 
 
 @dataclass(frozen=True)
+class ParcelStateChanged(Event):
+    """A stored parcel went from one state to another; `old_state` is None for its first news."""
+
+    type: ClassVar[str] = "parcel.state_changed"
+    parcel_id: int
+    order_id: int
+    shop_id: int
+    customer_id: int | None
+    old_state: str | None
+    state: str
+
+
+@dataclass(frozen=True)
+class RefundStateChanged(Event):
+    """A refund was asked for (`old_state` None), or a stored one changed its state."""
+
+    type: ClassVar[str] = "refund.state_changed"
+    refund_id: int
+    order_id: int
+    shop_id: int
+    customer_id: int | None
+    kind: str
+    old_state: str | None
+    state: str
+
+
+@dataclass(frozen=True)
 class CustomerUnsubscribed(Event):
     """A customer refused further marketing on a channel."""
 

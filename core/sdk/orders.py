@@ -24,6 +24,45 @@ TERMINAL_STATES = frozenset({OrderState.CLOSED_UNPAID, OrderState.CLOSED_REFUNDE
 """States that no later snapshot leaves. A completed order may still be refunded."""
 
 
+class ParcelState(StrEnum):
+    """How far a parcel has come; also the kinds of its trace's events."""
+
+    SHIPPED = "shipped"
+    IN_TRANSIT = "in_transit"
+    ARRIVED_CITY = "arrived_city"
+    OUT_FOR_DELIVERY = "out_for_delivery"
+    SIGNED = "signed"
+    FAILED = "failed"
+    RETURNED = "returned"
+
+
+class RefundKind(StrEnum):
+    """What the buyer asked for."""
+
+    REFUND_ONLY = "refund_only"
+    RETURN = "return"
+    EXCHANGE = "exchange"
+    RESEND = "resend"
+
+
+class RefundState(StrEnum):
+    """Where a refund stands; every platform's own states are mapped to these."""
+
+    REQUESTED = "requested"
+    AWAIT_RETURN = "await_return"
+    RETURN_IN_TRANSIT = "return_in_transit"
+    REFUSED = "refused"
+    REFUNDED = "refunded"
+    CANCELLED = "cancelled"
+    RESOLVED = "resolved"
+
+
+TERMINAL_REFUND_STATES = frozenset(
+    {RefundState.REFUNDED, RefundState.CANCELLED, RefundState.RESOLVED}
+)
+"""States that no later snapshot of a refund leaves."""
+
+
 @dataclass(slots=True)
 class LineRecord:
     """One article of an order. `amount` is what was paid for it, in minor units, if known."""
@@ -33,19 +72,69 @@ class LineRecord:
     quantity: int = 1
     sku: str | None = None
     amount: int | None = None
+    product_id: str | None = None
+    category: str | None = None
+
+
+@dataclass(slots=True)
+class TraceEvent:
+    """One scan of a parcel."""
+
+    kind: ParcelState
+    at: datetime
+    place: str | None = None
+    text: str | None = None
 
 
 @dataclass(slots=True)
 class ParcelRecord:
-    """One parcel of an order."""
+    """One parcel of an order, with what is known of its trace; events are only added."""
 
     tracking_number: str
     carrier: str | None = None
+    events: list[TraceEvent] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class ParcelTrace:
+    """News of a parcel by itself; its order may not be known yet."""
+
+    order_external_id: str
+    parcel: ParcelRecord
+
+
+@dataclass(slots=True)
+class RefundRecord:
+    """A snapshot of one refund or return. `amount` is minor units of the order's currency.
+
+    `line_external_id` names the article; None means the whole order. An older snapshot never
+    overwrites a newer one, and a terminal state is never left.
+    """
+
+    external_id: str
+    order_external_id: str
+    state: RefundState
+    amount: int
+    requested_at: datetime
+    kind: RefundKind = RefundKind.REFUND_ONLY
+    platform_state: str | None = None
+    line_external_id: str | None = None
+    reason: str | None = None
+    quantity: int | None = None
+    tracking_number: str | None = None
+    carrier: str | None = None
+    refunded_at: datetime | None = None
+    closed_at: datetime | None = None
+    modified_at: datetime | None = None
 
 
 @dataclass(slots=True)
 class OrderRecord:
     """A snapshot of one order. Amounts are minor units of `currency`, times are aware.
+
+    None means that the snapshot does not tell: what is stored is kept. A new order needs at least
+    `state`, `currency`, `total`, `paid` and `ordered_at`. `in_dispute` is a flag beside the state:
+    a platform that hides the state during a dispute gives the flag and no state.
 
     `buyer_id` is the platform's own stable id of the buyer, never a masked name. `phone` is E.164,
     `email` is lower case; `name`, `phone`, `email` and `address` are the receiver's.
@@ -54,17 +143,19 @@ class OrderRecord:
     """
 
     external_id: str
-    state: OrderState
-    currency: str
-    total: int
-    paid: int
-    ordered_at: datetime
-    refunded: int = 0
+    state: OrderState | None = None
+    currency: str | None = None
+    total: int | None = None
+    paid: int | None = None
+    ordered_at: datetime | None = None
+    refunded: int | None = None
     platform_state: str | None = None
     paid_at: datetime | None = None
     shipped_at: datetime | None = None
+    delivered_at: datetime | None = None
     closed_at: datetime | None = None
     modified_at: datetime | None = None
+    in_dispute: bool | None = None
     buyer_id: str | None = None
     name: str | None = None
     phone: str | None = None

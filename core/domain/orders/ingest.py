@@ -4,8 +4,8 @@ The same record twice, records out of order and two writers at once are harmless
 decides, and events come from the changes of stored states.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from hashlib import blake2b
 from typing import Any
@@ -13,11 +13,15 @@ from typing import Any
 import orjson
 
 from core.domain.customers.identify import Person, identify, lock_customers, save
+from core.domain.orders.facts import refresh_facts
+from core.domain.orders.parcels import ingest_traces, write_parcels
+from core.domain.orders.refunds import PAID_OUT, ingest_refunds
+from core.domain.orders.waiting import release
 from core.sdk.events import OrderCreated, OrderStateChanged
-from core.sdk.orders import TERMINAL_STATES, LineRecord, OrderRecord, OrderState, ParcelRecord
+from core.sdk.orders import TERMINAL_STATES, LineRecord, OrderRecord, OrderState
 from core.storage.database import Work
 
-CREATED, UPDATED, UNCHANGED = "created", "updated", "unchanged"
+CREATED, UPDATED, UNCHANGED, INCOMPLETE = "created", "updated", "unchanged", "incomplete"
 
 PROGRESS = {
     OrderState.CREATED_UNPAID: 0, OrderState.PAID_ON_HOLD: 1, OrderState.TO_SHIP: 1,
@@ -25,10 +29,14 @@ PROGRESS = {
     OrderState.COMPLETED: 5, OrderState.CLOSED_UNPAID: 6, OrderState.CLOSED_REFUNDED: 6,
 }  # fmt: skip
 
+REQUIRED = ("state", "currency", "total", "paid", "ordered_at")
+"""What a record must tell of an order that is not stored yet."""
+
 ORDER_COLUMNS = (
-    "merchant_id", "id", "shop_id", "external_id", "customer_id", "state", "platform_state",
-    "currency", "total", "paid", "refunded", "ordered_at", "paid_at", "shipped_at", "closed_at",
-    "province", "city", "receiver_sealed", "modified_at", "content_hash", "taken_at",
+    "merchant_id", "id", "shop_id", "external_id", "customer_id", "buyer_id", "state",
+    "platform_state", "currency", "total", "paid", "refunded", "ordered_at", "paid_at",
+    "shipped_at", "delivered_at", "closed_at", "province", "city", "receiver_sealed",
+    "modified_at", "in_dispute", "content_hash", "taken_at",
 )  # fmt: skip
 
 
@@ -38,9 +46,11 @@ class Stored:
 
     id: int
     customer_id: int | None
+    buyer_id: str | None
     state: OrderState
     modified_at: datetime | None
     content_hash: bytes
+    erased: bool
 
 
 @dataclass(slots=True)
@@ -50,6 +60,7 @@ class _Taken:
     record: OrderRecord
     content_hash: bytes
     before: Stored | None
+    state: OrderState
     id: int = 0
     customer_id: int | None = None
 
@@ -63,10 +74,11 @@ async def ingest_orders(
 ) -> list[str]:
     """Take in a set of snapshots of one shop's orders; returns the outcome of each, in order.
 
-    "created", "updated" or "unchanged" (the same content, or an older snapshot than the stored
-    one). A record that repeats an order of the set counts as its update. `shop` is the shop's
-    row, `identity_kind` names the records' buyer ids. With `events` the changes of stored states
-    are emitted; history is taken in without.
+    "created", "updated", "unchanged" (the same content, or an older snapshot than the stored
+    one), or "incomplete" (not stored yet, and the record lacks what a new order needs: nothing
+    was written, ask the platform for the whole order). A record that repeats an order of the set
+    counts as its update. `shop` is the shop's row, `identity_kind` names the records' buyer ids.
+    With `events` the changes of stored states are emitted; history is taken in without.
     """
     if not records:
         return []
@@ -80,13 +92,17 @@ async def ingest_orders(
         before = stored.get(record.external_id)
         outcome = judge(record, digest, before)
         outcomes.append(outcome)
-        if outcome != UNCHANGED:
-            taken.append(_Taken(record, digest, before))
+        if outcome in (CREATED, UPDATED):
+            taken.append(_Taken(record, digest, before, _next_state(record, before)))
     if taken:
         await _find_customers(w, shop["id"], taken, identity_kind)
         await _write(w, shop["id"], taken)
         if events:
             _emit(w, shop["id"], taken)
+        parcels = [(item.id, parcel) for item in taken for parcel in item.record.parcels]
+        await write_parcels(w, shop["id"], parcels, events)
+        await _take_waiting(w, shop, taken, events)
+        await refresh_facts(w, _customers_of(taken))
     return _outcome_of_each(places, outcomes)
 
 
@@ -111,30 +127,49 @@ def _folded(first: OrderRecord, second: OrderRecord) -> OrderRecord:
     older, newer = (
         (second, first) if is_older(second, first.state, first.modified_at) else (first, second)
     )
+    told = {
+        one.name: value
+        for one in fields(OrderRecord)
+        if (value := getattr(newer, one.name)) is not None
+    }
     lines = {line.external_id: line for line in (*older.lines, *newer.lines)}
-    parcels = {parcel.tracking_number: parcel for parcel in (*older.parcels, *newer.parcels)}
-    return replace(newer, lines=list(lines.values()), parcels=list(parcels.values()))
+    told |= {"lines": list(lines.values()), "parcels": [*older.parcels, *newer.parcels]}
+    return replace(older, **told)
 
 
-def is_older(record: OrderRecord, state: OrderState, modified_at: datetime | None) -> bool:
+def is_older(record: OrderRecord, state: OrderState | None, modified_at: datetime | None) -> bool:
     """Whether a snapshot is older than what is known: by the platform's time, else by progress.
 
     A terminal state is never left, whatever the time says.
     """
-    if state in TERMINAL_STATES and record.state != state:
+    if record.state is not None and state in TERMINAL_STATES and record.state != state:
         return True
     if record.modified_at is not None and modified_at is not None:
         return record.modified_at < modified_at
+    if record.state is None or state is None:
+        return False
     return PROGRESS[record.state] < PROGRESS[state]
 
 
 def judge(record: OrderRecord, digest: bytes, before: Stored | None) -> str:
     """What a snapshot does to the stored order."""
     if before is None:
-        return CREATED
+        complete = all(getattr(record, name) is not None for name in REQUIRED)
+        return CREATED if complete else INCOMPLETE
     if digest == before.content_hash or is_older(record, before.state, before.modified_at):
         return UNCHANGED
     return UPDATED
+
+
+def _next_state(record: OrderRecord, before: Stored | None) -> OrderState:
+    """The state that the snapshot leads to; traces know of deliveries that platforms do not."""
+    if before is None or (
+        record.state is not None
+        and (before.state, record.state) != (OrderState.DELIVERED, OrderState.SHIPPED)
+    ):
+        assert record.state is not None
+        return record.state
+    return before.state
 
 
 def content_hash(record: OrderRecord, key: bytes) -> bytes:
@@ -156,28 +191,52 @@ def _outcome_of_each(places: Sequence[int], outcomes: Sequence[str]) -> list[str
 
 async def _stored(w: Work, shop_id: int, external_ids: list[str]) -> dict[str, Stored]:
     rows = await w.sql.fetch(
-        """SELECT external_id, id, customer_id, state, modified_at, content_hash FROM orders
+        """SELECT external_id, id, customer_id, buyer_id, state, modified_at, content_hash,
+                  erased_at IS NOT NULL
+           FROM orders
            WHERE merchant_id = $1 AND shop_id = $2 AND external_id = ANY($3::text[])""",
         w.merchant_id, shop_id, external_ids,
     )  # fmt: skip
-    return {row[0]: Stored(row[1], row[2], OrderState(row[3]), row[4], row[5]) for row in rows}
+    return {
+        row[0]: Stored(row[1], row[2], row[3], OrderState(row[4]), row[5], row[6], row[7])
+        for row in rows
+    }
 
 
 async def _find_customers(
     w: Work, shop_id: int, taken: Sequence[_Taken], identity_kind: str
 ) -> None:
-    people = [
-        Person(r.ordered_at, r.buyer_id, r.phone, r.email, r.name, r.province, r.city)
-        for r in (item.record for item in taken)
-    ]
-    for person in people:
-        if person.buyer_id is not None and "*" in person.buyer_id:
-            person.buyer_id = None  # masked: several people would become one
+    """Find or make each order's customer, and tell the customers what their orders say."""
+    people = []
+    for item in taken:
+        r = item.record
+        if r.buyer_id is not None and "*" in r.buyer_id:
+            r.buyer_id = None  # masked: several people would become one
+        if item.before is not None and item.before.erased:
+            _forget_person(r)
+        people.append(
+            Person(r.ordered_at or w.now, r.buyer_id, r.phone, r.email, r.name, r.province, r.city)
+        )
     found = await identify(w, shop_id, identity_kind, people)
     for item, customer_id in zip(taken, found.ids, strict=True):
-        item.customer_id = customer_id
+        item.customer_id = _customer_of(item, customer_id)
     known = {key for key in found.ids if key is not None and key not in found.new}
     await save(w, found, people, await _latest_orders(w, known), "orders")
+
+
+def _forget_person(record: OrderRecord) -> None:
+    """An erased person does not come back with a later snapshot of an old order."""
+    record.buyer_id = record.name = record.phone = record.email = None
+    record.city = record.address = None
+
+
+def _customer_of(item: _Taken, found: int | None) -> int | None:
+    """The order's customer: as stored, unless the platform now names another buyer."""
+    before = item.before
+    if before is None or before.customer_id is None:
+        return found
+    moved = item.record.buyer_id is not None and before.buyer_id is not None
+    return found if moved and item.record.buyer_id != before.buyer_id else before.customer_id
 
 
 async def _latest_orders(w: Work, customer_ids: set[int]) -> dict[int, datetime]:
@@ -204,10 +263,8 @@ async def _write(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
         for item in updated:
             assert item.before is not None
             item.id = item.before.id
-            item.customer_id = item.before.customer_id or item.customer_id
         await _update(w, [_row(w, shop_id, item) for item in updated])
     await _write_lines(w, taken)
-    await _write_parcels(w, taken)
 
 
 async def _new_ids(w: Work, count: int) -> list[int]:
@@ -220,11 +277,18 @@ async def _new_ids(w: Work, count: int) -> list[int]:
 
 
 def _row(w: Work, shop_id: int, item: _Taken) -> tuple[Any, ...]:
-    r = item.record
+    r, new = item.record, item.before is None
+    refunded = r.refunded
+    if refunded is None and new:
+        refunded = r.paid if item.state is OrderState.CLOSED_REFUNDED else 0
+    delivered_at = r.delivered_at
+    if delivered_at is None and r.state is OrderState.DELIVERED:
+        delivered_at = r.modified_at
     return (
-        w.merchant_id, item.id, shop_id, r.external_id, item.customer_id, r.state.value,
-        r.platform_state, r.currency, r.total, r.paid, r.refunded, r.ordered_at, r.paid_at,
-        r.shipped_at, r.closed_at, r.province, r.city, _receiver(w, item.id, r), r.modified_at,
+        w.merchant_id, item.id, shop_id, r.external_id, item.customer_id, r.buyer_id,
+        item.state.value, r.platform_state, r.currency, r.total, r.paid, refunded, r.ordered_at,
+        r.paid_at, r.shipped_at, delivered_at, r.closed_at, r.province, r.city,
+        _receiver(w, item.id, r), r.modified_at, bool(r.in_dispute) if new else r.in_dispute,
         item.content_hash, w.now,
     )  # fmt: skip
 
@@ -239,33 +303,43 @@ def _receiver(w: Work, order_id: int, record: OrderRecord) -> bytes | None:
 
 
 async def _update(w: Work, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Overwrite orders; a time or receiver that the new snapshot lacks is kept."""
+    """Overwrite orders; what the new snapshot does not tell is kept."""
     columns = list(zip(*rows, strict=True))
     await w.sql.execute(
-        """UPDATE orders o SET
-               customer_id = u.customer_id, state = u.state, platform_state = u.platform_state,
-               currency = u.currency, total = u.total, paid = u.paid, refunded = u.refunded,
-               ordered_at = u.ordered_at, paid_at = COALESCE(u.paid_at, o.paid_at),
+        f"""UPDATE orders o SET
+               customer_id = u.customer_id, buyer_id = COALESCE(u.buyer_id, o.buyer_id),
+               state = u.state, platform_state = COALESCE(u.platform_state, o.platform_state),
+               currency = COALESCE(u.currency, o.currency), total = COALESCE(u.total, o.total),
+               paid = COALESCE(u.paid, o.paid),
+               refunded = GREATEST(COALESCE(u.refunded, o.refunded), {PAID_OUT}),
+               ordered_at = COALESCE(u.ordered_at, o.ordered_at),
+               paid_at = COALESCE(u.paid_at, o.paid_at),
                shipped_at = COALESCE(u.shipped_at, o.shipped_at),
+               delivered_at = COALESCE(u.delivered_at, o.delivered_at),
                closed_at = COALESCE(u.closed_at, o.closed_at),
                province = COALESCE(u.province, o.province), city = COALESCE(u.city, o.city),
                receiver_sealed = COALESCE(u.receiver_sealed, o.receiver_sealed),
                modified_at = COALESCE(u.modified_at, o.modified_at),
+               in_dispute = COALESCE(u.in_dispute, o.in_dispute),
                content_hash = u.content_hash, taken_at = $2
            FROM unnest($3::bigint[], $4::bigint[], $5::text[], $6::text[], $7::text[],
-                       $8::bigint[], $9::bigint[], $10::bigint[], $11::timestamptz[],
-                       $12::timestamptz[], $13::timestamptz[], $14::timestamptz[], $15::text[],
-                       $16::text[], $17::bytea[], $18::timestamptz[], $19::bytea[])
-               AS u (id, customer_id, state, platform_state, currency, total, paid, refunded,
-                     ordered_at, paid_at, shipped_at, closed_at, province, city,
-                     receiver_sealed, modified_at, content_hash)
+                       $8::text[], $9::bigint[], $10::bigint[], $11::bigint[],
+                       $12::timestamptz[], $13::timestamptz[], $14::timestamptz[],
+                       $15::timestamptz[], $16::timestamptz[], $17::text[], $18::text[],
+                       $19::bytea[], $20::timestamptz[], $21::boolean[], $22::bytea[])
+               AS u (id, customer_id, buyer_id, state, platform_state, currency, total, paid,
+                     refunded, ordered_at, paid_at, shipped_at, delivered_at, closed_at, province,
+                     city, receiver_sealed, modified_at, in_dispute, content_hash)
            WHERE o.merchant_id = $1 AND o.id = u.id""",
-        w.merchant_id, w.now, columns[1], *columns[4:20],
+        w.merchant_id, w.now, columns[1], *columns[4:23],
     )  # fmt: skip
 
 
 async def _write_lines(w: Work, taken: Sequence[_Taken]) -> None:
-    columns = ("merchant_id", "order_id", "external_id", "title", "sku", "quantity", "amount")
+    columns = (
+        "merchant_id", "order_id", "external_id", "title", "sku", "quantity", "amount",
+        "product_id", "category",
+    )  # fmt: skip
     created: list[tuple[Any, ...]] = []
     updated: list[tuple[Any, ...]] = []
     for item in taken:
@@ -273,19 +347,24 @@ async def _write_lines(w: Work, taken: Sequence[_Taken]) -> None:
         for line in _once(item.record.lines):
             rows.append(
                 (w.merchant_id, item.id, line.external_id, line.title, line.sku, line.quantity,
-                 line.amount)
+                 line.amount, line.product_id, line.category)
             )  # fmt: skip
     if created:
         await w.sql.copy_records_to_table("order_lines", columns=columns, records=created)
     if updated:
         await w.sql.execute(
-            """INSERT INTO order_lines
-                   (merchant_id, order_id, external_id, title, sku, quantity, amount)
+            """INSERT INTO order_lines AS l (merchant_id, order_id, external_id, title, sku,
+                                             quantity, amount, product_id, category)
                SELECT $1, u.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[],
-                                          $6::int[], $7::bigint[]) AS u
+                                          $6::int[], $7::bigint[], $8::text[], $9::text[]) AS u
                ON CONFLICT (merchant_id, order_id, external_id) DO UPDATE SET
                    title = excluded.title, sku = excluded.sku, quantity = excluded.quantity,
-                   amount = excluded.amount""",
+                   amount = excluded.amount,
+                   product_id = COALESCE(excluded.product_id, l.product_id),
+                   category = COALESCE(excluded.category, l.category)
+               WHERE (l.title, l.sku, l.quantity, l.amount) IS DISTINCT FROM
+                     (excluded.title, excluded.sku, excluded.quantity, excluded.amount)
+                  OR excluded.product_id IS NOT NULL OR excluded.category IS NOT NULL""",
             w.merchant_id, *list(zip(*updated, strict=True))[1:],
         )  # fmt: skip
 
@@ -294,32 +373,34 @@ def _once(lines: Sequence[LineRecord]) -> Sequence[LineRecord]:
     return lines if len(lines) < 2 else list({line.external_id: line for line in lines}.values())
 
 
-async def _write_parcels(w: Work, taken: Sequence[_Taken]) -> None:
-    parcels: dict[tuple[int, str], ParcelRecord] = {
-        (item.id, parcel.tracking_number): parcel
-        for item in taken
-        for parcel in item.record.parcels
-    }
-    if parcels:
-        orders, numbers = zip(*parcels, strict=True)
-        await w.sql.execute(
-            """INSERT INTO parcels (merchant_id, order_id, tracking_number, carrier)
-               SELECT $1, u.* FROM unnest($2::bigint[], $3::text[], $4::text[]) AS u
-               ON CONFLICT (merchant_id, order_id, tracking_number)
-                   DO UPDATE SET carrier = excluded.carrier
-                   WHERE parcels.carrier IS DISTINCT FROM excluded.carrier""",
-            w.merchant_id, orders, numbers, [parcel.carrier for parcel in parcels.values()],
-        )  # fmt: skip
+async def _take_waiting(
+    w: Work, shop: Mapping[str, Any], taken: Sequence[_Taken], events: bool
+) -> None:
+    """Parcels and refunds that came before their order."""
+    created = [item.record.external_id for item in taken if item.before is None]
+    if created:
+        traces, refunds = await release(w, shop["id"], created)
+        if traces:
+            await ingest_traces(w, shop, traces, events)
+        if refunds:
+            await ingest_refunds(w, shop, refunds, events)
+
+
+def _customers_of(taken: Sequence[_Taken]) -> Iterable[int]:
+    for item in taken:
+        if item.customer_id is not None:
+            yield item.customer_id
+        if item.before is not None and item.before.customer_id is not None:
+            yield item.before.customer_id
 
 
 def _emit(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
     for item in taken:
-        state = item.record.state
         if item.before is None:
-            w.emit(OrderCreated(item.id, shop_id, item.customer_id, state.value))
-        elif item.before.state != state:
+            w.emit(OrderCreated(item.id, shop_id, item.customer_id, item.state.value))
+        elif item.before.state != item.state:
             w.emit(
                 OrderStateChanged(
-                    item.id, shop_id, item.customer_id, item.before.state.value, state.value
+                    item.id, shop_id, item.customer_id, item.before.state.value, item.state.value
                 )
             )
