@@ -19,10 +19,12 @@ from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSu
 from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import InputError, PresentErrors
+from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.nodes import NodeQueries
-from core.schema.orders import OrderMutations, OrderQueries
+from core.schema.order_intake import OrderMutations
+from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
@@ -65,7 +67,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError],
+            types=[InputError, CustomerFacts],
             extensions=[PresentErrors, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={

@@ -12,11 +12,19 @@ from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
-from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter, TextColumn
+from core.schema.where import (
+    ChildColumn,
+    DateTimeFilter,
+    IdColumn,
+    IdFilter,
+    IntFilter,
+    StringFilter,
+)
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
 
 if TYPE_CHECKING:
+    from core.schema.facts import CustomerFacts
     from core.schema.orders import Order
 
 MAX_CHILDREN = 100
@@ -99,6 +107,16 @@ class Customer(Node):
         batch = CHILDREN["orders_of_customers"](first)
         return await info.context.load(("customer.orders", first), self.row["id"], batch) or []
 
+    @field(
+        "ORDERS_READ",
+        description="What the orders add up to, for each currency over all shops, or per shop.",
+    )
+    async def facts(
+        self, info: Info, per_shop: bool = False
+    ) -> list[Annotated["CustomerFacts", strawberry.lazy("core.schema.facts")]]:
+        batch = CHILDREN["facts_of_customers"](per_shop)
+        return await info.context.load(("customer.facts", per_shop), self.row["id"], batch) or []
+
 
 def contact(info: Info, row: Any, kind: str) -> Contact | None:
     """Phone or email of a customer's row, masked for who may not see it."""
@@ -132,6 +150,10 @@ class CustomerWhere:
     tag: strawberry.Maybe[StringFilter]
     created_at: strawberry.Maybe[DateTimeFilter]
     updated_at: strawberry.Maybe[DateTimeFilter]
+    last_purchase_at: strawberry.Maybe[DateTimeFilter]
+    purchases: strawberry.Maybe[IntFilter] = strawberry.field(
+        default=None, description="How many purchases in any one currency, over all shops."
+    )
     and_: strawberry.Maybe[list["CustomerWhere"]] = strawberry.field(name="and", default=None)
     or_: strawberry.Maybe[list["CustomerWhere"]] = strawberry.field(name="or", default=None)
     not_: strawberry.Maybe["CustomerWhere"] = strawberry.field(name="not", default=None)
@@ -213,13 +235,19 @@ def customer_of(row: Any) -> Customer:
     )
 
 
+WITH_FACTS = (
+    "EXISTS (SELECT 1 FROM customer_facts f WHERE f.merchant_id = c.merchant_id "
+    "AND f.customer_id = c.id AND f.shop_id = 0 AND {})"
+)
 CUSTOMERS = Listing(
     "customers", "customers c", "c",
     {
         "id": IdColumn("Customer", "c.id"), "name": "c.name", "province": "c.province",
         "city": "c.city", "created_at": "c.created_at", "updated_at": "c.updated_at",
-        "tag": TextColumn("t.tag", "EXISTS (SELECT 1 FROM customer_tags t WHERE t.merchant_id = "
+        "tag": ChildColumn("t.tag", "EXISTS (SELECT 1 FROM customer_tags t WHERE t.merchant_id = "
                                    "c.merchant_id AND t.customer_id = c.id AND {})"),
+        "last_purchase_at": ChildColumn("f.last_purchase_at", WITH_FACTS),
+        "purchases": ChildColumn("f.purchases", WITH_FACTS),
     },
     {"created_at": "c.created_at", "updated_at": "c.updated_at"},
     customer_of,

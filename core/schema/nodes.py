@@ -11,7 +11,7 @@ from core.schema.context import ANY_TOKEN, Info, field
 from core.schema.customers import customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.jobs import jobs_by_id
-from core.schema.orders import orders_by_id
+from core.schema.orders import orders_by_id, refunds_by_id
 from core.schema.scalars import Node, split_id
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
@@ -25,6 +25,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Token": ("TOKENS_WRITE", tokens_by_id),
     "Customer": ("CUSTOMERS_READ", customers_by_id),
     "Order": ("ORDERS_READ", orders_by_id),
+    "Refund": ("ORDERS_READ", refunds_by_id),
     "Segment": ("SEGMENTS_READ", segments_by_id),
     "Campaign": ("CAMPAIGNS_READ", campaigns_by_id),
     "CampaignRun": ("CAMPAIGNS_READ", runs_by_id),

@@ -1,36 +1,39 @@
-"""Orders, with their lines and parcels, and taking them in."""
+"""Orders with their lines, parcels and refunds."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import orjson
 import strawberry
-from strawberry.file_uploads import Upload
 
-from core.domain.customers.contacts import normalise_email, normalise_phone
-from core.domain.orders.importing import Consent, start_import
-from core.domain.orders.ingest import ingest_orders
-from core.domain.shops.merchants import check_currency
-from core.domain.shops.shops import find_shop
-from core.schema.context import CHILDREN, Info, field, mutation
+from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customers_by_id, mask
-from core.schema.errors import UserError
-from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Money, Node, global_id, money, need_id, read_id
+from core.schema.scalars import Money, Node, global_id, money, read_id
 from core.schema.shops import Shop, shops_by_id
-from core.schema.where import DateTimeFilter, IdColumn, IdFilter, IntFilter, StringFilter
-from core.sdk.errors import HuikeError, InvalidInput, Several
-from core.sdk.money import to_minor
-from core.sdk.orders import LineRecord, OrderRecord, OrderState, ParcelRecord
+from core.schema.where import (
+    BooleanFilter,
+    ChildColumn,
+    DateTimeFilter,
+    IdColumn,
+    IdFilter,
+    IntFilter,
+    StringFilter,
+)
+from core.sdk.orders import (
+    OrderState,
+    ParcelState,
+    RefundKind,
+    RefundState,
+)
 from core.storage.database import Session
 
-MAX_BATCH = 500
-UPLOAD_PIECE = 1024**2
 OrderStateType = strawberry.enum(OrderState, name="OrderState")
+ParcelStateType = strawberry.enum(ParcelState, name="ParcelState")
+RefundKindType = strawberry.enum(RefundKind, name="RefundKind")
+RefundStateType = strawberry.enum(RefundState, name="RefundState")
 
 
 @strawberry.type
@@ -38,16 +41,65 @@ class OrderLine:
     id: strawberry.ID
     external_id: str
     title: str
+    product_id: str | None
+    category: str | None
     sku: str | None
     quantity: int
     amount: Money | None
 
 
+@strawberry.type(description="One scan of a parcel; a trace lists them oldest first.")
+class ParcelEvent:
+    kind: ParcelState
+    at: datetime
+    place: str | None
+    text: str | None
+
+
 @strawberry.type
 class Parcel:
+    row: strawberry.Private[Any]
     id: strawberry.ID
     tracking_number: str
     carrier: str | None
+    state: ParcelState | None = strawberry.field(description="Null before the first scan.")
+    shipped_at: datetime | None
+    signed_at: datetime | None
+
+    @strawberry.field
+    async def events(self, info: Info) -> list[ParcelEvent]:
+        return await info.context.load("parcel.events", self.row["id"], scans_of) or []
+
+
+@strawberry.type(
+    description="A refund or return that a buyer asked for; no line means the whole order."
+)
+class Refund(Node):
+    row: strawberry.Private[Any]
+    external_id: str
+    kind: RefundKind
+    state: RefundState
+    platform_state: str | None
+    reason: str | None
+    amount: Money
+    quantity: int | None
+    tracking_number: str | None
+    carrier: str | None
+    requested_at: datetime
+    refunded_at: datetime | None
+    closed_at: datetime | None
+
+    @strawberry.field
+    async def line(self, info: Info) -> OrderLine | None:
+        lines = await info.context.load("order.lines", self.row["order_id"], lines_of) or []
+        wanted = global_id("OrderLine", self.row["line_id"] or 0)
+        return next((line for line in lines if line.id == wanted), None)
+
+    @strawberry.field
+    async def order(
+        self, info: Info
+    ) -> Annotated["Order", strawberry.lazy("core.schema.orders")] | None:
+        return await info.context.load("orders", self.row["order_id"], orders_by_id)
 
 
 @strawberry.type(description="Who gets the parcels; masked without CUSTOMERS_CONTACT.")
@@ -70,7 +122,9 @@ class Order(Node):
     ordered_at: datetime
     paid_at: datetime | None
     shipped_at: datetime | None
+    delivered_at: datetime | None
     closed_at: datetime | None
+    in_dispute: bool
     province: str | None
     city: str | None
 
@@ -85,6 +139,10 @@ class Order(Node):
     @strawberry.field
     async def parcels(self, info: Info) -> list[Parcel]:
         return await info.context.load("order.parcels", self.row["id"], parcels_of) or []
+
+    @strawberry.field
+    async def refunds(self, info: Info) -> list[Refund]:
+        return await info.context.load("order.refunds", self.row["id"], refunds_of) or []
 
     @field("SHOPS_READ")
     async def shop(self, info: Info) -> Shop | None:
@@ -129,7 +187,9 @@ def order_of(row: Any) -> Order:
         ordered_at=row["ordered_at"],
         paid_at=row["paid_at"],
         shipped_at=row["shipped_at"],
+        delivered_at=row["delivered_at"],
         closed_at=row["closed_at"],
+        in_dispute=row["in_dispute"],
         province=row["province"],
         city=row["city"],
     )
@@ -155,6 +215,9 @@ class OrderWhere:
     province: strawberry.Maybe[StringFilter]
     ordered_at: strawberry.Maybe[DateTimeFilter]
     paid_at: strawberry.Maybe[DateTimeFilter]
+    in_dispute: strawberry.Maybe[BooleanFilter]
+    product_id: strawberry.Maybe[StringFilter]
+    tracking_number: strawberry.Maybe[StringFilter]
     and_: strawberry.Maybe[list["OrderWhere"]] = strawberry.field(name="and", default=None)
     or_: strawberry.Maybe[list["OrderWhere"]] = strawberry.field(name="or", default=None)
     not_: strawberry.Maybe["OrderWhere"] = strawberry.field(name="not", default=None)
@@ -179,84 +242,15 @@ ORDERS = Listing(
         "shop": IdColumn("Shop", "o.shop_id"), "customer": IdColumn("Customer", "o.customer_id"),
         "state": "o.state", "currency": "o.currency", "total": "o.total",
         "province": "o.province", "ordered_at": "o.ordered_at", "paid_at": "o.paid_at",
+        "in_dispute": "o.in_dispute",
+        "product_id": ChildColumn("l.product_id", "EXISTS (SELECT 1 FROM order_lines l WHERE "
+            "l.merchant_id = o.merchant_id AND l.order_id = o.id AND {})"),
+        "tracking_number": ChildColumn("p.tracking_number", "EXISTS (SELECT 1 FROM parcels p WHERE "
+            "p.merchant_id = o.merchant_id AND p.order_id = o.id AND {})"),
     },
     {"ordered_at": "o.ordered_at", "total": "o.total"},
     order_of,
 )  # fmt: skip
-
-
-@strawberry.input
-class OrderLineInput:
-    external_id: str
-    title: str
-    quantity: int = 1
-    sku: str | None = None
-    amount: Decimal | None = strawberry.field(default=None, description="What was paid for it.")
-
-
-@strawberry.input
-class ParcelInput:
-    tracking_number: str
-    carrier: str | None = None
-
-
-@strawberry.input(description="A snapshot of one order; an older one never replaces a newer one.")
-class OrderInput:
-    external_id: str
-    state: OrderState
-    currency: str
-    total: Decimal
-    paid: Decimal
-    ordered_at: datetime
-    refunded: Decimal = Decimal(0)
-    platform_state: str | None = None
-    paid_at: datetime | None = None
-    shipped_at: datetime | None = None
-    closed_at: datetime | None = None
-    modified_at: datetime | None = strawberry.field(
-        default=None, description="When the platform last changed the order."
-    )
-    buyer_id: str | None = strawberry.field(
-        default=None, description="The platform's stable id of the buyer, never a masked name."
-    )
-    name: str | None = None
-    phone: str | None = None
-    email: str | None = None
-    province: str | None = None
-    city: str | None = None
-    address: str | None = None
-    lines: list[OrderLineInput] = strawberry.field(default_factory=list)
-    parcels: list[ParcelInput] = strawberry.field(default_factory=list)
-
-
-@strawberry.input
-class OrdersUpsertInput:
-    shop_id: strawberry.ID
-    orders: list[OrderInput] = strawberry.field(description="At most 500.")
-    identity_kind: str = strawberry.field(
-        default="buyer_id", description="The kind of the orders' buyer ids, such as taobao_nick."
-    )
-
-
-@strawberry.enum
-class OrderOutcome(Enum):
-    CREATED = "created"
-    UPDATED = "updated"
-    UNCHANGED = "unchanged"
-
-
-@strawberry.type
-class OrderUpsertResult:
-    external_id: str
-    outcome: OrderOutcome
-
-
-@strawberry.type
-class OrdersUpsertPayload:
-    results: list[OrderUpsertResult] | None = strawberry.field(
-        default=None, description="One for each order, in order; null if any of them has an error."
-    )
-    errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 async def orders_by_id(session: Session, pks: list[int]) -> dict[int, Order]:
@@ -304,6 +298,8 @@ async def lines_of(session: Session, pks: list[int]) -> dict[int, list[OrderLine
             id=global_id("OrderLine", row["id"]),
             external_id=row["external_id"],
             title=row["title"],
+            product_id=row["product_id"],
+            category=row["category"],
             sku=row["sku"],
             quantity=row["quantity"],
             amount=amount,
@@ -321,139 +317,118 @@ async def parcels_of(session: Session, pks: list[int]) -> dict[int, list[Parcel]
     for row in rows:
         parcel = Parcel(
             id=global_id("Parcel", row["id"]),
+            row=row,
             tracking_number=row["tracking_number"],
             carrier=row["carrier"],
+            state=ParcelState(row["state"]) if row["state"] else None,
+            shipped_at=row["shipped_at"],
+            signed_at=row["signed_at"],
         )
         found.setdefault(row["order_id"], []).append(parcel)
     return found
 
 
-def records_of(orders: Sequence[OrderInput]) -> list[OrderRecord]:
-    """The orders, normalised. Raises Several with every fault of every order."""
-    if len(orders) > MAX_BATCH:
-        raise InvalidInput(f"at most {MAX_BATCH} orders at once", ("input", "orders"))
-    records: list[OrderRecord] = []
-    errors: list[HuikeError] = []
-    for number, order in enumerate(orders):
-        reader = _Reader(("input", "orders", str(number)), errors)
-        records.append(reader.record(order))
-    if errors:
-        raise Several(errors)
-    return records
-
-
-class _Reader:
-    """Reads one order and collects what is wrong with it."""
-
-    def __init__(self, path: tuple[str, ...], errors: list[HuikeError]) -> None:
-        self.path = path
-        self.errors = errors
-
-    def record(self, order: OrderInput) -> OrderRecord:
-        currency = self.currency(order.currency)
-        return OrderRecord(
-            external_id=self.text(order.external_id, "external_id"),
-            state=order.state,
-            currency=currency,
-            total=self.amount(order.total, currency, "total"),
-            paid=self.amount(order.paid, currency, "paid"),
-            refunded=self.amount(order.refunded, currency, "refunded"),
-            ordered_at=self.time(order.ordered_at, "ordered_at"),
-            paid_at=self.maybe_time(order.paid_at, "paid_at"),
-            shipped_at=self.maybe_time(order.shipped_at, "shipped_at"),
-            closed_at=self.maybe_time(order.closed_at, "closed_at"),
-            modified_at=self.maybe_time(order.modified_at, "modified_at"),
-            platform_state=order.platform_state,
-            buyer_id=order.buyer_id,
-            name=order.name,
-            phone=normalise_phone(order.phone) if order.phone else None,
-            email=normalise_email(order.email) if order.email else None,
-            province=order.province,
-            city=order.city,
-            address=order.address,
-            lines=[self.line(line, n, currency) for n, line in enumerate(order.lines)],
-            parcels=[
-                ParcelRecord(self.text(p.tracking_number, "parcels", str(n)), p.carrier)
-                for n, p in enumerate(order.parcels)
-            ],
+async def scans_of(session: Session, pks: list[int]) -> dict[int, list[ParcelEvent]]:
+    rows = await session.sql.fetch(
+        """SELECT * FROM parcel_events
+           WHERE merchant_id = $1 AND parcel_id = ANY($2) ORDER BY at, id""",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    found: dict[int, list[ParcelEvent]] = {}
+    for row in rows:
+        event = ParcelEvent(
+            kind=ParcelState(row["kind"]), at=row["at"], place=row["place"], text=row["text"]
         )
-
-    def line(self, line: OrderLineInput, number: int, currency: str) -> LineRecord:
-        at = ("lines", str(number))
-        if not 0 < line.quantity < 2**31:
-            self.fault("a quantity is at least 1", *at, "quantity")
-        amount = None
-        if line.amount is not None:
-            amount = self.amount(line.amount, currency, *at, "amount")
-        external_id = self.text(line.external_id, *at, "external_id")
-        return LineRecord(external_id, line.title, line.quantity, line.sku, amount)
-
-    def fault(self, message: str, *at: str) -> None:
-        self.errors.append(InvalidInput(message, (*self.path, *at)))
-
-    def text(self, value: str, *at: str) -> str:
-        if not value.strip():
-            self.fault("must not be empty", *at)
-        return value.strip()
-
-    def currency(self, code: str) -> str:
-        try:
-            return check_currency(code, (*self.path, "currency"))
-        except InvalidInput as error:
-            self.errors.append(error)
-            return "CNY"
-
-    def amount(self, value: Decimal, currency: str, *at: str) -> int:
-        try:
-            minor = to_minor(value, currency)
-        except ValueError as error:
-            self.fault(str(error), *at)
-            return 0
-        if minor < 0:
-            self.fault("must not be negative", *at)
-        return minor
-
-    def time(self, value: datetime, *at: str) -> datetime:
-        if value.tzinfo is None:
-            self.fault("a time needs its offset, as in 2026-06-15T12:00:00+08:00", *at)
-        return value
-
-    def maybe_time(self, value: datetime | None, *at: str) -> datetime | None:
-        return None if value is None else self.time(value, *at)
+        found.setdefault(row["parcel_id"], []).append(event)
+    return found
 
 
-@strawberry.input(description="Under which header the file has a field of the importer.")
-class ColumnInput:
-    field: str
-    header: str
+def refund_of(row: Any) -> Refund:
+    return Refund(
+        id=global_id("Refund", row["id"]),
+        row=row,
+        external_id=row["external_id"],
+        kind=RefundKind(row["kind"]),
+        state=RefundState(row["state"]),
+        platform_state=row["platform_state"],
+        reason=row["reason"],
+        amount=money(row["amount"], row["currency"]),
+        quantity=row["quantity"],
+        tracking_number=row["tracking_number"],
+        carrier=row["carrier"],
+        requested_at=row["requested_at"],
+        refunded_at=row["refunded_at"],
+        closed_at=row["closed_at"],
+    )
 
 
-@strawberry.input(description="Consent of the file's customers, for those never asked before.")
-class ImportConsentInput:
-    channel: str
-    evidence: str = strawberry.field(description="How the merchant came by the consent.")
+REFUND_ROWS = """(SELECT r.*, o.currency, o.customer_id FROM refunds r
+    JOIN orders o ON o.merchant_id = r.merchant_id AND o.id = r.order_id)"""
+
+
+async def refunds_of(session: Session, pks: list[int]) -> dict[int, list[Refund]]:
+    rows = await session.sql.fetch(
+        f"""SELECT r.* FROM {REFUND_ROWS} r
+            WHERE r.merchant_id = $1 AND r.order_id = ANY($2) ORDER BY r.id""",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    found: dict[int, list[Refund]] = {}
+    for row in rows:
+        found.setdefault(row["order_id"], []).append(refund_of(row))
+    return found
+
+
+async def refunds_by_id(session: Session, pks: list[int]) -> dict[int, Refund]:
+    rows = await session.sql.fetch(
+        f"SELECT r.* FROM {REFUND_ROWS} r WHERE r.merchant_id = $1 AND r.id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: refund_of(row) for row in rows}
 
 
 @strawberry.input
-class OrderImportStartInput:
-    shop_id: strawberry.ID
-    file: Upload = strawberry.field(
-        description="A multipart upload (graphql-multipart-request-spec) of a CSV or Excel file."
-    )
-    format: str | None = strawberry.field(default=None, description="Recognised if absent.")
-    columns: list[ColumnInput] = strawberry.field(default_factory=list)
-    consent: ImportConsentInput | None = None
+class RefundStateFilter:
+    eq: strawberry.Maybe[RefundState]
+    in_: strawberry.Maybe[list[RefundState]] = strawberry.field(name="in", default=None)
 
 
-@strawberry.type
-class OrderImportStartPayload:
-    job: Job | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
+@strawberry.input
+class RefundWhere:
+    id: strawberry.Maybe[IdFilter]
+    external_id: strawberry.Maybe[StringFilter]
+    shop: strawberry.Maybe[IdFilter]
+    order: strawberry.Maybe[IdFilter]
+    customer: strawberry.Maybe[IdFilter]
+    state: strawberry.Maybe[RefundStateFilter]
+    reason: strawberry.Maybe[StringFilter]
+    requested_at: strawberry.Maybe[DateTimeFilter]
+    and_: strawberry.Maybe[list["RefundWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["RefundWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["RefundWhere"] = strawberry.field(name="not", default=None)
 
 
-async def pieces_of(file: Any) -> AsyncIterator[bytes]:
-    while piece := await file.read(UPLOAD_PIECE):
-        yield piece
+@strawberry.enum
+class RefundSortField(Enum):
+    REQUESTED_AT = "requested_at"
+
+
+@strawberry.input
+class RefundSort:
+    field: RefundSortField
+    direction: SortDirection = SortDirection.ASC
+
+
+REFUNDS = Listing(
+    "refunds", f"{REFUND_ROWS} r", "r",
+    {
+        "id": IdColumn("Refund", "r.id"), "external_id": "r.external_id",
+        "shop": IdColumn("Shop", "r.shop_id"), "order": IdColumn("Order", "r.order_id"),
+        "customer": IdColumn("Customer", "r.customer_id"), "state": "r.state",
+        "reason": "r.reason", "requested_at": "r.requested_at",
+    },
+    {"requested_at": "r.requested_at"},
+    refund_of,
+)  # fmt: skip
 
 
 @strawberry.type
@@ -470,57 +445,17 @@ class OrderQueries:
         return await page(info, ORDERS, where, sort, first, after)
 
     @field("ORDERS_READ")
+    async def refunds(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = None,
+        where: RefundWhere | None = None,
+        sort: list[RefundSort] | None = None,
+    ) -> Connection[Refund]:
+        return await page(info, REFUNDS, where, sort, first, after)
+
+    @field("ORDERS_READ")
     async def order(self, info: Info, id: strawberry.ID) -> Order | None:
         pk = read_id("Order", id)
         return await info.context.load("orders", pk, orders_by_id) if pk else None
-
-
-@strawberry.type
-class OrderMutations:
-    @mutation(
-        "ORDERS_WRITE",
-        OrdersUpsertPayload,
-        description="Take in up to 500 orders of a shop; repeating the call changes nothing.",
-    )
-    async def orders_upsert(
-        self, info: Info, input: OrdersUpsertInput
-    ) -> OrdersUpsertPayload | None:
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
-        records = records_of(input.orders)
-        async with info.context.work() as w:
-            shop = await find_shop(w, str(shop_id))
-            outcomes = await ingest_orders(w, shop, records, input.identity_kind, events=True)
-        return OrdersUpsertPayload(
-            results=[
-                OrderUpsertResult(external_id=record.external_id, outcome=OrderOutcome(outcome))
-                for record, outcome in zip(records, outcomes, strict=True)
-            ]
-        )
-
-    @mutation(
-        "ORDERS_WRITE",
-        OrderImportStartPayload,
-        description="Take in a file of orders; `jobProgress` follows the job.",
-    )
-    async def order_import_start(
-        self, info: Info, input: OrderImportStartInput
-    ) -> OrderImportStartPayload | None:
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
-        context, file = info.context, input.file
-        if not hasattr(file, "read"):
-            raise InvalidInput("send the file as a multipart upload", ("input", "file"))
-        consent = Consent(input.consent.channel, input.consent.evidence) if input.consent else None
-        installation = context.installation
-        job_id = await start_import(
-            installation.db,
-            installation.registry,
-            context.merchant_id,
-            shop_id,
-            pieces_of(file),
-            getattr(file, "filename", None) or "orders.csv",
-            input.format,
-            {column.field: column.header for column in input.columns},
-            consent,
-        )
-        async with context.read() as session:
-            return OrderImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])

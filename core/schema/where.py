@@ -40,6 +40,11 @@ class IntFilter:
 
 
 @strawberry.input
+class BooleanFilter:
+    eq: strawberry.Maybe[bool]
+
+
+@strawberry.input
 class DateTimeFilter:
     gt: strawberry.Maybe[datetime]
     gte: strawberry.Maybe[datetime]
@@ -75,8 +80,8 @@ class IdColumn:
         self.within = within
 
 
-class TextColumn:
-    """A text column; `within` wraps its condition, for instance in an EXISTS over a child table."""
+class ChildColumn:
+    """A column of a child table; `within` wraps its condition, for instance in an EXISTS."""
 
     def __init__(self, sql: str, within: str = "{}") -> None:
         self.sql = sql

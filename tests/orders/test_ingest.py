@@ -294,3 +294,53 @@ async def test_random_sets_keep_the_books(merchant):
     assert {o["customer_id"] for o in orders} - {None} <= ids
     identities = await rows(merchant, "customer_identities")
     assert {i["customer_id"] for i in identities} == ids
+
+
+async def test_a_partial_snapshot_changes_what_it_tells(merchant):
+    await take(merchant, order(buyer_id="a", province="浙江省", platform_state="OLD"))
+    news = OrderRecord("1", in_dispute=True, modified_at=T + timedelta(days=1))
+    assert await take(merchant, news, events=True) == ["updated"]
+    assert await take(merchant, OrderRecord("1", S.SHIPPED, shipped_at=T), events=True) == [
+        "updated"
+    ]
+    (stored,) = await rows(merchant, "orders")
+    assert (stored["state"], stored["in_dispute"], stored["paid"]) == ("shipped", True, 1000)
+    assert (stored["province"], stored["platform_state"]) == ("浙江省", "OLD")
+    assert stored["ordered_at"] == T
+    assert len(await rows(merchant, "outbox_events")) == 1
+
+
+async def test_a_partial_snapshot_of_an_unknown_order_is_refused_whole(merchant):
+    assert await take(merchant, OrderRecord("1", S.SHIPPED), order("2")) == [
+        "incomplete", "created",
+    ]  # fmt: skip
+    assert [o["external_id"] for o in await rows(merchant, "orders")] == ["2"]
+
+
+async def test_partial_snapshots_of_one_set_complete_each_other(merchant):
+    parts = (OrderRecord("1", S.SHIPPED, modified_at=T), order(modified_at=T - timedelta(days=1)))
+    assert await take(merchant, *parts) == ["created", "updated"]
+    (stored,) = await rows(merchant, "orders")
+    assert (stored["state"], stored["paid"]) == ("shipped", 1000)
+
+
+async def test_an_erased_person_does_not_come_back_with_an_old_order(merchant):
+    told = order(buyer_id="a", phone="+8613800138000", name="李雷", address="文三路", city="杭州市")
+    await take(merchant, told)
+    async with merchant.work() as w:
+        await w.sql.execute(
+            """UPDATE orders SET customer_id = NULL, buyer_id = NULL, receiver_sealed = NULL,
+                      city = NULL, erased_at = $2 WHERE merchant_id = $1""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
+        for table in ("customers", "customer_identities"):
+            await w.sql.execute(f"DELETE FROM {table} WHERE merchant_id = $1", w.merchant_id)
+    again = order(
+        buyer_id="a", phone="+8613800138000", name="李雷", state=S.COMPLETED, city="杭州市",
+    )  # fmt: skip
+    assert await take(merchant, again) == ["updated"]
+    (stored,) = await rows(merchant, "orders")
+    assert stored["state"] == "completed"
+    assert stored["customer_id"] is stored["buyer_id"] is stored["receiver_sealed"] is None
+    assert stored["city"] is None
+    assert await rows(merchant, "customers") == []

@@ -46,6 +46,15 @@ def variables(name, ids):
         "orders": {"where": {"customer": {"eq": ids["Customer"]}}},
         "order": {"id": ids["Order"]},
         "orders-upsert": {"input": {"shopId": ids["Shop"], "orders": [order]}},
+        "parcels-upsert": {"input": {"shopId": ids["Shop"], "parcels": [{
+            "orderExternalId": "E1", "trackingNumber": "SF9", "events": [
+                {"kind": "ARRIVED_CITY", "at": "2026-06-02T10:00:00+08:00", "place": "杭州"}],
+        }]}},
+        "refunds-upsert": {"input": {"shopId": ids["Shop"], "refunds": [{
+            "externalId": "R1", "orderExternalId": "E1", "state": "REQUESTED", "amount": "2.50",
+            "requestedAt": "2026-06-03T10:00:00+08:00", "reason": "尺码不合适",
+        }]}},
+        "refunds": {"where": {"customer": {"eq": ids["Customer"]}}},
         "order-import-start": {"input": {"shopId": ids["Shop"], "file": None}},
         "jobs": {"where": {"id": {"eq": ids["Job"]}}},
         "job": {"id": ids["Job"]},

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from core.domain.customers.identify import lock_customers
 from core.domain.orders.waiting import hold
 from core.sdk.events import OrderStateChanged, ParcelStateChanged
 from core.sdk.orders import OrderState, ParcelRecord, ParcelTrace
@@ -17,9 +18,11 @@ async def ingest_traces(
     """Take in news of a shop's parcels; returns what became of each, in order.
 
     "taken", or "waiting" where the order is not known yet: such news is kept, and taken in with
-    the order. With `events` the changes of stored states are emitted. The caller holds
-    `lock_customers`.
+    the order. With `events` the changes of stored states are emitted.
     """
+    if not traces:
+        return []
+    await lock_customers(w)
     orders = await order_ids(w, shop["id"], [trace.order_external_id for trace in traces])
     known = [
         (orders[t.order_external_id], t.parcel) for t in traces if t.order_external_id in orders
@@ -132,7 +135,7 @@ async def _deliver_orders(w: Work, shop_id: int, order_ids: Sequence[int], event
         """UPDATE orders o SET state = 'delivered', delivered_at = signed.at
            FROM (SELECT order_id, max(signed_at) AS at FROM parcels
                  WHERE merchant_id = $1 AND order_id = ANY($2::bigint[])
-                 GROUP BY order_id HAVING bool_and(state = 'signed')) signed
+                 GROUP BY order_id HAVING bool_and(state IS NOT DISTINCT FROM 'signed')) signed
            WHERE o.merchant_id = $1 AND o.id = signed.order_id AND o.state = 'shipped'
            RETURNING o.id, o.customer_id""",
         w.merchant_id, list(order_ids),
