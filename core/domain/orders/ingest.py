@@ -18,7 +18,7 @@ from core.domain.orders.parcels import ingest_traces, write_parcels
 from core.domain.orders.refunds import PAID_OUT, ingest_refunds
 from core.domain.orders.waiting import release
 from core.sdk.events import OrderCreated, OrderStateChanged
-from core.sdk.orders import TERMINAL_STATES, LineRecord, OrderRecord, OrderState
+from core.sdk.orders import TERMINAL_STATES, LineRecord, OrderRecord, OrderState, ParcelRecord
 from core.storage.database import Work
 
 CREATED, UPDATED, UNCHANGED, INCOMPLETE = "created", "updated", "unchanged", "incomplete"
@@ -99,10 +99,11 @@ async def ingest_orders(
         await _write(w, shop["id"], taken)
         if events:
             _emit(w, shop["id"], taken)
-        parcels = [(item.id, parcel) for item in taken for parcel in item.record.parcels]
-        await write_parcels(w, shop["id"], parcels, events)
+        await write_parcels(w, shop["id"], _parcels_of(taken, new=True), events, new=True)
+        await write_parcels(w, shop["id"], _parcels_of(taken, new=False), events)
         await _take_waiting(w, shop, taken, events)
-        await refresh_facts(w, _customers_of(taken))
+        changed = any(item.before is not None for item in taken)
+        await refresh_facts(w, _customers_of(taken), shrinking=changed)
     return _outcome_of_each(places, outcomes)
 
 
@@ -367,6 +368,15 @@ async def _write_lines(w: Work, taken: Sequence[_Taken]) -> None:
                   OR excluded.product_id IS NOT NULL OR excluded.category IS NOT NULL""",
             w.merchant_id, *list(zip(*updated, strict=True))[1:],
         )  # fmt: skip
+
+
+def _parcels_of(taken: Sequence[_Taken], new: bool) -> list[tuple[int, ParcelRecord]]:
+    return [
+        (item.id, parcel)
+        for item in taken
+        if (item.before is None) == new
+        for parcel in item.record.parcels
+    ]
 
 
 def _once(lines: Sequence[LineRecord]) -> Sequence[LineRecord]:

@@ -43,9 +43,16 @@ async def order_ids(w: Work, shop_id: int, external_ids: Sequence[str]) -> dict[
 
 
 async def write_parcels(
-    w: Work, shop_id: int, parcels: Sequence[tuple[int, ParcelRecord]], events: bool
+    w: Work,
+    shop_id: int,
+    parcels: Sequence[tuple[int, ParcelRecord]],
+    events: bool,
+    new: bool = False,
 ) -> None:
-    """Store parcels of orders (by id) and their scans, and what follows for parcels and orders."""
+    """Store parcels of orders (by id) and their scans, and what follows for parcels and orders.
+
+    `new` says that the orders were made in this transaction, so that no parcel can be there yet.
+    """
     if not parcels:
         return
     carriers: dict[tuple[int, str], str | None] = {}
@@ -53,15 +60,14 @@ async def write_parcels(
         key = (order_id, parcel.tracking_number)
         carriers[key] = parcel.carrier or carriers.get(key)
     orders, numbers = zip(*carriers, strict=True)
-    await w.sql.execute(
-        """INSERT INTO parcels (merchant_id, order_id, tracking_number, carrier)
-           SELECT $1, u.* FROM unnest($2::bigint[], $3::text[], $4::text[]) AS u
-           ON CONFLICT (merchant_id, order_id, tracking_number)
-               DO UPDATE SET carrier = excluded.carrier
-               WHERE parcels.carrier IS DISTINCT FROM excluded.carrier
-                 AND excluded.carrier IS NOT NULL""",
-        w.merchant_id, orders, numbers, list(carriers.values()),
-    )  # fmt: skip
+    if new:
+        await w.sql.copy_records_to_table(
+            "parcels",
+            columns=("merchant_id", "order_id", "tracking_number", "carrier"),
+            records=[(w.merchant_id, *key, carrier) for key, carrier in carriers.items()],
+        )
+    else:
+        await _upsert(w, orders, numbers, list(carriers.values()))
     scans = [
         (order_id, parcel.tracking_number, e.kind.value, e.at, e.place, e.text)
         for order_id, parcel in parcels
@@ -73,6 +79,20 @@ async def write_parcels(
         await _deliver_orders(w, shop_id, [row["order_id"] for row in changed], events)
         if events:
             _emit(w, shop_id, changed)
+
+
+async def _upsert(
+    w: Work, orders: Sequence[int], numbers: Sequence[str], carriers: Sequence[str | None]
+) -> None:
+    await w.sql.execute(
+        """INSERT INTO parcels (merchant_id, order_id, tracking_number, carrier)
+           SELECT $1, u.* FROM unnest($2::bigint[], $3::text[], $4::text[]) AS u
+           ON CONFLICT (merchant_id, order_id, tracking_number)
+               DO UPDATE SET carrier = excluded.carrier
+               WHERE parcels.carrier IS DISTINCT FROM excluded.carrier
+                 AND excluded.carrier IS NOT NULL""",
+        w.merchant_id, orders, numbers, carriers,
+    )  # fmt: skip
 
 
 async def _write_scans(w: Work, scans: Sequence[tuple[Any, ...]]) -> None:
