@@ -25,7 +25,7 @@ from core.storage.doorbell import RedisUnavailable
 from core.storage.engines import EngineError, Engines
 
 if TYPE_CHECKING:
-    from core.domain.orders.importing import RejectedRow
+    from core.domain.orders.chunks import RejectedRow
 
 T = TypeVar("T")
 

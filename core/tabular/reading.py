@@ -5,7 +5,6 @@ import csv
 import hashlib
 import io
 import itertools
-import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import openpyxl
-from openpyxl.utils.exceptions import InvalidFileException
 
 from core.sdk.errors import InvalidInput
 from core.tabular.cells import clean, day_of
@@ -153,13 +151,7 @@ class Table:
         try:
             book = openpyxl.load_workbook(self._file, read_only=True, data_only=False)
             sheet = book.worksheets[0]
-        except (
-            zipfile.BadZipFile,
-            InvalidFileException,
-            KeyError,
-            ValueError,
-            IndexError,
-        ) as error:
+        except Exception as error:  # a damaged file shows as whatever the reader stumbles over
             raise FileUnreadable(
                 f"this is no Excel file that can be read ({type(error).__name__})",
                 ("input", "file"),
@@ -178,7 +170,7 @@ def _excel_cells(rows: Iterator[tuple[Any, ...]]) -> Iterator[list[str]]:
     try:
         for row in rows:
             yield [_excel_text(value) for value in row]
-    except Exception as error:  # damage within the file shows as whatever the reader stumbles over
+    except Exception as error:  # as above
         raise FileUnreadable(
             f"the Excel file is damaged ({type(error).__name__})", ("input", "file")
         ) from error

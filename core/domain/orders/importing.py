@@ -6,11 +6,10 @@ Memory is bounded by the chunk. While the database takes a chunk in, the next on
 import asyncio
 import contextlib
 import gc
-import itertools
 import sys
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -18,23 +17,27 @@ from zoneinfo import ZoneInfo
 import orjson
 
 from core.domain.customers.consent import grant_where_unknown
+from core.domain.orders.chunks import Chunk, ChunkReader, RejectedRow
+from core.domain.orders.content import content_key
 from core.domain.orders.formats import choose_format, find_columns
 from core.domain.orders.ingest import ingest_orders
-from core.domain.orders.rows import Plan, RowError, RowParser
+from core.domain.orders.reader import Task, read_in_child
+from core.domain.orders.rows import Plan
 from core.domain.shops.plugins import enabled_plugins
 from core.domain.shops.shops import find_shop
 from core.registry import CORE, Registry
 from core.sdk.errors import InvalidInput
 from core.sdk.events import OrdersImported
-from core.sdk.orders import OrderFormat, OrderRecord
+from core.sdk.orders import OrderFormat
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
-from core.tabular.reading import FileFacts, Row, Table, examine
+from core.tabular.reading import FileFacts, Table, examine
 
 KIND = "orders.import"
 CHUNK_ROWS = 4000
-CHUNK_BYTES = 16 * 1024**2
+CHILD_BYTES = 4 * 1024**2
+"""A larger file is read by a process of its own."""
 LOCK_SPACE = 0x6869
 USUAL_THRESHOLD, USUAL_INTERVAL = gc.get_threshold(), sys.getswitchinterval()
 
@@ -68,72 +71,6 @@ class Account:
         self.rejected += rejected
 
 
-@dataclass(frozen=True)
-class RejectedRow:
-    """A refused row: its number in the file, what is wrong and in which column."""
-
-    row: int
-    code: str
-    column: str | None
-    reason: str
-
-
-@dataclass
-class Chunk:
-    """Rows that are taken in together; `last` is the number of the last one."""
-
-    records: list[OrderRecord] = field(default_factory=list)
-    rejects: list[RejectedRow] = field(default_factory=list)
-    last: int = 0
-    position: int = 0
-
-
-class ChunkReader:
-    """Cuts a table into chunks; rows of one order that follow each other stay together."""
-
-    def __init__(self, table: Table, plan: Plan, after: int) -> None:
-        self._table = table
-        self._plan = plan
-        self._parse = RowParser(plan)
-        self._rows = _after(table.rows(), after)
-        self._next: Row | None = None
-
-    def read(self, size: int) -> Chunk | None:
-        """The next chunk of about `size` rows; None at the end of the file."""
-        chunk, start, count, order = Chunk(), self._table.position, 0, ""
-        for number, row in self._pending():
-            full = count >= size or self._table.position - start > CHUNK_BYTES
-            if full and (row is None or count >= 2 * size or self._parse.order_id(row) != order):
-                self._next = (number, row)
-                break
-            count += 1
-            chunk.last = number
-            if row is None:
-                chunk.rejects.append(
-                    RejectedRow(number, "BAD_ROW", None, "broken characters, or a cell too large")
-                )
-                continue
-            try:
-                record = self._parse(row)
-            except RowError as error:
-                column = self._plan.header_of(error.field)
-                chunk.rejects.append(RejectedRow(number, error.code, column, error.reason))
-            else:
-                chunk.records.append(record)
-                order = record.external_id
-        chunk.position = self._table.position
-        return chunk if count else None
-
-    def _pending(self) -> Iterator[Row]:
-        # not a generator: leaving it early would close the rows for good
-        held, self._next = self._next, None
-        return self._rows if held is None else itertools.chain((held,), self._rows)
-
-
-def _after(rows: Iterator[Row], number: int) -> Iterator[Row]:
-    return (row for row in rows if row[0] > number)
-
-
 @dataclass
 class Source:
     """An opened file with the plan by which it is read."""
@@ -142,10 +79,18 @@ class Source:
     plan: Plan
     shop: Mapping[str, Any]
     consent: Consent | None
+    hash_key: bytes
 
-    async def chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
+    def chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
         """The chunks behind row `after`, the next one being read while this one is used."""
-        reader = ChunkReader(self.table, self.plan, after)
+        if self.table.size > CHILD_BYTES:
+            return read_in_child(
+                Task(self.table.facts, self.plan, after, CHUNK_ROWS, self.hash_key)
+            )
+        return self._chunks(after)
+
+    async def _chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
+        reader = ChunkReader(self.table, self.plan, after, self.hash_key)
         reading = asyncio.create_task(asyncio.to_thread(reader.read, CHUNK_ROWS))
         try:
             while (chunk := await reading) is not None:
@@ -158,7 +103,9 @@ class Source:
     async def take(self, w: Work, chunk: Chunk) -> list[str]:
         """Take a chunk in, in the caller's transaction; returns the outcome of each record."""
         kind = self.plan.format.identity_kind
-        outcomes = await ingest_orders(w, self.shop, chunk.records, kind, events=False)
+        outcomes = await ingest_orders(
+            w, self.shop, chunk.records, kind, events=False, digests=chunk.digests
+        )
         if self.consent is not None:
             await _record_consent(w, self.shop["id"], chunk, self.consent)
         return outcomes
@@ -202,8 +149,9 @@ async def open_source(
         raise
     zone = ZoneInfo(chosen.time_zone or shop["time_zone"])
     return Source(
-        table, Plan(chosen, columns, table.headers, zone, shop["currency"]), shop, consent
-    )
+        table, Plan(chosen, columns, table.headers, zone, shop["currency"]), shop, consent,
+        content_key(session.keyring, session.merchant_id),
+    )  # fmt: skip
 
 
 @contextlib.contextmanager

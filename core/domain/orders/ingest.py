@@ -7,12 +7,12 @@ decides, and events come from the changes of stored states.
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
-from hashlib import blake2b
 from typing import Any
 
 import orjson
 
 from core.domain.customers.identify import Person, identify, lock_customers, save
+from core.domain.orders.content import content_hash, content_key
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.parcels import ingest_traces, write_parcels
 from core.domain.orders.refunds import PAID_OUT, ingest_refunds
@@ -71,6 +71,7 @@ async def ingest_orders(
     records: Sequence[OrderRecord],
     identity_kind: str,
     events: bool,
+    digests: Sequence[bytes] | None = None,
 ) -> list[str]:
     """Take in a set of snapshots of one shop's orders; returns the outcome of each, in order.
 
@@ -78,17 +79,19 @@ async def ingest_orders(
     one), or "incomplete" (not stored yet, and the record lacks what a new order needs: nothing
     was written, ask the platform for the whole order). A record that repeats an order of the set
     counts as its update. `shop` is the shop's row, `identity_kind` names the records' buyer ids.
-    With `events` the changes of stored states are emitted; history is taken in without.
+    With `events` the changes of stored states are emitted; history is taken in without. `digests`
+    are the records' content hashes, if the caller has them.
     """
     if not records:
         return []
     await lock_customers(w)
     folded, places = fold(records)
     stored = await _stored(w, shop["id"], [record.external_id for record in folded])
-    hash_key = w.keyring.blind_index("orders.content", w.merchant_id, "")
+    hash_key = content_key(w.keyring, w.merchant_id)
+    if digests is None or len(folded) != len(records):
+        digests = [content_hash(record, hash_key) for record in folded]
     taken, outcomes = [], []
-    for record in folded:
-        digest = content_hash(record, hash_key)
+    for record, digest in zip(folded, digests, strict=True):
         before = stored.get(record.external_id)
         outcome = judge(record, digest, before)
         outcomes.append(outcome)
@@ -171,11 +174,6 @@ def _next_state(record: OrderRecord, before: Stored | None) -> OrderState:
         assert record.state is not None
         return record.state
     return before.state
-
-
-def content_hash(record: OrderRecord, key: bytes) -> bytes:
-    """16 bytes that tell two contents of an order apart; keyed, since contact data is in it."""
-    return blake2b(orjson.dumps(record), digest_size=16, key=key).digest()
 
 
 def _outcome_of_each(places: Sequence[int], outcomes: Sequence[str]) -> list[str]:
