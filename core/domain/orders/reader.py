@@ -6,6 +6,7 @@ sees the end of the pipe.
 """
 
 import asyncio
+import contextlib
 import pickle
 import struct
 import sys
@@ -105,17 +106,17 @@ def _read(source: IO[bytes], target: IO[bytes]) -> None:
     """The child's work, from the task to the end of the file."""
     (length,) = LENGTH.unpack(source.read(LENGTH.size))
     task: Task = pickle.loads(source.read(length))  # noqa: S301 - from our own parent
-    table = Table(task.facts)
+    answer: Exception | None = None
     try:
-        reader = ChunkReader(table, task.plan, task.after, task.hash_key)
-        while (chunk := reader.read(task.size)) is not None:
-            target.write(_framed(_packed(chunk)))
-            target.flush()
-        answer: Exception | None = None
+        with contextlib.closing(Table(task.facts)) as table:
+            reader = ChunkReader(table, task.plan, task.after, task.hash_key)
+            while (chunk := reader.read(task.size)) is not None:
+                target.write(_framed(_packed(chunk)))
+                target.flush()
+    except BrokenPipeError:
+        raise
     except Exception as error:
         answer = error
-    finally:
-        table.close()
     target.write(_framed(answer))
     target.flush()
 
