@@ -86,15 +86,16 @@ class Work(Session):
     async def flush(self) -> None:
         """Write the events recorded so far; the end of the block does it."""
         if self._events:
-            await self.sql.executemany(
+            await self.sql.execute(
                 """INSERT INTO outbox_events
                        (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
-                   VALUES ($1, $2, $3, $4, $4, '[]', 0)""",
-                [
-                    (self.merchant_id, event.type, orjson.dumps(event.payload()).decode(), self.now)
-                    for event in self._events
-                ],
-            )
+                   SELECT $1, u.type, u.payload::jsonb, $2, $2, '[]', 0
+                   FROM unnest($3::text[], $4::text[])
+                       WITH ORDINALITY AS u (type, payload, place)
+                   ORDER BY u.place""",
+                self.merchant_id, self.now, [event.type for event in self._events],
+                [orjson.dumps(event.payload()).decode() for event in self._events],
+            )  # fmt: skip
             self.ring("outbox.drain", self.merchant_id)
 
 

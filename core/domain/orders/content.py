@@ -1,4 +1,4 @@
-"""What tells two contents of an order apart."""
+"""What tells two contents of an order apart, and two descriptions of its buyer."""
 
 from hashlib import blake2b
 
@@ -7,6 +7,8 @@ import orjson
 from core.sdk.orders import OrderRecord
 from core.storage.keyring import Keyring
 
+CONTENT_BYTES, PERSON_BYTES = 16, 8
+
 
 def content_key(keyring: Keyring, merchant_id: int) -> bytes:
     """The merchant's key of content hashes."""
@@ -14,5 +16,18 @@ def content_key(keyring: Keyring, merchant_id: int) -> bytes:
 
 
 def content_hash(record: OrderRecord, key: bytes) -> bytes:
-    """16 bytes that tell two contents of an order apart; keyed, since contact data is in it."""
-    return blake2b(orjson.dumps(record), digest_size=16, key=key).digest()
+    """A hash of the whole record, and behind it one of what it tells about the buyer.
+
+    16 and 8 bytes; keyed, since contact data is in it.
+    """
+    r = record
+    person = "\0".join(
+        part or "" for part in (r.buyer_id, r.name, r.phone, r.email, r.province, r.city, r.address)
+    )
+    whole = blake2b(orjson.dumps(record), digest_size=CONTENT_BYTES, key=key).digest()
+    return whole + blake2b(person.encode(), digest_size=PERSON_BYTES, key=key).digest()
+
+
+def same_person(digest: bytes, other: bytes) -> bool:
+    """Whether two content hashes tell the same about the buyer."""
+    return digest[CONTENT_BYTES:] == other[CONTENT_BYTES:]

@@ -4,7 +4,7 @@ The same record twice, records out of order and two writers at once are harmless
 decides, and events come from the changes of stored states.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from core.domain.customers.identify import Person, identify, lock_customers, save
-from core.domain.orders.content import content_hash, content_key
+from core.domain.orders.content import content_hash, content_key, same_person
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.parcels import ingest_traces, write_parcels
 from core.domain.orders.refunds import PAID_OUT, ingest_refunds
@@ -51,6 +51,10 @@ class Stored:
     modified_at: datetime | None
     content_hash: bytes
     erased: bool
+    currency: str
+    paid: int
+    refunded: int
+    paid_at: datetime | None
 
 
 @dataclass(slots=True)
@@ -63,6 +67,15 @@ class _Taken:
     state: OrderState
     id: int = 0
     customer_id: int | None = None
+
+    @property
+    def same_person(self) -> bool:
+        """Whether the buyer is known and the record tells nothing new about him."""
+        return (
+            self.before is not None
+            and self.before.customer_id is not None
+            and same_person(self.content_hash, self.before.content_hash)
+        )
 
 
 async def ingest_orders(
@@ -105,8 +118,7 @@ async def ingest_orders(
         await write_parcels(w, shop["id"], _parcels_of(taken, new=True), events, new=True)
         await write_parcels(w, shop["id"], _parcels_of(taken, new=False), events)
         await _take_waiting(w, shop, taken, events)
-        changed = any(item.before is not None for item in taken)
-        await refresh_facts(w, _customers_of(taken), shrinking=changed)
+        await _refresh_facts(w, taken)
     return _outcome_of_each(places, outcomes)
 
 
@@ -191,14 +203,13 @@ def _outcome_of_each(places: Sequence[int], outcomes: Sequence[str]) -> list[str
 async def _stored(w: Work, shop_id: int, external_ids: list[str]) -> dict[str, Stored]:
     rows = await w.sql.fetch(
         """SELECT external_id, id, customer_id, buyer_id, state, modified_at, content_hash,
-                  erased_at IS NOT NULL
+                  erased_at IS NOT NULL, currency, paid, refunded, paid_at
            FROM orders
            WHERE merchant_id = $1 AND shop_id = $2 AND external_id = ANY($3::text[])""",
         w.merchant_id, shop_id, external_ids,
     )  # fmt: skip
     return {
-        row[0]: Stored(row[1], row[2], row[3], OrderState(row[4]), row[5], row[6], row[7])
-        for row in rows
+        row[0]: Stored(row[1], row[2], row[3], OrderState(row[4]), *tuple(row)[5:]) for row in rows
     }
 
 
@@ -206,9 +217,14 @@ async def _find_customers(
     w: Work, shop_id: int, taken: Sequence[_Taken], identity_kind: str
 ) -> None:
     """Find or make each order's customer, and tell the customers what their orders say."""
-    people = []
+    people, told = [], []
     for item in taken:
         r = item.record
+        if item.same_person:
+            assert item.before is not None
+            item.customer_id = item.before.customer_id
+            continue
+        told.append(item)
         if r.buyer_id is not None and "*" in r.buyer_id:
             r.buyer_id = None  # masked: several people would become one
         if item.before is not None and item.before.erased:
@@ -216,8 +232,10 @@ async def _find_customers(
         people.append(
             Person(r.ordered_at or w.now, r.buyer_id, r.phone, r.email, r.name, r.province, r.city)
         )
+    if not people:
+        return
     found = await identify(w, shop_id, identity_kind, people)
-    for item, customer_id in zip(taken, found.ids, strict=True):
+    for item, customer_id in zip(told, found.ids, strict=True):
         item.customer_id = _customer_of(item, customer_id)
     known = {key for key in found.ids if key is not None and key not in found.new}
     await save(w, found, people, await _latest_orders(w, known), "orders")
@@ -287,8 +305,8 @@ def _row(w: Work, shop_id: int, item: _Taken) -> tuple[Any, ...]:
         w.merchant_id, item.id, shop_id, r.external_id, item.customer_id, r.buyer_id,
         item.state.value, r.platform_state, r.currency, r.total, r.paid, refunded, r.ordered_at,
         r.paid_at, r.shipped_at, delivered_at, r.closed_at, r.province, r.city,
-        _receiver(w, item.id, r), r.modified_at, bool(r.in_dispute) if new else r.in_dispute,
-        item.content_hash, w.now,
+        None if item.same_person else _receiver(w, item.id, r), r.modified_at,
+        bool(r.in_dispute) if new else r.in_dispute, item.content_hash, w.now,
     )  # fmt: skip
 
 
@@ -352,18 +370,26 @@ async def _write_lines(w: Work, taken: Sequence[_Taken]) -> None:
         await w.sql.copy_records_to_table("order_lines", columns=columns, records=created)
     if updated:
         await w.sql.execute(
-            """INSERT INTO order_lines AS l (merchant_id, order_id, external_id, title, sku,
-                                             quantity, amount, product_id, category)
-               SELECT $1, u.* FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[],
-                                          $6::int[], $7::bigint[], $8::text[], $9::text[]) AS u
+            # what is there already is left alone: even a conflict that changes nothing is written
+            """INSERT INTO order_lines (merchant_id, order_id, external_id, title, sku, quantity,
+                                        amount, product_id, category)
+               SELECT $1, u.order_id, u.external_id, u.title, u.sku, u.quantity, u.amount,
+                      COALESCE(u.product_id, l.product_id), COALESCE(u.category, l.category)
+               FROM unnest($2::bigint[], $3::text[], $4::text[], $5::text[], $6::int[],
+                           $7::bigint[], $8::text[], $9::text[])
+                   AS u (order_id, external_id, title, sku, quantity, amount, product_id, category)
+               LEFT JOIN LATERAL (
+                   SELECT * FROM order_lines WHERE merchant_id = $1 AND order_id = u.order_id
+                      AND external_id = u.external_id LIMIT 1) l ON TRUE
+               WHERE l.id IS NULL
+                  OR (l.title, l.sku, l.quantity, l.amount, l.product_id, l.category)
+                     IS DISTINCT FROM
+                     (u.title, u.sku, u.quantity, u.amount, COALESCE(u.product_id, l.product_id),
+                      COALESCE(u.category, l.category))
                ON CONFLICT (merchant_id, order_id, external_id) DO UPDATE SET
                    title = excluded.title, sku = excluded.sku, quantity = excluded.quantity,
-                   amount = excluded.amount,
-                   product_id = COALESCE(excluded.product_id, l.product_id),
-                   category = COALESCE(excluded.category, l.category)
-               WHERE (l.title, l.sku, l.quantity, l.amount) IS DISTINCT FROM
-                     (excluded.title, excluded.sku, excluded.quantity, excluded.amount)
-                  OR excluded.product_id IS NOT NULL OR excluded.category IS NOT NULL""",
+                   amount = excluded.amount, product_id = excluded.product_id,
+                   category = excluded.category""",
             w.merchant_id, *list(zip(*updated, strict=True))[1:],
         )  # fmt: skip
 
@@ -394,12 +420,24 @@ async def _take_waiting(
             await ingest_refunds(w, shop, refunds, events)
 
 
-def _customers_of(taken: Sequence[_Taken]) -> Iterable[int]:
-    for item in taken:
-        if item.customer_id is not None:
-            yield item.customer_id
-        if item.before is not None and item.before.customer_id is not None:
-            yield item.before.customer_id
+async def _refresh_facts(w: Work, taken: Sequence[_Taken]) -> None:
+    customers = {item.customer_id for item in taken if _changes_facts(item)}
+    before = {item.before.customer_id for item in taken if item.before and _changes_facts(item)}
+    changed = [key for key in customers | before if key is not None]
+    await refresh_facts(w, changed, shrinking=bool(before))
+
+
+def _changes_facts(item: _Taken) -> bool:
+    """Whether the record changes anything that its customer's figures are made of."""
+    r, before = item.record, item.before
+    return before is None or (
+        item.customer_id != before.customer_id
+        or (item.state in TERMINAL_STATES and item.state != before.state)
+        or r.currency not in (None, before.currency)
+        or r.paid not in (None, before.paid)
+        or r.refunded not in (None, before.refunded)
+        or r.paid_at not in (None, before.paid_at)
+    )
 
 
 def _emit(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
