@@ -44,7 +44,9 @@ class Sink:
         del self.messages[: -self.keep]
 
 
-class _Conversation(asyncio.Protocol):
+class Conversation(asyncio.Protocol):
+    """One client's connection; what it hands over is written down in the sink."""
+
     def __init__(self, sink: Sink) -> None:
         self._sink = sink
         self._buffer = bytearray()
@@ -146,7 +148,7 @@ class _Conversation(asyncio.Protocol):
     def _bye(self, _line: bytes) -> bytes:
         return b"221 2.0.0 bye\r\n"
 
-    _answers: dict[bytes, Callable[["_Conversation", bytes], bytes]] = {  # noqa: RUF012
+    _answers: dict[bytes, Callable[["Conversation", bytes], bytes]] = {  # noqa: RUF012
         b"EHLO": _hello, b"HELO": _fine, b"MAIL": _mail, b"RCPT": _rcpt, b"DATA": _data,
         b"RSET": _reset, b"NOOP": _fine, b"QUIT": _bye,
     }  # fmt: skip
@@ -157,7 +159,7 @@ async def smtp_sink(port: int = 0, log: TextIO | None = None) -> AsyncIterator[S
     """Listen on 127.0.0.1 in this event loop; `sink.port` says where."""
     sink = Sink(log=log)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Conversation(sink), "127.0.0.1", port)
+    server = await loop.create_server(lambda: Conversation(sink), "127.0.0.1", port)
     sink.port = server.sockets[0].getsockname()[1]
     try:
         yield sink

@@ -1,6 +1,7 @@
 """Opening connections to the SMTP server, and what its answers mean for a message."""
 
 import asyncio
+import ssl
 
 from aiosmtplib import (
     SMTP,
@@ -96,6 +97,10 @@ async def connect(settings: EmailSettings) -> Connection:
         raise ReconnectNeeded(f"{where} does not serve us: {_text(error)}") from error
     except (SMTPConnectError, SMTPServerDisconnected, SMTPTimeoutError, OSError) as error:
         smtp.close()
+        if (untrusted := _untrusted(error)) is not None:
+            raise ReconnectNeeded(
+                f"the certificate of {where} cannot be trusted: {untrusted.verify_message}"
+            ) from error
         raise RetryLater(f"cannot connect to {where}: {_text(error)}") from error
     except SMTPException as error:
         smtp.close()
@@ -118,6 +123,13 @@ def meaning(reply: Reply, of_sender: bool) -> OutsideError:
     if reply.code >= 500:
         return Refused(str(reply))
     return RetryLater(f"unexpected answer: {reply}")
+
+
+def _untrusted(error: BaseException | None) -> ssl.SSLCertVerificationError | None:
+    """The failed check of a certificate behind an error, if that is what it is."""
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 def _text(error: Exception) -> str:
