@@ -1,6 +1,8 @@
-"""Resident memory of the server and of a worker at rest, and of the Python that both stand on.
+"""Memory of the server and of a worker at rest and at work, and of the Python that both stand on.
 
-`rss` counts shared pages in each process; `uss` counts what would be freed if it ended.
+At rest, `rss` counts shared pages in each process and `uss` counts what would be freed if it
+ended. At work, the peak is of the command with the process that reads its file, and of the worker
+that sends a campaign to everybody in the file.
 """
 
 import json
@@ -12,9 +14,21 @@ from pathlib import Path
 
 import psutil
 
-from bench.processes import await_answer, free_port, huike, running
+from bench.import_orders import write_orders
+from bench.processes import (
+    HUIKE,
+    Peak,
+    ask,
+    await_answer,
+    environment,
+    free_port,
+    huike,
+    running,
+)
+from bench.send import CONTENT, sink
 
 REST_SECONDS = 8.0
+ORDERS = 60_000
 FLOOR = "import uvicorn, strawberry, sys; print(flush=True); sys.stdin.read()"
 
 
@@ -39,6 +53,67 @@ def main() -> None:
         assert floor.stdout is not None
         floor.stdout.readline()
         _print("memory_floor_imports", floor.pid)
+    with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
+        _at_work(Path(folder))
+
+
+def _at_work(folder: Path) -> None:
+    home, file = folder / "work", folder / "orders.csv"
+    write_orders(file, ORDERS)
+    token = huike(home, "init", "--shop", "bench").splitlines()[-1]
+    command = [
+        str(HUIKE), "import", "orders", str(file), "--shop", "bench", "--consent", "email",
+        "--evidence", "bench",
+    ]  # fmt: skip
+    with (
+        subprocess.Popen(
+            command, env=environment(home), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as taking,
+        Peak(taking.pid) as peak,
+    ):
+        assert taking.wait() == 0
+    _print_peak("memory_import_peak", peak, orders=ORDERS, file_mb=file.stat().st_size // 10**6)
+    port = free_port()
+    with (
+        sink(folder) as (smtp, _),
+        running(home, "serve", "--no-worker", "--port", str(port)) as it,
+    ):
+        await_answer(it, port, token)
+        with running(home, "worker") as worker, Peak(worker.pid) as peak, Peak(it.pid) as server:
+            sent = _campaign(port, token, smtp)
+        _print_peak("memory_worker_sending_peak", peak, sent=sent)
+        _print_peak("memory_server_meanwhile_peak", server)
+
+
+def _campaign(port: int, token: str, smtp: int) -> int:
+    """Send a campaign to everybody, and return how many messages were sent."""
+    settings = {
+        "host": "127.0.0.1", "port": smtp, "tls": "none", "from_address": "shop@example.com"
+    }  # fmt: skip
+    ask(port, token, """mutation ($s: JSON!) { pluginEnable(name: "email", input: {settings: $s}) {
+        errors { message } } }""", s=settings)  # fmt: skip
+    made = ask(port, token, """mutation { segmentCreate(input: {name: "all", rule: {all: []}}) {
+        segment { id } errors { message } } }""")["segmentCreate"]  # fmt: skip
+    content = [{"field": name, "text": text} for name, text in CONTENT.items()]
+    made = ask(port, token, """mutation ($i: CampaignCreateInput!) { campaignCreate(input: $i) {
+        campaign { id } errors { message path } } }""", i={
+            "name": "all", "channel": "email", "segmentId": made["segment"]["id"],
+            "content": content,
+        })["campaignCreate"]  # fmt: skip
+    campaign_id = made["campaign"]["id"]
+    ask(port, token, """mutation ($id: ID!) { campaignStart(id: $id, input: {
+        idempotencyKey: "1"}) { errors { message } } }""", id=campaign_id)  # fmt: skip
+    while True:
+        time.sleep(0.5)
+        found = ask(port, token, """query ($id: ID!) { campaign(id: $id) { state
+            runs { audit { sent } } } }""", id=campaign_id)["campaign"]  # fmt: skip
+        if found["state"] == "FINISHED":
+            return int(found["runs"][0]["audit"]["sent"])
+
+
+def _print_peak(figure: str, peak: Peak, **more: int) -> None:
+    line = {"figure": figure, "value": round(peak.bytes / 1024**2, 1), "unit": "MiB rss", **more}
+    print(json.dumps(line), flush=True)
 
 
 def _print(figure: str, pid: int) -> None:
