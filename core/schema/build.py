@@ -15,6 +15,7 @@ from core.domain.shops.permissions import all_permissions
 from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
+from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
@@ -24,6 +25,7 @@ from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.nodes import NodeQueries
 from core.schema.orders import OrderMutations, OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
 from core.schema.shops import ShopMutations, ShopQueries
@@ -34,7 +36,7 @@ from core.sdk.plugin import SchemaField
 @strawberry.type
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
-    CampaignQueries, JobQueries,
+    CampaignQueries, JobQueries, AuditQueries,
 ):  # fmt: skip
     pass
 
@@ -42,7 +44,7 @@ class Query(
 @strawberry.type
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations,
+    CampaignMutations, JobMutations, AuditMutations,
 ):  # fmt: skip
     pass
 
@@ -66,7 +68,7 @@ class Schema(strawberry.Schema):
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError],
-            extensions=[PresentErrors, LimitTokens, RememberParsed, LimitAndValidate],
+            extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),

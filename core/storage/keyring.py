@@ -114,6 +114,10 @@ class Keyring:
         """Whether `sign(purpose, text)` gave `signature`, compared in constant time."""
         return hmac.compare_digest(self.sign(purpose, text).encode(), signature.encode())
 
+    def derive(self, purpose: str, merchant_id: int) -> bytes:
+        """A key (32 bytes) of a merchant's own for a purpose; it outlives the encryption keys."""
+        return self._index_keys(f"key:{purpose}", merchant_id)
+
     def _derive(self, field: str, merchant_id: int) -> bytes:
         return hmac.digest(self._index_key, f"{field}|{merchant_id}".encode(), "sha256")
 

@@ -73,6 +73,8 @@ def variables(name, ids):
         "campaign-cancel": {"id": ids["Sent"]},
         "campaign-progress": {"id": ids["Sent"]},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
+        "audit-log": {"where": {"actor": {"eq": "nobody"}}},
+        "audit-verify": {"input": {"idempotencyKey": "a1"}},
         "node": {"id": ids["Customer"]},
         "nodes": {"ids": [ids[kind] for kind in ids]},
     }  # fmt: skip
