@@ -25,6 +25,7 @@ from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.nodes import NodeQueries
 from core.schema.orders import OrderMutations, OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
@@ -36,7 +37,7 @@ from core.sdk.plugin import SchemaField
 @strawberry.type
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
-    CampaignQueries, JobQueries, AuditQueries,
+    CampaignQueries, JobQueries, AuditQueries, PrivacyQueries,
 ):  # fmt: skip
     pass
 
@@ -44,7 +45,7 @@ class Query(
 @strawberry.type
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations, AuditMutations,
+    CampaignMutations, JobMutations, AuditMutations, PrivacyMutations,
 ):  # fmt: skip
     pass
 
