@@ -101,11 +101,7 @@ async def rules(session: Session) -> list[Rule]:
 
 async def set_rule(w: Work, table: str, days: int) -> None:
     """Keep the rows of a table for so many days. Raises NotFound, InvalidInput."""
-    keeping = find_keeping(table)
-    if not keeping.least <= days <= MAX_DAYS:
-        raise InvalidInput(
-            f"rows of {table} are kept for {keeping.least} to {MAX_DAYS} days", ("input", "days")
-        )
+    _checked(table, days, ("input", "days"))
     await w.sql.execute(
         """INSERT INTO retention_rules (merchant_id, table_name, days, updated_at)
            VALUES ($1, $2, $3, $4)
@@ -133,9 +129,16 @@ def find_keeping(table: str, path: tuple[str, ...] = ("name",)) -> Keeping:
     return KEPT[table]
 
 
-async def count_old(session: Session, table: str, days: int) -> int:
-    """How many rows a rule of so many days would delete now. Raises NotFound."""
+def _checked(table: str, days: int, path: tuple[str, ...]) -> Keeping:
     keeping = find_keeping(table)
+    if not keeping.least <= days <= MAX_DAYS:
+        raise InvalidInput(f"rows of {table} are kept for {keeping.least} to {MAX_DAYS} days", path)
+    return keeping
+
+
+async def count_old(session: Session, table: str, days: int) -> int:
+    """How many rows a rule of so many days would delete now. Raises NotFound, InvalidInput."""
+    keeping = _checked(table, days, ("days",))
     count: int = await session.sql.fetchval(
         f"SELECT count(*) FROM {table} t WHERE t.merchant_id = $1 AND {keeping.old}",
         session.merchant_id, session.now - timedelta(days=days),
