@@ -27,6 +27,7 @@ from core.sdk.errors import (
 from core.sdk.events import (
     CampaignFinished,
     CampaignStarted,
+    CustomerErased,
     CustomerUnsubscribed,
     Event,
     Occurrence,
