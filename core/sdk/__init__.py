@@ -60,9 +60,9 @@ from core.sdk.plugin import (
 
 __all__ = [
     "TERMINAL_STATES", "AlreadyExists", "CampaignFinished", "CampaignStarted", "Channel",
-    "ChannelSession", "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed", "Event",
-    "Facet",
-    "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
+    "ChannelSession", "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed",
+    "Event", "Facet", "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord",
+    "Manifest",
     "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
     "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
     "OutsideError", "ParcelRecord", "Permission", "PersonalTable", "PluginContext",
