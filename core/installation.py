@@ -13,6 +13,10 @@ import asyncpg
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
 from core.domain.orders.importing import OrderImport
+from core.domain.privacy.erasure import CustomerErasure
+from core.domain.privacy.export import CustomerDataExport
+from core.domain.privacy.rotation import Resealing
+from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
 from core.settings import Settings
 from core.storage import database, migrate
@@ -54,7 +58,11 @@ def load_registry(settings: Settings) -> Registry:
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
-    return {OrderImport.name: OrderImport(registry)}
+    kinds: list[JobKind] = [
+        OrderImport(registry), AuditVerification(), CustomerDataExport(registry),
+        CustomerErasure(registry), Resealing(registry),
+    ]  # fmt: skip
+    return {kind.name: kind for kind in kinds}
 
 
 @asynccontextmanager

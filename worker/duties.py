@@ -3,10 +3,11 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns import scheduling, sending
+from core.domain.privacy import retention
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
 from core.guard import guarded
 from core.installation import Installation, job_kinds
@@ -21,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 MAX_LONG = 4
 STOP_SECONDS = 20.0
+HOUSE_KEEPING_ASKED = timedelta(minutes=5)
 
 Duty = Callable[..., Awaitable[None]]
 Key = tuple[Any, ...]
@@ -48,7 +50,9 @@ class Duties:
             "outbox.drain": self._drain,
             "job.run": self._job,
             "run.send": self._send,
+            "house.keep": self._house_keep,
         }
+        self._house_kept_at: datetime | None = None
 
     def begin(self, name: str, *args: int) -> None:
         """Do the duty in the background, unless it is being done."""
@@ -74,6 +78,10 @@ class Duties:
             self._begin_if_idle("job.run", merchant_id, job_id)
         for merchant_id in await outbox.merchants_with_open_events(db):
             self._begin_if_idle("outbox.drain", merchant_id)
+        # this process asks once in a while; whether it is due, the database knows
+        if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
+            self._house_kept_at = db.clock()
+            self._begin_if_idle("house.keep")
 
     async def stop(self) -> None:
         """Begin nothing more; what runs ends its present group. Jobs stop where they stand."""
@@ -131,6 +139,9 @@ class Duties:
             self._installation.db, self._installation.registry, merchant_id, run_id,
             self._installation.settings.base_url, lease=self._lease, stop=self.stopping,
         )  # fmt: skip
+
+    async def _house_keep(self) -> None:
+        await retention.house_keep(self._installation.db)
 
 
 def subscribers(

@@ -15,6 +15,7 @@ from core.domain.shops.permissions import all_permissions
 from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
+from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
@@ -26,6 +27,8 @@ from core.schema.nodes import NodeQueries
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.privacy import PrivacyMutations, PrivacyQueries
+from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
 from core.schema.shops import ShopMutations, ShopQueries
@@ -36,7 +39,7 @@ from core.sdk.plugin import SchemaField
 @strawberry.type
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
-    CampaignQueries, JobQueries,
+    CampaignQueries, JobQueries, AuditQueries, PrivacyQueries,
 ):  # fmt: skip
     pass
 
@@ -44,7 +47,7 @@ class Query(
 @strawberry.type
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations,
+    CampaignMutations, JobMutations, AuditMutations, PrivacyMutations,
 ):  # fmt: skip
     pass
 
@@ -68,7 +71,7 @@ class Schema(strawberry.Schema):
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError, CustomerFacts],
-            extensions=[PresentErrors, LimitTokens, RememberParsed, LimitAndValidate],
+            extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),

@@ -24,6 +24,7 @@ from core.schema.context import Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
+from core.schema.masking import NAME, mask_name
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, changes, global_id, need_id, read_id
 from core.schema.segments import Segment, segments_by_id
@@ -247,8 +248,11 @@ class CampaignPreview:
     would_send: int
     skipped: list[Skipped]
 
-    @field("CUSTOMERS_READ", description="They name customers.")
+    @field("CUSTOMERS_READ", description="They name customers; masked without PII_NAME.")
     async def samples(self, info: Info) -> list[RenderedSample]:
+        if info.context.may(NAME.permission):
+            for one in self.rendered:
+                info.context.saw(NAME.name, one.customer_pk)
         return self.rendered
 
 
@@ -284,7 +288,8 @@ class Campaign(Node):
             raise RequestError(BAD_REQUEST, f"sample must be from 0 to {MAX_SAMPLE}")
         registry = info.context.installation.registry
         async with info.context.read() as session:
-            found = await preview_campaign(session, registry, self.row["id"], sample)
+            show_name = str if info.context.may(NAME.permission) else mask_name
+            found = await preview_campaign(session, registry, self.row["id"], sample, show_name)
         return CampaignPreview(
             would_send=found.would_send,
             skipped=skips(found.skipped),

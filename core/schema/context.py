@@ -12,6 +12,7 @@ from strawberry.types.info import Info as StrawberryInfo
 from core.domain.shops.tokens import Caller
 from core.installation import Installation
 from core.schema.errors import FORBIDDEN, UNAUTHENTICATED, RequestError, user_errors
+from core.schema.reads import seen
 from core.schema.scalars import Authenticated, Requires
 from core.sdk.errors import HuikeError, Several
 from core.storage.database import Session, Work
@@ -69,6 +70,12 @@ class Context:
             )
         if permission != ANY_TOKEN and permission not in self.caller.permissions:
             raise RequestError(FORBIDDEN, f"the token lacks the permission {permission}")
+
+    def saw(self, kind: str, person: int) -> None:
+        """Count contact data that is shown in the clear; see reads.py."""
+        operation = seen.get()
+        if operation is not None:
+            operation.add(kind, person)
 
     def read(self) -> AbstractAsyncContextManager[Session]:
         return self.installation.db.read(self.merchant_id, self.actor)

@@ -10,15 +10,16 @@ from core.domain.customers.consent import set_consent
 from core.domain.customers.customers import add_tags, remove_tags, update_customer
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
+from core.schema.masking import EMAIL, NAME, PHONE, Contact, Kind, shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.where import (
-    ChildColumn,
     DateTimeFilter,
     IdColumn,
     IdFilter,
     IntFilter,
     StringFilter,
+    TextColumn,
 )
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
@@ -28,12 +29,6 @@ if TYPE_CHECKING:
     from core.schema.orders import Order
 
 MAX_CHILDREN = 100
-
-
-@strawberry.type(description="Contact data; masked for tokens without CUSTOMERS_CONTACT.")
-class Contact:
-    value: str
-    redacted: bool
 
 
 @strawberry.type(description="An id under which the customer is known.")
@@ -66,22 +61,37 @@ class Consent:
     at: datetime
 
 
+def name_of(self: Any, info: Info) -> str | None:
+    name = self.row["name"]
+    return shown(info.context, NAME, name, self.row["id"]).value if name else None
+
+
+def hides_names(info: Info) -> bool:
+    return not info.context.may(NAME.permission)
+
+
 @strawberry.type(description="A person who bought from the merchant, in whichever shops.")
 class Customer(Node):
     row: strawberry.Private[Any]
-    name: str | None
     province: str | None
     city: str | None
     created_at: datetime
     updated_at: datetime
 
+    name: str | None = strawberry.field(
+        resolver=name_of, description="Masked for tokens without PII_NAME, as 张**."
+    )
+    name_redacted: bool = strawberry.field(
+        resolver=hides_names, description="Whether this token gets names masked."
+    )
+
     @strawberry.field
     def phone(self, info: Info) -> Contact | None:
-        return contact(info, self.row, "phone")
+        return contact(info, self.row, PHONE)
 
     @strawberry.field
     def email(self, info: Info) -> Contact | None:
-        return contact(info, self.row, "email")
+        return contact(info, self.row, EMAIL)
 
     @strawberry.field
     async def tags(self, info: Info) -> list[CustomerTag]:
@@ -118,27 +128,14 @@ class Customer(Node):
         return await info.context.load(("customer.facts", per_shop), self.row["id"], batch) or []
 
 
-def contact(info: Info, row: Any, kind: str) -> Contact | None:
+def contact(info: Info, row: Any, kind: Kind) -> Contact | None:
     """Phone or email of a customer's row, masked for who may not see it."""
-    sealed = row[f"{kind}_sealed"]
+    sealed = row[f"{kind.name}_sealed"]
     if sealed is None:
         return None
-    context = info.context
-    place = f"customers.{kind}|{row['merchant_id']}|{row['id']}"
-    value = context.installation.db.keyring.open(sealed, place)
-    if context.may("CUSTOMERS_CONTACT"):
-        return Contact(value=value, redacted=False)
-    return Contact(value=mask(value), redacted=True)
-
-
-def mask(value: str) -> str:
-    """+8613812341234 -> 138****1234, ann@example.com -> a***@example.com."""
-    local, at, domain = value.partition("@")
-    if at:
-        return f"{local[:1]}***@{domain}"
-    if value.startswith("+86") and len(value) == 14:
-        return f"{value[3:6]}****{value[-4:]}"
-    return f"****{value[-4:]}" if len(value) > 7 else "****"
+    place = f"customers.{kind.name}|{row['merchant_id']}|{row['id']}"
+    value = info.context.installation.db.keyring.open(sealed, place)
+    return shown(info.context, kind, value, row["id"])
 
 
 @strawberry.input
@@ -227,7 +224,6 @@ def customer_of(row: Any) -> Customer:
     return Customer(
         id=global_id("Customer", row["id"]),
         row=row,
-        name=row["name"],
         province=row["province"],
         city=row["city"],
         created_at=row["created_at"],
@@ -242,12 +238,13 @@ WITH_FACTS = (
 CUSTOMERS = Listing(
     "customers", "customers c", "c",
     {
-        "id": IdColumn("Customer", "c.id"), "name": "c.name", "province": "c.province",
-        "city": "c.city", "created_at": "c.created_at", "updated_at": "c.updated_at",
-        "tag": ChildColumn("t.tag", "EXISTS (SELECT 1 FROM customer_tags t WHERE t.merchant_id = "
+        "id": IdColumn("Customer", "c.id"), "name": TextColumn("c.name", needs=NAME.permission),
+        "province": "c.province", "city": "c.city", "created_at": "c.created_at",
+        "updated_at": "c.updated_at",
+        "tag": TextColumn("t.tag", "EXISTS (SELECT 1 FROM customer_tags t WHERE t.merchant_id = "
                                    "c.merchant_id AND t.customer_id = c.id AND {})"),
-        "last_purchase_at": ChildColumn("f.last_purchase_at", WITH_FACTS),
-        "purchases": ChildColumn("f.purchases", WITH_FACTS),
+        "last_purchase_at": TextColumn("f.last_purchase_at", WITH_FACTS),
+        "purchases": TextColumn("f.purchases", WITH_FACTS),
     },
     {"created_at": "c.created_at", "updated_at": "c.updated_at"},
     customer_of,

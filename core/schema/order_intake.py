@@ -496,6 +496,7 @@ class OrderMutations:
             input.format,
             {column.field: column.header for column in input.columns},
             consent,
+            context.actor,
         )
         async with context.read() as session:
             return OrderImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])

@@ -127,7 +127,7 @@ async def page(
     """
     if not 1 <= first <= MAX_PAGE:
         raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_PAGE}")
-    args = Args(info.context.merchant_id)
+    args = Args(info.context.merchant_id, info.context.need)
     condition = f"{listing.alias}.merchant_id = $1 AND {where_sql(where, listing.filters, args)}"
     if scope is not None:
         condition += f" AND {scope[0]} = {args.add(scope[1])}"

@@ -88,7 +88,9 @@ class PluginMutations:
             raise InvalidInput("settings are an object", ("input", "settings"))
         context = info.context
         registry = context.installation.registry
-        await enable_plugin(context.installation.db, context.merchant_id, registry, name, given)
+        await enable_plugin(
+            context.installation.db, context.merchant_id, registry, name, given, context.actor
+        )
         return PluginEnablePayload(plugin=await one_plugin(info, name))
 
     @mutation("PLUGINS_WRITE", PluginDisablePayload)

@@ -53,10 +53,20 @@ class DateTimeFilter:
 
 
 class Args:
-    """Parameters of one statement; the first is always the merchant."""
+    """Parameters of one statement; the first is always the merchant.
 
-    def __init__(self, merchant_id: int) -> None:
+    `need` raises unless the caller has a right: some columns are not for everybody to search.
+    """
+
+    def __init__(self, merchant_id: int, need: Callable[[str], None] | None = None) -> None:
         self.values: list[Any] = [merchant_id]
+        self._need = need
+
+    def need(self, permission: str) -> None:
+        """Raises unless the caller has the right."""
+        if self._need is None:
+            raise RuntimeError(f"a column that needs {permission}, and nobody to ask for it")
+        self._need(permission)
 
     def add(self, value: Any) -> str:
         self.values.append(value)
@@ -80,12 +90,16 @@ class IdColumn:
         self.within = within
 
 
-class ChildColumn:
-    """A column of a child table; `within` wraps its condition, for instance in an EXISTS."""
+class TextColumn:
+    """A text column; `within` wraps its condition, for instance in an EXISTS over a child table.
 
-    def __init__(self, sql: str, within: str = "{}") -> None:
+    `needs` is the right to filter by it: who may not see a value must not find it by guessing.
+    """
+
+    def __init__(self, sql: str, within: str = "{}", needs: str | None = None) -> None:
         self.sql = sql
         self.within = within
+        self.needs = needs
 
 
 def where_sql(where: Any, columns: Mapping[str, Any], args: Args) -> str:
@@ -108,6 +122,8 @@ def where_sql(where: Any, columns: Mapping[str, Any], args: Args) -> str:
 
 
 def _column_sql(column: Any, operators: Any, args: Args) -> str:
+    if needs := getattr(column, "needs", None):
+        args.need(needs)
     within = getattr(column, "within", "{}")
     sql = column if isinstance(column, str) else column.sql
     conditions = [

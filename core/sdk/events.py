@@ -104,6 +104,14 @@ class CustomerUnsubscribed(Event):
 
 
 @dataclass(frozen=True)
+class CustomerErased(Event):
+    """A person's data was erased; whoever holds more of it under this id erases that too."""
+
+    type: ClassVar[str] = "customer.erased"
+    customer_id: int
+
+
+@dataclass(frozen=True)
 class CampaignStarted(Event):
     """A campaign's audience was frozen into the ledger."""
 

@@ -23,8 +23,12 @@ class PersonalTable:
     `sealed` maps each encrypted column to its place ("customers.phone"), the first part of the
     associated data `place|merchant|id`. `hidden` columns (hashes, blind indexes) are not exported.
 
+    `copies` maps each JSON column that holds a copy of a row, as PostgreSQL's to_jsonb makes it, to
+    the table of that row: its sealed values are opened, and sealed anew, like the row's own.
+
     `erase` says what an erasure does: "delete" the rows, "blank" the columns of `blank` (set to
-    NULL, the customer's id among them if it is named), or "keep" them.
+    NULL, the customer's id among them if it is named), or "keep" them. A blanked row's column
+    `stamp` is set to the time of the erasure.
 
     `on_merge` is "move" (rows go to the kept customer), or "keep" for tables that a merge does
     not touch or that have their own way.
@@ -38,6 +42,8 @@ class PersonalTable:
     unique: tuple[str, ...] = ()
     sealed: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
+    copies: Mapping[str, str] = field(default_factory=dict)
     erase: Literal["delete", "blank", "keep"] = "delete"
     blank: tuple[str, ...] = ()
+    stamp: str | None = None
     on_merge: Literal["move", "keep"] = "move"

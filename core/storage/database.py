@@ -18,6 +18,7 @@ from tortoise.transactions import in_transaction
 
 from core.clock import Clock
 from core.sdk.events import Event
+from core.storage import chain
 from core.storage.keyring import Keyring
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,16 @@ class Work(Session):
 
     _events: list[Event] = field(default_factory=list)
     _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    _audits: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+
+    def audit(self, action: str, data: Mapping[str, Any] | None = None) -> None:
+        """Record what was done in the merchant's audit log, in this transaction.
+
+        `action` is a noun and a past participle ("token.created"). `data` holds ids, names of
+        fields and counts, never contact data: the log outlives the customers.
+        """
+        chain.check_data(data or {})
+        self._audits.append((action, dict(data or {})))
 
     def emit(self, event: Event) -> None:
         """Record a domain event in the outbox, in this transaction."""
@@ -84,7 +95,7 @@ class Work(Session):
         await self.sql.execute("SELECT pg_notify('huike', $1)", f"{topic}:{self.merchant_id}:{key}")
 
     async def flush(self) -> None:
-        """Write the events recorded so far; the end of the block does it."""
+        """Write the events and audit entries so far; the end of the block does it."""
         if self._events:
             await self.sql.execute(
                 """INSERT INTO outbox_events
@@ -97,6 +108,13 @@ class Work(Session):
                 [orjson.dumps(event.payload()).decode() for event in self._events],
             )  # fmt: skip
             self.ring("outbox.drain", self.merchant_id)
+        if self._audits:
+            entries = [
+                chain.Entry(self.merchant_id, 0, self.now, self.actor, action, data)
+                for action, data in self._audits
+            ]
+            self._audits = []
+            await chain.append(self.sql, self.keyring, entries)
 
 
 class Database:

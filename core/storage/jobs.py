@@ -6,7 +6,7 @@ exactly where its last committed step ended.
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -194,6 +194,14 @@ async def _drop_files(w: Work, job_id: int, kept: FileRole | None = None) -> Non
         """DELETE FROM job_files
            WHERE merchant_id = $1 AND job_id = $2 AND role IS DISTINCT FROM $3""",
         w.merchant_id, job_id, kept,
+    )  # fmt: skip
+
+
+async def drop_files(w: Work, job_ids: Sequence[int]) -> None:
+    """Forget all files of these jobs."""
+    await w.sql.execute(
+        "DELETE FROM job_files WHERE merchant_id = $1 AND job_id = ANY($2::bigint[])",
+        w.merchant_id, list(job_ids),
     )  # fmt: skip
 
 

@@ -82,6 +82,16 @@ def variables(name, ids):
         "campaign-cancel": {"id": ids["Sent"]},
         "campaign-progress": {"id": ids["Sent"]},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
+        "customer-data-export": {"id": ids["Customer"], "input": {"idempotencyKey": "e1"}},
+        "customer-erase": {
+            "id": ids["Customer"], "input": {"reason": "ON_REQUEST", "idempotencyKey": "e1"},
+        },
+        "customer-erase-preview": {"id": ids["Customer"]},
+        "retention-preview": {"name": "jobs", "days": 30},
+        "retention-rule-set": {"name": "jobs", "input": {"days": 60}},
+        "retention-rule-remove": {"name": "jobs"},
+        "audit-log": {"where": {"actor": {"eq": "nobody"}}},
+        "audit-verify": {"input": {"idempotencyKey": "a1"}},
         "node": {"id": ids["Customer"]},
         "nodes": {"ids": [ids[kind] for kind in ids]},
     }  # fmt: skip

@@ -99,7 +99,7 @@ async def test_a_batch_is_bounded(api, world):
 
 async def test_nobody_gives_away_more_rights_than_their_own(api, world):
     token = await world.limited("TOKENS_WRITE")
-    query = """mutation { tokenCreate(input: {name: "x", permissions: [CUSTOMERS_CONTACT]}) {
+    query = """mutation { tokenCreate(input: {name: "x", permissions: [PII_PHONE]}) {
         secret errors { code } } }"""
     answer = await api(token, query)
     assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"

@@ -4,13 +4,22 @@ import json
 import stat
 import subprocess
 import sys
+import time
+from datetime import UTC, datetime
 
 import pytest
 
 from core.settings import Settings, SettingsError
-from core.storage.keyring import Keyring, SealError, load_keyring
+from core.storage.keyring import (
+    Keyring,
+    SealError,
+    keyring_path,
+    load_keyring,
+    write_keyring,
+)
 
 PLACE = "customers.phone|7|4711"
+NOW = datetime(2026, 6, 15, tzinfo=UTC)
 
 
 def test_a_sealed_value_opens_at_its_place_and_hides_the_text():
@@ -150,3 +159,66 @@ def test_processes_that_race_get_the_same_keyring(tmp_path):
         racer.stdin.flush()
     assert len({racer.communicate()[0] for racer in racers}) == 1
     assert [racer.returncode for racer in racers] == [0] * 4
+
+
+def written(tmp_path):
+    """A keyring's file, and two processes' keyrings read from it."""
+    settings = Settings(home=tmp_path)
+    return keyring_path(settings), load_keyring(settings), load_keyring(settings)
+
+
+def test_a_process_takes_over_a_key_that_it_meets(tmp_path):
+    path, here, there = written(tmp_path)
+    sealed = here.seal("old", PLACE)
+    write_keyring(path, here.with_new_key(NOW).promoted(NOW))
+    here.refresh()
+    assert there.open(here.seal("x", PLACE), PLACE) == "x"
+    assert there.open(sealed, PLACE) == "old"
+    assert there.primary == here.primary == 2
+    assert there.seal("x", PLACE)[0] == 2
+    assert here.made[2] == NOW
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_process_that_seals_takes_over_the_new_key_in_seconds(tmp_path, monkeypatch):
+    path, here, _ = written(tmp_path)
+    here.seal("x", PLACE)
+    write_keyring(path, here.with_new_key(NOW).promoted(NOW))
+    assert here.seal("x", PLACE)[0] == 1
+    monkeypatch.setattr(time, "monotonic", lambda: here._look_at)
+    assert here.seal("x", PLACE)[0] == 2
+
+
+def test_an_added_key_opens_before_it_seals(tmp_path):
+    _, here, _ = written(tmp_path)
+    added = here.with_new_key(NOW)
+    assert added.seal("x", PLACE)[0] == 1
+    assert added.open(added.promoted(NOW).seal("x", PLACE), PLACE) == "x"
+    retired = added.promoted(NOW).without(1)
+    assert retired.ids == [2]
+    with pytest.raises(SettingsError, match="primary"):
+        added.without(1)
+    assert retired.blind_index("phone", 1, "x") == here.blind_index("phone", 1, "x")
+
+
+def test_a_broken_or_foreign_file_is_not_taken_over(tmp_path):
+    path, here, _ = written(tmp_path)
+    sealed = here.seal("x", PLACE)
+    for text in ("{", Keyring.generate().to_text()):
+        path.write_text(text)
+        here.refresh()
+        assert here.open(sealed, PLACE) == "x"
+    path.unlink()
+    here.refresh()
+    assert here.open(sealed, PLACE) == "x"
+
+
+def test_ids_are_used_again_when_they_run_out():
+    keyring = Keyring.generate()
+    for _ in range(254):
+        keyring = keyring.with_new_key(NOW)
+    with pytest.raises(SettingsError, match="full"):
+        keyring.with_new_key(NOW)
+    again = keyring.without(7).with_new_key(NOW).promoted(NOW)
+    assert again.primary == 7
+    assert Keyring.from_text(again.to_text()).ids[-1] == 7

@@ -143,6 +143,24 @@ async def expire(w: Work, run_id: int) -> int:
     return int(result.rpartition(" ")[2])
 
 
+async def close_erased(w: Work, customer_ids: Sequence[int]) -> int:
+    """Close the open rows of customers who are being erased; returns how many.
+
+    A message that is just being handed over becomes `unknown`: its worker no longer writes what
+    became of it, since that might name the address.
+    """
+    result: str = await w.sql.execute(
+        """UPDATE deliveries SET
+               state = CASE WHEN state = 'pending' THEN 'skipped' ELSE 'unknown' END,
+               reason = CASE WHEN state = 'pending' THEN 'erased' END,
+               lease_owner = NULL, lease_until = NULL, updated_at = $3
+           WHERE merchant_id = $1 AND customer_id = ANY($2::bigint[])
+             AND state IN ('pending', 'sending')""",
+        w.merchant_id, list(customer_ids), w.now,
+    )  # fmt: skip
+    return int(result.rpartition(" ")[2])
+
+
 async def finish(w: Work, run_id: int, campaign_id: int) -> bool:
     """End a running run that has no open row left; returns whether it did."""
     # every statement that takes both locks takes the campaign's first

@@ -1,6 +1,6 @@
 """What a campaign would do if it started now, without doing it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +35,16 @@ class CampaignPreview:
 
 
 async def preview_campaign(
-    session: Session, registry: Registry, campaign_id: int, sample: int = 3
+    session: Session,
+    registry: Registry,
+    campaign_id: int,
+    sample: int = 3,
+    show_name: Callable[[str], str] = str,
 ) -> CampaignPreview:
-    """Count the audience and fill in `sample` messages. Raises NotFound, Several."""
+    """Count the audience and fill in `sample` messages. Raises NotFound, Several.
+
+    `show_name` gives each customer's name as the reader may see it.
+    """
     campaign = await get_campaign(session, campaign_id)
     rule = await session.sql.fetchval(
         "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
@@ -64,7 +71,7 @@ async def preview_campaign(
     )
     content = await open_content(session, registry, campaign, orjson.loads(campaign["content"]))
     return CampaignPreview(
-        counts.pop(None, 0), dict(sorted(counts.items())), _samples(content, chosen)
+        counts.pop(None, 0), dict(sorted(counts.items())), _samples(content, chosen, show_name)
     )
 
 
@@ -81,10 +88,13 @@ async def open_content(
     return Content(channel, content, names["merchant"], names["shop"])
 
 
-def _samples(content: Content, rows: Sequence[Mapping[str, Any]]) -> list[RenderedSample]:
+def _samples(
+    content: Content, rows: Sequence[Mapping[str, Any]], show_name: Callable[[str], str]
+) -> list[RenderedSample]:
     samples = []
     for row in rows:
-        recipient = Recipient(row["name"], row["province"], row["city"], SAMPLE_URL)
+        name = show_name(row["name"]) if row["name"] else None
+        recipient = Recipient(name, row["province"], row["city"], SAMPLE_URL)
         try:
             samples.append(RenderedSample(row["id"], content.render(recipient), None))
         except RenderError as error:

@@ -22,5 +22,6 @@ PERSONAL_TABLES = [
         "consent_requests", "consent_requests", "Consent asked for",
         hidden=("token_hash", "address_index"),
     ),
-    PersonalTable("import_changes", "import_changes", "Imports", unique=("job_id",)),
+    PersonalTable("import_changes", "import_changes", "Imports", unique=("job_id",),
+                  copies={"before": "customers"}),
 ]  # fmt: skip

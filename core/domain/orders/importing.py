@@ -267,6 +267,7 @@ async def start_import(
     format: str | None = None,
     mapping: Mapping[str, str] | None = None,
     consent: Consent | None = None,
+    actor: str = "system",
 ) -> int:
     """Store an uploaded file, encrypted, and hand its import to the workers; returns the job's id.
 
@@ -277,13 +278,14 @@ async def start_import(
         raise InvalidInput(
             "this is an old Excel file (.xls): save it as .xlsx or CSV", ("input", "file")
         )
-    async with db.work(merchant_id) as w:
+    async with db.work(merchant_id, actor) as w:
         shop = await find_shop(w, str(shop_id))
         formats = await formats_of(w, registry)
         if format is not None:
             choose_format(formats, [], format, {})
         params = import_params(shop["id"], format, mapping or {}, consent)
         job_id = await jobs.enqueue(w, KIND, params, queued=False)
+        w.audit("import.started", {"job": job_id, "kind": KIND, "shop": shop["id"]})
     number = 0
     async for data in _even(pieces, jobs.PIECE_BYTES):
         async with db.work(merchant_id) as w:
@@ -379,7 +381,9 @@ async def _unfinished(db: Database, merchant_id: int, params: Mapping[str, Any])
             w.merchant_id, KIND, orjson.dumps(params).decode(),
         )  # fmt: skip
         if job_id is None:
-            return await jobs.enqueue(w, KIND, params, queued=False)
+            job_id = await jobs.enqueue(w, KIND, params, queued=False)
+            w.audit("import.started", {"job": job_id, "kind": KIND, "shop": params["shop_id"]})
+            return job_id
         await jobs.reopen(w, job_id)
         return job_id
 

@@ -9,7 +9,7 @@ PERSONAL_TABLES = [
     PersonalTable(
         "orders", "orders", "Orders", sealed={"receiver_sealed": "orders.receiver"},
         hidden=("content_hash",), erase="blank",
-        blank=("customer_id", "buyer_id", "receiver_sealed", "city"),
+        blank=("customer_id", "buyer_id", "receiver_sealed", "city"), stamp="erased_at",
     ),
     PersonalTable("order_lines", "order_lines", "Articles", parent=("order_id", "orders"),
                   erase="keep"),

@@ -11,9 +11,14 @@ CORE_PERMISSIONS = (
     Permission("SHOPS_WRITE", "Add and change shops."),
     Permission("PLUGINS_WRITE", "Switch plugins on and off and change their settings."),
     Permission("TOKENS_WRITE", "See, make and revoke API tokens."),
-    Permission("CUSTOMERS_READ", "See customers, their contact data masked."),
+    Permission("CUSTOMERS_READ", "See customers, their names and contact data masked."),
     Permission("CUSTOMERS_WRITE", "Change customers, their tags and their consent."),
-    Permission("CUSTOMERS_CONTACT", "See customers' phone, email and address unmasked."),
+    Permission("CUSTOMERS_DATA_EXPORT", "Export all that is stored about one customer."),
+    Permission("CUSTOMERS_ERASE", "Erase all that is stored about one customer."),
+    Permission("PII_NAME", "See and search people's names unmasked."),
+    Permission("PII_PHONE", "See phone numbers unmasked."),
+    Permission("PII_EMAIL", "See email addresses unmasked."),
+    Permission("PII_ADDRESS", "See postal addresses unmasked."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),
     Permission("SEGMENTS_READ", "See and preview segments."),
@@ -22,6 +27,8 @@ CORE_PERMISSIONS = (
     Permission("CAMPAIGNS_WRITE", "Write campaigns."),
     Permission("CAMPAIGNS_SEND", "Schedule, start, pause and cancel campaigns."),
     Permission("JOBS_READ", "See and cancel long work."),
+    Permission("AUDIT_READ", "See and verify the audit log."),
+    Permission("RETENTION_WRITE", "Set for how long data is kept."),
 )
 
 

@@ -31,7 +31,12 @@ class SettingsRefused(HuikeError):
 
 
 async def enable_plugin(
-    db: Database, merchant_id: int, registry: Registry, name: str, settings: Mapping[str, Any]
+    db: Database,
+    merchant_id: int,
+    registry: Registry,
+    name: str,
+    settings: Mapping[str, Any],
+    actor: str = "system",
 ) -> None:
     """Switch a plugin on, or change the settings of one that is on.
 
@@ -50,8 +55,10 @@ async def enable_plugin(
                 await guarded(name, merchant_id, manifest.timeout, owned.value.check(model))
             except OutsideError as error:
                 raise SettingsRefused(str(error), ("input", "settings")) from error
-    async with db.work(merchant_id) as w:
-        await _store(w, name, True, _dump(model))
+    async with db.work(merchant_id, actor) as w:
+        dumped = _dump(model)
+        await _store(w, name, True, dumped)
+        w.audit("plugin.enabled", {"plugin": name, "changed": _changed(stored, dumped)})
 
 
 async def enable_plugins_without_settings(w: Work, registry: Registry) -> None:
@@ -59,6 +66,7 @@ async def enable_plugins_without_settings(w: Work, registry: Registry) -> None:
     for name, manifest in registry.manifests.items():
         if not any(field.is_required() for field in manifest.settings.model_fields.values()):
             await _store(w, name, True, _dump(manifest.settings()))
+            w.audit("plugin.enabled", {"plugin": name, "changed": []})
 
 
 async def disable_plugin(w: Work, registry: Registry, name: str) -> None:
@@ -69,6 +77,7 @@ async def disable_plugin(w: Work, registry: Registry, name: str) -> None:
            WHERE merchant_id = $1 AND plugin = $2""",
         w.merchant_id, name, w.now,
     )  # fmt: skip
+    w.audit("plugin.disabled", {"plugin": name})
 
 
 async def plugin_settings(session: Session, registry: Registry, name: str) -> BaseModel:
@@ -131,6 +140,12 @@ def _validated(manifest: Manifest, settings: Mapping[str, Any]) -> BaseModel:
 def _dump(model: BaseModel) -> dict[str, Any]:
     dumped: dict[str, Any] = to_jsonable_python(_map_secrets(model.model_dump(), lambda text: text))
     return dumped
+
+
+def _changed(stored: Mapping[str, Any], given: Mapping[str, Any]) -> list[str]:
+    """Names of the settings that differ; their values are nobody's business."""
+    names = {*stored, *given}
+    return sorted(name for name in names if stored.get(name) != given.get(name))
 
 
 def _map_secrets(value: Any, show: Callable[[str], str]) -> Any:

@@ -39,13 +39,15 @@ async def create_token(
     if expires_at is not None and expires_at <= w.now:
         raise InvalidInput("the expiry lies in the past", ("input", "expiresAt"))
     secret = secrets.token_urlsafe(24)
+    granted = check_permissions(registry, permissions)
     token_id: int = await w.sql.fetchval(
         """INSERT INTO api_tokens (merchant_id, name, secret_hash, permissions, expires_at,
                                    created_at)
            VALUES ($1, $2, $3, $4, $5, $6) RETURNING id""",
         w.merchant_id, check_name(name), _hash(secret),
-        orjson.dumps(check_permissions(registry, permissions)).decode(), expires_at, w.now,
+        orjson.dumps(granted).decode(), expires_at, w.now,
     )  # fmt: skip
+    w.audit("token.created", {"token": token_id, "permissions": granted})
     return token_id, f"{PREFIX}_{w.merchant_id}_{token_id}_{secret}"
 
 
@@ -57,13 +59,17 @@ async def create_owner_token(w: Work, registry: Registry) -> str:
 
 async def revoke_token(w: Work, token_id: int) -> None:
     """End a token at once; revoking it again changes nothing. Raises NotFound."""
-    found = await w.sql.fetchval(
-        """UPDATE api_tokens SET revoked_at = COALESCE(revoked_at, $3)
-           WHERE merchant_id = $1 AND id = $2 RETURNING id""",
+    revoked = await w.sql.fetchval(
+        """UPDATE api_tokens t SET revoked_at = COALESCE(t.revoked_at, $3)
+           FROM (SELECT id, revoked_at FROM api_tokens
+                 WHERE merchant_id = $1 AND id = $2 FOR UPDATE) before
+           WHERE t.merchant_id = $1 AND t.id = before.id RETURNING before.revoked_at IS NULL""",
         w.merchant_id, token_id, w.now,
     )  # fmt: skip
-    if found is None:
+    if revoked is None:
         raise NotFound(f"there is no token {token_id}", ("id",))
+    if revoked:
+        w.audit("token.revoked", {"token": token_id})
 
 
 async def authenticate(db: Database, token: str) -> Caller | None:
