@@ -27,6 +27,8 @@ from core.sdk.errors import (
 from core.sdk.events import (
     CampaignFinished,
     CampaignStarted,
+    ConsentGranted,
+    ConsentWithdrawn,
     CustomerUnsubscribed,
     Event,
     Occurrence,
@@ -59,7 +61,7 @@ from core.sdk.plugin import (
 
 __all__ = [
     "TERMINAL_STATES", "AlreadyExists", "CampaignFinished", "CampaignStarted", "Channel",
-    "ChannelSession", "ContactKind", "ContentField", "CustomerUnsubscribed", "Event", "Facet",
+    "ChannelSession", "ConsentGranted", "ConsentWithdrawn", "ContactKind", "ContentField", "CustomerUnsubscribed", "Event", "Facet",
     "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
     "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
     "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
