@@ -12,6 +12,7 @@ import asyncpg
 
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
+from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.orders.importing import OrderImport
 from core.registry import Registry, load
 from core.settings import Settings
@@ -54,7 +55,10 @@ def load_registry(settings: Settings) -> Registry:
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
-    return {OrderImport.name: OrderImport(registry)}
+    return {
+        OrderImport.name: OrderImport(registry),
+        ConfirmationSending.name: ConfirmationSending(registry),
+    }
 
 
 @asynccontextmanager

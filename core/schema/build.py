@@ -16,6 +16,7 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import InputError, PresentErrors
@@ -27,6 +28,7 @@ from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
 from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -34,7 +36,7 @@ from core.sdk.plugin import SchemaField
 @strawberry.type
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
-    CampaignQueries, JobQueries,
+    CampaignQueries, JobQueries, ConsentQueries, SuppressionQueries,
 ):  # fmt: skip
     pass
 
@@ -42,7 +44,7 @@ class Query(
 @strawberry.type
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations,
+    CampaignMutations, JobMutations, ConsentMutations, SuppressionMutations,
 ):  # fmt: skip
     pass
 

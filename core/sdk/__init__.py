@@ -61,7 +61,8 @@ from core.sdk.plugin import (
 
 __all__ = [
     "TERMINAL_STATES", "AlreadyExists", "CampaignFinished", "CampaignStarted", "Channel",
-    "ChannelSession", "ConsentGranted", "ConsentWithdrawn", "ContactKind", "ContentField", "CustomerUnsubscribed", "Event", "Facet",
+    "ChannelSession", "ConsentGranted", "ConsentWithdrawn", "ContactKind", "ContentField",
+    "CustomerUnsubscribed", "Event", "Facet",
     "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
     "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
     "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",

@@ -58,7 +58,8 @@ async def mark_sending(
     """Take up to `limit` due rows; returns them with their customer's data.
 
     Policy is asked again in this statement: a row that it forbids becomes skipped, and is returned
-    with its `reason`. `shop_id` is the shop in whose name the run speaks. Rows that another worker is just taking are passed over.
+    with its `reason`. Rows that another worker is just taking are passed over. `shop_id` is the
+    shop in whose name the run speaks, if any.
     """
     sealed = f"{CONTACTS[contact]}_sealed"
     rows: list[Mapping[str, Any]] = await w.sql.fetch(

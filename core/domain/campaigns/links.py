@@ -61,5 +61,22 @@ def message_key(keyring: Keyring, merchant_id: int, delivery_id: int) -> str:
     return f"{text}.{keyring.sign('message', text)}"
 
 
+def confirmation_key(keyring: Keyring, merchant_id: int, request_id: int) -> str:
+    """The key of the message that asks to confirm a consent; see `message_key`."""
+    text = f"{merchant_id}.consent.{request_id}"
+    return f"{text}.{keyring.sign('message', text)}"
+
+
+def confirmation_url(base_url: str, merchant_id: int, secret: str) -> str:
+    """Where a customer confirms a consent: GET shows a page, POST does it."""
+    return f"{base_url}/consent/confirm?t={merchant_id}.{secret}"
+
+
+def read_confirmation_token(token: str) -> tuple[int, str] | None:
+    """(merchant, secret) of a confirmation link's token, or None when it has another form."""
+    merchant, dot, secret = token.partition(".")
+    return (int(merchant), secret) if dot and secret and _is_id(merchant) else None
+
+
 def _is_id(text: str) -> bool:
     return text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS

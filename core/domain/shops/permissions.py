@@ -14,6 +14,8 @@ CORE_PERMISSIONS = (
     Permission("CUSTOMERS_READ", "See customers, their contact data masked."),
     Permission("CUSTOMERS_WRITE", "Change customers, their tags and their consent."),
     Permission("CUSTOMERS_CONTACT", "See customers' phone, email and address unmasked."),
+    Permission("CONSENT_POLICY_WRITE", "Decide whether unproven consent is enough for marketing."),
+    Permission("SUPPRESSIONS_REMOVE", "Take addresses off the list of suppressions."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),
     Permission("SEGMENTS_READ", "See and preview segments."),
