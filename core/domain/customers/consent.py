@@ -261,10 +261,11 @@ async def _unsaid(w: Work, customer_ids: Sequence[int], word: Word) -> set[int]:
                 OR $3 = 0 AND EXISTS (
                     SELECT 1 FROM consents own WHERE own.merchant_id = $1
                        AND own.customer_id = c.id AND own.channel = $4 AND own.purpose = $6
-                       AND own.shop_id <> 0 AND own.status <> $5 AND own.at >= (
-                           SELECT z.at FROM consents z WHERE z.merchant_id = $1
-                              AND z.customer_id = c.id AND z.shop_id = 0 AND z.channel = $4
-                              AND z.purpose = $6)))""",
+                       AND own.shop_id <> 0 AND own.status <> $5
+                       AND (own.at, {strictness("own.status")}) > (
+                           SELECT z.at, {strictness("z.status")} FROM consents z
+                           WHERE z.merchant_id = $1 AND z.customer_id = c.id AND z.shop_id = 0
+                             AND z.channel = $4 AND z.purpose = $6)))""",
         w.merchant_id, list(customer_ids), word.shop_id, word.channel, word.status, word.purpose,
     )  # fmt: skip
     return {row["id"] for row in rows}
@@ -273,18 +274,24 @@ async def _unsaid(w: Work, customer_ids: Sequence[int], word: Word) -> set[int]:
 async def _say(w: Work, customer_ids: Collection[int], word: Word) -> set[int]:
     """Append a word to the log and fold it into the state, of customers who are held.
 
-    Returns those for whom it changed what is in effect.
+    A refusal is never older than what it answers, whatever the machines' clocks say: it counts
+    from its arrival. Returns those for whom the word changed what is in effect.
     """
     ids = sorted(set(customer_ids))
     unsaid = await _unsaid(w, ids, word)
     rows = await w.sql.fetch(
-        f"""WITH event AS (
+        f"""WITH told AS MATERIALIZED (
+                SELECT u.id, GREATEST($12::timestamptz, CASE WHEN $6 = 'denied' THEN (
+                    SELECT max(co.at) FROM consents co WHERE co.merchant_id = $1
+                       AND co.customer_id = u.id AND co.channel = $4 AND co.purpose = $5
+                       AND ($3 = 0 OR co.shop_id IN (0, $3))) END) AS at
+                FROM unnest($2::bigint[]) AS u (id)),
+            event AS (
                 INSERT INTO consent_events (merchant_id, customer_id, shop_id, channel, purpose,
                     status, source, text, text_version, evidence, actor, at)
-                SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12
-                FROM unnest($2::bigint[]) AS id ORDER BY id)
+                SELECT $1, id, $3, $4, $5, $6, $7, $8, $9, $10, $11, at FROM told ORDER BY id)
             INSERT INTO consents (merchant_id, customer_id, shop_id, channel, purpose, status, at)
-            SELECT $1, id, $3, $4, $5, $6, $12 FROM unnest($2::bigint[]) AS id ORDER BY id
+            SELECT $1, id, $3, $4, $5, $6, at FROM told ORDER BY id
             ON CONFLICT (merchant_id, customer_id, shop_id, channel, purpose)
                 DO UPDATE SET status = excluded.status, at = excluded.at
                 WHERE (consents.at, {strictness("consents.status")})
