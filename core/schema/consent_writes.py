@@ -266,7 +266,7 @@ class ConsentMutations:
             input.text, input.text_version, evidence,
         )  # fmt: skip
         async with info.context.work() as w:
-            named = _by_ids(input.ids)
+            named = await _by_ids(w, input.ids)
             named += await _by_refs(w, input.external_refs)
             missing = [one for one in named if isinstance(one, HuikeError)]
             if missing:
@@ -279,11 +279,18 @@ def _shop(shop_id: strawberry.ID | None) -> int:
     return need_id("Shop", shop_id, ("input", "shopId")) if shop_id else 0
 
 
-def _by_ids(ids: list[strawberry.ID]) -> list[int | HuikeError]:
+async def _by_ids(w: Work, ids: list[strawberry.ID]) -> list[int | HuikeError]:
+    pks = [read_id("Customer", one) for one in ids]
+    rows = await w.sql.fetch(
+        "SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+        w.merchant_id, [pk for pk in pks if pk is not None],
+    )  # fmt: skip
+    found = {row["id"] for row in rows}
     return [
-        read_id("Customer", one)
-        or NotFound("there is no customer with this id", ("input", "ids", number))
-        for number, one in enumerate(ids)
+        pk
+        if pk is not None and pk in found
+        else NotFound("there is no customer with this id", ("input", "ids", number))
+        for number, pk in enumerate(pks)
     ]
 
 
