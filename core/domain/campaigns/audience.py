@@ -7,7 +7,6 @@ import orjson
 
 from core.domain.campaigns.campaigns import campaign_channel
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
-from core.domain.customers.consent import ALL_SHOPS
 from core.domain.segments.compile import compile_rule
 from core.domain.shops.merchants import time_zone_of
 from core.registry import Registry
@@ -32,7 +31,8 @@ async def audience_sql(
     """
     q = Query(session.merchant_id, session.now, await time_zone_of(session))
     condition = compile_rule(rule, registry.facets, q)
-    name, shop = q.arg(channel.name) + "::text", q.arg(shop_id or ALL_SHOPS) + "::bigint"
+    name = q.arg(channel.name) + "::text"
+    shop = None if shop_id is None else q.arg(shop_id) + "::bigint"
     reason = skip_reason_sql(channel.contact, message_class, name, shop)
     return (
         f"""SELECT c.id AS customer_id, {reason} AS reason, c.name,

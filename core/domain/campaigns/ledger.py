@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 from core.domain.campaigns.policy import CONTACTS, personal_columns, skip_reason_sql
-from core.domain.customers.consent import ALL_SHOPS
 from core.sdk.channels import ContactKind, MessageClass
 from core.sdk.events import CampaignFinished
 from core.storage.database import Session, Work
@@ -62,15 +61,16 @@ async def mark_sending(
     shop in whose name the run speaks, if any.
     """
     sealed = f"{CONTACTS[contact]}_sealed"
+    shop, named = (None, []) if shop_id is None else ("$8::bigint", [shop_id])
     rows: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
                 SELECT id, customer_id FROM deliveries
                 WHERE merchant_id = $1 AND run_id = $2 AND state = 'pending' AND next_at <= $3
                 ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
             allowed AS (
-                SELECT due.id, c.name, {personal_columns(message_class, "$8::bigint")},
+                SELECT due.id, c.name, {personal_columns(message_class, shop)},
                        c.{sealed} AS sealed,
-                       {skip_reason_sql(contact, message_class, "$5::text", "$8::bigint")} AS reason
+                       {skip_reason_sql(contact, message_class, "$5::text", shop)} AS reason
                 FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id)
             UPDATE deliveries d SET
                 state = CASE WHEN a.reason IS NULL THEN 'sending' ELSE 'skipped' END,
@@ -79,7 +79,7 @@ async def mark_sending(
             FROM allowed a WHERE d.merchant_id = $1 AND d.id = a.id
             RETURNING d.id, d.customer_id, d.attempts, a.reason, a.name, a.province, a.city,
                       a.sealed""",
-        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, shop_id or ALL_SHOPS,
+        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, *named,
     )  # fmt: skip
     return rows
 

@@ -1,6 +1,6 @@
 """Who may be written to: one rule for the audience's freezing, its preview and each sending."""
 
-from core.domain.customers.consent import EVERY_CHANNEL, status_sql
+from core.domain.customers.consent import EVERY_CHANNEL, for_shop, status_sql
 from core.domain.customers.suppressions import UNSUBSCRIBED
 from core.sdk.channels import ContactKind, MessageClass
 
@@ -20,17 +20,19 @@ SKIP_REASONS = {
 
 
 def skip_reason_sql(
-    contact: ContactKind, message_class: MessageClass, channel: str, shop: str
+    contact: ContactKind, message_class: MessageClass, channel: str, shop: str | None
 ) -> str:
     """An SQL expression about customer `c`: why not to write to it, or NULL.
 
-    `channel` and `shop` are placeholders of the channel's name and the shop's number (0 for all),
-    "$1" is the merchant. A missing row `c` has no address. Marketing needs consent; a service
-    message must only not be refused, and reaches who unsubscribed from marketing.
+    `channel` and `shop` are placeholders of the channel's name and the shop's number, None when
+    the message is for all shops; "$1" is the merchant. A missing row `c` has no address. Marketing
+    needs consent; a service message must only not be refused, and reaches who unsubscribed from
+    marketing.
     """
     index = f"c.{CONTACTS[contact]}_index"
     suppressed = f"""EXISTS (SELECT 1 FROM suppressions su WHERE su.merchant_id = c.merchant_id
-        AND su.channel = {channel} AND su.address_index = {index} AND su.shop_id IN (0, {shop})"""
+        AND su.channel = {channel} AND su.address_index = {index}
+        AND {for_shop("su.shop_id", shop)}"""
     if message_class == "service":
         return f"""CASE WHEN {index} IS NULL THEN 'no_address'
             WHEN {status_sql(shop, channel, "service")} = 'denied' THEN 'opted_out'
@@ -51,7 +53,7 @@ def unproven_allowed_sql(channel: str) -> str:
         AND po.channel = {channel} AND po.valid_to IS NULL AND po.allow_unproven)"""
 
 
-def personal_columns(message_class: MessageClass, shop: str) -> str:
+def personal_columns(message_class: MessageClass, shop: str | None) -> str:
     """The columns beside the name with which customer `c` is addressed.
 
     They are NULL in marketing to who refused personalisation.

@@ -51,15 +51,22 @@ def strictness(status: str) -> str:
 
 
 def status_sql(
-    shop: str, channel: str, purpose: Literal["marketing", "service", "personalisation"]
+    shop: str | None, channel: str, purpose: Literal["marketing", "service", "personalisation"]
 ) -> str:
     """What customer `c` said, in effect, as an SQL expression; NULL is nothing.
 
-    `shop` and `channel` are placeholders of the shop's number (0 for all) and the channel's name.
+    `shop` and `channel` are placeholders; without a shop the words for all shops count.
     """
+    # one row needs no sorting, which would take half of the time
+    latest = f"ORDER BY co.at DESC, {strictness('co.status')} DESC LIMIT 1" if shop else ""
     return f"""(SELECT co.status FROM consents co WHERE co.merchant_id = c.merchant_id
-        AND co.customer_id = c.id AND co.shop_id IN (0, {shop}) AND co.channel = {channel}
-        AND co.purpose = '{purpose}' ORDER BY co.at DESC, {strictness("co.status")} DESC LIMIT 1)"""
+        AND co.customer_id = c.id AND {for_shop("co.shop_id", shop)} AND co.channel = {channel}
+        AND co.purpose = '{purpose}' {latest})"""
+
+
+def for_shop(column: str, shop: str | None) -> str:
+    """An SQL condition: the row is about all shops, or about the shop of a placeholder."""
+    return f"{column} IN (0, {shop})" if shop else f"{column} = 0"
 
 
 async def set_consent(

@@ -12,7 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from core.domain.customers.consent import ALL_SHOPS, status_sql
+from core.domain.customers.consent import status_sql
 from core.domain.customers.places import province_of
 from core.sdk.facets import Facet, Query
 from core.sdk.money import to_minor
@@ -257,7 +257,8 @@ class OptedIn:
         return None if rule.channel.strip() else "channel is empty"
 
     def sql(self, rule: OptedInRule, q: Query) -> str:
-        shop, channel = q.arg(rule.shop_id or ALL_SHOPS) + "::bigint", q.arg(rule.channel)
+        shop = None if rule.shop_id is None else q.arg(rule.shop_id) + "::bigint"
+        channel = q.arg(rule.channel)
         return f"COALESCE({status_sql(shop, channel, 'marketing')} = 'granted', FALSE)"
 
     def explain(self, rule: OptedInRule) -> str:
