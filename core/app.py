@@ -1,4 +1,4 @@
-"""The web application: GraphQL, GraphiQL, unsubscribe links, health and metrics."""
+"""The web application: GraphQL, GraphiQL, customers' pages, health and metrics."""
 
 import asyncio
 import contextlib
@@ -19,9 +19,10 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from core.installation import Installation, open_installation
-from core.schema import graphiql, unsubscribe
+from core.schema import graphiql
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
+from core.schema.public import confirm, preferences, unsubscribe
 from core.schema.requests import JSON_BYTES, Metrics, Requests
 from core.settings import Settings, SettingsError
 from core.storage.database import SYSTEM
@@ -41,6 +42,12 @@ def create_app(installation: Installation) -> Starlette:
     async def leave(request: Request) -> Response:
         return await unsubscribe.answer(installation, request)
 
+    async def confirmed(request: Request) -> Response:
+        return await confirm.answer(installation, request)
+
+    async def preferred(request: Request) -> Response:
+        return await preferences.answer(installation, request)
+
     async def ready(request: Request) -> Response:
         fault = await _fault(installation)
         return JSONResponse({"ready": fault is None, "fault": fault}, 200 if fault is None else 503)
@@ -52,6 +59,8 @@ def create_app(installation: Installation) -> Starlette:
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
         Route("/unsubscribe/{token}", leave, methods=["GET", "POST"]),
+        Route("/consent/confirm", confirmed, methods=["GET", "POST"]),
+        Route("/preferences", preferred, methods=["GET", "POST"]),
         Route("/healthz", _alive),
         Route("/readyz", ready),
         Route("/metrics", measured),

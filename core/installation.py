@@ -12,6 +12,7 @@ import asyncpg
 
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
+from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.orders.importing import OrderImport
 from core.domain.privacy.erasure import CustomerErasure
 from core.domain.privacy.export import CustomerDataExport
@@ -60,7 +61,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
     kinds: list[JobKind] = [
         OrderImport(registry), AuditVerification(), CustomerDataExport(registry),
-        CustomerErasure(registry), Resealing(registry),
+        CustomerErasure(registry), Resealing(registry), ConfirmationSending(registry),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -63,7 +63,7 @@ async def make_campaign(merchant, content=None, rule=None, name="campaign", **op
     """A draft to everybody; returns its id."""
     registry = merchant.installation.registry
     async with merchant.work() as w:
-        segment_id = await create_segment(w, registry, f"segment {w.now}", rule or ALL)
+        segment_id = await create_segment(w, registry, f"segment {name} {w.now}", rule or ALL)
         return await create_campaign(
             w, registry, name=name, channel="email", segment_id=segment_id,
             content=content or CONTENT, **options,

@@ -17,6 +17,7 @@ from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import InputError, PresentErrors
@@ -32,6 +33,7 @@ from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
 from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -39,7 +41,7 @@ from core.sdk.plugin import SchemaField
 @strawberry.type
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
-    CampaignQueries, JobQueries, AuditQueries, PrivacyQueries,
+    CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
 ):  # fmt: skip
     pass
 
@@ -47,7 +49,8 @@ class Query(
 @strawberry.type
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations, AuditMutations, PrivacyMutations,
+    CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
+    SuppressionMutations,
 ):  # fmt: skip
     pass
 

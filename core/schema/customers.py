@@ -8,6 +8,13 @@ import strawberry
 
 from core.domain.customers.consent import set_consent
 from core.domain.customers.customers import add_tags, remove_tags, update_customer
+from core.schema.consents import (
+    CONSENT_EVENTS,
+    Consent,
+    ConsentEvent,
+    ConsentStatus,
+    consents_of,
+)
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.masking import EMAIL, NAME, PHONE, Contact, Kind, shown
@@ -46,21 +53,6 @@ class CustomerTag:
     created_at: datetime
 
 
-@strawberry.enum
-class ConsentStatus(Enum):
-    GRANTED = "granted"
-    DENIED = "denied"
-    UNPROVEN = "unproven"
-
-
-@strawberry.type(description="What the customer last said about messages on a channel.")
-class Consent:
-    channel: str
-    purpose: str
-    status: ConsentStatus
-    at: datetime
-
-
 def name_of(self: Any, info: Info) -> str | None:
     name = self.row["name"]
     return shown(info.context, NAME, name, self.row["id"]).value if name else None
@@ -97,9 +89,24 @@ class Customer(Node):
     async def tags(self, info: Info) -> list[CustomerTag]:
         return await info.context.load("customer.tags", self.row["id"], tags_of) or []
 
-    @strawberry.field
-    async def consents(self, info: Info) -> list[Consent]:
-        return await info.context.load("customer.consents", self.row["id"], consents_of) or []
+    @field(
+        "CUSTOMERS_READ",
+        description="The state for all shops and for single ones; with a shop, what is in effect "
+        "there: the later of the words for the shop and for all shops.",
+    )
+    async def consents(
+        self, info: Info, shop_id: strawberry.ID | None = None, channel: str | None = None
+    ) -> list[Consent]:
+        batch = consents_of(shop_id, channel)
+        key = ("customer.consents", shop_id, channel)
+        return await info.context.load(key, self.row["id"], batch) or []
+
+    @field("CUSTOMERS_READ", description="Every word of the customer, the last first.")
+    async def consent_history(
+        self, info: Info, first: First = 20, after: After = None
+    ) -> Connection[ConsentEvent]:
+        scope = ("e.customer_id", self.row["id"])
+        return await page(info, CONSENT_EVENTS, None, None, first, after, scope)
 
     @field("CUSTOMERS_READ", description="Platform ids; phone and email are fields of their own.")
     async def identities(self, info: Info) -> list[CustomerIdentity]:
@@ -194,6 +201,11 @@ class CustomerConsentSetInput:
     source: str = strawberry.field(description="Where the customer said so, for instance `phone`.")
     evidence: JSON | None = strawberry.field(default=None, description="An object.")
     purpose: str = "marketing"
+    shop_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The shop that it is about; absent for all shops."
+    )
+    text: str | None = strawberry.field(default=None, description="What was agreed to.")
+    text_version: str | None = None
 
 
 @strawberry.type
@@ -275,21 +287,6 @@ async def tags_of(session: Session, pks: list[int]) -> dict[int, list[CustomerTa
             CustomerTag(tag=r["tag"], source=r["source"], created_at=r["created_at"]) for r in rows
         ]
         for pk, rows in (await _children(session, "customer_tags", pks)).items()
-    }
-
-
-async def consents_of(session: Session, pks: list[int]) -> dict[int, list[Consent]]:
-    return {
-        pk: [
-            Consent(
-                channel=row["channel"],
-                purpose=row["purpose"],
-                status=ConsentStatus(row["status"]),
-                at=row["at"],
-            )
-            for row in rows
-        ]
-        for pk, rows in (await _children(session, "consents", pks)).items()
     }
 
 
@@ -380,8 +377,10 @@ class CustomerMutations:
         evidence: Any = input.evidence
         if not isinstance(evidence, dict | None):
             raise InvalidInput("evidence is an object", ("input", "evidence"))
+        shop = need_id("Shop", input.shop_id, ("input", "shopId")) if input.shop_id else 0
         async with info.context.work() as w:
             await set_consent(
-                w, pk, input.channel, input.purpose, input.status.value, input.source, evidence
-            )
+                w, pk, input.channel, input.purpose, input.status.value, input.source, evidence,
+                shop_id=shop, text=input.text, text_version=input.text_version,
+            )  # fmt: skip
             return CustomerConsentSetPayload(customer=(await customers_by_id(w, [pk]))[pk])

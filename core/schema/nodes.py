@@ -7,6 +7,7 @@ from typing import Any
 import strawberry
 
 from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
+from core.schema.consent_writes import requests_by_id
 from core.schema.context import ANY_TOKEN, Info, field
 from core.schema.customers import customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
@@ -15,6 +16,7 @@ from core.schema.orders import orders_by_id, refunds_by_id
 from core.schema.scalars import Node, split_id
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
+from core.schema.suppressions import suppressions_by_id
 from core.storage.database import Session
 
 Loader = Callable[[Session, list[int]], Awaitable[dict[int, Any]]]
@@ -31,6 +33,8 @@ NODES: dict[str, tuple[str, Loader]] = {
     "CampaignRun": ("CAMPAIGNS_READ", runs_by_id),
     "Delivery": ("CAMPAIGNS_READ", deliveries_by_id),
     "Job": ("JOBS_READ", jobs_by_id),
+    "ConsentRequest": ("CUSTOMERS_READ", requests_by_id),
+    "Suppression": ("CUSTOMERS_READ", suppressions_by_id),
 }
 MAX_NODES = 100
 

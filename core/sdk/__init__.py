@@ -27,6 +27,8 @@ from core.sdk.errors import (
 from core.sdk.events import (
     CampaignFinished,
     CampaignStarted,
+    ConsentGranted,
+    ConsentWithdrawn,
     CustomerErased,
     CustomerUnsubscribed,
     Event,
@@ -69,14 +71,14 @@ from core.sdk.plugin import (
 
 __all__ = [
     "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
-    "CampaignStarted", "Channel", "ChannelSession", "ContactKind", "ContentField",
-    "CustomerErased", "CustomerUnsubscribed", "Event", "Facet", "HealthCheck", "HuikeError",
-    "InvalidInput", "KeyReused", "LineRecord", "Manifest", "MessageClass", "NoSettings",
-    "NotFound", "Occurrence", "OrderCreated", "OrderFormat", "OrderRecord", "OrderState",
-    "OrderStateChanged", "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord",
-    "ParcelState", "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable",
-    "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
-    "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "SchemaField",
-    "SettingsCheck", "Several", "Subscriber", "TraceEvent", "Unknown", "WrongState", "from_minor",
-    "hookimpl", "to_minor",
+    "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted", "ConsentWithdrawn",
+    "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed", "Event", "Facet",
+    "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
+    "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
+    "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
+    "OutsideError", "ParcelRecord", "ParcelState", "ParcelStateChanged", "ParcelTrace",
+    "Permission", "PersonalTable", "PluginContext", "PluginDisabled", "Query", "Receipt",
+    "ReconnectNeeded", "RefundKind", "RefundRecord", "RefundState", "RefundStateChanged",
+    "Refused", "RetryLater", "SchemaField", "SettingsCheck", "Several", "Subscriber",
+    "TraceEvent", "Unknown", "WrongState", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

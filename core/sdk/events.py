@@ -112,6 +112,30 @@ class CustomerErased(Event):
 
 
 @dataclass(frozen=True)
+class ConsentGranted(Event):
+    """A customer's consent to a purpose on a channel took effect; `shop_id` 0 is all shops."""
+
+    type: ClassVar[str] = "consent.granted"
+    customer_id: int
+    shop_id: int
+    channel: str
+    purpose: str
+    source: str
+
+
+@dataclass(frozen=True)
+class ConsentWithdrawn(Event):
+    """A customer refused a purpose on a channel; `shop_id` 0 is all shops."""
+
+    type: ClassVar[str] = "consent.withdrawn"
+    customer_id: int
+    shop_id: int
+    channel: str
+    purpose: str
+    source: str
+
+
+@dataclass(frozen=True)
 class CampaignStarted(Event):
     """A campaign's audience was frozen into the ledger."""
 

@@ -16,7 +16,7 @@ class Channel:
     )
 
 
-LIN = Recipient("林 <&>", "浙江省", None, "http://x/unsubscribe/1")
+LIN = Recipient("林 <&>", "浙江省", None, "http://x/unsubscribe/1", "http://x/preferences?t=1")
 
 
 def render(html, subject="hello", recipient=LIN):
@@ -89,6 +89,6 @@ def test_templates_that_eat_the_machine_fail_for_the_message_only(template):
 
 def test_too_long_and_empty_results_fail():
     with pytest.raises(RenderError, match="longer"):
-        render("x", "{{ customer.name }}", Recipient("n" * 300, None, None, ""))
+        render("x", "{{ customer.name }}", Recipient("n" * 300, None, None, "", ""))
     with pytest.raises(RenderError, match="empty"):
-        render("x", "{{ customer.name }}", Recipient(None, None, None, ""))
+        render("x", "{{ customer.name }}", Recipient(None, None, None, "", ""))

@@ -180,7 +180,7 @@ async def test_rows_of_a_dead_worker_become_unknown_after_their_lease(merchant, 
     await plan_run(merchant.installation.db, merchant.installation.registry, merchant.id, run_id)
     async with merchant.work() as w:
         marked = await ledger.mark_sending(
-            w, run_id, "email", "email", "marketing", "dead", timedelta(seconds=60), 30
+            w, run_id, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30
         )
     assert len(marked) == 30
     await send(merchant, run_id)

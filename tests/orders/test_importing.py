@@ -365,6 +365,17 @@ async def test_an_uploaded_file(merchant, tmp_path):
     assert await value(merchant, "SELECT count(*) FROM job_files WHERE merchant_id = $1") == 0
 
 
+async def test_consent_without_evidence_is_not_taken(merchant):
+    async def pieces():
+        yield b"a,b\n1,2\n"
+
+    opened = merchant.installation
+    args = (opened.db, opened.registry, merchant.id, merchant.shop_id)
+    with pytest.raises(InvalidInput) as caught:
+        await start_import(*args, pieces(), "o.csv", consent=Consent("email", " "))
+    assert caught.value.path == ("input", "consent", "evidence")
+
+
 async def test_an_upload_of_a_wrong_file_fails_with_a_reason(merchant):
     async def pieces():
         yield b"a,b\n1,2\n"

@@ -10,6 +10,7 @@ import pytest_asyncio
 
 from core.app import create_app
 from core.domain.campaigns.campaigns import create_campaign
+from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import _store
@@ -130,12 +131,22 @@ async def make_world(merchant):
                VALUES ($1, $2, 0, $3, 'email', 'sent', 1, $4, $4) RETURNING id""",
             w.merchant_id, run, customer, w.now,
         )  # fmt: skip
+        suppression = await w.sql.fetchval(
+            """INSERT INTO suppressions (merchant_id, channel, address_index, reason, at)
+               VALUES ($1, 'sms', $2, 'complaint', $3) RETURNING id""",
+            w.merchant_id, keyring.blind_index("phone", w.merchant_id, "+8613900009999"), w.now,
+        )  # fmt: skip
+        asked = await make_request(
+            w, customer, channel="email", contact="email", purpose="marketing", shop_id=0,
+            text="yes", text_version="1", source="form",
+        )  # fmt: skip
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
-        "Delivery": delivery, "Job": job, "Token": token,
+        "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
+        "ConsentRequest": asked,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "Sent": "Campaign"}
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}

@@ -43,6 +43,37 @@ def variables(name, ids):
             "id": ids["Customer"],
             "input": {"channel": "email", "status": "GRANTED", "source": "phone"},
         },
+        "customer-consent-history": {"id": ids["Customer"], "shopId": ids["Shop"]},
+        "customers-consent-set": {
+            "input": {
+                "ids": [ids["Customer"]], "channel": "email", "status": "GRANTED", "source": "form",
+                "evidence": {"form": "newsletter"},
+            }
+        },
+        "consent-request-start": {
+            "id": ids["Customer"],
+            "input": {
+                "channel": "email", "source": "form", "text": "我同意接收邮件", "textVersion": "1",
+                "idempotencyKey": "k1",
+            },
+        },
+        "consent-policy-set": {
+            "input": {"channel": "email", "allowUnproven": True, "reason": "asked the lawyer"}
+        },
+        "suppressions": {"where": {"id": {"in": [ids["Suppression"]]}}},
+        "suppression-add": {
+            "input": {
+                "channel": "email", "address": "bob@example.com", "reason": "complaint",
+                "shopId": ids["Shop"],
+            }
+        },
+        "suppression-remove": {"id": ids["Suppression"], "input": {"reason": "asked for it"}},
+        "suppressions-import": {
+            "input": {
+                "channel": "email", "addresses": ["bob@example.com"], "reason": "complaint",
+                "shopId": ids["Shop"],
+            }
+        },
         "orders": {"where": {"customer": {"eq": ids["Customer"]}}},
         "order": {"id": ids["Order"]},
         "orders-upsert": {"input": {"shopId": ids["Shop"], "orders": [order]}},

@@ -222,7 +222,9 @@ def unsubscribe_path(world):
 async def refusals(world):
     async with world.merchant.read() as session:
         return await session.sql.fetchval(
-            "SELECT count(*) FROM suppressions WHERE merchant_id = $1", world.merchant.id
+            """SELECT count(*) FROM suppressions
+               WHERE merchant_id = $1 AND reason = 'unsubscribed'""",
+            world.merchant.id,
         )
 
 

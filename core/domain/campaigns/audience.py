@@ -6,7 +6,7 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.campaigns import campaign_channel
-from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.policy import personal_columns, skip_reason_sql
 from core.domain.segments.compile import compile_rule
 from core.domain.shops.merchants import time_zone_of
 from core.registry import Registry
@@ -17,14 +17,26 @@ from core.storage.database import Database, Session
 
 
 async def audience_sql(
-    session: Session, registry: Registry, channel: Channel, message_class: Any, rule: Any
+    session: Session,
+    registry: Registry,
+    channel: Channel,
+    message_class: Any,
+    shop_id: int | None,
+    rule: Any,
 ) -> tuple[str, Query]:
-    """A SELECT of (customer_id, reason or NULL) over the rule's customers, and its parameters."""
+    """A SELECT over the rule's customers, and its parameters.
+
+    Its rows are (customer_id, reason or NULL, name, province, city): with what the customer may
+    be addressed by, see `personal_columns`.
+    """
     q = Query(session.merchant_id, session.now, await time_zone_of(session))
     condition = compile_rule(rule, registry.facets, q)
-    reason = skip_reason_sql(channel.contact, message_class, q.arg(channel.name) + "::text")
+    name = q.arg(channel.name) + "::text"
+    shop = None if shop_id is None else q.arg(shop_id) + "::bigint"
+    reason = skip_reason_sql(channel.contact, message_class, name, shop)
     return (
-        f"""SELECT c.id AS customer_id, {reason} AS reason FROM customers c
+        f"""SELECT c.id AS customer_id, {reason} AS reason, c.name,
+                   {personal_columns(message_class, shop)} FROM customers c
             WHERE c.merchant_id = $1 AND ({condition})""",
         q,
     )
@@ -37,7 +49,7 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
     """
     async with db.work(merchant_id) as w:
         run = await w.sql.fetchrow(
-            """SELECT r.*, c.channel, c.message_class FROM campaign_runs r
+            """SELECT r.*, c.channel, c.message_class, c.shop_id FROM campaign_runs r
                JOIN campaigns c ON c.merchant_id = r.merchant_id AND c.id = r.campaign_id
                WHERE r.merchant_id = $1 AND r.id = $2 AND r.state = 'planning'
                FOR UPDATE OF r""",
@@ -59,7 +71,7 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
 async def _freeze(w: Session, registry: Registry, run: Mapping[str, Any]) -> int:
     channel = campaign_channel(registry, run["channel"])
     audience, q = await audience_sql(
-        w, registry, channel, run["message_class"], orjson.loads(run["rule"])
+        w, registry, channel, run["message_class"], run["shop_id"], orjson.loads(run["rule"])
     )
     run_id, name, now = q.arg(run["id"]), q.arg(channel.name), q.arg(w.now)
     result: str = await w.sql.execute(

@@ -96,7 +96,7 @@ async def schedule_campaign(w: Work, registry: Registry, campaign_id: int, at: d
     _require(row, ("draft", "scheduled"), "scheduled")
     if at <= w.now:
         raise InvalidInput("the time lies in the past; start the campaign instead", ("input", "at"))
-    await _check_enabled(w, registry, row["channel"])
+    await check_channel(w, registry, row["channel"])
     await w.sql.execute(
         """UPDATE campaigns SET state = 'scheduled', scheduled_at = $3, updated_at = $4
            WHERE merchant_id = $1 AND id = $2""",
@@ -133,7 +133,7 @@ async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int:
     """Go on with a paused campaign; returns the run's id. Raises WrongState, PluginDisabled."""
     row = await _locked(w, campaign_id)
     _require(row, ("paused",), "resumed")
-    await _check_enabled(w, registry, row["channel"])
+    await check_channel(w, registry, row["channel"])
     run_id: int | None = await w.sql.fetchval(
         """UPDATE campaign_runs SET pause_reason = NULL, resume_at = NULL,
                state = CASE WHEN planned_at IS NULL THEN 'planning' ELSE 'running' END
@@ -175,7 +175,7 @@ def campaign_channel(registry: Registry, name: str) -> Channel:
 
 
 async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int:
-    await _check_enabled(w, registry, row["channel"])
+    await check_channel(w, registry, row["channel"])
     check_content(campaign_channel(registry, row["channel"]), orjson.loads(row["content"]))
     run_id: int | None = await w.sql.fetchval(
         """INSERT INTO campaign_runs (merchant_id, campaign_id, state, rule, content, created_at)
@@ -190,7 +190,8 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int:
     return run_id
 
 
-async def _check_enabled(w: Work, registry: Registry, channel: str) -> None:
+async def check_channel(w: Work, registry: Registry, channel: str) -> None:
+    """Raises InvalidInput or PluginDisabled when the merchant cannot send by it."""
     campaign_channel(registry, channel)
     await plugin_settings(w, registry, registry.channels[channel].plugin)
 

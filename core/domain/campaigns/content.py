@@ -19,7 +19,7 @@ from core.sdk.errors import InvalidInput, Several
 
 VARIABLES = frozenset({
     "customer.name", "customer.province", "customer.city", "merchant.name", "shop.name",
-    "unsubscribe_url",
+    "unsubscribe_url", "preferences_url",
 })  # fmt: skip
 
 
@@ -57,6 +57,7 @@ class Recipient:
     province: str | None
     city: str | None
     unsubscribe_url: str
+    preferences_url: str
 
 
 class _Plain:
@@ -119,6 +120,7 @@ class Content:
             "customer.province": recipient.province or "",
             "customer.city": recipient.city or "",
             "unsubscribe_url": recipient.unsubscribe_url,
+            "preferences_url": recipient.preferences_url,
         }
         return {
             field.name: _checked(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from core.domain.campaigns.policy import CONTACTS, skip_reason_sql
+from core.domain.campaigns.policy import CONTACTS, personal_columns, skip_reason_sql
 from core.sdk.channels import ContactKind, MessageClass
 from core.sdk.events import CampaignFinished
 from core.storage.database import Session, Work
@@ -49,6 +49,7 @@ async def mark_sending(
     channel: str,
     contact: ContactKind,
     message_class: MessageClass,
+    shop_id: int | None,
     owner: str,
     lease: timedelta,
     limit: int,
@@ -56,17 +57,20 @@ async def mark_sending(
     """Take up to `limit` due rows; returns them with their customer's data.
 
     Policy is asked again in this statement: a row that it forbids becomes skipped, and is returned
-    with its `reason`. Rows that another worker is just taking are passed over.
+    with its `reason`. Rows that another worker is just taking are passed over. `shop_id` is the
+    shop in whose name the run speaks, if any.
     """
     sealed = f"{CONTACTS[contact]}_sealed"
+    shop, named = (None, []) if shop_id is None else ("$8::bigint", [shop_id])
     rows: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
                 SELECT id, customer_id FROM deliveries
                 WHERE merchant_id = $1 AND run_id = $2 AND state = 'pending' AND next_at <= $3
                 ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
             allowed AS (
-                SELECT due.id, c.name, c.province, c.city, c.{sealed} AS sealed,
-                       {skip_reason_sql(contact, message_class, "$5::text")} AS reason
+                SELECT due.id, c.name, {personal_columns(message_class, shop)},
+                       c.{sealed} AS sealed,
+                       {skip_reason_sql(contact, message_class, "$5::text", shop)} AS reason
                 FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id)
             UPDATE deliveries d SET
                 state = CASE WHEN a.reason IS NULL THEN 'sending' ELSE 'skipped' END,
@@ -75,7 +79,7 @@ async def mark_sending(
             FROM allowed a WHERE d.merchant_id = $1 AND d.id = a.id
             RETURNING d.id, d.customer_id, d.attempts, a.reason, a.name, a.province, a.city,
                       a.sealed""",
-        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease,
+        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, *named,
     )  # fmt: skip
     return rows
 

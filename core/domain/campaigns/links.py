@@ -3,6 +3,7 @@
 from core.storage.keyring import Keyring
 
 PURPOSE = "unsubscribe"
+PREFERENCES = "preferences"
 ID_DIGITS = 18
 
 
@@ -31,10 +32,50 @@ def unsubscribe_url(
     return f"{base_url}/unsubscribe/{token}"
 
 
+def preferences_token(keyring: Keyring, merchant_id: int, customer_id: int) -> str:
+    """The token of a customer's preference page; the same each time."""
+    text = f"{merchant_id}.{customer_id}"
+    return f"{text}.{keyring.sign(PREFERENCES, text)}"
+
+
+def read_preferences_token(keyring: Keyring, token: str) -> tuple[int, int] | None:
+    """(merchant, customer) of a token, or None when it is not one of ours."""
+    text, _, signature = token.rpartition(".")
+    parts = text.split(".")
+    if len(parts) != 2 or not all(_is_id(part) for part in parts):
+        return None
+    if not keyring.verify(PREFERENCES, text, signature):
+        return None
+    return int(parts[0]), int(parts[1])
+
+
+def preferences_url(keyring: Keyring, base_url: str, merchant_id: int, customer_id: int) -> str:
+    """Where a customer sees and changes what he agreed to."""
+    token = preferences_token(keyring, merchant_id, customer_id)
+    return f"{base_url}/preferences?t={token}"
+
+
 def message_key(keyring: Keyring, merchant_id: int, delivery_id: int) -> str:
     """The key of a message: the same at each try, and different on any other installation."""
     text = f"{merchant_id}.{delivery_id}"
     return f"{text}.{keyring.sign('message', text)}"
+
+
+def confirmation_key(keyring: Keyring, merchant_id: int, request_id: int) -> str:
+    """The key of the message that asks to confirm a consent; see `message_key`."""
+    text = f"{merchant_id}.consent.{request_id}"
+    return f"{text}.{keyring.sign('message', text)}"
+
+
+def confirmation_url(base_url: str, merchant_id: int, secret: str) -> str:
+    """Where a customer confirms a consent: GET shows a page, POST does it."""
+    return f"{base_url}/consent/confirm?t={merchant_id}.{secret}"
+
+
+def read_confirmation_token(token: str) -> tuple[int, str] | None:
+    """(merchant, secret) of a confirmation link's token, or None when it has another form."""
+    merchant, dot, secret = token.partition(".")
+    return (int(merchant), secret) if dot and secret and _is_id(merchant) else None
 
 
 def _is_id(text: str) -> bool:

@@ -1,33 +1,65 @@
 """Who may be written to: one rule for the audience's freezing, its preview and each sending."""
 
+from core.domain.customers.consent import EVERY_CHANNEL, for_shop, status_sql
+from core.domain.customers.suppressions import UNSUBSCRIBED
 from core.sdk.channels import ContactKind, MessageClass
 
 CONTACTS: dict[ContactKind, str] = {"phone": "phone", "email": "email"}
 
+PERSONAL = ("province", "city")
+
 SKIP_REASONS = {
     "no_address": "The customer has no address for this channel.",
     "no_consent": "The customer has not agreed to marketing on this channel.",
-    "opted_out": "The customer has refused marketing on this channel.",
+    "unproven": "Nobody can prove that the customer agreed to marketing on this channel.",
+    "opted_out": "The customer has refused such messages on this channel.",
     "suppressed": "The address must not be written to.",
     "render_error": "The content could not be filled in for this customer.",
     "cancelled": "The campaign was cancelled before this message was sent.",
 }
 
 
-def skip_reason_sql(contact: ContactKind, message_class: MessageClass, channel: str) -> str:
+def skip_reason_sql(
+    contact: ContactKind, message_class: MessageClass, channel: str, shop: str | None
+) -> str:
     """An SQL expression about customer `c`: why not to write to it, or NULL.
 
-    `channel` is the placeholder of the channel's name. A missing row `c` has no address.
+    `channel` and `shop` are placeholders of the channel's name and the shop's number, None when
+    the message is for all shops; "$1" is the merchant. A missing row `c` has no address. Marketing
+    needs consent; a service message must only not be refused, and reaches who unsubscribed from
+    marketing.
     """
     index = f"c.{CONTACTS[contact]}_index"
-    consent = f"""(SELECT co.status FROM consents co WHERE co.merchant_id = c.merchant_id
-        AND co.customer_id = c.id AND co.channel = {channel} AND co.purpose = 'marketing')"""
     suppressed = f"""EXISTS (SELECT 1 FROM suppressions su WHERE su.merchant_id = c.merchant_id
-        AND su.channel = {channel} AND su.address_index = {index})"""
+        AND su.channel = {channel} AND su.address_index = {index}
+        AND {for_shop("su.shop_id", shop)}"""
     if message_class == "service":
         return f"""CASE WHEN {index} IS NULL THEN 'no_address'
-            WHEN {suppressed} THEN 'suppressed' END"""
-    return f"""CASE WHEN {index} IS NULL THEN 'no_address'
-        WHEN {consent} = 'denied' THEN 'opted_out'
-        WHEN {suppressed} THEN 'suppressed'
-        WHEN {consent} IS DISTINCT FROM 'granted' THEN 'no_consent' END"""
+            WHEN {status_sql(shop, channel, "service")} = 'denied' THEN 'opted_out'
+            WHEN {suppressed} AND su.reason <> '{UNSUBSCRIBED}') THEN 'suppressed' END"""
+    # OFFSET 0 keeps the status from being asked for once for each WHEN
+    return f"""CASE WHEN {index} IS NULL THEN 'no_address' ELSE (
+        SELECT CASE WHEN said.status = 'denied' THEN 'opted_out'
+            WHEN {suppressed}) THEN 'suppressed'
+            WHEN said.status = 'granted' THEN NULL
+            WHEN said.status IS NULL THEN 'no_consent'
+            WHEN NOT {unproven_allowed_sql(channel)} THEN 'unproven' END
+        FROM (SELECT {status_sql(shop, channel, "marketing")} AS status OFFSET 0) said) END"""
+
+
+def unproven_allowed_sql(channel: str) -> str:
+    """Whether merchant $1 decided to write to whose consent cannot be proven."""
+    return f"""EXISTS (SELECT 1 FROM consent_policies po WHERE po.merchant_id = $1
+        AND po.channel = {channel} AND po.valid_to IS NULL AND po.allow_unproven)"""
+
+
+def personal_columns(message_class: MessageClass, shop: str | None) -> str:
+    """The columns beside the name with which customer `c` is addressed.
+
+    They are NULL in marketing to who refused personalisation.
+    """
+    if message_class == "service":
+        return "c.province, c.city"
+    said = status_sql(shop, f"'{EVERY_CHANNEL}'", "personalisation")
+    known = f"({said} IS DISTINCT FROM 'denied')"
+    return ", ".join(f"CASE WHEN {known} THEN c.{name} END AS {name}" for name in PERSONAL)

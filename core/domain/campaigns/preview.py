@@ -14,6 +14,7 @@ from core.sdk.errors import NotFound
 from core.storage.database import Session
 
 SAMPLE_URL = "https://example.com/unsubscribe"
+SAMPLE_PREFERENCES = "https://example.com/preferences"
 
 
 @dataclass(frozen=True)
@@ -54,19 +55,17 @@ async def preview_campaign(
         raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
     channel = campaign_channel(registry, campaign["channel"])
     audience, q = await audience_sql(
-        session, registry, channel, campaign["message_class"], orjson.loads(rule)
-    )
+        session, registry, channel, campaign["message_class"], campaign["shop_id"],
+        orjson.loads(rule),
+    )  # fmt: skip
     rows = await session.sql.fetch(
         f"SELECT reason, count(*) AS n FROM ({audience}) a GROUP BY reason", *q.args
     )
     counts = {row["reason"]: row["n"] for row in rows}
     limit = q.arg(max(0, sample))
     chosen = await session.sql.fetch(
-        f"""SELECT c.id, c.name, c.province, c.city FROM customers c
-            WHERE c.merchant_id = $1 AND c.id IN (
-                SELECT a.customer_id FROM ({audience}) a WHERE a.reason IS NULL
-                ORDER BY a.customer_id LIMIT {limit})
-            ORDER BY c.id""",
+        f"""SELECT a.customer_id AS id, a.name, a.province, a.city FROM ({audience}) a
+            WHERE a.reason IS NULL ORDER BY a.customer_id LIMIT {limit}""",
         *q.args,
     )
     content = await open_content(session, registry, campaign, orjson.loads(campaign["content"]))
@@ -94,7 +93,7 @@ def _samples(
     samples = []
     for row in rows:
         name = show_name(row["name"]) if row["name"] else None
-        recipient = Recipient(name, row["province"], row["city"], SAMPLE_URL)
+        recipient = Recipient(name, row["province"], row["city"], SAMPLE_URL, SAMPLE_PREFERENCES)
         try:
             samples.append(RenderedSample(row["id"], content.render(recipient), None))
         except RenderError as error:

@@ -21,7 +21,7 @@ from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.campaigns import campaign_channel, pause_run
 from core.domain.campaigns.content import Content, Recipient, RenderError
 from core.domain.campaigns.ledger import Outcome
-from core.domain.campaigns.links import message_key, unsubscribe_url
+from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy import CONTACTS
 from core.domain.campaigns.preview import open_content
 from core.domain.shops.plugins import plugin_settings
@@ -61,6 +61,7 @@ class _Run:
     campaign_id: int
     merchant_id: int
     message_class: Any
+    shop_id: int | None
     plugin: str
     timeout: float
     channel: Channel
@@ -153,8 +154,8 @@ async def _prepare(
         content = await open_content(session, registry, row, orjson.loads(row["content"]))
     timeout = registry.manifests[plugin].timeout
     run = _Run(
-        row["id"], row["campaign_id"], merchant_id, row["message_class"], plugin, timeout,
-        channel, content,
+        row["id"], row["campaign_id"], merchant_id, row["message_class"], row["shop_id"], plugin,
+        timeout, channel, content,
     )  # fmt: skip
     return run, settings
 
@@ -289,7 +290,7 @@ class _Sender:
             if wanted and state == "running" and not self._stop.is_set():
                 rows = await ledger.mark_sending(
                     w, run.id, run.channel.name, run.channel.contact, run.message_class,
-                    self._owner, self._lease, wanted,
+                    run.shop_id, self._owner, self._lease, wanted,
                 )  # fmt: skip
             if self._time_to_notify():
                 await w.notify("campaign", run.campaign_id)
@@ -391,7 +392,10 @@ class _Sender:
         url = unsubscribe_url(
             keyring, self._base_url, run.merchant_id, customer_id, run.channel.name
         )
-        content = run.content.render(Recipient(row["name"], row["province"], row["city"], url))
+        preferences = preferences_url(keyring, self._base_url, run.merchant_id, customer_id)
+        content = run.content.render(
+            Recipient(row["name"], row["province"], row["city"], url, preferences)
+        )
         return OutgoingMessage(
             message_key(keyring, run.merchant_id, row["id"]),
             keyring.open(row["sealed"], f"{self._place}{customer_id}"),

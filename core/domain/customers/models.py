@@ -270,6 +270,42 @@ class Suppression(Model):
         table = "suppressions"
 
 
+class SuppressionEvent(Model):
+    """An address was put on the list of suppressions or taken off; only ever appended to."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    shop_id = fields.BigIntField()
+    channel = fields.TextField()
+    address_index = Bytes()
+    action = fields.TextField()
+    reason = fields.TextField()
+    actor = fields.TextField()
+    at = fields.DatetimeField()
+
+    class Meta:
+        table = "suppression_events"
+
+
+class ConsentPolicy(Model):
+    """From `at` to `valid_to`, whether the merchant writes to whose consent is unproven, and why.
+
+    The one with `valid_to` null is in force.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    channel = fields.TextField()
+    allow_unproven = fields.BooleanField()
+    reason = fields.TextField()
+    actor = fields.TextField()
+    at = fields.DatetimeField()
+    valid_to = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "consent_policies"
+
+
 class ImportChange(Model):
     """What an import did to a customer: `before` is the row it changed, or null if it made it.
 

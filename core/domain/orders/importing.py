@@ -278,6 +278,11 @@ async def start_import(
         raise InvalidInput(
             "this is an old Excel file (.xls): save it as .xlsx or CSV", ("input", "file")
         )
+    if consent is not None and not consent.evidence.strip():
+        raise InvalidInput(
+            "say how the customers consented, or leave consent out",
+            ("input", "consent", "evidence"),
+        )
     async with db.work(merchant_id, actor) as w:
         shop = await find_shop(w, str(shop_id))
         formats = await formats_of(w, registry)

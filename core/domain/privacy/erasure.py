@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.domain.campaigns.ledger import close_erased
-from core.domain.customers.consent import suppress
 from core.domain.customers.customers import get_customer
 from core.domain.customers.identify import lock_customers
+from core.domain.customers.suppressions import suppress
 from core.domain.privacy import export
 from core.domain.privacy.tables import (
     belongs,

@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from core.domain.customers.consent import status_sql
 from core.domain.customers.places import province_of
 from core.sdk.facets import Facet, Query
 from core.sdk.money import to_minor
@@ -237,9 +238,10 @@ class HasEmail:
 
 @dataclass(frozen=True)
 class OptedInRule:
-    """Who agreed to marketing on the channel."""
+    """Who agreed to marketing on the channel; shop_id asks what counts in that shop."""
 
     channel: str
+    shop_id: int | None = None
 
 
 class OptedIn:
@@ -250,15 +252,18 @@ class OptedIn:
     rule: ClassVar[type] = OptedInRule
 
     def check(self, rule: OptedInRule) -> str | None:
+        if rule.shop_id is not None and not 0 < rule.shop_id <= MAX_ID:
+            return "shop_id is not the number of a shop"
         return None if rule.channel.strip() else "channel is empty"
 
     def sql(self, rule: OptedInRule, q: Query) -> str:
-        return f"""EXISTS (SELECT 1 FROM consents a WHERE a.merchant_id = c.merchant_id
-            AND a.customer_id = c.id AND a.channel = {q.arg(rule.channel)}
-            AND a.purpose = 'marketing' AND a.status = 'granted')"""
+        shop = None if rule.shop_id is None else q.arg(rule.shop_id) + "::bigint"
+        channel = q.arg(rule.channel)
+        return f"COALESCE({status_sql(shop, channel, 'marketing')} = 'granted', FALSE)"
 
     def explain(self, rule: OptedInRule) -> str:
-        return f"agreed to marketing by {rule.channel}"
+        place = f" in shop {rule.shop_id}" if rule.shop_id else ""
+        return f"agreed to marketing by {rule.channel}{place}"
 
 
 FACETS: list[Facet] = [

@@ -18,6 +18,6 @@ STATEMENTS = [
 
 
 class Migration(migrations.Migration):
-    dependencies = [("core", "0004_history_keys")]
+    dependencies = [("core", "0005_consent")]
 
     operations = [ops.RunSQL(STATEMENTS, reverse_sql=ops.RunSQL.noop)]

@@ -1,0 +1,31 @@
+"""The merchant's own decision to write to customers whose consent cannot be proven, kept for good.
+
+A decision holds until the next one for the channel; the table keeps all of them as intervals.
+"""
+
+from core.domain.customers.suppressions import NAME_LIMIT, check_reason
+from core.sdk.errors import InvalidInput
+from core.storage.database import Work
+
+
+async def set_policy(w: Work, channel: str, allow_unproven: bool, reason: str) -> int:
+    """Decide whether marketing on a channel may go to unproven consent; returns the row's id.
+
+    Who decides is the session's actor. Raises InvalidInput.
+    """
+    check_reason(reason)
+    if not 0 < len(channel.strip()) <= NAME_LIMIT or "\x00" in channel:
+        raise InvalidInput(f"a channel has 1 to {NAME_LIMIT} characters", ("input", "channel"))
+    # one decision at a time
+    await w.sql.execute("SELECT 1 FROM merchants WHERE id = $1 FOR NO KEY UPDATE", w.merchant_id)
+    await w.sql.execute(
+        """UPDATE consent_policies SET valid_to = $3
+           WHERE merchant_id = $1 AND channel = $2 AND valid_to IS NULL""",
+        w.merchant_id, channel, w.now,
+    )  # fmt: skip
+    policy_id: int = await w.sql.fetchval(
+        """INSERT INTO consent_policies (merchant_id, channel, allow_unproven, reason, actor, at)
+           VALUES ($1, $2, $3, $4, $5, $6) RETURNING id""",
+        w.merchant_id, channel, allow_unproven, reason.strip(), w.actor, w.now,
+    )  # fmt: skip
+    return policy_id
