@@ -27,6 +27,8 @@ from core.sdk.errors import (
 from core.sdk.events import (
     CampaignFinished,
     CampaignStarted,
+    CustomersMerged,
+    CustomersUnmerged,
     CustomerUnsubscribed,
     Event,
     Occurrence,
@@ -36,6 +38,7 @@ from core.sdk.events import (
 )
 from core.sdk.facets import Facet, Query
 from core.sdk.hooks import hookimpl
+from core.sdk.identities import Identity, app_scope_id
 from core.sdk.money import from_minor, to_minor
 from core.sdk.orders import (
     TERMINAL_STATES,
@@ -59,12 +62,12 @@ from core.sdk.plugin import (
 
 __all__ = [
     "TERMINAL_STATES", "AlreadyExists", "CampaignFinished", "CampaignStarted", "Channel",
-    "ChannelSession", "ContactKind", "ContentField", "CustomerUnsubscribed", "Event", "Facet",
-    "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
-    "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
-    "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
-    "OutsideError", "ParcelRecord", "Permission", "PersonalTable", "PluginContext",
-    "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "Refused", "RetryLater",
-    "SchemaField", "SettingsCheck", "Several", "Subscriber", "Unknown", "WrongState",
-    "from_minor", "hookimpl", "to_minor",
+    "ChannelSession", "ContactKind", "ContentField", "CustomerUnsubscribed", "CustomersMerged",
+    "CustomersUnmerged", "Event", "Facet", "HealthCheck", "HuikeError", "Identity", "InvalidInput",
+    "KeyReused", "LineRecord", "Manifest", "MessageClass", "NoSettings", "NotFound", "Occurrence",
+    "OrderCreated", "OrderFormat", "OrderRecord", "OrderState", "OrderStateChanged",
+    "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord", "Permission",
+    "PersonalTable", "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded",
+    "Refused", "RetryLater", "SchemaField", "SettingsCheck", "Several", "Subscriber", "Unknown",
+    "WrongState", "app_scope_id", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

@@ -22,5 +22,10 @@ PERSONAL_TABLES = [
         "consent_requests", "consent_requests", "Consent asked for",
         hidden=("token_hash", "address_index"),
     ),
+    # merges have their own way; what they took out holds whole rows of the lost customer
+    PersonalTable("merges", "customer_merges", "Merged customers", customer="into_id",
+                  hidden=("filled", "marks"), on_merge="keep"),
+    PersonalTable("merge_moves", "customer_merge_moves", "Rows of merged customers",
+                  parent=("merge_id", "customer_merges"), hidden=("content",), on_merge="keep"),
     PersonalTable("import_changes", "import_changes", "Imports", unique=("job_id",)),
 ]  # fmt: skip
