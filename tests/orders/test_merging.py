@@ -73,7 +73,10 @@ async def test_everything_goes_to_the_kept_customer(merchant):
     assert {v["text"] for v in kept["custom_field_values"]} == {f"value {one}", "only b"}
     assert len(kept["customer_notes"]) == 2
     assert [d["run_id"] for d in kept["deliveries"]] == [1, 2]
-    assert {f["shop_id"]: f["orders"] for f in kept["customer_facts"]} == {0: 2, merchant.shop_id: 2}
+    assert {f["shop_id"]: f["orders"] for f in kept["customer_facts"]} == {
+        0: 2,
+        merchant.shop_id: 2,
+    }
     async with merchant.read() as session:
         row = await get_customer(session, one)
         email = session.keyring.open(row["email_sealed"], f"customers.email|{merchant.id}|{one}")

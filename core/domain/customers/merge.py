@@ -204,8 +204,8 @@ async def unmerge(w: Work, registry: Registry, merge_id: int) -> Unmerged:
     )  # fmt: skip
     await take_back(w, chain, holder)
     await _restore_customer(w, merge_id)
-    await move_back_rows(w, tables_to_move(registry), merge_id, later, back, holder_id)
     await _move_back_merges(w, merge_id, later, back)
+    await move_back_rows(w, tables_to_move(registry), merge_id, later, back, holder_id)
     await refill(w, holder_id)
     await restore_consents(w, chain, back, holder_id, kept_by(registry))
     await decide_pair(w, holder_id, back, "rejected")
