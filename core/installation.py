@@ -13,6 +13,8 @@ import asyncpg
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
 from core.domain.orders.importing import OrderImport
+from core.domain.orders.merging import AutomaticMerges
+from core.domain.orders.suggesting import SuggestMerges
 from core.registry import Registry, load
 from core.settings import Settings
 from core.storage import database, migrate
@@ -54,7 +56,8 @@ def load_registry(settings: Settings) -> Registry:
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
-    return {OrderImport.name: OrderImport(registry)}
+    kinds: list[JobKind] = [OrderImport(registry), AutomaticMerges(registry), SuggestMerges()]
+    return {kind.name: kind for kind in kinds}
 
 
 @asynccontextmanager

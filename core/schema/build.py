@@ -18,9 +18,10 @@ from core.registry import Owned, Registry, RegistryError
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
-from core.schema.errors import InputError, PresentErrors
+from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.nodes import NodeQueries
 from core.schema.orders import OrderMutations, OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
@@ -33,16 +34,16 @@ from core.sdk.plugin import SchemaField
 
 @strawberry.type
 class Query(
-    NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
-    CampaignQueries, JobQueries,
+    NodeQueries, ShopQueries, PluginQueries, CustomerQueries, MergeQueries, OrderQueries,
+    SegmentQueries, CampaignQueries, JobQueries,
 ):  # fmt: skip
     pass
 
 
 @strawberry.type
 class Mutation(
-    ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations,
+    ShopMutations, PluginMutations, CustomerMutations, MergeMutations, OrderMutations,
+    SegmentMutations, CampaignMutations, JobMutations,
 ):  # fmt: skip
     pass
 
@@ -65,7 +66,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError],
+            types=[InputError, CustomerError],
             extensions=[PresentErrors, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={

@@ -195,7 +195,9 @@ async def play(merged, alone, step, number):
                     merged.refused[one].add(channel)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
+)
 @given(given_people=people, todo=steps)
 async def test_after_undoing_all_everybody_is_as_without(merchant, given_people, todo):
     installation, clock = merchant.installation, merchant.clock

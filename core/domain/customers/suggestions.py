@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core.sdk.errors import NotFound, WrongState
-from core.storage.database import Work
+from core.storage.database import Session, Work
 
 REASONS = {
     "same_phone": "Both have the same phone number.",
@@ -85,7 +85,7 @@ async def reject_suggestion(w: Work, suggestion_id: int) -> None:
     await decide_pair(w, row["first_id"], row["second_id"], "rejected")
 
 
-async def rejected_pairs(w: Work, customer_ids: Sequence[int]) -> set[tuple[int, int]]:
+async def rejected_pairs(w: Session, customer_ids: Sequence[int]) -> set[tuple[int, int]]:
     """Rejected pairs of these customers, as (lower id, higher id).
 
     A customer stands for those that were merged into it: who was told apart from one of them is

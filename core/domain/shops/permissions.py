@@ -13,6 +13,7 @@ CORE_PERMISSIONS = (
     Permission("TOKENS_WRITE", "See, make and revoke API tokens."),
     Permission("CUSTOMERS_READ", "See customers, their contact data masked."),
     Permission("CUSTOMERS_WRITE", "Change customers, their tags and their consent."),
+    Permission("CUSTOMERS_MERGE", "Merge customers, undo it, and change their platform ids."),
     Permission("CUSTOMERS_CONTACT", "See customers' phone, email and address unmasked."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),
