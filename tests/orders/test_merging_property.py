@@ -4,7 +4,7 @@ A second merchant has the same customers, who are never merged: each change is m
 to whom it belongs.
 """
 
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.domain.customers.consent import set_consent
@@ -44,7 +44,8 @@ people = st.fixed_dictionaries(
                 "phone": st.sampled_from((None, f"1380013800{number}", "13900139000")),
                 "email": st.sampled_from((None, f"{name}@b.cn")),
                 "consents": st.lists(
-                    st.tuples(st.sampled_from(CHANNELS), st.sampled_from(WORDS)), max_size=2, unique_by=lambda one: one[0],
+                    st.tuples(st.sampled_from(CHANNELS), st.sampled_from(WORDS)),
+                    max_size=2, unique_by=lambda one: one[0],
                 ),
                 "fields": st.lists(st.integers(1, 3), unique=True),
                 "province": st.sampled_from((None, "浙江省", "江苏省")),
@@ -195,9 +196,7 @@ async def play(merged, alone, step, number):
                     merged.refused[one].add(channel)
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), phases=[Phase.generate]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(given_people=people, todo=steps)
 async def test_after_undoing_all_everybody_is_as_without(merchant, given_people, todo):
     installation, clock = merchant.installation, merchant.clock
