@@ -45,7 +45,7 @@ def merge_of(row: Any) -> CustomerMerge:
         merged_id=global_id("Customer", row["from_id"]),
         reason=row["reason"],
         evidence=JSON(orjson.loads(row["evidence"])),
-        filled=[camel(name.removesuffix("_index")) for name in orjson.loads(row["filled"])],
+        filled=sorted(camel(name.removesuffix("_index")) for name in orjson.loads(row["filled"])),
         actor=row["actor"],
         at=row["at"],
         undone_at=row["undone_at"],

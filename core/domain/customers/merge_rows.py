@@ -78,14 +78,15 @@ async def move_back_rows(
 
 
 def _move_back_sql(table: PersonalTable) -> str:
+    # arrays of ids, not joins: the planner knows nothing of how many rows a merge has moved
     name, customer = table.table, table.customer
     return f"""WITH mine AS MATERIALIZED (
             SELECT row_id, content FROM customer_merge_moves
             WHERE merchant_id = $1 AND merge_id = $2 AND table_name = $3),
         forgotten AS (
-            DELETE FROM customer_merge_moves l USING mine
+            DELETE FROM customer_merge_moves l
             WHERE l.merchant_id = $1 AND l.merge_id = ANY($6::bigint[]) AND l.table_name = $3
-              AND l.row_id = mine.row_id AND mine.content IS NULL
+              AND l.row_id = ANY(ARRAY(SELECT row_id FROM mine WHERE content IS NULL))
             RETURNING l.content),
         restored AS (
             INSERT INTO {name}
@@ -94,9 +95,9 @@ def _move_back_sql(table: PersonalTable) -> str:
                     || jsonb_build_object('{customer}', $4::bigint)) r
             WHERE kept.content IS NOT NULL
             ON CONFLICT DO NOTHING)
-        UPDATE {name} t SET {customer} = $4 FROM mine
-        WHERE t.merchant_id = $1 AND t.id = mine.row_id AND t.{customer} = $5
-          AND mine.content IS NULL"""
+        UPDATE {name} t SET {customer} = $4
+        WHERE t.merchant_id = $1 AND t.{customer} = $5
+          AND t.id = ANY(ARRAY(SELECT row_id FROM mine WHERE content IS NULL))"""
 
 
 def _revive_sql(table: PersonalTable) -> str:
@@ -116,10 +117,10 @@ def _revive_sql(table: PersonalTable) -> str:
             WHERE merchant_id = $1 AND merge_id IN (SELECT id FROM active)
               AND table_name = 'customer_merges'),
         gone AS MATERIALIZED (
-            SELECT {name}.* FROM {name} JOIN customer_merge_moves m
-              ON m.merchant_id = $1 AND m.merge_id = $2 AND m.table_name = $3
-             AND m.row_id = {name}.id AND m.content IS NULL
-            WHERE {name}.merchant_id = $1 AND {name}.{customer} = $4),
+            SELECT t.* FROM {name} t WHERE t.merchant_id = $1 AND t.{customer} = $4
+              AND t.id = ANY(ARRAY(
+                  SELECT row_id FROM customer_merge_moves WHERE merchant_id = $1
+                     AND merge_id = $2 AND table_name = $3 AND content IS NULL))),
         revived AS MATERIALIZED (
             SELECT DISTINCT ON ({columns}) m.id, m.merge_id, m.row_id, m.content
             FROM customer_merge_moves m
