@@ -7,8 +7,10 @@ from starlette.responses import HTMLResponse, Response
 
 from core.domain.campaigns.links import read_unsubscribe_token
 from core.domain.customers.consent import unsubscribe
+from core.domain.customers.customers import CustomerMerged
 from core.installation import Installation
 from core.sdk.errors import NotFound
+from core.storage.database import Database
 
 PAGE = """<!doctype html>
 <html lang="zh-CN"><head><meta charset="utf-8">
@@ -44,6 +46,13 @@ async def answer(installation: Installation, request: Request) -> Response:
     merchant_id, customer_id, channel = found
     # a customer who was erased: there is nobody left to write to
     with contextlib.suppress(NotFound):
-        async with db.work(merchant_id) as w:
-            await unsubscribe(w, customer_id, channel, "link")
+        try:
+            await _unsubscribe(db, merchant_id, customer_id, channel)
+        except CustomerMerged as merged:
+            await _unsubscribe(db, merchant_id, merged.customer_id, channel)
     return page(DONE)
+
+
+async def _unsubscribe(db: Database, merchant_id: int, customer_id: int, channel: str) -> None:
+    async with db.work(merchant_id) as w:
+        await unsubscribe(w, customer_id, channel, "link")

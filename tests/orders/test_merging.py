@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from core.domain.customers.consent import set_consent
@@ -8,8 +10,11 @@ from core.domain.customers.customers import (
     remove_tags,
     update_customer,
 )
+from core.domain.customers.merge_consent import fold
+from core.domain.customers.merge_contents import reseal_contents
 from core.domain.orders.merging import merge_customers, unmerge_customers
 from core.sdk import InvalidInput, NotFound, WrongState
+from core.storage.keyring import Keyring
 from tests.merge_kit import (
     add_delivery,
     add_note,
@@ -219,3 +224,77 @@ async def test_changes_to_a_merged_customer_say_into_whom(merchant):
         await merge(merchant, one, other, " ")
     with pytest.raises(NotFound):
         await unmerge(merchant, 10**9)
+
+
+async def test_rows_that_were_taken_out_follow_a_new_key(merchant):
+    keyring, registry = merchant.installation.db.keyring, merchant.installation.registry
+    one, other = await pair(merchant)
+    merge_id = await merge(merchant, one, other)
+    data = json.loads(keyring.to_text())
+    old = data["keys"][str(data["primary"])]
+    both = Keyring.from_text(
+        json.dumps(data | {"keys": {"1": old, "2": data["index"]}, "primary": 2})
+    )
+    tables = [owned.value for owned in registry.personal_tables.values()]
+    async with merchant.work() as w:
+        w.keyring = both
+        last, seen = await reseal_contents(w, tables, 0, 100)
+        assert (await reseal_contents(w, tables, last, 100))[1] == 0
+    assert seen == 1
+    await unmerge(merchant, merge_id)
+    async with merchant.read() as session:
+        row = await get_customer(session, other)
+    assert row["email_sealed"][0] == 2
+    place = f"customers.email|{merchant.id}|{other}"
+    assert both.open(row["email_sealed"], place) == "b@b.cn"
+
+
+async def test_what_is_logged_and_told(merchant):
+    one, other = await pair(merchant)
+    merge_id = await merge(merchant, one, other)
+    await unmerge(merchant, merge_id)
+    async with merchant.read() as session:
+        logged = await session.sql.fetch(
+            """SELECT customer_id, kind FROM customer_log
+               WHERE merchant_id = $1 AND kind IN ('merged', 'unmerged') ORDER BY id""",
+            merchant.id,
+        )
+        told = await session.sql.fetch(
+            """SELECT type, payload FROM outbox_events
+               WHERE merchant_id = $1 AND type LIKE 'customers.%' ORDER BY id""",
+            merchant.id,
+        )
+    assert [tuple(row) for row in logged] == [
+        (one, "merged"), (other, "merged"), (one, "unmerged"), (other, "unmerged"),
+    ]  # fmt: skip
+    payload = {"merge_id": merge_id, "customer_id": one, "merged_id": other}
+    assert [(row["type"], json.loads(row["payload"])) for row in told] == [
+        ("customers.merged", payload), ("customers.unmerged", payload),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("into", "from_", "kept", "folded"),
+    [
+        ({}, {}, "into", {}),
+        ({0: "denied"}, {}, "from", {0: "denied"}),
+        ({}, {0: "denied"}, "into", {0: "denied"}),
+        ({0: "granted"}, {0: "granted"}, "none", {0: "granted"}),
+        ({0: "granted"}, {0: "unproven"}, "both", {0: "unproven"}),
+        ({0: "granted"}, {}, "into", {0: "granted"}),
+        ({0: "granted"}, {}, "from", {}),
+        ({}, {0: "granted"}, "from", {0: "granted"}),
+        ({}, {0: "granted"}, "both", {0: "granted"}),
+        ({}, {0: "granted"}, "into", {}),
+        ({}, {0: "unproven"}, "none", {}),
+        # a shop's word against one for all shops
+        ({0: "denied"}, {5: "granted"}, "from", {0: "denied", 5: "denied"}),
+        ({0: "granted"}, {5: "denied"}, "into", {0: "granted", 5: "denied"}),
+        ({0: "granted", 5: "unproven"}, {0: "granted"}, "into", {0: "granted", 5: "unproven"}),
+    ],
+)
+def test_how_consents_are_folded(into, from_, kept, folded):
+    def words(given):
+        return {(shop, "email", "marketing"): word for shop, word in given.items()}
+
+    assert fold(words(into), words(from_), lambda channel: kept) == words(folded)

@@ -1,6 +1,7 @@
 """Merging over the API: preview, merge, what becomes of old ids, undoing, suggestions."""
 
-from core.schema.scalars import global_id
+from core.domain.campaigns.links import unsubscribe_token
+from core.schema.scalars import global_id, read_id
 
 MERGE = """mutation ($id: ID!, $from: ID!, $key: String! = "k", $reason: String! = "same person") {
   customerMerge(id: $id, input: {from: $from, reason: $reason, evidence: {call: 7},
@@ -165,6 +166,20 @@ async def test_a_suggestion_of_a_merged_customer_waits(api, world):
     rejected = """{ mergeSuggestions(where: {state: {eq: REJECTED}}) { nodes { id } } }"""
     (left,) = (await api.data(world.token, rejected))["mergeSuggestions"]["nodes"]
     assert left["id"] == found["id"]
+
+
+async def test_an_unsubscribe_link_of_a_merged_customer_still_works(api, world):
+    keyring = world.merchant.installation.db.keyring
+    pk = read_id("Customer", world.ids["Customer"])
+    link = f"/unsubscribe/{unsubscribe_token(keyring, world.merchant.id, pk, 'email')}"
+    made = await merge(api, world)
+    assert (await api.client.post(link)).status_code == 200
+    query = "query ($id: ID!) { customer(id: $id) { consents { channel status } } }"
+    refused = {"customer": {"consents": [{"channel": "email", "status": "DENIED"}]}}
+    assert await api.data(world.token, query, id=world.ids["Second"]) == refused
+    await api.data(world.token, UNMERGE, id=made["merge"]["id"])
+    for name in ("Customer", "Second"):
+        assert await api.data(world.token, query, id=world.ids[name]) == refused
 
 
 async def test_merging_needs_its_own_permission(api, world):

@@ -27,5 +27,9 @@ PERSONAL_TABLES = [
                   hidden=("filled", "marks"), on_merge="keep"),
     PersonalTable("merge_moves", "customer_merge_moves", "Rows of merged customers",
                   parent=("merge_id", "customer_merges"), hidden=("content",), on_merge="keep"),
+    PersonalTable("merge_suggestions", "merge_suggestions", "Suggested merges",
+                  customer="first_id", on_merge="keep"),
+    PersonalTable("merge_suggestions_of_others", "merge_suggestions", "Suggested merges",
+                  customer="second_id", on_merge="keep"),
     PersonalTable("import_changes", "import_changes", "Imports", unique=("job_id",)),
 ]  # fmt: skip
