@@ -196,18 +196,22 @@ async def play(merged, alone, step, number):
                     merged.refused[one].add(channel)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(given_people=people, todo=steps)
-async def test_after_undoing_all_everybody_is_as_without(merchant, given_people, todo):
+async def two_worlds(merchant, given_people, *kinds):
     installation, clock = merchant.installation, merchant.clock
     worlds = []
-    for kind in (Merged, World):
+    for kind in kinds:
         made = await set_up_merchant(installation.db, installation.registry, "P", shop="shop")
         worlds.append(
             kind(TestMerchant(made.merchant_id, made.shop_id, made.token, installation, clock))
         )
         await worlds[-1].furnish(given_people)
-    merged, alone = worlds
+    return worlds
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(given_people=people, todo=steps)
+async def test_after_undoing_all_everybody_is_as_without(merchant, given_people, todo):
+    merged, alone = await two_worlds(merchant, given_people, Merged, World)
     for number, step in enumerate(todo):
         await play(merged, alone, step, number)
         for name in NAMES:
@@ -232,3 +236,29 @@ async def test_after_undoing_all_everybody_is_as_without(merchant, given_people,
             merged.merchant.id,
         )
     assert left == 0
+
+
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("merge"), st.sampled_from(NAMES), st.sampled_from(NAMES)),
+        st.tuples(st.just("unmerge"), st.integers(0, 9)),
+    ),
+    min_size=2, max_size=8,
+)  # fmt: skip
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(given_people=people, todo=moves)
+async def test_undone_merges_leave_what_the_others_alone_would(merchant, given_people, todo):
+    merged, alone = await two_worlds(merchant, given_people, Merged, Merged)
+    order = []
+    for number, step in enumerate(todo):
+        before = dict(merged.parent)
+        await play(merged, alone, step, number)
+        order += [(*made, name) for name, made in merged.parent.items() if before.get(name) != made]
+    for into, merge_id, from_ in order:
+        if merged.parent.get(from_) == (into, merge_id):
+            await alone.merge(into, from_)
+    for name in NAMES:
+        assert await merged.state(name) == await alone.state(name), name
+        assert await merged.words(name) == await alone.words(name), name
