@@ -14,6 +14,8 @@ from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.orders.importing import OrderImport
+from core.domain.orders.merging import AutomaticMerges
+from core.domain.orders.suggesting import SuggestMerges
 from core.domain.privacy.erasure import CustomerErasure
 from core.domain.privacy.export import CustomerDataExport
 from core.domain.privacy.rotation import Resealing
@@ -60,7 +62,8 @@ def load_registry(settings: Settings) -> Registry:
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
     kinds: list[JobKind] = [
-        OrderImport(registry), AuditVerification(), CustomerDataExport(registry),
+        OrderImport(registry), AutomaticMerges(registry), SuggestMerges(), AuditVerification(),
+        CustomerDataExport(registry),
         CustomerErasure(registry), Resealing(registry), ConfirmationSending(registry),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}

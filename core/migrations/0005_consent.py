@@ -1,8 +1,9 @@
 """What a merchant decided about unproven consent, the log of suppressions, and logs that stay.
 
 A row of `consent_events` may change its customer (a merge moves it), and is deleted only in a
-transaction that says so with `SET LOCAL huike.erasing = 'on'` (an erasure). `suppression_events`
-never change.
+transaction that says so with `SET LOCAL huike.erasing = 'on'` (an erasure). What a merge itself
+wrote down is nobody's word, and goes or changes when a merge is undone. `suppression_events` never
+change.
 """
 
 from tortoise import migrations
@@ -13,6 +14,9 @@ from tortoise import fields
 LOGS = """
     CREATE FUNCTION huike_keep_log() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
+        IF TG_OP <> 'TRUNCATE' AND TG_TABLE_NAME = 'consent_events' AND OLD.source = 'merge' THEN
+            RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        END IF;
         IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'consent_events'
            AND to_jsonb(NEW) - 'customer_id' = to_jsonb(OLD) - 'customer_id' THEN
             RETURN NEW;

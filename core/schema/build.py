@@ -20,10 +20,11 @@ from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSu
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.customers import CustomerMutations, CustomerQueries
-from core.schema.errors import InputError, PresentErrors
+from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.nodes import NodeQueries
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
@@ -42,6 +43,7 @@ from core.sdk.plugin import SchemaField
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
+    MergeQueries,
 ):  # fmt: skip
     pass
 
@@ -50,7 +52,7 @@ class Query(
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
-    SuppressionMutations,
+    SuppressionMutations, MergeMutations,
 ):  # fmt: skip
     pass
 
@@ -73,7 +75,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError, CustomerFacts],
+            types=[InputError, CustomerError, CustomerFacts],
             extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={

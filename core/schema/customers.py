@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from core.domain.customers.consent import set_consent
-from core.domain.customers.customers import add_tags, remove_tags, update_customer
+from core.domain.customers.customers import (
+    add_tags,
+    merged_into,
+    remove_tags,
+    update_customer,
+)
 from core.schema.consents import (
     CONSENT_EVENTS,
     Consent,
@@ -18,6 +23,7 @@ from core.schema.consents import (
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.masking import EMAIL, NAME, PHONE, Contact, Kind, shown
+from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.where import (
@@ -40,10 +46,15 @@ MAX_CHILDREN = 100
 
 @strawberry.type(description="An id under which the customer is known.")
 class CustomerIdentity:
+    id: strawberry.ID
     kind: str
     value: str
-    scope: str = strawberry.field(description="Where the id is unique: shop or merchant.")
+    scope: str = strawberry.field(
+        description="Where the id is unique: shop, app, merchant or global."
+    )
     shop_id: strawberry.ID | None
+    source: str
+    created_at: datetime
 
 
 @strawberry.type
@@ -111,6 +122,12 @@ class Customer(Node):
     @field("CUSTOMERS_READ", description="Platform ids; phone and email are fields of their own.")
     async def identities(self, info: Info) -> list[CustomerIdentity]:
         return await info.context.load("customer.identities", self.row["id"], identities_of) or []
+
+    @field("CUSTOMERS_READ", description="Merges this customer had a part in, the last first.")
+    async def merges(
+        self, info: Info, first: First = 20, after: After = None
+    ) -> Connection[CustomerMerge]:
+        return await merges_of_customer(info, self.row["id"], first, after)
 
     @field(
         "ORDERS_READ",
@@ -264,6 +281,17 @@ CUSTOMERS = Listing(
 
 
 async def customers_by_id(session: Session, pks: list[int]) -> dict[int, Customer]:
+    """Customers by their ids; one that was merged is the customer that it became."""
+    found = await _customers(session, pks)
+    missing = [pk for pk in pks if pk not in found]
+    if missing:
+        became = await merged_into(session, missing)
+        holders = await _customers(session, list(set(became.values())))
+        found |= {pk: holders[into] for pk, into in became.items() if into in holders}
+    return found
+
+
+async def _customers(session: Session, pks: list[int]) -> dict[int, Customer]:
     rows = await session.sql.fetch(
         "SELECT * FROM customers WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
     )
@@ -294,10 +322,13 @@ async def identities_of(session: Session, pks: list[int]) -> dict[int, list[Cust
     return {
         pk: [
             CustomerIdentity(
+                id=global_id("CustomerIdentity", row["id"]),
                 kind=row["kind"],
                 value=row["value"],
                 scope=row["scope"],
                 shop_id=global_id("Shop", row["scope_id"]) if row["scope"] == "shop" else None,
+                source=row["source"],
+                created_at=row["created_at"],
             )
             for row in rows
             # the identities of these kinds are blind indexes, which say nothing to anybody

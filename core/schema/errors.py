@@ -9,7 +9,9 @@ import strawberry
 from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 
-from core.schema.scalars import ErrorCode, camel
+from core.domain.customers.customers import CustomerMerged
+from core.domain.customers.identities import IdentityTaken
+from core.schema.scalars import ErrorCode, camel, global_id
 from core.sdk.errors import HuikeError, Several
 
 logger = logging.getLogger(__name__)
@@ -44,18 +46,29 @@ class InputError(UserError):
     pass
 
 
+@strawberry.type(description="An error that another customer is the reason of.")
+class CustomerError(UserError):
+    customer_id: strawberry.ID = strawberry.field(
+        description="The customer that this one was merged into, or that has the id already."
+    )
+
+
 def user_errors(error: HuikeError | Several) -> list[UserError]:
     """The errors of one input, for a payload."""
     errors = error.errors if isinstance(error, Several) else [error]
-    return [
-        InputError(
-            code=ErrorCode(one.code),
-            message=one.message,
-            path=[camel(step) for step in one.path],
-            retryable=one.retryable,
-        )
-        for one in errors
-    ]
+    return [_user_error(one) for one in errors]
+
+
+def _user_error(error: HuikeError) -> UserError:
+    values: dict[str, Any] = {
+        "code": ErrorCode(error.code),
+        "message": error.message,
+        "path": [camel(step) for step in error.path],
+        "retryable": error.retryable,
+    }
+    if isinstance(error, CustomerMerged | IdentityTaken):
+        return CustomerError(**values, customer_id=global_id("Customer", error.customer_id))
+    return InputError(**values)
 
 
 def presented(error: GraphQLError, request_id: str) -> GraphQLError:

@@ -12,6 +12,8 @@ from core.schema.context import ANY_TOKEN, Info, field
 from core.schema.customers import customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.jobs import jobs_by_id
+from core.schema.merge_history import merges_by_id
+from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
 from core.schema.scalars import Node, split_id
 from core.schema.segments import segments_by_id
@@ -26,6 +28,8 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Shop": ("SHOPS_READ", shops_by_id),
     "Token": ("TOKENS_WRITE", tokens_by_id),
     "Customer": ("CUSTOMERS_READ", customers_by_id),
+    "CustomerMerge": ("CUSTOMERS_READ", merges_by_id),
+    "MergeSuggestion": ("CUSTOMERS_READ", suggestions_by_id),
     "Order": ("ORDERS_READ", orders_by_id),
     "Refund": ("ORDERS_READ", refunds_by_id),
     "Segment": ("SEGMENTS_READ", segments_by_id),

@@ -30,6 +30,8 @@ from core.sdk.events import (
     ConsentGranted,
     ConsentWithdrawn,
     CustomerErased,
+    CustomersMerged,
+    CustomersUnmerged,
     CustomerUnsubscribed,
     Event,
     Occurrence,
@@ -41,6 +43,7 @@ from core.sdk.events import (
 )
 from core.sdk.facets import Facet, Query
 from core.sdk.hooks import hookimpl
+from core.sdk.identities import Identity, app_scope_id
 from core.sdk.money import from_minor, to_minor
 from core.sdk.orders import (
     TERMINAL_REFUND_STATES,
@@ -72,13 +75,14 @@ from core.sdk.plugin import (
 __all__ = [
     "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
     "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted", "ConsentWithdrawn",
-    "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed", "Event", "Facet",
-    "HealthCheck", "HuikeError", "InvalidInput", "KeyReused", "LineRecord", "Manifest",
-    "MessageClass", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
-    "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
-    "OutsideError", "ParcelRecord", "ParcelState", "ParcelStateChanged", "ParcelTrace",
-    "Permission", "PersonalTable", "PluginContext", "PluginDisabled", "Query", "Receipt",
-    "ReconnectNeeded", "RefundKind", "RefundRecord", "RefundState", "RefundStateChanged",
-    "Refused", "RetryLater", "SchemaField", "SettingsCheck", "Several", "Subscriber",
-    "TraceEvent", "Unknown", "WrongState", "from_minor", "hookimpl", "to_minor",
+    "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed", "CustomersMerged",
+    "CustomersUnmerged", "Event", "Facet", "HealthCheck", "HuikeError", "Identity",
+    "InvalidInput", "KeyReused", "LineRecord", "Manifest", "MessageClass", "NoSettings",
+    "NotFound", "Occurrence", "OrderCreated", "OrderFormat", "OrderRecord", "OrderState",
+    "OrderStateChanged", "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord",
+    "ParcelState", "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable",
+    "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
+    "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "SchemaField",
+    "SettingsCheck", "Several", "Subscriber", "TraceEvent", "Unknown", "WrongState",
+    "app_scope_id", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

@@ -136,6 +136,26 @@ class ConsentWithdrawn(Event):
 
 
 @dataclass(frozen=True)
+class CustomersMerged(Event):
+    """A customer became part of another, which has its orders and everything else from now on."""
+
+    type: ClassVar[str] = "customers.merged"
+    merge_id: int
+    customer_id: int
+    merged_id: int
+
+
+@dataclass(frozen=True)
+class CustomersUnmerged(Event):
+    """A merge was undone: `merged_id` is a customer of its own again."""
+
+    type: ClassVar[str] = "customers.unmerged"
+    merge_id: int
+    customer_id: int
+    merged_id: int
+
+
+@dataclass(frozen=True)
 class CampaignStarted(Event):
     """A campaign's audience was frozen into the ledger."""
 

@@ -12,6 +12,8 @@ from core.app import create_app
 from core.domain.campaigns.campaigns import create_campaign
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
+from core.domain.customers.suggestions import add_suggestions
+from core.domain.orders.merging import merge_customers
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import _store
 from core.domain.shops.tokens import create_token
@@ -86,10 +88,10 @@ async def make_world(merchant):
             keyring.blind_index("phone", w.merchant_id, "+8613812341234"), mail,
             keyring.blind_index("email", w.merchant_id, "ann@example.com"),
         )  # fmt: skip
-        await w.sql.execute(
+        identity = await w.sql.fetchval(
             """INSERT INTO customer_identities (merchant_id, customer_id, scope, scope_id, kind,
                    value, source, created_at)
-               VALUES ($1, $2, 'shop', $3, 'nick', 'n1', 'test', $4)""",
+               VALUES ($1, $2, 'shop', $3, 'nick', 'n1', 'test', $4) RETURNING id""",
             w.merchant_id, customer, merchant.shop_id, w.now,
         )  # fmt: skip
         order = await w.sql.fetchval(
@@ -140,15 +142,29 @@ async def make_world(merchant):
             w, customer, channel="email", contact="email", purpose="marketing", shop_id=0,
             text="yes", text_version="1", source="form",
         )  # fmt: skip
+        second, gone = [
+            await w.sql.fetchval(
+                """INSERT INTO customers (merchant_id, name, version, created_at, updated_at)
+                   VALUES ($1, $2, 1, $3, $3) RETURNING id""",
+                w.merchant_id, name, w.now,
+            )
+            for name in ("李四", "王五")
+        ]  # fmt: skip
+        merge = await merge_customers(w, registry, second, gone, "test")
+        await add_suggestions(w, [(customer, second, "same_phone")])
+        suggestion = await w.sql.fetchval(
+            "SELECT id FROM merge_suggestions WHERE merchant_id = $1", w.merchant_id
+        )
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
-        "ConsentRequest": asked,
+        "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
+        "MergeSuggestion": suggestion, "CustomerIdentity": identity,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "Sent": "Campaign"}
+    renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer"}
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

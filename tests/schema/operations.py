@@ -74,6 +74,30 @@ def variables(name, ids):
                 "shopId": ids["Shop"],
             }
         },
+        "customer-merge-preview": {"id": ids["Customer"], "other": ids["Second"]},
+        "customer-merge": {
+            "id": ids["Customer"],
+            "input": {
+                "from": ids["Second"], "reason": "same person", "evidence": {"call": 7},
+                "idempotencyKey": "m1",
+            },
+        },
+        "customer-unmerge": {"id": ids["CustomerMerge"], "input": {"idempotencyKey": "u1"}},
+        "customer-merges": {"id": ids["Second"]},
+        "customer-identity-add": {
+            "id": ids["Customer"],
+            "input": {"scope": "SHOP", "shopId": ids["Shop"], "kind": "ouid", "value": "o1"},
+        },
+        "customer-identity-remove": {
+            "id": ids["Customer"], "input": {"identity": ids["CustomerIdentity"]}
+        },
+        "merge-suggestions": {
+            "where": {"id": {"eq": ids["MergeSuggestion"]}, "state": {"eq": "OPEN"}}
+        },
+        "merge-suggestion-accept": {
+            "id": ids["MergeSuggestion"], "input": {"idempotencyKey": "a1"}
+        },
+        "merge-suggestion-reject": {"id": ids["MergeSuggestion"]},
         "orders": {"where": {"customer": {"eq": ids["Customer"]}}},
         "order": {"id": ids["Order"]},
         "orders-upsert": {"input": {"shopId": ids["Shop"], "orders": [order]}},

@@ -93,7 +93,8 @@ async def test_other_merchants_ids_are_never_found(api, world, stranger, name):
     assert await snapshot(stranger) == before
 
 
-TABLES = ("shops", "customers", "customer_tags", "consents", "orders", "segments", "campaigns",
+TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge_suggestions",
+          "customer_tags", "consents", "orders", "segments", "campaigns",
           "campaign_runs", "deliveries", "jobs", "suppressions",
           "consent_requests", "consent_policies", "api_tokens", "plugin_states")  # fmt: skip
 

@@ -10,7 +10,7 @@ from core.domain.customers.contacts import (
     seal_phone,
 )
 from core.domain.customers.identify import lock_customers
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import HuikeError, InvalidInput, NotFound
 from core.storage.database import Session, Work
 
 TEXT_LIMIT = 200
@@ -18,15 +18,54 @@ TAG_LIMIT = 64
 TAGS_LIMIT = 100
 
 
+class CustomerMerged(HuikeError):
+    """The customer became part of another, `customer_id`."""
+
+    code = "CUSTOMER_MERGED"
+    cause = "The customer was merged into another one and is no longer there by itself."
+    cure = "Use the customer that the error names, or take the merge back with `customerUnmerge`."
+
+    def __init__(self, merged: int, into: int, path: Sequence[str | int] = ("id",)) -> None:
+        super().__init__(f"customer {merged} was merged into customer {into}", path)
+        self.customer_id = into
+
+
 async def get_customer(session: Session, customer_id: int) -> Mapping[str, Any]:
-    """A customer's row. Raises NotFound."""
+    """A customer's row. Raises NotFound, CustomerMerged.
+
+    Inside a unit of work the customer is kept from being merged away until its end. Who needs
+    `lock_customers` as well takes that first.
+    """
+    lock = " FOR KEY SHARE" if isinstance(session, Work) else ""
     row = await session.sql.fetchrow(
-        "SELECT * FROM customers WHERE merchant_id = $1 AND id = $2",
+        f"SELECT * FROM customers WHERE merchant_id = $1 AND id = $2{lock}",
         session.merchant_id, customer_id,
     )  # fmt: skip
     if row is None:
+        into = (await merged_into(session, [customer_id])).get(customer_id)
+        if into is not None:
+            raise CustomerMerged(customer_id, into)
         raise NotFound(f"there is no customer {customer_id}", ("id",))
     return dict(row)
+
+
+async def merged_into(session: Session, customer_ids: Sequence[int]) -> dict[int, int]:
+    """For those that became part of another customer: who holds their rows now."""
+    rows = await session.sql.fetch(
+        """SELECT from_id, into_id FROM customer_merges
+           WHERE merchant_id = $1 AND from_id = ANY($2::bigint[]) AND undone_at IS NULL""",
+        session.merchant_id, list(customer_ids),
+    )  # fmt: skip
+    return {row[0]: row[1] for row in rows}
+
+
+async def kept_customer(session: Session, customer_id: int) -> int | None:
+    """The customer whom an old link or reference means now; None when erased."""
+    holder = (await merged_into(session, [customer_id])).get(customer_id, customer_id)
+    found: int | None = await session.sql.fetchval(
+        "SELECT id FROM customers WHERE merchant_id = $1 AND id = $2", session.merchant_id, holder
+    )
+    return found
 
 
 async def update_customer(w: Work, customer_id: int, changes: Mapping[str, Any]) -> None:

@@ -1,16 +1,32 @@
 """Which customer is it: buyers of orders found by their identities, or made, a whole set at once.
 
-The identities of an order are tried from the strongest to the weakest: the platform's buyer id
-(of one shop), the phone number, the email address (of the merchant). An order with none of them
-has no customer. Contact data is sealed here, bound to its row; the database never sees it plain.
+The identities of a record are tried from the strongest to the weakest: the platform's buyer id
+(of one shop), further ids (of a shop, an app, the merchant, anywhere), contacts that the customer
+gave to the merchant himself, and last the phone and email of an order's receiver. A record with
+none of them has no customer. Contact data is sealed here, bound to its row; the database never
+sees it plain.
+
+A record that leads to several customers belongs to the one of its strongest identity. Two ids of
+one record are one person: those customers are merged. A receiver's phone or email proves nothing
+about two customers who exist already, since people order for others: that makes a suggestion.
+Masked values and virtual numbers are no identities at all.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from core.domain.customers.contacts import is_masked, seal_email, seal_phone
+from core.domain.customers.conflicts import Conflict, Key, record_conflicts
+from core.domain.customers.contacts import (
+    is_masked,
+    normalise_email,
+    normalise_phone,
+    seal_email,
+    seal_phone,
+)
+from core.sdk.errors import InvalidInput
+from core.sdk.identities import CONTACT_KINDS, REFUSED_KINDS, Identity
 from core.storage.database import Work
 
 LOCK_SPACE = 0x6863
@@ -21,14 +37,20 @@ CUSTOMER_COLUMNS = (
     "email_sealed", "email_index", "version", "created_at", "updated_at",
 )  # fmt: skip
 
+OWN = "customer"
+"""Source of a contact that the customer gave to the merchant himself."""
 
-Key = tuple[str, int, str, str]
-"""An identity: its scope, the scope's id, its kind and value."""
+STRENGTH = {"shop": 0, "app": 1, "merchant": 2, "global": 3}
+"""The narrower its scope, the surer an id is one person's."""
 
 
 @dataclass(slots=True)
 class Person:
-    """What one order says about its buyer; `at` is when the order was made."""
+    """What one order says about its buyer; `at` is when the order was made.
+
+    `phone` and `email` are the receiver's. `identities` are further ids, and contacts that the
+    customer gave to the merchant himself.
+    """
 
     at: datetime
     buyer_id: str | None = None
@@ -37,16 +59,24 @@ class Person:
     name: str | None = None
     province: str | None = None
     city: str | None = None
+    identities: Sequence[Identity] = ()
 
 
 @dataclass(slots=True)
 class Identified:
-    """The customer of each person, in their order; None where there is no identity."""
+    """The customer of each person, in their order; None where there is no identity.
+
+    `identities` are to be stored: customer and key. Those of `own` the customer gave himself.
+    """
 
     ids: list[int | None]
     new: set[int] = field(default_factory=set)
     identities: list[tuple[int, str, int, str, str]] = field(default_factory=list)
     indexes: dict[str, bytes] = field(default_factory=dict)
+    own: set[Key] = field(default_factory=set)
+    conflicts: list[Conflict] = field(default_factory=list)
+    shop_id: int = 0
+    identity_kind: str = ""
 
 
 async def lock_customers(w: Work) -> None:
@@ -64,6 +94,8 @@ async def identify(
     The caller holds `lock_customers`. A buyer id that is not known leads to a customer of the
     same phone or email only if that customer has no other buyer id in this shop.
     """
+    if identity_kind in REFUSED_KINDS:
+        raise InvalidInput(f"ids of kind {identity_kind} do not name a person: leave them out")
     search = _Search(w, shop_id, identity_kind)
     await search.look_up(people)
     ids = [search.customer_of(person) for person in people]
@@ -74,7 +106,15 @@ async def identify(
         set(fresh),
         [(made.get(found, found), *key) for key, found in search.added.items()],
         search.indexes,
-    )
+        search.own,
+        [
+            replace(one, customer_id=made.get(one.customer_id, one.customer_id),
+                    other_id=made.get(one.other_id, one.other_id))
+            for one in search.conflicts
+        ],
+        shop_id,
+        identity_kind,
+    )  # fmt: skip
 
 
 class _Search:
@@ -85,8 +125,11 @@ class _Search:
         self.shop_id = shop_id
         self.kind = identity_kind
         self.known: dict[Key, int] = {}
+        self.known_own: set[Key] = set()
         self.added: dict[Key, int] = {}
+        self.own: set[Key] = set()
         self.with_buyer_id: set[int] = set()
+        self.conflicts: list[Conflict] = []
         self.made = 0
         self.indexes: dict[str, bytes] = {}
 
@@ -94,26 +137,30 @@ class _Search:
         buyers = {p.buyer_id for p in people if p.buyer_id}
         phones = {self._index("phone", p.phone) for p in people if p.phone}
         emails = {self._index("email", p.email) for p in people if p.email}
+        further = {key for p in people if p.identities for key in self._further_keys(p)}
         rows = await self.w.sql.fetch(
-            """SELECT scope, scope_id, kind, value, customer_id FROM customer_identities
+            """SELECT scope, scope_id, kind, value, customer_id, source FROM customer_identities
                WHERE merchant_id = $1 AND scope = 'shop' AND scope_id = $2 AND kind = $3
                  AND value = ANY($4::text[])
                UNION ALL
-               SELECT scope, scope_id, kind, value, customer_id FROM customer_identities
+               SELECT scope, scope_id, kind, value, customer_id, source FROM customer_identities
                WHERE merchant_id = $1 AND scope = 'merchant' AND scope_id = 0 AND kind = 'phone'
                  AND value = ANY($5::text[])
                UNION ALL
-               SELECT scope, scope_id, kind, value, customer_id FROM customer_identities
+               SELECT scope, scope_id, kind, value, customer_id, source FROM customer_identities
                WHERE merchant_id = $1 AND scope = 'merchant' AND scope_id = 0 AND kind = 'email'
                  AND value = ANY($6::text[])""",
             self.w.merchant_id, self.shop_id, self.kind, list(buyers), list(phones), list(emails),
         )  # fmt: skip
+        if further:
+            rows += await self._further_rows(further)
         self.known = {(r[0], r[1], r[2], r[3]): r[4] for r in rows}
+        self.known_own = {(r[0], r[1], r[2], r[3]) for r in rows if r[5] == OWN}
         reached = {
             found
             for person in people
             if person.buyer_id and self._buyer_key(person.buyer_id) not in self.known
-            for key in self._address_keys(person)
+            for key in self._contact_keys(person)
             if (found := self.known.get(key)) is not None
         }
         if reached:
@@ -125,33 +172,73 @@ class _Search:
             )  # fmt: skip
             self.with_buyer_id = {row[0] for row in rows}
 
+    async def _further_rows(self, keys: Collection[Key]) -> list[Any]:
+        scopes, scope_ids, kinds, values = zip(*keys, strict=True)
+        rows: list[Any] = await self.w.sql.fetch(
+            """SELECT i.scope, i.scope_id, i.kind, i.value, i.customer_id, i.source
+               FROM unnest($2::text[], $3::bigint[], $4::text[], $5::text[])
+                    AS k (scope, scope_id, kind, value)
+               JOIN customer_identities i ON i.merchant_id = $1 AND i.scope = k.scope
+                    AND i.scope_id = k.scope_id AND i.kind = k.kind AND i.value = k.value""",
+            self.w.merchant_id, scopes, scope_ids, kinds, values,
+        )  # fmt: skip
+        return rows
+
     def customer_of(self, person: Person) -> int | None:
         """The person's customer; a negative number stands for one still to be made."""
-        keys = self._keys(person)
-        if not keys:
+        sure, receiver = self._sure_keys(person), self._receiver_keys(person)
+        found, by = self._found(person, sure, receiver)
+        if not sure and not receiver:
             return None
-        found = None
-        for key in keys:
-            found = self.known.get(key)
-            if found is None:
-                found = self.added.get(key)
-            if found is not None:
-                if key[0] == "merchant" and person.buyer_id and found in self.with_buyer_id:
-                    found = None  # another buyer's address, perhaps of one household
-                    continue
-                break
         if found is None:
             self.made += 1
             found = -self.made
+        if by is not None and len(sure) + len(receiver) > 1:
+            self._note_conflicts(found, by, sure, receiver)
         if person.buyer_id:
             self.with_buyer_id.add(found)
-        for key in keys:
+        for key in sure:
+            if key[2] in CONTACT_KINDS and self._led_to(key) in (None, found):
+                self.own.add(key)
+        for key in (*sure, *receiver):
             if key not in self.known:
                 self.added.setdefault(key, found)
         return found
 
-    def _keys(self, person: Person) -> list[Key]:
-        keys = self._address_keys(person)
+    def _found(
+        self, person: Person, sure: Sequence[Key], receiver: Sequence[Key]
+    ) -> tuple[int | None, Key | None]:
+        """The customer that the person's identities lead to, and the one that decided it."""
+        for key in (*sure, *receiver):
+            found = self._led_to(key)
+            if found is None:
+                continue
+            certain = key in sure and self._proves(key)
+            if certain or not person.buyer_id or found not in self.with_buyer_id:
+                return found, key
+            # otherwise another buyer's address, perhaps of one household
+        return None, None
+
+    def _led_to(self, key: Key) -> int | None:
+        found = self.known.get(key)
+        return self.added.get(key) if found is None else found
+
+    def _note_conflicts(
+        self, found: int, by: Key, sure: Sequence[Key], receiver: Sequence[Key]
+    ) -> None:
+        certain = set(sure)
+        for key in (*sure, *receiver):
+            other = self._led_to(key)
+            if other is not None and other != found:
+                both = {by, key} <= certain and self._proves(by) and self._proves(key)
+                self.conflicts.append(Conflict(by, key, found, other, both))
+
+    def _proves(self, key: Key) -> bool:
+        """Whether what is stored under the key is one person's for certain."""
+        return key[2] not in CONTACT_KINDS or key in self.known_own or key in self.own
+
+    def _sure_keys(self, person: Person) -> list[Key]:
+        keys = self._further_keys(person) if person.identities else []
         if person.buyer_id:
             keys.insert(0, self._buyer_key(person.buyer_id))
         return keys
@@ -159,13 +246,29 @@ class _Search:
     def _buyer_key(self, buyer_id: str) -> Key:
         return ("shop", self.shop_id, self.kind, buyer_id)
 
-    def _address_keys(self, person: Person) -> list[Key]:
+    def _further_keys(self, person: Person) -> list[Key]:
+        """The further ids, then the contacts that the customer gave; masked ones are none."""
+        ids, contacts = [], []
+        for one in person.identities:
+            if one.kind in CONTACT_KINDS:
+                normal = (normalise_phone if one.kind == "phone" else normalise_email)(one.value)
+                if normal is not None:
+                    contacts.append(("merchant", 0, one.kind, self._index(one.kind, normal)))
+            elif not is_masked(one.value):
+                ids.append((one.scope, one.scope_id, one.kind, one.value))
+        return [*sorted(ids, key=lambda key: STRENGTH[key[0]]), *contacts]
+
+    def _receiver_keys(self, person: Person) -> list[Key]:
         keys = []
         if person.phone:
             keys.append(("merchant", 0, "phone", self._index("phone", person.phone)))
         if person.email:
             keys.append(("merchant", 0, "email", self._index("email", person.email)))
         return keys
+
+    def _contact_keys(self, person: Person) -> list[Key]:
+        further = self._further_keys(person) if person.identities else []
+        return [key for key in further if key[2] in CONTACT_KINDS] + self._receiver_keys(person)
 
     def _index(self, kind: str, value: str) -> str:
         # a phone number never equals an email address, so one dictionary serves both
@@ -209,6 +312,10 @@ async def save(
             ],
         )
     await _add_identities(w, found, source)
+    if found.own:
+        await _mark_own(w, found.own)
+    if found.conflicts:
+        await record_conflicts(w, found.shop_id, found.identity_kind, found.conflicts)
     known = {key: person for key, person in told.items() if key not in found.new}
     if known:
         await _update_known(w, found.indexes, known, latest_orders)
@@ -259,6 +366,18 @@ async def _add_identities(w: Work, found: Identified, source: str) -> None:
             "created_at",
         ),
         records=[(w.merchant_id, *identity, source, w.now) for identity in found.identities],
+    )  # fmt: skip
+
+
+async def _mark_own(w: Work, keys: Collection[Key]) -> None:
+    """Contacts that were known from orders are the customer's own from now on."""
+    _, _, kinds, values = zip(*keys, strict=True)
+    await w.sql.execute(
+        """UPDATE customer_identities i SET source = $4
+           FROM unnest($2::text[], $3::text[]) AS k (kind, value)
+           WHERE i.merchant_id = $1 AND i.scope = 'merchant' AND i.scope_id = 0
+             AND i.kind = k.kind AND i.value = k.value AND i.source <> $4""",
+        w.merchant_id, kinds, values, OWN,
     )  # fmt: skip
 
 

@@ -53,7 +53,10 @@ class CustomerIdentity(Model):
 class CustomerMerge(Model):
     """One customer (`from_id`) became part of another; undone when `undone_at` is set.
 
+    `into_id` is always who holds the rows now: when that customer is merged on, it follows.
     `filled` is what the merge wrote into the kept customer's row: column -> [before, after].
+    `marks` says where things stood: the newest order and consent event of the two, and whose
+    phone and email were kept.
     """
 
     id = Id()
@@ -63,6 +66,7 @@ class CustomerMerge(Model):
     reason = fields.TextField()
     evidence: Any = fields.JSONField(default=json_default)
     filled: Any = fields.JSONField(default=json_default)
+    marks: Any = fields.JSONField(null=True)
     actor = fields.TextField()
     at = fields.DatetimeField()
     undone_at = fields.DatetimeField(null=True)

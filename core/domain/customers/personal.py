@@ -24,4 +24,13 @@ PERSONAL_TABLES = [
     ),
     PersonalTable("import_changes", "import_changes", "Imports", unique=("job_id",),
                   copies={"before": "customers"}),
+    # merges have their own way; what they took out holds whole rows of the lost customer
+    PersonalTable("merges", "customer_merges", "Merged customers", customer="into_id",
+                  hidden=("filled", "marks"), on_merge="keep"),
+    PersonalTable("merge_moves", "customer_merge_moves", "Rows of merged customers",
+                  parent=("merge_id", "customer_merges"), hidden=("content",), on_merge="keep"),
+    PersonalTable("merge_suggestions", "merge_suggestions", "Suggested merges",
+                  customer="first_id", on_merge="keep"),
+    PersonalTable("merge_suggestions_of_others", "merge_suggestions", "Suggested merges",
+                  customer="second_id", on_merge="keep"),
 ]  # fmt: skip

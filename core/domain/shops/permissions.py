@@ -22,6 +22,7 @@ CORE_PERMISSIONS = (
     Permission("CONSENT_EVIDENCE", "See how a consent can be proven, internet addresses included."),
     Permission("CONSENT_POLICY_WRITE", "Decide whether unproven consent is enough for marketing."),
     Permission("SUPPRESSIONS_REMOVE", "Take addresses off the list of suppressions."),
+    Permission("CUSTOMERS_MERGE", "Merge customers, undo it, and change their platform ids."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),
     Permission("SEGMENTS_READ", "See and preview segments."),

@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from core.domain.campaigns.links import read_preferences_token
 from core.domain.customers.consent import MARKETING, PERSONALISATION
-from core.domain.customers.kept import kept_customer
+from core.domain.customers.customers import kept_customer
 from core.domain.customers.preferences import Choice, choices, choose
 from core.installation import Installation
 from core.schema.public.html import (

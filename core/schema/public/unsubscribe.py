@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from core.domain.campaigns.links import preferences_token, read_unsubscribe_token
 from core.domain.customers.consent import unsubscribe
-from core.domain.customers.kept import kept_customer
+from core.domain.customers.customers import kept_customer
 from core.installation import Installation
 from core.schema.public.html import (
     Markup,
