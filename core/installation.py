@@ -12,7 +12,10 @@ import asyncpg
 
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
+from core.domain.customers.fields import FieldRemoval
+from core.domain.customers.tags import Retagging
 from core.domain.orders.importing import OrderImport
+from core.domain.segments.tagging import SegmentTagging
 from core.registry import Registry, load
 from core.settings import Settings
 from core.storage import database, migrate
@@ -54,7 +57,10 @@ def load_registry(settings: Settings) -> Registry:
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
-    return {OrderImport.name: OrderImport(registry)}
+    kinds: list[JobKind] = [
+        OrderImport(registry), SegmentTagging(registry), Retagging(), FieldRemoval(),
+    ]  # fmt: skip
+    return {kind.name: kind for kind in kinds}
 
 
 @asynccontextmanager

@@ -56,6 +56,7 @@ from core.sdk.plugin import (
     SettingsCheck,
     Subscriber,
 )
+from core.sdk.timeline import TimelineSource
 
 __all__ = [
     "TERMINAL_STATES", "AlreadyExists", "CampaignFinished", "CampaignStarted", "Channel",
@@ -65,6 +66,7 @@ __all__ = [
     "OrderRecord", "OrderState", "OrderStateChanged", "OrdersImported", "OutgoingMessage",
     "OutsideError", "ParcelRecord", "Permission", "PersonalTable", "PluginContext",
     "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "Refused", "RetryLater",
-    "SchemaField", "SettingsCheck", "Several", "Subscriber", "Unknown", "WrongState",
+    "SchemaField", "SettingsCheck", "Several", "Subscriber", "TimelineSource", "Unknown",
+    "WrongState",
     "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.audience import audience_sql
-from core.domain.campaigns.campaigns import campaign_channel, get_campaign
+from core.domain.campaigns.campaigns import campaign_channel, get_campaign, known_fields
 from core.domain.campaigns.content import Content, Recipient, RenderError
+from core.domain.customers.fields import read_fields
 from core.registry import Registry
 from core.sdk.errors import NotFound
 from core.storage.database import Session
@@ -63,8 +64,9 @@ async def preview_campaign(
         *q.args,
     )
     content = await open_content(session, registry, campaign, orjson.loads(campaign["content"]))
+    values = await values_named(session, content, [row["id"] for row in chosen])
     return CampaignPreview(
-        counts.pop(None, 0), dict(sorted(counts.items())), _samples(content, chosen)
+        counts.pop(None, 0), dict(sorted(counts.items())), _samples(content, chosen, values)
     )
 
 
@@ -78,13 +80,31 @@ async def open_content(
         session.merchant_id, campaign["shop_id"],
     )  # fmt: skip
     channel = campaign_channel(registry, campaign["channel"])
-    return Content(channel, content, names["merchant"], names["shop"])
+    known = await known_fields(session, content)
+    return Content(channel, content, names["merchant"], names["shop"], known)
 
 
-def _samples(content: Content, rows: Sequence[Mapping[str, Any]]) -> list[RenderedSample]:
+async def values_named(
+    session: Session, content: Content, customer_ids: Sequence[int]
+) -> dict[int, dict[str, Any]]:
+    """Customers' values of the custom fields that the templates name, by one statement or none."""
+    if not content.fields or not customer_ids:
+        return {}
+    found = await read_fields(session, customer_ids, content.fields)
+    return {
+        customer_id: {name: one.value for name, one in values.items()}
+        for customer_id, values in found.items()
+    }
+
+
+def _samples(
+    content: Content, rows: Sequence[Mapping[str, Any]], values: Mapping[int, Mapping[str, Any]]
+) -> list[RenderedSample]:
     samples = []
     for row in rows:
-        recipient = Recipient(row["name"], row["province"], row["city"], SAMPLE_URL)
+        recipient = Recipient(
+            row["name"], row["province"], row["city"], SAMPLE_URL, values.get(row["id"])
+        )
         try:
             samples.append(RenderedSample(row["id"], content.render(recipient), None))
         except RenderError as error:
