@@ -17,16 +17,20 @@ from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.context import Info
+from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import InputError, PresentErrors
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.nodes import NodeQueries
+from core.schema.notes import NoteMutations
 from core.schema.orders import OrderMutations, OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
+from core.schema.search import SearchQueries
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
 from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.tags import TagMutations, TagQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -34,7 +38,7 @@ from core.sdk.plugin import SchemaField
 @strawberry.type
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
-    CampaignQueries, JobQueries,
+    CampaignQueries, JobQueries, TagQueries, CustomFieldQueries, SearchQueries,
 ):  # fmt: skip
     pass
 
@@ -42,7 +46,7 @@ class Query(
 @strawberry.type
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations,
+    CampaignMutations, JobMutations, TagMutations, CustomFieldMutations, NoteMutations,
 ):  # fmt: skip
     pass
 

@@ -11,6 +11,9 @@ import pytest_asyncio
 from core.app import create_app
 from core.domain.campaigns.campaigns import create_campaign
 from core.domain.customers.contacts import seal_email, seal_phone
+from core.domain.customers.customers import add_tags
+from core.domain.customers.fields import create_field
+from core.domain.customers.notes import add_note
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import _store
 from core.domain.shops.tokens import create_token
@@ -130,14 +133,19 @@ async def make_world(merchant):
                VALUES ($1, $2, 0, $3, 'email', 'sent', 1, $4, $4) RETURNING id""",
             w.merchant_id, run, customer, w.now,
         )  # fmt: skip
+        await add_tags(w, customer, ["first"], "staff")
+        field = await create_field(w, "custom", "custom", "size", "Size", "text")
+        note = await add_note(w, customer, "met at the fair")
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
         "Delivery": delivery, "Job": job, "Token": token,
+        "Field": field, "Note": note,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "Sent": "Campaign"}
+    renamed = {"Unused": "Segment", "Sent": "Campaign", "Field": "CustomField",
+               "Note": "CustomerNote"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

@@ -94,7 +94,8 @@ async def test_other_merchants_ids_are_never_found(api, world, stranger, name):
 
 
 TABLES = ("shops", "customers", "customer_tags", "consents", "orders", "segments", "campaigns",
-          "campaign_runs", "deliveries", "jobs", "api_tokens", "plugin_states")  # fmt: skip
+          "campaign_runs", "deliveries", "custom_fields", "custom_field_values", "customer_notes",
+          "customer_log", "jobs", "api_tokens", "plugin_states")  # fmt: skip
 
 
 async def snapshot(world):

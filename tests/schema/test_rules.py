@@ -36,7 +36,8 @@ def test_every_root_field_asks_for_a_permission(schema, root, field):
 def test_mutations_keep_one_shape(schema):
     for name, field in schema._schema.mutation_type.fields.items():
         assert re.fullmatch(
-            r"(customer|order|orders|segment|campaign|job|shop|token|plugin)[A-Z]\w+", name
+            r"(customers|customer|customField|tag|order|orders|segment|campaign|job|shop|token|plugin)[A-Z]\w+",
+            name,
         )
         payload = field.type
         assert payload.name == f"{name[0].upper()}{name[1:]}Payload"

@@ -125,9 +125,7 @@ async def _birthday(w: Work, value: date | None) -> date | None:
 
 def _country(value: str | None) -> str | None:
     if value is not None and value not in COUNTRIES:
-        raise InvalidInput(
-            "country is a code of ISO 3166-1 such as CN or TH", ("input", "country")
-        )
+        raise InvalidInput("country is a code of ISO 3166-1 such as CN or TH", ("input", "country"))
     return value
 
 
@@ -150,6 +148,9 @@ async def add_tags(w: Work, customer_id: int, tags: Sequence[str], source: str) 
 
 
 async def remove_tags(w: Work, customer_id: int, tags: Sequence[str]) -> None:
-    """Take tags off a customer; one that is not there is no error. Raises NotFound, InvalidInput."""
+    """Take tags off a customer; one that is not there is no error.
+
+    Raises NotFound, InvalidInput.
+    """
     await get_customer(w, customer_id)
     await untag_customers(w, [customer_id], tags)

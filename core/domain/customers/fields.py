@@ -235,9 +235,7 @@ async def _owned_field(w: Work, owner: str, field_id: int) -> Mapping[str, Any]:
 def _check_owner(namespace: str, owner: str, path: tuple[str, ...]) -> None:
     if namespace != owner:
         whose = f"belongs to the plugin {namespace}" if owner == MERCHANTS else "is not yours"
-        raise FieldNotYours(
-            f"the namespace {namespace[:60]!r} {whose}: write to {owner!r}", path
-        )
+        raise FieldNotYours(f"the namespace {namespace[:60]!r} {whose}: write to {owner!r}", path)
 
 
 def _check_choices(kind: str, choices: Sequence[str]) -> list[str]:

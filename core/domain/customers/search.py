@@ -45,9 +45,7 @@ async def search_customers(
     if not text or "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         return []
     phone, email = _indexes(session, text)
-    rows = await session.sql.fetch(
-        SEARCH, session.merchant_id, text, phone, email, first, orders
-    )
+    rows = await session.sql.fetch(SEARCH, session.merchant_id, text, phone, email, first, orders)
     return [Hit(row["customer_id"], row["matched_by"], row["order_id"]) for row in rows]
 
 

@@ -77,7 +77,7 @@ Place = tuple[datetime, str, int]
 
 @dataclass(frozen=True)
 class Wanted:
-    """What of a customer's timeline to show: kinds (None for all) and a span of time, [since, until)."""
+    """What of a timeline to show: these kinds, or all; from `since` on, and before `until`."""
 
     customer_id: int
     kinds: Sequence[str] | None = None
@@ -179,9 +179,7 @@ async def _read(
     return [_entry(row, titles) for row in rows]
 
 
-def timeline_sql(
-    sources: Sequence[TimelineSource], limit: int, after: Place | None = None
-) -> str:
+def timeline_sql(sources: Sequence[TimelineSource], limit: int, after: Place | None = None) -> str:
     """The statement of a page. Its parameters: merchant, customer, since, until, kinds, and the
     cursor's time and key if there is one.
     """
@@ -207,7 +205,8 @@ def _page(source: TimelineSource, number: int, limit: int, after: Place | None) 
         ORDER BY e.at DESC, e.key DESC LIMIT {limit}"""
     name = source.name.replace("'", "''")
     return f"""SELECT at, '{name}'::text AS source, key::bigint AS key, kind::text AS kind,
-               object_type::text AS object_type, object_id::bigint AS object_id, {source.data} AS data
+               object_type::text AS object_type, object_id::bigint AS object_id,
+               {source.data} AS data
         FROM ({chosen.replace("$3", floor)}) chosen"""
 
 

@@ -264,11 +264,7 @@ class OptedIn:
 
 @dataclass(frozen=True)
 class CustomFieldRule:
-    """Whose custom field has such a value; the operators are those of the field's type.
-
-    Text: any_of, starts_with. Choice: any_of. Yes or no: is_true. Numbers: at_least, at_most. Dates
-    and times: from_day, to_day, both included. Any type: is_set.
-    """
+    """Whose custom field has such a value; give operators of the field's type, or is_set."""
 
     field: str
     any_of: list[str] | None = None

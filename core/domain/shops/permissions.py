@@ -14,6 +14,7 @@ CORE_PERMISSIONS = (
     Permission("CUSTOMERS_READ", "See customers, their contact data masked."),
     Permission("CUSTOMERS_WRITE", "Change customers, their tags and their consent."),
     Permission("CUSTOMERS_CONTACT", "See customers' phone, email and address unmasked."),
+    Permission("FIELDS_WRITE", "Define, change and delete custom fields."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),
     Permission("SEGMENTS_READ", "See and preview segments."),
