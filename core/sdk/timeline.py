@@ -1,7 +1,7 @@
 """What a customer's timeline shows: each kind of event comes from one source."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,9 @@ class TimelineSource:
     `is_open` other kinds may come, whose titles are their names. `data` is an SQL expression of a
     JSON object over the columns of `sql`; it never holds contact data. `permission` is what a token
     needs to see these events.
+
+    `common` are SELECTs by name, which are run once for all sources that name them and can be used
+    in `sql` like tables; a name begins with the plugin's.
     """
 
     name: str
@@ -25,3 +28,4 @@ class TimelineSource:
     data: str = "'{}'::jsonb"
     permission: str = "CUSTOMERS_READ"
     is_open: bool = False
+    common: Mapping[str, str] = field(default_factory=dict)

@@ -12,7 +12,9 @@ async def test_a_note_from_beginning_to_end(merchant):
     async with merchant.installation.db.work(merchant.id, "token:4") as w:
         await update_note(w, note, "likes coffee")
         await update_note(w, note, "likes coffee")
-        row = await w.sql.fetchrow("SELECT * FROM customer_notes WHERE merchant_id = $1", w.merchant_id)
+        row = await w.sql.fetchrow(
+            "SELECT * FROM customer_notes WHERE merchant_id = $1", w.merchant_id
+        )
         assert (row["text"], row["author"], row["version"]) == ("likes coffee", "token:3", 2)
         await remove_note(w, note)
         assert await logged(w, pk) == [

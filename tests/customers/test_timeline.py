@@ -117,7 +117,11 @@ async def test_kinds_and_times_narrow_it(merchant):
     assert await read(merchant, Wanted(pk, [])) == []
     span = Wanted(pk, None, START - 4 * HOUR, START - 2 * HOUR)
     found = await read(merchant, span)
-    assert {e.kind for e in found} == {"parcel.out_for_delivery", "parcel.signed", "order.delivered"}
+    assert {e.kind for e in found} == {
+        "parcel.out_for_delivery",
+        "parcel.signed",
+        "order.delivered",
+    }
     async with merchant.read() as session:
         registry = merchant.installation.registry
         assert await count_timeline(session, registry, EVERYTHING, span, 100) == 3

@@ -11,7 +11,7 @@ from typing import Any, get_args
 import asyncpg
 import orjson
 
-from core.domain.campaigns.content import FIELDS, check_content
+from core.domain.campaigns.content import check_content, mentions_fields
 from core.domain.customers.fields import field_types
 from core.domain.shops.merchants import check_name
 from core.domain.shops.plugins import plugin_settings
@@ -177,7 +177,7 @@ def campaign_channel(registry: Registry, name: str) -> Channel:
 
 async def known_fields(session: Session, content: Mapping[str, str]) -> Collection[str]:
     """The custom fields that there are, if the templates use any at all."""
-    if not any(FIELDS in (text or "") for text in content.values()):
+    if not any(mentions_fields(text or "") for text in content.values()):
         return ()
     return await field_types(session)
 

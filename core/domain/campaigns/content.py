@@ -179,11 +179,16 @@ def _field_text(value: Any) -> str:
     return "" if value is None else str(value)
 
 
+def mentions_fields(source: str) -> bool:
+    """Whether a template can name a custom field at all; most do not, and are spared the work."""
+    return "fields" in source
+
+
 def fields_named(channel: Channel, content: Mapping[str, str]) -> tuple[str, ...]:
     """The custom fields that sound templates name."""
     named = set()
     for field in channel.fields:
-        if FIELDS in (source := content.get(field.name) or ""):
+        if mentions_fields(source := content.get(field.name) or ""):
             named |= _variables(_compiled(source, field.html).analyze(include_partials=False))
     return tuple(sorted(name[len(FIELDS) :] for name in named if name.startswith(FIELDS)))
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
-from decimal import Decimal, InvalidOperation
+from decimal import Context, Decimal, InvalidOperation
 from typing import Any
 
 import asyncpg
@@ -36,6 +36,8 @@ SAFE_INT = 2**53 - 1
 """Above it a program that reads numbers as floats would lose digits."""
 MAX_DECIMAL = Decimal(10) ** 20
 DECIMAL_PLACES = 10
+EXACT = Context(prec=60)
+"""Python's own 28 digits would round what the column holds."""
 AT_ONCE = 5_000
 
 
@@ -514,7 +516,7 @@ def shown(kind: str, text: str | None, number: Decimal | None, moment: datetime 
         if kind == "int":
             whole = int(number)
             return whole if abs(whole) <= SAFE_INT else str(whole)
-        return format(number.normalize() + 0, "f")
+        return format(number.normalize(EXACT), "f") if number else "0"
     if moment is not None:
         utc = moment.astimezone(UTC)
         return utc.date().isoformat() if kind == "date" else utc.isoformat()
@@ -574,7 +576,7 @@ def _decimal(value: Any) -> Decimal:
         raise ValueError(wanted) from None
     if not read.is_finite() or abs(read) >= MAX_DECIMAL:
         raise ValueError(wanted)
-    exact = read.normalize()
+    exact = read.normalize(EXACT)
     places = exact.as_tuple().exponent
     if isinstance(places, int) and places < -DECIMAL_PLACES:
         raise ValueError(wanted)

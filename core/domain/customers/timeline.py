@@ -122,8 +122,10 @@ async def count_timeline(
     parts = " UNION ALL ".join(
         f"SELECT 1 FROM ({owned.value.sql}) e WHERE {_BETWEEN}" for owned in sources
     )
+    steps = _common([owned.value for owned in sources])
     count: int = await session.sql.fetchval(
-        f"SELECT count(*) FROM (SELECT 1 FROM ({parts}) entries LIMIT {int(limit)}) counted",
+        f"""{"WITH " if steps else ""}{", ".join(steps)}
+            SELECT count(*) FROM (SELECT 1 FROM ({parts}) entries LIMIT {int(limit)}) counted""",
         *_args(session, wanted),
     )
     return count
@@ -141,7 +143,7 @@ async def usable_sources(
     if any(owned.plugin != CORE for owned in found):
         enabled = await enabled_plugins(session)
         found = [owned for owned in found if owned.plugin == CORE or owned.plugin in enabled]
-    return found
+    return sorted(found, key=lambda owned: owned.plugin != CORE)
 
 
 def _has_kinds(source: TimelineSource, kinds: Sequence[str] | None) -> bool:
@@ -183,7 +185,7 @@ def timeline_sql(sources: Sequence[TimelineSource], limit: int, after: Place | N
     """The statement of a page. Its parameters: merchant, customer, since, until, kinds, and the
     cursor's time and key if there is one.
     """
-    steps = []
+    steps = _common(sources)
     for number, source in enumerate(sources):
         page = _page(source, number, limit, after)
         if number:
@@ -193,6 +195,13 @@ def timeline_sql(sources: Sequence[TimelineSource], limit: int, after: Place | N
         steps.append(f"page_{number} AS MATERIALIZED ({page})")
     return f"""WITH {", ".join(steps)}
         SELECT {_COLUMNS} FROM page_{len(sources) - 1} ORDER BY {_ORDER}"""
+
+
+def _common(sources: Sequence[TimelineSource]) -> list[str]:
+    common: dict[str, str] = {}
+    for source in sources:
+        common = {**source.common, **common}
+    return [f"{name} AS MATERIALIZED ({sql})" for name, sql in common.items()]
 
 
 def _page(source: TimelineSource, number: int, limit: int, after: Place | None) -> str:

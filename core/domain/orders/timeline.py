@@ -6,22 +6,24 @@ them are then one walk through the index instead of thousands of look-ups.
 
 from core.sdk.timeline import TimelineSource
 
-NUMBER = "jsonb_build_object('number', number)"
-ORDER_IDS = """ARRAY(SELECT id FROM orders WHERE merchant_id = $1 AND customer_id = $2)"""
+COMMON = {
+    "core_orders": """SELECT id, external_id, ordered_at, paid_at, shipped_at, delivered_at,
+                             closed_at
+                      FROM orders WHERE merchant_id = $1 AND customer_id = $2"""
+}
+ORDER_IDS = "ARRAY(SELECT id FROM core_orders)"
 
 
 def _of_order(name: str, kind: str, title: str, column: str) -> TimelineSource:
     return TimelineSource(
         name=name,
         kinds={kind: title},
-        # of what is older than wanted nothing is passed on; OFFSET keeps the planner from walking
-        # through all orders of the merchant by their time
         sql=f"""SELECT {column} AS at, '{kind}' AS kind, id AS key, 'Order' AS object_type,
                        id AS object_id, external_id AS number
-                FROM orders WHERE merchant_id = $1 AND customer_id = $2 AND {column} >= $3
-                OFFSET 0""",
-        data=NUMBER,
+                FROM core_orders WHERE {column} >= $3""",
+        data="jsonb_build_object('number', number)",
         permission="ORDERS_READ",
+        common=COMMON,
     )
 
 
@@ -51,6 +53,7 @@ TIMELINE = [
                   AND (p.last_event_at IS NULL OR p.last_event_at >= $3)""",
         data="jsonb_build_object('number', number, 'carrier', carrier)",
         permission="ORDERS_READ",
+        common=COMMON,
     ),
     TimelineSource(
         name="refund",
@@ -68,5 +71,6 @@ TIMELINE = [
                 WHERE r.merchant_id = $1 AND r.order_id = ANY({ORDER_IDS})""",
         data="jsonb_build_object('number', number, 'kind', asked)",
         permission="ORDERS_READ",
+        common=COMMON,
     ),
 ]
