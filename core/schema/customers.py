@@ -8,6 +8,7 @@ import strawberry
 
 from core.domain.customers.consent import set_consent
 from core.domain.customers.customers import add_tags, remove_tags, update_customer
+from core.domain.customers.fields import INDEXED
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -168,6 +169,10 @@ def custom_field_sql(given: CustomFieldFilter, args: Args) -> str:
         maybe = getattr(given, name)
         if maybe is not None:
             conditions.append(f"({conditions_sql(column, column, maybe.value, args)})")
+    if given.text is not None and given.text.value.eq is not None:
+        # the index of values holds the heads of texts
+        head = args.add(given.text.value.eq.value[:INDEXED])
+        conditions.append(f"left(v.text, {INDEXED}) = {head}")
     if given.is_true is not None:
         conditions.append(f"v.text = {args.add('true' if given.is_true.value else 'false')}")
     found = f"EXISTS (SELECT 1 FROM custom_field_values v WHERE {' AND '.join(conditions)})"
