@@ -3,12 +3,16 @@
 from collections.abc import Sequence
 
 from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
+from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
 from core.domain.customers.customers import CustomerMerged
+from core.domain.customers.fields import FieldChanged, FieldNotYours
 from core.domain.customers.identities import IdentityTaken
 from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
+from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import AlreadyRunning
 from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
+from core.domain.orders.timeline import TIMELINE as ORDER_TIMELINE
 from core.domain.segments.facets import FACETS
 from core.domain.shops.plugins import SettingsRefused
 from core.guard import PluginFailed
@@ -16,6 +20,7 @@ from core.sdk import errors, hookimpl
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
+from core.sdk.timeline import TimelineSource
 from core.tabular.reading import FileUnreadable
 
 
@@ -35,10 +40,15 @@ class CorePlugin:
         return [*CUSTOMER_TABLES, *ORDER_TABLES, *CAMPAIGN_TABLES]
 
     @hookimpl
+    def timeline_sources(self) -> Sequence[TimelineSource]:
+        return [*ORDER_TIMELINE, *CAMPAIGN_TIMELINE, *CUSTOMER_TIMELINE]
+
+    @hookimpl
     def error_codes(self) -> Sequence[type[errors.HuikeError]]:
         return [
             errors.InvalidInput, errors.NotFound, errors.AlreadyExists, errors.WrongState,
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
+            FieldChanged, FieldNotYours,
         ]  # fmt: skip

@@ -13,12 +13,15 @@ import asyncpg
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
+from core.domain.customers.fields import FieldRemoval
+from core.domain.customers.tags import Retagging
 from core.domain.orders.importing import OrderImport
 from core.domain.orders.merging import AutomaticMerges
 from core.domain.orders.suggesting import SuggestMerges
 from core.domain.privacy.erasure import CustomerErasure
 from core.domain.privacy.export import CustomerDataExport
 from core.domain.privacy.rotation import Resealing
+from core.domain.segments.tagging import SegmentTagging
 from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
 from core.settings import Settings
@@ -62,9 +65,10 @@ def load_registry(settings: Settings) -> Registry:
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
     kinds: list[JobKind] = [
-        OrderImport(registry), AutomaticMerges(registry), SuggestMerges(), AuditVerification(),
-        CustomerDataExport(registry),
-        CustomerErasure(registry), Resealing(registry), ConfirmationSending(registry),
+        OrderImport(registry), AutomaticMerges(registry), SuggestMerges(), FieldRemoval(),
+        Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
+        CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
+        AuditVerification(),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

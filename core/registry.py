@@ -23,6 +23,7 @@ from core.sdk.hooks import PROJECT, Hooks
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
+from core.sdk.timeline import TimelineSource
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,7 @@ class Registry:
     settings_checks: Mapping[str, Owned[SettingsCheck]]
     health_checks: Mapping[str, Owned[HealthCheck]]
     personal_tables: Mapping[str, Owned[PersonalTable]]
+    timeline_sources: Mapping[str, Owned[TimelineSource]]
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def model_apps(self) -> dict[str, list[str]]:

@@ -19,6 +19,7 @@ from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
+from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.facts import CustomerFacts
@@ -26,15 +27,18 @@ from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.nodes import NodeQueries
+from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
+from core.schema.search import SearchQueries
 from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
+from core.schema.tags import TagMutations, TagQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -43,7 +47,7 @@ from core.sdk.plugin import SchemaField
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
-    MergeQueries,
+    MergeQueries, TagQueries, CustomFieldQueries, SearchQueries,
 ):  # fmt: skip
     pass
 
@@ -52,7 +56,7 @@ class Query(
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
-    SuppressionMutations, MergeMutations,
+    SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
 ):  # fmt: skip
     pass
 

@@ -1,6 +1,6 @@
 """Customers: who they are, what they agreed to, and changes by staff."""
 
-from datetime import datetime
+from datetime import date, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +13,7 @@ from core.domain.customers.customers import (
     remove_tags,
     update_customer,
 )
+from core.domain.customers.fields import INDEXED
 from core.schema.consents import (
     CONSENT_EVENTS,
     Consent,
@@ -25,14 +26,20 @@ from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.masking import EMAIL, NAME, PHONE, Contact, Kind, shown
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.profile import CustomerProfile
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.where import (
+    Args,
+    DateFilter,
     DateTimeFilter,
+    DecimalFilter,
     IdColumn,
     IdFilter,
     IntFilter,
+    OwnColumn,
     StringFilter,
     TextColumn,
+    conditions_sql,
 )
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
@@ -74,8 +81,10 @@ def hides_names(info: Info) -> bool:
 
 
 @strawberry.type(description="A person who bought from the merchant, in whichever shops.")
-class Customer(Node):
+class Customer(Node, CustomerProfile):
     row: strawberry.Private[Any]
+    birthday: date | None
+    country: str | None = strawberry.field(description="ISO 3166-1, two letters.")
     province: str | None
     city: str | None
     created_at: datetime
@@ -162,13 +171,59 @@ def contact(info: Info, row: Any, kind: Kind) -> Contact | None:
     return shown(info.context, kind, value, row["id"])
 
 
+@strawberry.input(description="Conditions on one custom field, of which all must hold.")
+class CustomFieldFilter:
+    name: str = strawberry.field(description="As in `custom.size`.")
+    text: strawberry.Maybe[StringFilter] = strawberry.field(
+        default=None, description="Of a text or choice."
+    )
+    number: strawberry.Maybe[DecimalFilter]
+    is_true: strawberry.Maybe[bool]
+    date: strawberry.Maybe[DateFilter]
+    date_time: strawberry.Maybe[DateTimeFilter]
+    is_null: strawberry.Maybe[bool] = strawberry.field(
+        default=None, description="True: no value, and nothing else may be asked."
+    )
+
+
+def custom_field_sql(given: CustomFieldFilter, args: Args) -> str:
+    """A condition on customers `c` about one of their custom fields."""
+    namespace, _, key = given.name.partition(".")
+    conditions = [
+        "v.merchant_id = c.merchant_id", "v.customer_id = c.id",
+        f"""v.field_id = (SELECT f.id FROM custom_fields f WHERE f.merchant_id = $1
+            AND f.namespace = {args.add(namespace)} AND f.key = {args.add(key)})""",
+    ]  # fmt: skip
+    columns = {
+        "text": "v.text", "number": "v.number", "date": "(v.moment AT TIME ZONE 'UTC')::date",
+        "date_time": "v.moment",
+    }  # fmt: skip
+    for name, column in columns.items():
+        maybe = getattr(given, name)
+        if maybe is not None:
+            conditions.append(f"({conditions_sql(column, column, maybe.value, args)})")
+    if given.text is not None and given.text.value.eq is not None:
+        # the index of values holds the heads of texts
+        head = args.add(given.text.value.eq.value[:INDEXED])
+        conditions.append(f"left(v.text, {INDEXED}) = {head}")
+    if given.is_true is not None:
+        conditions.append(f"v.text = {args.add('true' if given.is_true.value else 'false')}")
+    found = f"EXISTS (SELECT 1 FROM custom_field_values v WHERE {' AND '.join(conditions)})"
+    return f"NOT {found}" if given.is_null is not None and given.is_null.value else found
+
+
 @strawberry.input
 class CustomerWhere:
     id: strawberry.Maybe[IdFilter]
     name: strawberry.Maybe[StringFilter]
+    birthday: strawberry.Maybe[DateFilter]
+    country: strawberry.Maybe[StringFilter]
     province: strawberry.Maybe[StringFilter]
     city: strawberry.Maybe[StringFilter]
     tag: strawberry.Maybe[StringFilter]
+    field: strawberry.Maybe[CustomFieldFilter] = strawberry.field(
+        default=None, description="The value of a custom field."
+    )
     created_at: strawberry.Maybe[DateTimeFilter]
     updated_at: strawberry.Maybe[DateTimeFilter]
     last_purchase_at: strawberry.Maybe[DateTimeFilter]
@@ -195,6 +250,8 @@ class CustomerSort:
 @strawberry.input(description="Absent fields stay as they are, null clears.")
 class CustomerUpdateInput:
     name: strawberry.Maybe[str | None]
+    birthday: strawberry.Maybe[date | None]
+    country: strawberry.Maybe[str | None]
     province: strawberry.Maybe[str | None]
     city: strawberry.Maybe[str | None]
     phone: strawberry.Maybe[str | None]
@@ -253,6 +310,8 @@ def customer_of(row: Any) -> Customer:
     return Customer(
         id=global_id("Customer", row["id"]),
         row=row,
+        birthday=row["birthday"],
+        country=row["country"],
         province=row["province"],
         city=row["city"],
         created_at=row["created_at"],
@@ -274,6 +333,7 @@ CUSTOMERS = Listing(
                                    "c.merchant_id AND t.customer_id = c.id AND {})"),
         "last_purchase_at": TextColumn("f.last_purchase_at", WITH_FACTS),
         "purchases": TextColumn("f.purchases", WITH_FACTS),
+        "birthday": "c.birthday", "country": "c.country", "field": OwnColumn(custom_field_sql),
     },
     {"created_at": "c.created_at", "updated_at": "c.updated_at"},
     customer_of,

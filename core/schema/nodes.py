@@ -8,13 +8,14 @@ import strawberry
 
 from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
 from core.schema.consent_writes import requests_by_id
-from core.schema.context import ANY_TOKEN, Info, field
+from core.schema.context import ANY_TOKEN, CHILDREN, Info, field
 from core.schema.customers import customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.jobs import jobs_by_id
 from core.schema.merge_history import merges_by_id
 from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
+from core.schema.profile import custom_fields_by_id, notes_by_id
 from core.schema.scalars import Node, split_id
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
@@ -39,6 +40,8 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Job": ("JOBS_READ", jobs_by_id),
     "ConsentRequest": ("CUSTOMERS_READ", requests_by_id),
     "Suppression": ("CUSTOMERS_READ", suppressions_by_id),
+    "CustomField": ("CUSTOMERS_READ", custom_fields_by_id),
+    "CustomerNote": ("CUSTOMERS_READ", notes_by_id),
 }
 MAX_NODES = 100
 
@@ -50,6 +53,9 @@ async def find(info: Info, text: str) -> Node | None:
     permission, loader = NODES[found[0]]
     info.context.need(permission)
     return await info.context.load(f"node.{found[0]}", found[1], loader)
+
+
+CHILDREN["node"] = find
 
 
 @strawberry.type

@@ -135,7 +135,7 @@ async def page(
     keys = _keys(listing, sort)
     digest = _digest(listing, keys, condition, args.values)
     if after is not None:
-        condition += f" AND {_beyond(keys, _read_cursor(after, digest, len(keys)), args)}"
+        condition += f" AND {_beyond(keys, read_cursor(after, digest, len(keys)), args)}"
     order = ", ".join(f"{sql} {direction}" for sql, direction in keys)
     shown = ", ".join(f"{sql} AS key_{number}" for number, (sql, _) in enumerate(keys))
     async with info.context.read() as session:
@@ -145,7 +145,7 @@ async def page(
             *args.values,
         )
     more, rows = len(rows) > first, rows[:first]
-    cursors = [_cursor(digest, [row[f"key_{n}"] for n in range(len(keys))]) for row in rows]
+    cursors = [make_cursor(digest, [row[f"key_{n}"] for n in range(len(keys))]) for row in rows]
     return Connection(
         nodes=[listing.make(row) for row in rows],
         cursors=cursors,
@@ -190,12 +190,14 @@ def _beyond(keys: list[tuple[str, str]], values: list[Any], args: Args) -> str:
     return "(" + " OR ".join(f"({step})" for step in steps) + ")"
 
 
-def _cursor(digest: str, values: list[Any]) -> str:
+def make_cursor(digest: str, values: list[Any]) -> str:
+    """A cursor of the list with this digest, at the row with these sort values."""
     packed = [{"t": v.isoformat()} if isinstance(v, datetime) else v for v in values]
     return base64.urlsafe_b64encode(orjson.dumps([digest, *packed])).decode()
 
 
-def _read_cursor(cursor: str, digest: str, length: int) -> list[Any]:
+def read_cursor(cursor: str, digest: str, length: int) -> list[Any]:
+    """The sort values of a cursor. Raises RequestError for one of another list."""
     try:
         found, *values = orjson.loads(base64.urlsafe_b64decode(cursor.encode()))
         read = [datetime.fromisoformat(v["t"]) if isinstance(v, dict) else v for v in values]

@@ -4,7 +4,8 @@ An empty list matches nothing. Null is refused, so that a forgotten variable nev
 """
 
 from collections.abc import Callable, Mapping
-from datetime import datetime
+from datetime import date, datetime
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -50,6 +51,24 @@ class DateTimeFilter:
     gte: strawberry.Maybe[datetime]
     lt: strawberry.Maybe[datetime]
     lte: strawberry.Maybe[datetime]
+
+
+@strawberry.input
+class DecimalFilter:
+    eq: strawberry.Maybe[Decimal]
+    gt: strawberry.Maybe[Decimal]
+    gte: strawberry.Maybe[Decimal]
+    lt: strawberry.Maybe[Decimal]
+    lte: strawberry.Maybe[Decimal]
+
+
+@strawberry.input
+class DateFilter:
+    eq: strawberry.Maybe[date]
+    gt: strawberry.Maybe[date]
+    gte: strawberry.Maybe[date]
+    lt: strawberry.Maybe[date]
+    lte: strawberry.Maybe[date]
 
 
 class Args:
@@ -102,6 +121,13 @@ class TextColumn:
         self.needs = needs
 
 
+class OwnColumn:
+    """A filter that makes its SQL itself: `make` is given the filter's input and the parameters."""
+
+    def __init__(self, make: Callable[[Any, Args], str]) -> None:
+        self.make = make
+
+
 def where_sql(where: Any, columns: Mapping[str, Any], args: Args) -> str:
     """A boolean SQL expression of a where input, TRUE for none."""
     if where is None:
@@ -124,14 +150,21 @@ def where_sql(where: Any, columns: Mapping[str, Any], args: Args) -> str:
 def _column_sql(column: Any, operators: Any, args: Args) -> str:
     if needs := getattr(column, "needs", None):
         args.need(needs)
+    if isinstance(column, OwnColumn):
+        return column.make(operators, args)
     within = getattr(column, "within", "{}")
     sql = column if isinstance(column, str) else column.sql
+    return str(within.format(conditions_sql(column, sql, operators, args)))
+
+
+def conditions_sql(column: Any, sql: str, operators: Any, args: Args) -> str:
+    """The operators of one filter over the expression `sql`, all of which must hold."""
     conditions = [
         _operator_sql(column, sql, name, maybe.value, args)
         for name, maybe in vars(operators).items()
         if maybe is not None
     ]
-    return str(within.format(" AND ".join(conditions) or "TRUE"))
+    return " AND ".join(conditions) or "TRUE"
 
 
 def _operator_sql(column: Any, sql: str, name: str, value: Any, args: Args) -> str:

@@ -71,6 +71,7 @@ from core.sdk.plugin import (
     SettingsCheck,
     Subscriber,
 )
+from core.sdk.timeline import TimelineSource
 
 __all__ = [
     "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
@@ -83,6 +84,6 @@ __all__ = [
     "ParcelState", "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable",
     "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
     "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "SchemaField",
-    "SettingsCheck", "Several", "Subscriber", "TraceEvent", "Unknown", "WrongState",
-    "app_scope_id", "from_minor", "hookimpl", "to_minor",
+    "SettingsCheck", "Several", "Subscriber", "TimelineSource", "TraceEvent", "Unknown",
+    "WrongState", "app_scope_id", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

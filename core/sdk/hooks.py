@@ -25,6 +25,7 @@ from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
+from core.sdk.timeline import TimelineSource
 
 PROJECT = "huike"
 
@@ -70,3 +71,7 @@ class Hooks:
     @hookspec
     def personal_tables(self) -> Sequence[PersonalTable]:  # type: ignore[empty-body]
         """Tables with data about customers: merged, exported and erased with them."""
+
+    @hookspec
+    def timeline_sources(self) -> Sequence[TimelineSource]:  # type: ignore[empty-body]
+        """Events that a customer's timeline shows. A source's name starts with the plugin's."""

@@ -12,6 +12,9 @@ from core.app import create_app
 from core.domain.campaigns.campaigns import create_campaign
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
+from core.domain.customers.customers import add_tags
+from core.domain.customers.fields import create_field
+from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.segments import create_segment
@@ -155,6 +158,9 @@ async def make_world(merchant):
         suggestion = await w.sql.fetchval(
             "SELECT id FROM merge_suggestions WHERE merchant_id = $1", w.merchant_id
         )
+        await add_tags(w, customer, ["first"], "staff")
+        field = await create_field(w, "custom", "custom", "size", "Size", "text")
+        note = await add_note(w, customer, "met at the fair")
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
@@ -163,8 +169,10 @@ async def make_world(merchant):
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
+        "Field": field, "Note": note,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer"}
+    renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer",
+               "Field": "CustomField", "Note": "CustomerNote"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

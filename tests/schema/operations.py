@@ -98,6 +98,27 @@ def variables(name, ids):
             "id": ids["MergeSuggestion"], "input": {"idempotencyKey": "a1"}
         },
         "merge-suggestion-reject": {"id": ids["MergeSuggestion"]},
+        "customer-profile": {"id": ids["Customer"]},
+        "customer-timeline": {"id": ids["Customer"]},
+        "customer-search": {"text": "张三"},
+        "customer-fields-set": {
+            "id": ids["Customer"],
+            "input": {"fields": [{"field": "custom.size", "value": "L", "ifVersion": 0}]},
+        },
+        "customer-note-add": {"id": ids["Customer"], "input": {"text": "likes green tea"}},
+        "customer-note-update": {"id": ids["Note"], "input": {"text": "likes black tea"}},
+        "customer-note-remove": {"id": ids["Note"]},
+        "customers-tags-add": {"input": {"ids": [ids["Customer"]], "tags": ["vip"]}},
+        "customers-tags-remove": {"input": {"segmentId": ids["Segment"], "tags": ["vip"]}},
+        "tags": {"where": {"name": {"startsWith": "v"}}},
+        "tag-rename": {"name": "first", "input": {"to": "second"}},
+        "tag-delete": {"name": "first"},
+        "custom-fields": {"where": {"id": {"eq": ids["Field"]}}},
+        "custom-field-create": {
+            "input": {"key": "colour", "title": "Colour", "type": "CHOICE", "choices": ["red"]}
+        },
+        "custom-field-update": {"id": ids["Field"], "input": {"title": "Size of shirts"}},
+        "custom-field-delete": {"id": ids["Field"]},
         "orders": {"where": {"customer": {"eq": ids["Customer"]}}},
         "order": {"id": ids["Order"]},
         "orders-upsert": {"input": {"shopId": ids["Shop"], "orders": [order]}},

@@ -200,7 +200,7 @@ async def test_links_of_a_merged_customer_mean_the_one_that_is_left(api, world):
             )
             for _ in range(2)
         ]  # fmt: skip
-        for one, into in ((gone[0], gone[1]), (gone[1], pk(world))):
+        for one, into in ((gone[0], pk(world)), (gone[1], pk(world))):
             await w.sql.execute(
                 """INSERT INTO customer_merges (merchant_id, from_id, into_id, reason, actor, at,
                        evidence, filled) VALUES ($1, $2, $3, 'test', 'system', $4, '{}', '{}')""",

@@ -4,14 +4,15 @@ draft -> scheduled -> running <-> paused -> finished, and cancelled from any of 
 campaign that was too late for its schedule is paused without a run; resuming starts it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
 from typing import Any, get_args
 
 import asyncpg
 import orjson
 
-from core.domain.campaigns.content import check_content
+from core.domain.campaigns.content import check_content, mentions_fields
+from core.domain.customers.fields import field_types
 from core.domain.shops.merchants import check_name
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
@@ -174,9 +175,18 @@ def campaign_channel(registry: Registry, name: str) -> Channel:
     return owned.value
 
 
+async def known_fields(session: Session, content: Mapping[str, str]) -> Collection[str]:
+    """The custom fields that there are, if the templates use any at all."""
+    if not any(mentions_fields(text or "") for text in content.values()):
+        return ()
+    return await field_types(session)
+
+
 async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int:
     await check_channel(w, registry, row["channel"])
-    check_content(campaign_channel(registry, row["channel"]), orjson.loads(row["content"]))
+    content = orjson.loads(row["content"])
+    channel = campaign_channel(registry, row["channel"])
+    check_content(channel, content, await known_fields(w, content))
     run_id: int | None = await w.sql.fetchval(
         """INSERT INTO campaign_runs (merchant_id, campaign_id, state, rule, content, created_at)
            SELECT $1, $2, 'planning', s.rule, $3, $4 FROM segments s
@@ -204,7 +214,7 @@ async def _checked(w: Work, channel: Channel, values: Mapping[str, Any]) -> dict
     except InvalidInput as error:
         errors.append(error)
     try:
-        check_content(channel, values["content"])
+        check_content(channel, values["content"], await known_fields(w, values["content"]))
         checked["content"] = orjson.dumps(dict(values["content"])).decode()
     except Several as several:
         errors += several.errors

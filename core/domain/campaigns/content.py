@@ -5,13 +5,14 @@ output and variables are limited.
 """
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from liquid import BoundTemplate, Environment, StrictUndefined
 from liquid.exceptions import LiquidError
+from liquid.static_analysis import TemplateAnalysis
 from markupsafe import escape
 
 from core.sdk.channels import Channel, ContentField
@@ -21,9 +22,10 @@ VARIABLES = frozenset({
     "customer.name", "customer.province", "customer.city", "merchant.name", "shop.name",
     "unsubscribe_url", "preferences_url",
 })  # fmt: skip
+FIELDS = "customer.fields."
+"""What the names of custom fields begin with: customer.fields.custom.size."""
 
-
-_VARIABLE = re.compile(r"\{\{[ \t]*([a-z_.]+)[ \t]*\}\}")
+_VARIABLE = re.compile(r"\{\{[ \t]*([a-z0-9_.]+)[ \t]*\}\}")
 
 
 class RenderError(Exception):
@@ -51,13 +53,14 @@ def _compiled(source: str, html: bool) -> BoundTemplate:
 
 @dataclass(frozen=True)
 class Recipient:
-    """What a template may know about one customer."""
+    """What a template may know about one customer; `fields` by name, as in "custom.size"."""
 
     name: str | None
     province: str | None
     city: str | None
     unsubscribe_url: str
     preferences_url: str
+    fields: Mapping[str, Any] | None = None
 
 
 class _Plain:
@@ -84,29 +87,44 @@ class _Plain:
         return "".join(parts)
 
 
-def _plain(source: str, html: bool, names: Mapping[str, str]) -> _Plain | None:
+def _plain(
+    source: str, html: bool, names: Mapping[str, str], variables: frozenset[str]
+) -> _Plain | None:
     pieces = _VARIABLE.split(source)
     literal = "".join(pieces[::2])
-    if "{{" in literal or "{%" in literal or not VARIABLES.issuperset(pieces[1::2]):
+    if "{{" in literal or "{%" in literal or not variables.issuperset(pieces[1::2]):
         return None
     return _Plain(pieces, html, names)
 
 
-class Content:
-    """The compiled templates of one run.
+def known_variables(fields: Collection[str]) -> frozenset[str]:
+    """What templates may name where these custom fields exist."""
+    return VARIABLES | {FIELDS + name for name in fields}
 
-    Raises Several(InvalidInput) when they do not fit the channel's fields.
+
+class Content:
+    """The compiled templates of one run; `fields` are the custom fields that they name.
+
+    `known_fields` are those that exist. Raises Several(InvalidInput) when the templates do not fit
+    the channel's fields.
     """
 
     def __init__(
-        self, channel: Channel, content: Mapping[str, str], merchant: str, shop: str | None
+        self,
+        channel: Channel,
+        content: Mapping[str, str],
+        merchant: str,
+        shop: str | None,
+        known_fields: Collection[str] = (),
     ) -> None:
-        check_content(channel, content)
+        check_content(channel, content, known_fields)
+        variables = known_variables(known_fields)
+        self.fields = fields_named(channel, content)
         self._names = {"merchant.name": merchant, "shop.name": shop or merchant}
         self._templates = [
             (
                 field,
-                _plain(content[field.name], field.html, self._names)
+                _plain(content[field.name], field.html, self._names, variables)
                 or _compiled(content[field.name], field.html),
             )
             for field in channel.fields
@@ -122,6 +140,8 @@ class Content:
             "unsubscribe_url": recipient.unsubscribe_url,
             "preferences_url": recipient.preferences_url,
         }
+        for name in self.fields:
+            values[FIELDS + name] = _field_text((recipient.fields or {}).get(name))
         return {
             field.name: _checked(
                 field,
@@ -136,11 +156,11 @@ class Content:
 def _liquid(field: ContentField, template: BoundTemplate, values: Mapping[str, str]) -> str:
     nested: dict[str, Any] = {}
     for name, value in values.items():
-        owner, dot, attribute = name.partition(".")
-        if dot:
-            nested.setdefault(owner, {})[attribute] = value
-        else:
-            nested[owner] = value
+        *owners, attribute = name.split(".")
+        place = nested
+        for owner in owners:
+            place = place.setdefault(owner, {})
+        place[attribute] = value
     try:
         return template.render(**nested)
     except LiquidError as error:
@@ -155,14 +175,46 @@ def _checked(field: ContentField, text: str) -> str:
     return text
 
 
-def check_content(channel: Channel, content: Mapping[str, str]) -> None:
+def _field_text(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return "" if value is None else str(value)
+
+
+def mentions_fields(source: str) -> bool:
+    """Whether a template can name a custom field at all; most do not, and are spared the work."""
+    return "fields" in source
+
+
+def fields_named(channel: Channel, content: Mapping[str, str]) -> tuple[str, ...]:
+    """The custom fields that sound templates name."""
+    named = set()
+    for field in channel.fields:
+        if mentions_fields(source := content.get(field.name) or ""):
+            named |= _variables(_compiled(source, field.html).analyze(include_partials=False))
+    return tuple(sorted(name[len(FIELDS) :] for name in named if name.startswith(FIELDS)))
+
+
+def _variables(found: TemplateAnalysis) -> set[str]:
+    return {
+        ".".join(str(segment) for segment in variable.segments)
+        for variables in found.globals.values()
+        for variable in variables
+    }
+
+
+def check_content(
+    channel: Channel, content: Mapping[str, str], known_fields: Collection[str] = ()
+) -> None:
     """Raises Several(InvalidInput), with the path of each field that is wrong."""
-    errors = list(_faults(channel, content))
+    errors = list(_faults(channel, content, known_variables(known_fields)))
     if errors:
         raise Several(errors)
 
 
-def _faults(channel: Channel, content: Mapping[str, str]) -> Iterator[InvalidInput]:
+def _faults(
+    channel: Channel, content: Mapping[str, str], known: frozenset[str]
+) -> Iterator[InvalidInput]:
     fields = {field.name: field for field in channel.fields}
     for name in content:
         if name not in fields:
@@ -181,10 +233,12 @@ def _faults(channel: Channel, content: Mapping[str, str]) -> Iterator[InvalidInp
         elif "\x00" in source:
             yield InvalidInput("a template must not hold the character NUL", _path(field.name))
         else:
-            yield from _template_faults(field, source)
+            yield from _template_faults(field, source, known)
 
 
-def _template_faults(field: ContentField, source: str) -> Iterator[InvalidInput]:
+def _template_faults(
+    field: ContentField, source: str, known: frozenset[str]
+) -> Iterator[InvalidInput]:
     try:
         found = _compiled(source, field.html).analyze(include_partials=False)
     except (LiquidError, RecursionError) as error:
@@ -196,15 +250,10 @@ def _template_faults(field: ContentField, source: str) -> Iterator[InvalidInput]
             f"the template of {field.title} uses the filter {name}, which does not exist",
             _path(field.name),
         )
-    names = {
-        ".".join(str(segment) for segment in variable.segments)
-        for variables in found.globals.values()
-        for variable in variables
-    }
-    for name in sorted(names - VARIABLES):
+    for name in sorted(_variables(found) - known):
         yield InvalidInput(
             f"the template of {field.title} uses {name}, which does not exist; "
-            f"there are {', '.join(sorted(VARIABLES))}",
+            f"there are {', '.join(sorted(known))}",
             _path(field.name),
         )
 

@@ -7,8 +7,9 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.audience import audience_sql
-from core.domain.campaigns.campaigns import campaign_channel, get_campaign
+from core.domain.campaigns.campaigns import campaign_channel, get_campaign, known_fields
 from core.domain.campaigns.content import Content, Recipient, RenderError
+from core.domain.customers.fields import read_fields
 from core.registry import Registry
 from core.sdk.errors import NotFound
 from core.storage.database import Session
@@ -69,8 +70,11 @@ async def preview_campaign(
         *q.args,
     )
     content = await open_content(session, registry, campaign, orjson.loads(campaign["content"]))
+    values = await values_named(session, content, [row["id"] for row in chosen])
     return CampaignPreview(
-        counts.pop(None, 0), dict(sorted(counts.items())), _samples(content, chosen, show_name)
+        counts.pop(None, 0),
+        dict(sorted(counts.items())),
+        _samples(content, chosen, values, show_name),
     )
 
 
@@ -84,16 +88,36 @@ async def open_content(
         session.merchant_id, campaign["shop_id"],
     )  # fmt: skip
     channel = campaign_channel(registry, campaign["channel"])
-    return Content(channel, content, names["merchant"], names["shop"])
+    known = await known_fields(session, content)
+    return Content(channel, content, names["merchant"], names["shop"], known)
+
+
+async def values_named(
+    session: Session, content: Content, customer_ids: Sequence[int]
+) -> dict[int, dict[str, Any]]:
+    """Customers' values of the custom fields that the templates name, by one statement or none."""
+    if not content.fields or not customer_ids:
+        return {}
+    found = await read_fields(session, customer_ids, content.fields)
+    return {
+        customer_id: {name: one.value for name, one in values.items()}
+        for customer_id, values in found.items()
+    }
 
 
 def _samples(
-    content: Content, rows: Sequence[Mapping[str, Any]], show_name: Callable[[str], str]
+    content: Content,
+    rows: Sequence[Mapping[str, Any]],
+    values: Mapping[int, Mapping[str, Any]],
+    show_name: Callable[[str], str],
 ) -> list[RenderedSample]:
     samples = []
     for row in rows:
         name = show_name(row["name"]) if row["name"] else None
-        recipient = Recipient(name, row["province"], row["city"], SAMPLE_URL, SAMPLE_PREFERENCES)
+        recipient = Recipient(
+            name, row["province"], row["city"], SAMPLE_URL, SAMPLE_PREFERENCES,
+            values.get(row["id"]),
+        )  # fmt: skip
         try:
             samples.append(RenderedSample(row["id"], content.render(recipient), None))
         except RenderError as error:

@@ -23,7 +23,7 @@ from core.domain.campaigns.content import Content, Recipient, RenderError
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy import CONTACTS
-from core.domain.campaigns.preview import open_content
+from core.domain.campaigns.preview import open_content, values_named
 from core.domain.shops.plugins import plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
@@ -205,6 +205,7 @@ class _Sender:
         self._low_water = run.channel.concurrency * 2
         self._group = run.channel.concurrency * 3
         self._queue: deque[Mapping[str, Any]] = deque()
+        self._values: dict[int, dict[str, Any]] = {}
         self._active: set[int] = set()
         self._outcomes: list[Outcome] = []
         self._filled = asyncio.Semaphore(0)
@@ -277,6 +278,7 @@ class _Sender:
         run = self._run
         outcomes = list(self._outcomes)
         rows: list[Mapping[str, Any]] = []
+        values: dict[int, dict[str, Any]] = {}
         held = self._held()
         renewing = self._lease_is_old()
         async with self._db.work(run.merchant_id) as w:
@@ -292,6 +294,9 @@ class _Sender:
                     w, run.id, run.channel.name, run.channel.contact, run.message_class,
                     run.shop_id, self._owner, self._lease, wanted,
                 )  # fmt: skip
+                if run.content.fields:
+                    ids = [row["customer_id"] for row in rows if row["reason"] is None]
+                    values = await values_named(w, run.content, ids)
             if self._time_to_notify():
                 await w.notify("campaign", run.campaign_id)
         self._turn_failed = False
@@ -302,6 +307,7 @@ class _Sender:
         self._none_due = bool(wanted) and not rows
         if state != "running":
             self._halt()
+        self._values.update(values)
         self._hand_out([row for row in rows if row["reason"] is None])
 
     def _hand_out(self, rows: list[Mapping[str, Any]]) -> None:
@@ -393,9 +399,11 @@ class _Sender:
             keyring, self._base_url, run.merchant_id, customer_id, run.channel.name
         )
         preferences = preferences_url(keyring, self._base_url, run.merchant_id, customer_id)
-        content = run.content.render(
-            Recipient(row["name"], row["province"], row["city"], url, preferences)
-        )
+        recipient = Recipient(
+            row["name"], row["province"], row["city"], url, preferences,
+            self._values.pop(customer_id, None),
+        )  # fmt: skip
+        content = run.content.render(recipient)
         return OutgoingMessage(
             message_key(keyring, run.merchant_id, row["id"]),
             keyring.open(row["sealed"], f"{self._place}{customer_id}"),

@@ -1,7 +1,9 @@
 """Changes to one customer, made by staff."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from core.domain.customers.contacts import (
     normalise_email,
@@ -9,13 +11,16 @@ from core.domain.customers.contacts import (
     seal_email,
     seal_phone,
 )
+from core.domain.customers.countries import COUNTRIES
 from core.domain.customers.identify import lock_customers
+from core.domain.customers.log import log_event
+from core.domain.customers.tags import tag_customers, untag_customers
+from core.domain.shops.merchants import time_zone_of
 from core.sdk.errors import HuikeError, InvalidInput, NotFound
 from core.storage.database import Session, Work
 
 TEXT_LIMIT = 200
-TAG_LIMIT = 64
-TAGS_LIMIT = 100
+MAX_AGE = 130
 
 
 class CustomerMerged(HuikeError):
@@ -69,9 +74,9 @@ async def kept_customer(session: Session, customer_id: int) -> int | None:
 
 
 async def update_customer(w: Work, customer_id: int, changes: Mapping[str, Any]) -> None:
-    """Change name, province, city, phone or email; None clears, other keys are a bug.
+    """Change name, country, province, city, birthday, phone or email; None clears.
 
-    Raises NotFound, InvalidInput.
+    Other keys are a bug. Raises NotFound, InvalidInput.
     """
     await lock_customers(w)
     before = await get_customer(w, customer_id)
@@ -79,6 +84,10 @@ async def update_customer(w: Work, customer_id: int, changes: Mapping[str, Any])
     for field, value in changes.items():
         if field in ("phone", "email"):
             columns |= _contact_columns(w, customer_id, field, value)
+        elif field == "birthday":
+            columns[field] = await _birthday(w, value)
+        elif field == "country":
+            columns[field] = _country(value)
         else:
             assert field in ("name", "province", "city")
             columns[field] = _text(field, value)
@@ -91,6 +100,15 @@ async def update_customer(w: Work, customer_id: int, changes: Mapping[str, Any])
     for kind in ("phone", "email"):
         if kind in changes:
             await _move_identity(w, customer_id, kind, before, columns)
+    changed = sorted(field for field in changes if _differs(field, before, columns))
+    if changed:
+        await log_event(w, [customer_id], "changed", {"columns": changed})
+
+
+def _differs(field: str, before: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:
+    # a sealed text is another one each time
+    column = f"{field}_index" if field in ("phone", "email") else field
+    return bool(before[column] != columns[column])
 
 
 def _contact_columns(w: Work, customer_id: int, field: str, value: str | None) -> dict[str, Any]:
@@ -131,6 +149,25 @@ async def _move_identity(
         )  # fmt: skip
 
 
+async def _birthday(w: Work, value: date | None) -> date | None:
+    if value is None:
+        return None
+    today = w.now.astimezone(ZoneInfo(await time_zone_of(w))).date()
+    if value > today:
+        raise InvalidInput("a birthday lies in the past", ("input", "birthday"))
+    if (today.year - value.year, today.month, today.day) > (MAX_AGE, value.month, value.day):
+        raise InvalidInput(
+            f"a birthday lies at most {MAX_AGE} years in the past", ("input", "birthday")
+        )
+    return value
+
+
+def _country(value: str | None) -> str | None:
+    if value is not None and value not in COUNTRIES:
+        raise InvalidInput("country is a code of ISO 3166-1 such as CN or TH", ("input", "country"))
+    return value
+
+
 def _text(field: str, value: str | None) -> str | None:
     if value is None:
         return None
@@ -146,30 +183,13 @@ async def add_tags(w: Work, customer_id: int, tags: Sequence[str], source: str) 
     Raises NotFound, InvalidInput.
     """
     await get_customer(w, customer_id)
-    await w.sql.execute(
-        """INSERT INTO customer_tags (merchant_id, customer_id, tag, source, created_at)
-           SELECT $1, $2, tag, $4, $5 FROM unnest($3::text[]) AS tag ORDER BY tag
-           ON CONFLICT (merchant_id, customer_id, tag) DO NOTHING""",
-        w.merchant_id, customer_id, check_tags(tags), source, w.now,
-    )  # fmt: skip
+    await tag_customers(w, [customer_id], tags, source)
 
 
 async def remove_tags(w: Work, customer_id: int, tags: Sequence[str]) -> None:
-    """Take tags off a customer; one that is not there is no error. Raises NotFound."""
+    """Take tags off a customer; one that is not there is no error.
+
+    Raises NotFound, InvalidInput.
+    """
     await get_customer(w, customer_id)
-    await w.sql.execute(
-        """DELETE FROM customer_tags
-           WHERE merchant_id = $1 AND customer_id = $2 AND tag = ANY($3::text[])""",
-        w.merchant_id, customer_id, [tag.strip() for tag in tags],
-    )  # fmt: skip
-
-
-def check_tags(tags: Sequence[str]) -> list[str]:
-    """The tags without outer blanks and repetition. Raises InvalidInput."""
-    cleaned = sorted({tag.strip() for tag in tags})
-    if len(cleaned) > TAGS_LIMIT:
-        raise InvalidInput(f"at most {TAGS_LIMIT} tags at once", ("input", "tags"))
-    for tag in cleaned:
-        if not 1 <= len(tag) <= TAG_LIMIT or "\x00" in tag:
-            raise InvalidInput(f"a tag has 1 to {TAG_LIMIT} characters", ("input", "tags"))
-    return cleaned
+    await untag_customers(w, [customer_id], tags)

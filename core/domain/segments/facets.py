@@ -6,13 +6,14 @@ reach back to the start of the day 30 days before today.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime, time, timedelta
+from dataclasses import dataclass, fields
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from core.domain.customers.consent import status_sql
+from core.domain.customers.fields import INDEXED, MAX_DECIMAL
 from core.domain.customers.places import province_of
 from core.sdk.facets import Facet, Query
 from core.sdk.money import to_minor
@@ -266,9 +267,134 @@ class OptedIn:
         return f"agreed to marketing by {rule.channel}{place}"
 
 
+@dataclass(frozen=True)
+class CustomFieldRule:
+    """Whose custom field has such a value; give operators of the field's type, or is_set."""
+
+    field: str
+    any_of: list[str] | None = None
+    starts_with: str | None = None
+    is_true: bool | None = None
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    from_day: date | None = None
+    to_day: date | None = None
+    is_set: bool | None = None
+
+
+FIELD_OPERATORS = {
+    "text": {"any_of", "starts_with"}, "choice": {"any_of"}, "bool": {"is_true"},
+    "int": {"at_least", "at_most"}, "decimal": {"at_least", "at_most"},
+    "date": {"from_day", "to_day"}, "datetime": {"from_day", "to_day"},
+}  # fmt: skip
+"""What can be asked of each type of custom field, beside is_set."""
+
+
+class CustomField:
+    """The value of a custom field."""
+
+    name: ClassVar[str] = "custom_field"
+    title: ClassVar[str] = "Custom field (自定义字段)"
+    rule: ClassVar[type] = CustomFieldRule
+
+    def check(self, rule: CustomFieldRule) -> str | None:
+        given = asked_operators(rule)
+        if not given:
+            return "give at least one operator, for instance any_of, at_least or is_set"
+        if len({group for one in given for group in _GROUPS if one in group}) > 1:
+            return f"{' and '.join(sorted(given))} do not go together: a field has one type"
+        if rule.starts_with == "":
+            return "starts_with is empty"
+        if rule.at_least is not None and rule.at_most is not None and rule.at_least > rule.at_most:
+            return "at_least is greater than at_most: nobody could match"
+        if rule.from_day is not None and rule.to_day is not None and rule.from_day > rule.to_day:
+            return "from_day is after to_day: nobody could match"
+        if any(n is not None and abs(n) > MAX_DECIMAL for n in (rule.at_least, rule.at_most)):
+            return f"at_least and at_most are at most {MAX_DECIMAL:f}"
+        if any(day is not None and not 1 < day.year < 9999 for day in (rule.from_day, rule.to_day)):
+            return "from_day and to_day are of the years 2 to 9998"
+        return _check_choices(rule.any_of or [])
+
+    def sql(self, rule: CustomFieldRule, q: Query) -> str:
+        namespace, _, key = rule.field.partition(".")
+        where = f"""f.merchant_id = $1 AND f.namespace = {q.arg(namespace)}::text
+            AND f.key = {q.arg(key)}::text"""
+        conditions = [
+            "v.merchant_id = c.merchant_id", "v.customer_id = c.id",
+            f"v.field_id = (SELECT f.id FROM custom_fields f WHERE {where})",
+            *_value_conditions(rule, q, where),
+        ]  # fmt: skip
+        found = f"EXISTS (SELECT 1 FROM custom_field_values v WHERE {' AND '.join(conditions)})"
+        return f"(NOT {found})" if rule.is_set is False else found
+
+    def explain(self, rule: CustomFieldRule) -> str:
+        said = []
+        if rule.any_of is not None:
+            said.append(_either(rule.any_of))
+        if rule.starts_with is not None:
+            said.append(f"a text that begins with {rule.starts_with!r}")
+        if rule.is_true is not None:
+            said.append("yes" if rule.is_true else "no")
+        if rule.at_least is not None or rule.at_most is not None:
+            said.append(_bounds(rule.at_least, rule.at_most))
+        if rule.from_day is not None:
+            said.append(f"from {rule.from_day}")
+        if rule.to_day is not None:
+            said.append(f"to {rule.to_day}")
+        if rule.is_set is not None:
+            said.append("any value" if rule.is_set else "no value")
+        return f"has in {rule.field} {' '.join(said)}"
+
+
+_GROUPS = (
+    frozenset({"any_of", "starts_with"}), frozenset({"is_true"}),
+    frozenset({"at_least", "at_most"}), frozenset({"from_day", "to_day"}), frozenset({"is_set"}),
+)  # fmt: skip
+
+
+def asked_operators(rule: CustomFieldRule) -> set[str]:
+    """The operators that a rule uses."""
+    return {
+        one.name for one in fields(rule)
+        if one.name != "field" and getattr(rule, one.name) is not None
+    }  # fmt: skip
+
+
+def _value_conditions(rule: CustomFieldRule, q: Query, where: str) -> list[str]:
+    made = []
+    if rule.any_of is not None:
+        heads = sorted({text[:INDEXED] for text in rule.any_of})
+        made.append(f"left(v.text, {INDEXED}) = ANY({q.arg(heads)}::text[])")
+        made.append(f"v.text = ANY({q.arg(rule.any_of)}::text[])")
+    if rule.starts_with is not None:
+        made.append(f"starts_with(v.text, {q.arg(rule.starts_with)})")
+    if rule.is_true is not None:
+        wanted = q.arg("true" if rule.is_true else "false")
+        made.append(f"left(v.text, {INDEXED}) = {wanted}::text")
+        made.append(f"(SELECT f.type = 'bool' FROM custom_fields f WHERE {where})")
+    if rule.at_least is not None:
+        made.append(f"v.number >= {q.arg(rule.at_least)}::numeric")
+    if rule.at_most is not None:
+        made.append(f"v.number <= {q.arg(rule.at_most)}::numeric")
+    if rule.from_day is not None:
+        made.append(f"v.moment >= {_day_of_field(rule.from_day, q, where)}")
+    if rule.to_day is not None:
+        after = _day_of_field(rule.to_day + timedelta(days=1), q, where)
+        made.append(f"v.moment < {after}")
+    return made
+
+
+def _day_of_field(day: date, q: Query, where: str) -> str:
+    """Where a day begins: dates are kept at midnight UTC, times are of the merchant's zone."""
+    plain = q.arg(datetime.combine(day, time.min, UTC))
+    local = q.arg(datetime.combine(day, time.min, ZoneInfo(q.time_zone)))
+    return f"""(SELECT CASE f.type WHEN 'date' THEN {plain}::timestamptz
+        ELSE {local}::timestamptz END FROM custom_fields f WHERE {where})"""
+
+
 FACETS: list[Facet] = [
     Province(), OrderCount(), OrderSum(), DaysSinceLastPurchase(), Tag(), HasPhone(), HasEmail(),
-    OptedIn(),
+    OptedIn(), CustomField(),
 ]  # fmt: skip
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.domain.segments.compile import Facets, compile_rule, explain_rule
+from core.domain.segments.compile import Facets, check_rule, compile_rule, explain_rule
+from core.domain.segments.fields import check_fields
 from core.domain.shops.merchants import time_zone_of
 from core.domain.shops.plugins import enabled_plugins
 from core.registry import CORE, Registry
@@ -35,6 +36,8 @@ async def preview_segment(
         raise InvalidInput(f"a sample has 0 to {MAX_SAMPLE} customers", ("sample",))
     facets = await usable_facets(session, registry)
     q = Query(session.merchant_id, session.now, await time_zone_of(session))
+    check_rule(stored, facets)
+    await check_fields(session, stored)
     matches = f"FROM customers c WHERE c.merchant_id = $1 AND {compile_rule(stored, facets, q)}"
     count = await session.sql.fetchval(f"SELECT count(*) {matches}", *q.args)
     rows = await session.sql.fetch(

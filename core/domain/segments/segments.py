@@ -7,6 +7,7 @@ import asyncpg
 import orjson
 
 from core.domain.segments.compile import check_rule
+from core.domain.segments.fields import check_fields
 from core.domain.segments.preview import usable_facets
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
@@ -21,6 +22,7 @@ async def create_segment(w: Work, registry: Registry, name: str, stored: Mapping
     """
     name = check_name(name)
     check_rule(stored, await usable_facets(w, registry))
+    await check_fields(w, stored)
     try:
         async with w.sql.transaction():
             segment_id: int = await w.sql.fetchval(
@@ -49,6 +51,7 @@ async def update_segment(
     rule = None
     if "rule" in changes:
         check_rule(changes["rule"], await usable_facets(w, registry))
+        await check_fields(w, changes["rule"])
         rule = orjson.dumps(changes["rule"], default=str).decode()
     try:
         async with w.sql.transaction():

@@ -23,6 +23,7 @@ CORE_PERMISSIONS = (
     Permission("CONSENT_POLICY_WRITE", "Decide whether unproven consent is enough for marketing."),
     Permission("SUPPRESSIONS_REMOVE", "Take addresses off the list of suppressions."),
     Permission("CUSTOMERS_MERGE", "Merge customers, undo it, and change their platform ids."),
+    Permission("FIELDS_WRITE", "Define, change and delete custom fields."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),
     Permission("SEGMENTS_READ", "See and preview segments."),

@@ -1,0 +1,21 @@
+"""What the timeline of a customer shows of campaigns: the messages."""
+
+from core.sdk.timeline import TimelineSource
+
+TIMELINE = [
+    TimelineSource(
+        name="message",
+        kinds={
+            "message.sent": "Message by {channel} sent",
+            "message.skipped": "No message by {channel}: {reason}",
+            "message.failed": "Message by {channel} failed",
+            "message.unknown": "Message by {channel}, perhaps sent",
+        },
+        sql="""SELECT COALESCE(sent_at, updated_at) AS at, 'message.' || state AS kind, id AS key,
+                      'Delivery' AS object_type, id AS object_id, channel, reason
+               FROM deliveries WHERE merchant_id = $1 AND customer_id = $2
+                 AND state NOT IN ('pending', 'sending')""",
+        data="jsonb_build_object('channel', channel, 'reason', reason)",
+        permission="CAMPAIGNS_READ",
+    ),
+]

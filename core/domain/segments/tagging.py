@@ -1,0 +1,84 @@
+"""Tags for all the customers of a segment, put on or taken off by a job."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from core.domain.customers.tags import check_tags, tag_customers, untag_customers
+from core.domain.segments.compile import compile_rule
+from core.domain.segments.preview import usable_facets
+from core.domain.segments.segments import get_segment
+from core.domain.shops.merchants import time_zone_of
+from core.registry import Registry
+from core.sdk.errors import NotFound
+from core.sdk.facets import Query
+from core.storage import jobs
+from core.storage.database import Database, Session, Work
+
+AT_ONCE = 1_000
+
+
+async def start_tagging(w: Work, segment_id: int, tags: list[str], add: bool) -> int:
+    """Begin a job that tags (`add`) or untags who belongs to a segment; returns its id.
+
+    The job keeps the rule and the time that it began with. Raises NotFound, InvalidInput.
+    """
+    try:
+        segment = await get_segment(w, segment_id)
+    except NotFound as error:
+        raise NotFound(error.message, ("input", "segment_id")) from None
+    params = {
+        "rule": segment["rule"], "tags": check_tags(tags), "add": add, "at": w.now.isoformat(),
+    }  # fmt: skip
+    return await jobs.enqueue(w, SegmentTagging.name, params)
+
+
+class SegmentTagging:
+    """The job: customers by rising id, a group in each step."""
+
+    name = "customers.tag"
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+
+    async def run(self, db: Database, job: jobs.Job) -> dict[str, Any]:
+        params = job.params
+        if job.total is None:
+            async with job.step(db) as w:
+                condition, q = await self._condition(w, params)
+                job.total = await w.sql.fetchval(
+                    f"SELECT count(*) FROM customers c WHERE c.merchant_id = $1 AND {condition}",
+                    *q.args,
+                )
+        while True:
+            async with job.step(db) as w:
+                ids = await self._next_ids(w, params, job.checkpoint.get("after", 0))
+                changed = await _change(w, ids, params)
+                if ids:
+                    job.checkpoint["after"] = ids[-1]
+                job.checkpoint["changed"] = job.checkpoint.get("changed", 0) + changed
+                job.done += len(ids)
+            if len(ids) < AT_ONCE:
+                return {"customers": job.done, "changed": job.checkpoint["changed"]}
+
+    async def _condition(self, session: Session, params: Mapping[str, Any]) -> tuple[str, Query]:
+        at = datetime.fromisoformat(params["at"])
+        q = Query(session.merchant_id, at, await time_zone_of(session))
+        facets = await usable_facets(session, self._registry)
+        return compile_rule(params["rule"], facets, q), q
+
+    async def _next_ids(self, session: Session, params: Mapping[str, Any], after: int) -> list[int]:
+        condition, q = await self._condition(session, params)
+        rows = await session.sql.fetch(
+            f"""SELECT c.id FROM customers c
+                WHERE c.merchant_id = $1 AND c.id > {q.arg(after)} AND {condition}
+                ORDER BY c.id LIMIT {AT_ONCE}""",
+            *q.args,
+        )
+        return [row["id"] for row in rows]
+
+
+async def _change(w: Work, ids: list[int], params: Mapping[str, Any]) -> int:
+    if params["add"]:
+        return await tag_customers(w, ids, params["tags"], "rule")
+    return await untag_customers(w, ids, params["tags"])
