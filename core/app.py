@@ -1,4 +1,4 @@
-"""The web application: GraphQL, GraphiQL, unsubscribe links, health and metrics."""
+"""The web application: GraphQL, GraphiQL, unsubscribe links, downloads, health and metrics."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from core.installation import Installation, open_installation
-from core.schema import graphiql, unsubscribe
+from core.schema import downloads, graphiql, unsubscribe
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
 from core.schema.requests import JSON_BYTES, Metrics, Requests
@@ -41,6 +41,9 @@ def create_app(installation: Installation) -> Starlette:
     async def leave(request: Request) -> Response:
         return await unsubscribe.answer(installation, request)
 
+    async def download(request: Request) -> Response:
+        return await downloads.answer(installation, request)
+
     async def ready(request: Request) -> Response:
         fault = await _fault(installation)
         return JSONResponse({"ready": fault is None, "fault": fault}, 200 if fault is None else 503)
@@ -52,6 +55,7 @@ def create_app(installation: Installation) -> Starlette:
         Route("/graphql", endpoint),
         WebSocketRoute("/graphql", endpoint),
         Route("/unsubscribe/{token}", leave, methods=["GET", "POST"]),
+        Route("/downloads/{link}", download),
         Route("/healthz", _alive),
         Route("/readyz", ready),
         Route("/metrics", measured),

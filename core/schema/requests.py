@@ -13,7 +13,9 @@ from core.schema.http import protocol_error
 JSON_BYTES = 5 * 1024**2
 UPLOAD_OVERHEAD = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-ROUTES = ("/graphql", "/graphiql", "/unsubscribe", "/healthz", "/readyz", "/metrics")
+ROUTES = (
+    "/graphql", "/graphiql", "/unsubscribe", "/downloads", "/healthz", "/readyz", "/metrics",
+)  # fmt: skip
 
 
 class BodyTooLarge(Exception):

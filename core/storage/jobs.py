@@ -6,7 +6,7 @@ exactly where its last committed step ended.
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -282,7 +282,7 @@ async def add_file_piece(
 
 async def file_pieces(
     db: Database, merchant_id: int, job_id: int, role: FileRole = "input"
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """A job's file, piece by piece. Raises NotFound when there is none."""
     piece = 0
     while True:
