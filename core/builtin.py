@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 
 from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
+from core.domain.customers.import_columns import NoIdentityColumn
+from core.domain.customers.importing import AlreadyRunning as CustomersImportRunning
+from core.domain.customers.importing import RowRefused
 from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import AlreadyRunning
@@ -38,4 +41,5 @@ class CorePlugin:
             errors.InvalidInput, errors.NotFound, errors.AlreadyExists, errors.WrongState,
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
+            NoIdentityColumn, CustomersImportRunning, RowRefused,
         ]  # fmt: skip

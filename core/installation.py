@@ -12,6 +12,7 @@ import asyncpg
 
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
+from core.domain.customers.importing import CustomerImport
 from core.domain.orders.importing import OrderImport
 from core.registry import Registry, load
 from core.settings import Settings
@@ -54,7 +55,8 @@ def load_registry(settings: Settings) -> Registry:
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
-    return {OrderImport.name: OrderImport(registry)}
+    kinds: list[JobKind] = [OrderImport(registry), CustomerImport()]
+    return {kind.name: kind for kind in kinds}
 
 
 @asynccontextmanager

@@ -250,6 +250,12 @@ async def get(session: Session, job_id: int) -> Mapping[str, Any]:
     return dict(row)
 
 
+def checkpoint_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last committed step of a job's row left."""
+    found: dict[str, Any] = orjson.loads(row["checkpoint"])
+    return found
+
+
 async def due(db: Database, limit: int = 100) -> list[tuple[int, int]]:
     """(merchant, job) of jobs nobody works on: their doorbell was lost or their worker died."""
     async with db.read(SYSTEM) as session:
