@@ -12,6 +12,7 @@ import asyncpg
 
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
+from core.domain.customers.import_undo import CustomerImportUndo
 from core.domain.customers.importing import CustomerImport
 from core.domain.orders.importing import OrderImport
 from core.registry import Registry, load
@@ -55,7 +56,9 @@ def load_registry(settings: Settings) -> Registry:
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
-    kinds: list[JobKind] = [OrderImport(registry), CustomerImport()]
+    kinds: list[JobKind] = [
+        OrderImport(registry), CustomerImport(), CustomerImportUndo(registry),
+    ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 
 
