@@ -17,6 +17,7 @@ from core.sdk import errors, hookimpl
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
+from core.tabular.exporting import AlreadyExporting
 from core.tabular.reading import FileUnreadable
 
 
@@ -41,5 +42,5 @@ class CorePlugin:
             errors.InvalidInput, errors.NotFound, errors.AlreadyExists, errors.WrongState,
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
-            NoIdentityColumn, CustomersImportRunning, RowRefused,
+            NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip

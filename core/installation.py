@@ -12,8 +12,11 @@ import asyncpg
 
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
+from core.domain.campaigns.exporting import DELIVERIES
+from core.domain.customers.exporting import CUSTOMERS
 from core.domain.customers.import_undo import CustomerImportUndo
 from core.domain.customers.importing import CustomerImport
+from core.domain.orders.exporting import ORDERS
 from core.domain.orders.importing import OrderImport
 from core.registry import Registry, load
 from core.settings import Settings
@@ -24,9 +27,11 @@ from core.storage.engines import Engines
 from core.storage.jobs import JobKind
 from core.storage.keyring import load_keyring
 from core.storage.signals import Signals
+from core.tabular.exporting import Export
 
 logger = logging.getLogger(__name__)
 
+EXPORTS = (CUSTOMERS, ORDERS, DELIVERIES)
 NOUNS = ("shops", "customers", "orders", "segments", "campaigns")
 
 
@@ -57,7 +62,7 @@ def load_registry(settings: Settings) -> Registry:
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
     kinds: list[JobKind] = [
-        OrderImport(registry), CustomerImport(), CustomerImportUndo(registry),
+        OrderImport(registry), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -17,8 +17,10 @@ from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.context import Info
+from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import InputError, PresentErrors
+from core.schema.exports import ExportMutations
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.nodes import NodeQueries
@@ -42,7 +44,7 @@ class Query(
 @strawberry.type
 class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
-    CampaignMutations, JobMutations,
+    CampaignMutations, JobMutations, CustomerImportMutations, ExportMutations,
 ):  # fmt: skip
     pass
 

@@ -8,6 +8,7 @@ import strawberry
 
 from core.domain.customers.consent import set_consent
 from core.domain.customers.customers import add_tags, remove_tags, update_customer
+from core.domain.customers.masking import mask
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -111,16 +112,6 @@ def contact(info: Info, row: Any, kind: str) -> Contact | None:
     if context.may("CUSTOMERS_CONTACT"):
         return Contact(value=value, redacted=False)
     return Contact(value=mask(value), redacted=True)
-
-
-def mask(value: str) -> str:
-    """+8613812341234 -> 138****1234, ann@example.com -> a***@example.com."""
-    local, at, domain = value.partition("@")
-    if at:
-        return f"{local[:1]}***@{domain}"
-    if value.startswith("+86") and len(value) == 14:
-        return f"{value[3:6]}****{value[-4:]}"
-    return f"****{value[-4:]}" if len(value) > 7 else "****"
 
 
 @strawberry.input

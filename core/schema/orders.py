@@ -11,12 +11,13 @@ import strawberry
 from strawberry.file_uploads import Upload
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
+from core.domain.customers.masking import mask, mask_address, mask_name
 from core.domain.orders.importing import Consent, start_import
 from core.domain.orders.ingest import ingest_orders
 from core.domain.shops.merchants import check_currency
 from core.domain.shops.shops import find_shop
 from core.schema.context import CHILDREN, Info, field, mutation
-from core.schema.customers import Customer, customers_by_id, mask
+from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -108,9 +109,9 @@ def receiver_of(info: Info, row: Any) -> Receiver | None:
         return Receiver(**found, redacted=False)
     name, phone, address = (found.get(key) for key in ("name", "phone", "address"))
     return Receiver(
-        name=f"{name[:1]}**" if name else None,
+        name=mask_name(name) if name else None,
         phone=mask(phone) if phone else None,
-        address=f"{address[:3]}****" if address else None,
+        address=mask_address(address) if address else None,
         redacted=True,
     )
 

@@ -306,6 +306,27 @@ async def file_pieces(
         piece += 1
 
 
+async def file_piece(session: Session, job_id: int, piece: int, role: FileRole = "input") -> bytes:
+    """One piece of a job's file. Raises NotFound."""
+    sealed = await session.sql.fetchval(
+        """SELECT data FROM job_files
+           WHERE merchant_id = $1 AND job_id = $2 AND role = $3 AND piece = $4""",
+        session.merchant_id, job_id, role, piece,
+    )  # fmt: skip
+    if sealed is None:
+        raise NotFound(_NO_FILE[role])
+    place = _file_place(session.merchant_id, job_id, role, piece)
+    return session.keyring.open_bytes(sealed, place)
+
+
+async def drop_file(w: Work, job_id: int, role: FileRole) -> None:
+    """Forget a job's file."""
+    await w.sql.execute(
+        "DELETE FROM job_files WHERE merchant_id = $1 AND job_id = $2 AND role = $3",
+        w.merchant_id, job_id, role,
+    )  # fmt: skip
+
+
 async def drop_old_outputs(db: Database) -> None:
     """Forget the files that jobs made more than `OUTPUT_DAYS` ago."""
     async with db.work(SYSTEM) as w:

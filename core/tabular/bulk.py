@@ -5,7 +5,7 @@ Memory is bounded by the chunk. While the database takes a chunk in, the next on
 
 import asyncio
 import tempfile
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -137,7 +137,7 @@ async def temporary_file(pieces: AsyncIterator[bytes]) -> AsyncIterator[FileFact
 
 @dataclass(frozen=True)
 class LocalRun:
-    """How a job that ran in this process ended: its row, and the row where it went on."""
+    """How a job that ran in this process ended, and how far an earlier run had come."""
 
     job_id: int
     resumed_at: int
@@ -151,10 +151,13 @@ async def run_local(
     params: Mapping[str, Any],
     key: int,
     already_running: Exception,
+    record: Callable[[Work], Awaitable[int]] | None = None,
 ) -> LocalRun:
     """Run a job in this process, or go on with the one that a killed process left.
 
-    `key` (28 bits) says what must not run twice at once; raises `already_running` where it does.
+    A left job is known by `params`, which its own contain; without one `record` makes a job, else
+    it is one of just these params. `key` (28 bits) says what must not run twice at once; raises
+    `already_running` where it does.
     """
     async with db.read(merchant_id) as holder:
         # held by the connection: when this process dies, another may go on at once
@@ -163,16 +166,33 @@ async def run_local(
         ):
             raise already_running
         try:
-            job_id = await _unfinished(db, merchant_id, kind.name, params)
+            async with db.work(merchant_id) as w:
+                job_id = await _left(w, kind.name, params)
+                if job_id is not None:
+                    await jobs.reopen(w, job_id)
+                elif record is not None:
+                    job_id = await record(w)
+                else:
+                    job_id = await jobs.enqueue(w, kind.name, params, queued=False)
             job = await jobs.claim(db, merchant_id, job_id, force=True)
             if job is None:
                 raise already_running
-            resumed_at = job.checkpoint.get("row", 0)
+            resumed_at = job.checkpoint.get("row", job.done)
             await jobs.perform(db, job, {kind.name: kind})
             row = await jobs.get(holder, job_id)
         finally:
             await holder.sql.execute("SELECT pg_advisory_unlock($1::int, $2::int)", LOCK_SPACE, key)
     return LocalRun(job_id, resumed_at, _failure(row))
+
+
+async def _left(w: Work, kind: str, params: Mapping[str, Any]) -> int | None:
+    """The job that an earlier run left unfinished."""
+    found: int | None = await w.sql.fetchval(
+        """SELECT id FROM jobs WHERE merchant_id = $1 AND kind = $2 AND params @> $3::jsonb
+              AND state IN ('queued', 'running', 'failed') ORDER BY id DESC LIMIT 1""",
+        w.merchant_id, kind, orjson.dumps(params).decode(),
+    )  # fmt: skip
+    return found
 
 
 def _failure(row: Mapping[str, Any]) -> str | None:
@@ -181,20 +201,6 @@ def _failure(row: Mapping[str, Any]) -> str | None:
     if row["error"]:
         return str(orjson.loads(row["error"])["message"])
     return f"the work stopped ({row['state']}); run it again and it goes on where it stopped"
-
-
-async def _unfinished(db: Database, merchant_id: int, kind: str, params: Mapping[str, Any]) -> int:
-    """The job that an earlier run with the same params left, else a new one."""
-    async with db.work(merchant_id) as w:
-        job_id: int | None = await w.sql.fetchval(
-            """SELECT id FROM jobs WHERE merchant_id = $1 AND kind = $2 AND params = $3::jsonb
-                  AND state IN ('queued', 'running', 'failed') ORDER BY id DESC LIMIT 1""",
-            w.merchant_id, kind, orjson.dumps(params).decode(),
-        )  # fmt: skip
-        if job_id is None:
-            return await jobs.enqueue(w, kind, params, queued=False)
-        await jobs.reopen(w, job_id)
-        return job_id
 
 
 def account_of(job: Job) -> Account:

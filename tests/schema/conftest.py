@@ -131,13 +131,18 @@ async def make_world(merchant):
             w.merchant_id, run, customer, w.now,
         )  # fmt: skip
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
+        imported = await jobs.enqueue(w, "customers.import", {}, queued=False)
+        await w.sql.execute(
+            "UPDATE jobs SET state = 'succeeded' WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, imported,
+        )  # fmt: skip
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
-        "Delivery": delivery, "Job": job, "Token": token,
+        "Delivery": delivery, "Job": job, "Import": imported, "Token": token,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "Sent": "Campaign"}
+    renamed = {"Unused": "Segment", "Sent": "Campaign", "Import": "Job"}
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 
