@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequen
 from dataclasses import dataclass, field
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -32,6 +32,7 @@ KIND = "export.run"
 PAGE = 2000
 IDS_IN_PIECE = 128 * 1024
 FETCH = 10_000
+LARGE = 2**30
 CONTACT = "CUSTOMERS_CONTACT"
 
 
@@ -161,7 +162,7 @@ class Export:
         if "piece" not in job.checkpoint:
             async with job.step(db) as w:
                 await jobs.add_file_piece(w, job.id, offset, writer.head(), role)
-                job.checkpoint = {"piece": offset + 1, "rows": 0, "cut": 0}
+                job.checkpoint = {"piece": offset + 1, "rows": 0, "cut": 0, "size": 0}
         ids = _Ids(db, job, total)
         while job.done < total:
             page = await ids.page(job.done)
@@ -175,6 +176,7 @@ class Export:
                     "piece": job.checkpoint["piece"] + 1,
                     "rows": job.checkpoint["rows"] + len(rows),
                     "cut": job.checkpoint["cut"] + writer.cut,
+                    "size": job.checkpoint["size"] + len(data),
                 }
             if self._progress is not None:
                 self._progress(job.done, total)
@@ -201,7 +203,8 @@ class Export:
                 found = asyncio.run_coroutine_threadsafe(_put_by(db, job, piece), loop).result()
                 yield from found.splitlines(keepends=True)
 
-        parts = workbook(names, rows(), job.checkpoint["rows"], jobs.PIECE_BYTES)
+        large = job.checkpoint["size"] > LARGE
+        parts = workbook(names, rows(), job.checkpoint["rows"], jobs.PIECE_BYTES, large)
         number = 0
         async for part in _threaded(parts):
             async with job.step(db) as w:
@@ -331,7 +334,7 @@ async def export_local(
     ended = await run_local(db, merchant_id, kind, {"request": request}, key, busy, record)
     if ended.error is None:
         part = output.with_name(output.name + ".part")
-        with open(part, "wb", opener=_private) as file:
+        with _private_file(part) as file:
             async for piece in jobs.file_pieces(db, merchant_id, ended.job_id, "output"):
                 file.write(piece)
         part.replace(output)
@@ -340,5 +343,7 @@ async def export_local(
     return ended
 
 
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+def _private_file(path: Path) -> BinaryIO:
+    """A new file that only this user can read."""
+    path.unlink(missing_ok=True)
+    return open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb")

@@ -156,8 +156,8 @@ UNSAFE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-\udfff]|_(?=
 
 def _text(text: str) -> str:
     safe = UNSAFE.sub(lambda found: f"_x{ord(found.group()):04X}_", text[:CELL_CHARACTERS])
-    # a line break stays one: XML would make \r\n into \n
-    body = escape(safe, {"\r": "_x000D_", "\n": "&#10;"})
+    # written out, a line break stays what it is: XML would make \r\n into \n
+    body = escape(safe, {"\r": "&#13;", "\n": "&#10;"})
     return f'<c t="inlineStr"><is><t xml:space="preserve">{body}</t></is></c>'
 
 
@@ -184,9 +184,16 @@ class _Sink:
 
 
 def workbook(
-    columns: Sequence[str], rows: Iterator[bytes], count: int, piece_bytes: int
+    columns: Sequence[str],
+    rows: Iterator[bytes],
+    count: int,
+    piece_bytes: int,
+    large: bool = False,
 ) -> Iterator[bytes]:
     """An Excel file of `count` rows made by CellWriter, in pieces of about `piece_bytes`.
+
+    `large` is for sheets that may go beyond 2 GB, in a form of archive that old programs do not
+    know.
 
     Written here, not by a library: a workbook of openpyxl or XlsxWriter passes through temporary
     files, which would hold customers' data unencrypted, and takes several times longer. The same
@@ -199,7 +206,9 @@ def workbook(
         for name, text in _parts(sheets):
             book.writestr(_entry(name), text)
         for number in range(1, sheets + 1):
-            with book.open(_entry(f"xl/worksheets/sheet{number}.xml"), "w", True) as sheet:
+            with book.open(
+                _entry(f"xl/worksheets/sheet{number}.xml"), "w", force_zip64=large
+            ) as sheet:
                 sheet.write(SHEET_HEAD.encode() + head)
                 for _, row in zip(range(SHEET_ROWS - 1), rows, strict=False):
                     sheet.write(row)
@@ -225,13 +234,20 @@ SHEET_HEAD = (
     f'{XML}<worksheet xmlns="{MAIN}"><sheetViews><sheetView workbookViewId="0"><pane ySplit="1" '
     'topLeftCell="A2" activePane="bottomLeft" state="frozen"/></sheetView></sheetViews><sheetData>'
 )
+XF = 'fontId="0" fillId="0" borderId="0"'
 STYLES = (
     f'{XML}<styleSheet xmlns="{MAIN}"><numFmts count="1"><numFmt numFmtId="164" '
-    'formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/></numFmts><fonts count="1"><font/></fonts>'
-    '<fills count="1"><fill/></fills><borders count="1"><border/></borders>'
-    '<cellStyleXfs count="1"><xf/></cellStyleXfs><cellXfs count="3"><xf/>'
-    '<xf numFmtId="164" applyNumberFormat="1"/><xf numFmtId="14" applyNumberFormat="1"/>'
-    "</cellXfs></styleSheet>"
+    'formatCode="yyyy\\-mm\\-dd\\ hh:mm:ss"/></numFmts>'
+    '<fonts count="1"><font><sz val="11"/><name val="Calibri"/></font></fonts>'
+    '<fills count="2"><fill><patternFill patternType="none"/></fill>'
+    '<fill><patternFill patternType="gray125"/></fill></fills>'
+    '<borders count="1"><border><left/><right/><top/><bottom/><diagonal/></border></borders>'
+    f'<cellStyleXfs count="1"><xf numFmtId="0" {XF}/></cellStyleXfs>'
+    f'<cellXfs count="3"><xf numFmtId="0" {XF} xfId="0"/>'
+    f'<xf numFmtId="164" {XF} xfId="0" applyNumberFormat="1"/>'
+    f'<xf numFmtId="14" {XF} xfId="0" applyNumberFormat="1"/></cellXfs>'
+    '<cellStyles count="1"><cellStyle name="Normal" xfId="0" builtinId="0"/></cellStyles>'
+    "</styleSheet>"
 )
 
 
