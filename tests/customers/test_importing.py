@@ -1,16 +1,20 @@
 import asyncio
 import csv
 import os
+import re
 import signal
 import sys
 import time
 from datetime import date
+from pathlib import Path
 
 import openpyxl
 import orjson
 import pytest
 
-from core.domain.customers import importing, intake
+from core.domain.customers import import_rows, importing, intake
+from core.domain.customers.import_columns import FIELDS
+from core.domain.customers.import_undo import REASONS
 from core.domain.customers.importing import (
     AlreadyRunning,
     CustomerImport,
@@ -528,6 +532,25 @@ async def test_killed_and_run_again(merchant, tmp_path):
         assert len(list(csv.reader(file))) == 21
 
 
+def test_options_that_cannot_be():
+    for options in (
+        Options(mapping={"colour": "x"}), Options(existing="replace"), Options(on_error="cry"),
+        Options(tags=["x" * 65]), Options(consent={"E mail": "x"}), Options(consent={"email": " "}),
+    ):  # fmt: skip
+        with pytest.raises(InvalidInput):
+            options.params()
+
+
+def test_the_guide_lists_every_field_and_code():
+    guide = (Path(__file__).parents[2] / "docs/guides/customers-import.md").read_text("utf-8")
+    assert [field for field in FIELDS if f"| `{field}` |" not in guide] == []
+    codes = {"AMBIGUOUS", "BAD_ROW", *REASONS}
+    for module in (importing, import_rows, intake):
+        source = Path(module.__file__).read_text(encoding="utf-8")
+        codes |= set(re.findall(r'RowError\(\s*"([A-Z_]+)"', source))
+    assert len(codes) > 15
+    assert [code for code in codes if code not in guide] == []
+
+
 def test_the_job_kind_is_registered(installation):
     assert isinstance(job_kinds(installation.registry)[importing.KIND], CustomerImport)
-    assert intake.PLAIN

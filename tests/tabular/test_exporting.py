@@ -7,6 +7,7 @@ import signal
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import openpyxl
 import orjson
@@ -440,3 +441,10 @@ async def test_killed_and_run_again(merchant, tmp_path):
     assert "went on behind row" in output
     names = [orjson.loads(line)["name"] for line in path.read_bytes().splitlines()]
     assert names == [f"c{n}" for n in range(total - 1, -1, -1)]
+
+
+def test_the_guide_lists_every_column():
+    guide = (Path(__file__).parents[2] / "docs/guides/export.md").read_text("utf-8")
+    for table in EXPORTS:
+        names = ", ".join(f"`{column.name}`" for column in table.columns)
+        assert f"| {table.name} | {names} |" in guide

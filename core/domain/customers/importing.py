@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
@@ -38,6 +39,7 @@ KIND = "customers.import"
 CHUNK_ROWS = 2000
 CHUNK_BYTES = 8 * 1024**2
 PREVIEW_LIMIT = 100
+CHANNEL = re.compile(r"[a-z][a-z0-9_]{0,31}")
 EXISTING = ("update", "fill", "skip")
 ON_ERROR = ("skip", "stop")
 
@@ -76,6 +78,12 @@ class Options:
         check_mapping(self.mapping)
         if self.existing not in EXISTING or self.on_error not in ON_ERROR:
             raise InvalidInput("existing is update, fill or skip; an error means skip or stop")
+        for channel, evidence in self.consent.items():
+            if not CHANNEL.fullmatch(channel) or not evidence.strip():
+                raise InvalidInput(
+                    "a consent names a channel, such as email, and how it can be proven",
+                    ("input", "consents"),
+                )
         return {**asdict(self), "tags": check_tags(self.tags), "sha256": sha256}
 
 
