@@ -78,7 +78,7 @@ async def field(merchant):
         await w.sql.execute(
             """INSERT INTO custom_fields (merchant_id, namespace, key, title, type, choices,
                                           created_at)
-               VALUES ($1, 'shop', 'size', 'size', 'int', '[]', $2) ON CONFLICT DO NOTHING""",
+               VALUES ($1, 'custom', 'size', 'size', 'int', '[]', $2) ON CONFLICT DO NOTHING""",
             w.merchant_id, w.now,
         )  # fmt: skip
 

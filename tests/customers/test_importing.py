@@ -339,10 +339,10 @@ async def test_custom_fields(merchant, tmp_path):
             await w.sql.execute(
                 """INSERT INTO custom_fields (merchant_id, namespace, key, title, type, choices,
                                               created_at)
-                   VALUES ($1, 'shop', $2, $2, $3, '["gold", "silver"]', $4)""",
+                   VALUES ($1, 'custom', $2, $2, $3, '["gold", "silver"]', $4)""",
                 w.merchant_id, key, kind, w.now,
             )  # fmt: skip
-    headers = ["手机", "尺码", "custom.since", "custom.level", "custom.note", "custom.shop.vip"]
+    headers = ["手机", "尺码", "custom.since", "custom.level", "custom.note", "custom.vip"]
     path = write(
         tmp_path / "c.csv",
         [["13800000001", "42", "2020-01-02", "gold", "茶", "是"],
@@ -369,7 +369,7 @@ async def test_custom_fields(merchant, tmp_path):
     ]  # fmt: skip
     ended, _ = await take(merchant, path, mapping=mapping)
     assert ended.account == Account(read=4, unchanged=2, rejected=2)
-    with pytest.raises(InvalidInput, match="no custom field 'none'"):
+    with pytest.raises(InvalidInput, match="no custom field none"):
         await take(merchant, path, mapping={"custom.none": "尺码"})
 
 

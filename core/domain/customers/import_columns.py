@@ -67,7 +67,7 @@ SEVERAL = ("phone", "email")
 
 FAMILY = re.compile(
     r"id\.[a-z][a-z0-9_]{0,63}|(?:consent|evidence)\.[a-z][a-z0-9_]{0,31}"
-    r"|custom\.(?:[a-z][a-z0-9_]{0,63}[.:])?[a-z][a-z0-9_]{0,63}"
+    r"|custom\.[a-z][a-z0-9_]{0,63}"
 )
 
 

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, time, tzinfo
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 import orjson
 
-from core.domain.customers.import_rows import CellParser
+from core.domain.customers.import_rows import CellParser, read_day
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session, Work
 from core.tabular.cells import FULL_WIDTH, parse_time
 
+MERCHANTS = "custom"
+"""The namespace that merchants own."""
 TEXT_LIMIT = 2000
 YES = frozenset({"yes", "y", "true", "1", "是"})
 NO = frozenset({"no", "n", "false", "0", "否"})
@@ -32,24 +34,21 @@ class CustomField:
 
 
 async def find_fields(session: Session, keys: Sequence[str]) -> dict[str, CustomField]:
-    """The fields that a file's columns name as KEY or NAMESPACE.KEY. Raises InvalidInput."""
+    """The merchant's own fields of these keys; plugins' are not written. Raises InvalidInput."""
     if not keys:
         return {}
     rows = await session.sql.fetch(
-        "SELECT id, namespace, key, type, choices FROM custom_fields WHERE merchant_id = $1",
-        session.merchant_id,
-    )
-    named: dict[str, list[CustomField]] = {}
-    for row in rows:
-        found = CustomField(row["id"], row["type"], orjson.loads(row["choices"]))
-        for name in (row["key"], f"{row['namespace']}.{row['key']}"):
-            named.setdefault(name, []).append(found)
-    for key in keys:
-        fitting = named.get(key.replace(":", "."), [])
-        if len(fitting) != 1:
-            what = "several fields have the key" if fitting else "there is no custom field"
-            raise InvalidInput(f"{what} {key!r}: name it as NAMESPACE.KEY", ("input", "columns"))
-    return {key: named[key.replace(":", ".")][0] for key in keys}
+        """SELECT id, key, type, choices FROM custom_fields
+           WHERE merchant_id = $1 AND namespace = $2 AND key = ANY($3::text[])""",
+        session.merchant_id, MERCHANTS, list(keys),
+    )  # fmt: skip
+    found = {r["key"]: CustomField(r["id"], r["type"], orjson.loads(r["choices"])) for r in rows}
+    missing = [key for key in keys if key not in found]
+    if missing:
+        raise InvalidInput(
+            f"there is no custom field {', '.join(missing)}: define it first", ("input", "columns")
+        )
+    return found
 
 
 def parser_of(field: CustomField, zone: tzinfo) -> CellParser:
@@ -68,8 +67,9 @@ def parser_of(field: CustomField, zone: tzinfo) -> CellParser:
             return None, _bool(text), None
         if field.type in ("int", "decimal"):
             return None, _number(text, field.type == "int"), None
-        moment = parse_time(text, zone if field.type == "datetime" else UTC)
-        return None, None, moment
+        if field.type == "date":
+            return None, None, datetime.combine(read_day(text), time(), UTC)
+        return None, None, parse_time(text, zone)
 
     return parse
 

@@ -250,8 +250,7 @@ def read_email(text: str) -> str | None:
 
 def read_birthday(text: str, today: date) -> date:
     """A day of the last 130 years. Raises ValueError with what is wrong."""
-    plain = text.translate(FULL_WIDTH).strip()
-    day = _day(plain)
+    day = read_day(text)
     if day > today:
         raise ValueError("a birthday is not in the future")
     if day.year < today.year - OLDEST_YEARS:
@@ -259,7 +258,9 @@ def read_birthday(text: str, today: date) -> date:
     return day
 
 
-def _day(text: str) -> date:
+def read_day(text: str) -> date:
+    """A day in any common form. Raises ValueError with what is wrong."""
+    text = text.translate(FULL_WIDTH).strip()
     if ISO_DATE.fullmatch(text):
         text = text[:10]
     match = DATE.fullmatch(text) or COMPACT.fullmatch(text)
