@@ -1,4 +1,4 @@
-"""The web application: GraphQL, GraphiQL, customers' pages, health and metrics."""
+"""The web application: GraphQL, GraphiQL, customers' pages, downloads, health and metrics."""
 
 import asyncio
 import contextlib
@@ -19,7 +19,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from core.installation import Installation, open_installation
-from core.schema import graphiql
+from core.schema import downloads, graphiql
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
 from core.schema.public import confirm, preferences, unsubscribe
@@ -48,6 +48,9 @@ def create_app(installation: Installation) -> Starlette:
     async def preferred(request: Request) -> Response:
         return await preferences.answer(installation, request)
 
+    async def download(request: Request) -> Response:
+        return await downloads.answer(installation, request)
+
     async def ready(request: Request) -> Response:
         fault = await _fault(installation)
         return JSONResponse({"ready": fault is None, "fault": fault}, 200 if fault is None else 503)
@@ -61,6 +64,7 @@ def create_app(installation: Installation) -> Starlette:
         Route("/unsubscribe/{token}", leave, methods=["GET", "POST"]),
         Route("/consent/confirm", confirmed, methods=["GET", "POST"]),
         Route("/preferences", preferred, methods=["GET", "POST"]),
+        Route("/downloads/{link}", download),
         Route("/healthz", _alive),
         Route("/readyz", ready),
         Route("/metrics", measured),

@@ -7,6 +7,9 @@ from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
 from core.domain.customers.customers import CustomerMerged
 from core.domain.customers.fields import FieldChanged, FieldNotYours
 from core.domain.customers.identities import IdentityTaken
+from core.domain.customers.import_columns import NoIdentityColumn
+from core.domain.customers.importing import AlreadyRunning as CustomersImportRunning
+from core.domain.customers.importing import RowRefused
 from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
 from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
@@ -21,6 +24,7 @@ from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.timeline import TimelineSource
+from core.tabular.exporting import AlreadyExporting
 from core.tabular.reading import FileUnreadable
 
 
@@ -51,4 +55,5 @@ class CorePlugin:
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
             FieldChanged, FieldNotYours,
+            NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip

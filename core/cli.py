@@ -20,12 +20,14 @@ from core.registry import RegistryError
 from core.sdk.errors import HuikeError, Several
 from core.settings import Settings, SettingsError, from_environment
 from core.storage import migrate
-from core.storage.database import SYSTEM, DatabaseError
+from core.storage.database import SYSTEM, DatabaseError, Work
 from core.storage.doorbell import RedisUnavailable
 from core.storage.engines import EngineError, Engines
 
 if TYPE_CHECKING:
-    from core.domain.orders.chunks import RejectedRow
+    from core.domain.customers.importing import Preview
+    from core.domain.orders.chunks import RejectedRow as OrderReject
+    from core.tabular.bulk import RejectedRow
 
 T = TypeVar("T")
 
@@ -332,6 +334,171 @@ async def _import_orders(
         click.echo(f"the rejected rows, and why: {rejects.path}")
 
 
+@import_group.command("customers")
+@merchant_option
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, readable=True, path_type=Path))
+@click.option("--map", "pairs", multiple=True, metavar="FIELD=HEADER", help="Where a field stands.")
+@click.option("--shop", help="The shop whose ids the file has; without it they are the merchant's.")
+@click.option(
+    "--existing",
+    type=click.Choice(["update", "fill", "skip"]),
+    default="update",
+    show_default=True,
+    help="What becomes of customers known already.",
+)
+@click.option("--on-error", type=click.Choice(["skip", "stop"]), default="skip", show_default=True)
+@click.option("--tag", "tags", multiple=True, help="A tag for every customer of the file.")
+@click.option(
+    "--consent",
+    "words",
+    multiple=True,
+    metavar="CHANNEL=EVIDENCE",
+    help="Record consent to marketing of customers who never said anything.",
+)
+@click.option(
+    "--preview",
+    "preview_rows",
+    type=click.IntRange(1, 100),
+    metavar="ROWS",
+    help="Show how the first rows are read; write nothing.",
+)
+@click.option("--dry-run", is_flag=True, help="Say what would become of each row; write nothing.")
+def import_customers(
+    merchant: int | None,
+    file: Path,
+    pairs: tuple[str, ...],
+    shop: str | None,
+    existing: str,
+    on_error: str,
+    tags: tuple[str, ...],
+    words: tuple[str, ...],
+    preview_rows: int | None,
+    dry_run: bool,
+) -> None:
+    """Import a CSV or Excel file of customers.
+
+    Run it again after an interruption and it goes on where it stopped. Rows that cannot be taken
+    in are listed in FILE.rejects.csv. `huike import undo` takes it back.
+    """
+    options = {
+        "mapping": _pairs("--map", pairs), "existing": existing, "on_error": on_error,
+        "tags": tags, "consent": _pairs("--consent", words),
+    }  # fmt: skip
+    run(_import_customers(merchant, file, shop, options, preview_rows, dry_run))
+
+
+def _pairs(option: str, given: tuple[str, ...]) -> dict[str, str]:
+    pairs = dict(pair.split("=", 1) for pair in given if "=" in pair)
+    if len(pairs) != len(given) or not all(pairs.values()):
+        raise click.UsageError(f"{option} is written as name=value, each name once")
+    return pairs
+
+
+async def _import_customers(
+    merchant: int | None,
+    file: Path,
+    shop: str | None,
+    given: dict[str, Any],
+    preview_rows: int | None,
+    dry_run: bool,
+) -> None:
+    from core.domain.customers import importing
+    from core.domain.shops.shops import find_shop
+    from core.tabular.bulk import rejects_of
+    from core.tabular.reading import examine
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        db = installation.db
+        merchant_id = await merchant_id_of(installation, merchant)
+        async with db.read(merchant_id) as session:
+            shop_id = (await find_shop(session, shop))["id"] if shop else None
+        options = importing.Options(shop_id=shop_id, **given)
+        facts = await asyncio.to_thread(examine, file)
+        if preview_rows is not None:
+            async with db.read(merchant_id) as session:
+                _show_preview(await importing.preview(session, facts, options, preview_rows))
+            return
+        ended = None
+        with (
+            contextlib.closing(RejectsFile(file)) as rejects,
+            click.progressbar(length=facts.size, label=file.name, file=sys.stderr) as bar,
+        ):
+
+            def progress(position: int, size: int) -> None:
+                bar.update(min(position, size) - bar.pos)
+
+            if dry_run:
+                account = await importing.rehearse(
+                    db, merchant_id, facts, options, rejects.add, progress
+                )
+            else:
+                ended = await importing.import_local(db, merchant_id, facts, options, progress)
+                account = ended.account
+                async for reject in rejects_of(db, merchant_id, ended.job_id):
+                    rejects.add(reject)
+    if ended is not None:
+        if ended.resumed_at:
+            click.echo(f"went on behind row {ended.resumed_at}, where an earlier run stopped")
+        if ended.error is not None:
+            fail(ended.error)
+    click.echo(
+        f"{'would be: ' if dry_run else ''}read {account.read} = created {account.created}"
+        f" + updated {account.updated} + unchanged {account.unchanged}"
+        f" + rejected {account.rejected}"
+    )
+    if account.rejected:
+        click.echo(f"the rejected rows, and why: {rejects.path}")
+    if ended is not None and account.created + account.updated:
+        click.echo(f"to take it back: huike import undo {ended.job_id}")
+
+
+def _show_preview(found: "Preview") -> None:
+    """Where each field stands, then the rows as they would be read."""
+    for field, positions in found.columns.at.items():
+        headers = ", ".join(found.columns.headers[position] for position in positions)
+        guessed = " (guessed)" if field in found.columns.guessed else ""
+        click.echo(f"{field:<24}{headers}{guessed}")
+    if unused := found.columns.unused():
+        click.echo(f"{'not read':<24}{', '.join(unused)}")
+    for row in found.rows:
+        shown = " | ".join(f"{name}: {value}" for name, value in row.values.items())
+        if row.problem is not None:
+            column = f" in {row.problem.column}" if row.problem.column else ""
+            shown = f"REJECTED {row.problem.code}{column}: {row.problem.reason}"
+        click.echo(f"row {row.row}: {shown}")
+
+
+@import_group.command("undo")
+@merchant_option
+@click.argument("job", type=int)
+def import_undo(merchant: int | None, job: int) -> None:
+    """Take an import of customers back, by the number of its job.
+
+    What was changed after the import, or is in use, stays; the command says how much and why.
+    """
+    run(_import_undo(merchant, job))
+
+
+async def _import_undo(merchant: int | None, job: int) -> None:
+    from core.domain.customers.import_undo import undo_local
+    from core.storage import jobs
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        db = installation.db
+        merchant_id = await merchant_id_of(installation, merchant)
+        ended = await undo_local(db, installation.registry, merchant_id, job)
+        async with db.read(merchant_id) as session:
+            row = await jobs.get(session, ended.job_id)
+    if ended.error is not None:
+        fail(ended.error)
+    account = orjson.loads(row["result"])
+    click.echo(
+        f"deleted {account['deleted']} + restored {account['restored']} + kept {account['kept']}"
+    )
+    for reason, count in sorted(account["reasons"].items()):
+        click.echo(f"kept {count}: {reason}")
+
+
 class RejectsFile:
     """FILE.rejects.csv, made at the first refused row; one of an earlier run is removed."""
 
@@ -340,7 +507,7 @@ class RejectsFile:
         self._stream: IO[str] | None = None
         self.path.unlink(missing_ok=True)
 
-    def add(self, reject: "RejectedRow") -> None:
+    def add(self, reject: "RejectedRow | OrderReject") -> None:
         if self._stream is None:
             # with a byte order mark, or spreadsheets show Chinese headers as gibberish
             self._stream = self.path.open("w", encoding="utf-8-sig", newline="")
@@ -352,6 +519,89 @@ class RejectsFile:
     def close(self) -> None:
         if self._stream is not None:
             self._stream.close()
+
+
+@main.command("export")
+@merchant_option
+@click.argument("what", type=click.Choice(["customers", "orders", "deliveries"]))
+@click.option("--where", metavar="JSON", help="The filter, as in the list's query.")
+@click.option(
+    "--format",
+    "format_name",
+    type=click.Choice(["csv", "xlsx", "jsonl"]),
+    default="csv",
+    show_default=True,
+)
+@click.option("--columns", metavar="NAME,...", help="The columns and their order; all without it.")
+@click.option("--masked", is_flag=True, help="Mask phones, emails, names and addresses.")
+@click.option("--output", required=True, type=click.Path(dir_okay=False, path_type=Path))
+def export_command(
+    merchant: int | None,
+    what: str,
+    where: str | None,
+    format_name: str,
+    columns: str | None,
+    masked: bool,
+    output: Path,
+) -> None:
+    """Write customers, orders or deliveries into a file.
+
+    Run it again after an interruption and it goes on where it stopped.
+    """
+    try:
+        given = orjson.loads(where) if where else None
+    except orjson.JSONDecodeError:
+        raise click.UsageError('--where is JSON, as {"city": {"eq": "杭州市"}}') from None
+    names = [name.strip() for name in columns.split(",")] if columns else None
+    run(_export(merchant, what, given, format_name, names, masked, output))
+
+
+async def _export(
+    merchant: int | None,
+    what: str,
+    where: Any,
+    format_name: str,
+    columns: list[str] | None,
+    masked: bool,
+    output: Path,
+) -> None:
+    from core.domain.customers.masking import RIGHTS
+    from core.installation import EXPORTS
+    from core.schema.build import build_schema
+    from core.schema.exports import record_export, request_of, where_of_json
+    from core.storage import jobs
+    from core.tabular.exporting import export_local
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        db = installation.db
+        merchant_id = await merchant_id_of(installation, merchant)
+        condition = where_of_json(build_schema(installation.registry), what, where)
+        request = request_of(db.keyring, [what, where, format_name, columns, masked])
+
+        async def record(w: Work) -> int:
+            return await record_export(
+                w, what, condition, None, format_name, columns,
+                clear=() if masked else RIGHTS, need=lambda _: None, request=request, queued=False,
+            )  # fmt: skip
+
+        with click.progressbar(length=1, label=output.name, file=sys.stderr) as bar:
+
+            def progress(done: int, total: int) -> None:
+                bar.length = total
+                bar.update(done - bar.pos)
+
+            ended = await export_local(db, merchant_id, EXPORTS, request, record, output, progress)
+        async with db.read(merchant_id) as session:
+            row = await jobs.get(session, ended.job_id)
+    if ended.resumed_at:
+        click.echo(f"went on behind row {ended.resumed_at}, where an earlier run stopped")
+    if ended.error is not None:
+        fail(ended.error)
+    result = orjson.loads(row["result"])
+    click.echo(f"{result['rows']} rows, {result['file']['size']} bytes: {output}")
+    click.echo(f"sha256 {result['file']['sha256']}")
+    if result["cut"]:
+        click.echo(f"{result['cut']} cells were longer than Excel allows and were cut")
 
 
 @main.group()

@@ -13,8 +13,13 @@ import asyncpg
 from core.builtin import CorePlugin
 from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
+from core.domain.campaigns.exporting import DELIVERIES
+from core.domain.customers.exporting import CUSTOMERS
 from core.domain.customers.fields import FieldRemoval
+from core.domain.customers.import_undo import CustomerImportUndo
+from core.domain.customers.importing import CustomerImport
 from core.domain.customers.tags import Retagging
+from core.domain.orders.exporting import ORDERS
 from core.domain.orders.importing import OrderImport
 from core.domain.orders.merging import AutomaticMerges
 from core.domain.orders.suggesting import SuggestMerges
@@ -32,9 +37,11 @@ from core.storage.engines import Engines
 from core.storage.jobs import JobKind
 from core.storage.keyring import load_keyring
 from core.storage.signals import Signals
+from core.tabular.exporting import Export
 
 logger = logging.getLogger(__name__)
 
+EXPORTS = (CUSTOMERS, ORDERS, DELIVERIES)
 NOUNS = ("shops", "customers", "orders", "segments", "campaigns")
 
 
@@ -68,7 +75,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         OrderImport(registry), AutomaticMerges(registry), SuggestMerges(), FieldRemoval(),
         Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
-        AuditVerification(),
+        AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -14,8 +14,11 @@ from tortoise import fields
 LOGS = """
     CREATE FUNCTION huike_keep_log() RETURNS trigger LANGUAGE plpgsql AS $$
     BEGIN
-        IF TG_OP <> 'TRUNCATE' AND TG_TABLE_NAME = 'consent_events' AND OLD.source = 'merge' THEN
-            RETURN CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END;
+        IF TG_OP <> 'TRUNCATE' AND TG_TABLE_NAME = 'consent_events' THEN
+            IF OLD.source = 'merge' THEN
+                IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+                RETURN NEW;
+            END IF;
         END IF;
         IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'consent_events'
            AND to_jsonb(NEW) - 'customer_id' = to_jsonb(OLD) - 'customer_id' THEN

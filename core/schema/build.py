@@ -20,8 +20,10 @@ from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSu
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
+from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
+from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
@@ -57,6 +59,7 @@ class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
+    CustomerImportMutations, ExportMutations,
 ):  # fmt: skip
     pass
 

@@ -20,11 +20,11 @@ from core.domain.campaigns.campaigns import (
     update_campaign,
 )
 from core.domain.campaigns.preview import preview_campaign
+from core.domain.customers.masking import NAME, mask_name
 from core.schema.context import Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
-from core.schema.masking import NAME, mask_name
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, changes, global_id, need_id, read_id
 from core.schema.segments import Segment, segments_by_id

@@ -14,6 +14,7 @@ from core.domain.customers.customers import (
     update_customer,
 )
 from core.domain.customers.fields import INDEXED
+from core.domain.customers.masking import EMAIL, NAME, PHONE, Kind
 from core.schema.consents import (
     CONSENT_EVENTS,
     Consent,
@@ -23,7 +24,7 @@ from core.schema.consents import (
 )
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
-from core.schema.masking import EMAIL, NAME, PHONE, Contact, Kind, shown
+from core.schema.masking import Contact, shown
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.profile import CustomerProfile

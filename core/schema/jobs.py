@@ -10,6 +10,7 @@ import orjson
 import strawberry
 
 from core.schema.context import Info, field, mutation, subscription
+from core.schema.downloads import JobFile, file_of
 from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, global_id, need_id, read_id
@@ -68,7 +69,7 @@ class JobError:
 
 @strawberry.type(description="Long work, which goes on after a crash where it stood.")
 class Job(Node):
-    pk: strawberry.Private[int]
+    row: strawberry.Private[Any]
     kind: str
     state: JobState
     progress: Progress
@@ -82,14 +83,18 @@ class Job(Node):
     async def rejects(
         self, info: Info, first: First = 20, after: After = None
     ) -> Connection[JobReject]:
-        return await page(info, REJECTS, None, None, first, after, ("r.job_id", self.pk))
+        return await page(info, REJECTS, None, None, first, after, ("r.job_id", self.row["id"]))
+
+    @field("JOBS_READ", description="What the job made, for who may read what is in it.")
+    async def file(self, info: Info) -> JobFile | None:
+        return file_of(info, self.row)
 
 
 def job_of(row: Any) -> Job:
     error = orjson.loads(row["error"]) if row["error"] else None
     return Job(
         id=global_id("Job", row["id"]),
-        pk=row["id"],
+        row=row,
         kind=row["kind"],
         state=JobState(row["state"]),
         progress=Progress(done=row["done"], total=row["total"], failed=row["failed"]),

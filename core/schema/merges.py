@@ -8,6 +8,7 @@ import orjson
 import strawberry
 
 from core.domain.customers.identities import add_identity, remove_identity
+from core.domain.customers.masking import EMAIL, PHONE, Kind
 from core.domain.customers.merge_consent import Key
 from core.domain.customers.merge_preview import WARNINGS, MergePreview, merge_preview
 from core.domain.customers.suggestions import REASONS, reject_suggestion
@@ -19,7 +20,7 @@ from core.schema.customers import Customer, contact, customer_of, customers_by_i
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
-from core.schema.masking import EMAIL, PHONE, Contact, Kind
+from core.schema.masking import Contact
 from core.schema.merge_history import CustomerMerge, merges_by_id
 from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import JSON, Node, camel, global_id, need_id

@@ -8,9 +8,10 @@ from typing import Annotated, Any
 import orjson
 import strawberry
 
+from core.domain.customers.masking import ADDRESS, NAME, PHONE
 from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customers_by_id
-from core.schema.masking import ADDRESS, NAME, PHONE, shown
+from core.schema.masking import shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Money, Node, global_id, money, read_id
 from core.schema.shops import Shop, shops_by_id

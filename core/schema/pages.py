@@ -159,6 +159,26 @@ async def page(
     )
 
 
+def ids_statement(
+    listing: Listing[Any],
+    merchant_id: int,
+    where: Any,
+    sort: Sequence[Any] | None,
+    need: Callable[[str], None],
+) -> tuple[str, list[Any]]:
+    """SQL of the ids of a whole list in its order, and its parameters. Raises RequestError.
+
+    `need` raises unless the caller has a right.
+    """
+    args = Args(merchant_id, need)
+    condition = f"{listing.alias}.merchant_id = $1 AND {where_sql(where, listing.filters, args)}"
+    order = ", ".join(f"{sql} {direction}" for sql, direction in _keys(listing, sort))
+    statement = (
+        f"SELECT {listing.alias}.id FROM {listing.source} WHERE {condition} ORDER BY {order}"
+    )
+    return statement, args.values
+
+
 def _keys(listing: Listing[Any], sort: Sequence[Any] | None) -> list[tuple[str, str]]:
     keys = [(listing.sorts[one.field.value], one.direction.value) for one in sort or ()]
     if len(keys) > 3:

@@ -14,8 +14,8 @@ JSON_BYTES = 5 * 1024**2
 UPLOAD_OVERHEAD = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ROUTES = (
-    "/graphql", "/graphiql", "/unsubscribe", "/consent", "/preferences", "/healthz", "/readyz",
-    "/metrics",
+    "/graphql", "/graphiql", "/unsubscribe", "/consent", "/preferences", "/downloads",
+    "/healthz", "/readyz", "/metrics",
 )  # fmt: skip
 
 

@@ -6,7 +6,7 @@ exactly where its last committed step ended.
 
 import logging
 import uuid
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -258,6 +258,12 @@ async def get(session: Session, job_id: int) -> Mapping[str, Any]:
     return dict(row)
 
 
+def checkpoint_of(row: Mapping[str, Any]) -> dict[str, Any]:
+    """What the last committed step of a job's row left."""
+    found: dict[str, Any] = orjson.loads(row["checkpoint"])
+    return found
+
+
 async def due(db: Database, limit: int = 100) -> list[tuple[int, int]]:
     """(merchant, job) of jobs nobody works on: their doorbell was lost or their worker died."""
     async with db.read(SYSTEM) as session:
@@ -290,7 +296,7 @@ async def add_file_piece(
 
 async def file_pieces(
     db: Database, merchant_id: int, job_id: int, role: FileRole = "input"
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """A job's file, piece by piece. Raises NotFound when there is none."""
     piece = 0
     while True:
@@ -306,6 +312,27 @@ async def file_pieces(
             return
         yield db.keyring.open_bytes(sealed, _file_place(merchant_id, job_id, role, piece))
         piece += 1
+
+
+async def file_piece(session: Session, job_id: int, piece: int, role: FileRole = "input") -> bytes:
+    """One piece of a job's file. Raises NotFound."""
+    sealed = await session.sql.fetchval(
+        """SELECT data FROM job_files
+           WHERE merchant_id = $1 AND job_id = $2 AND role = $3 AND piece = $4""",
+        session.merchant_id, job_id, role, piece,
+    )  # fmt: skip
+    if sealed is None:
+        raise NotFound(_NO_FILE[role])
+    place = _file_place(session.merchant_id, job_id, role, piece)
+    return session.keyring.open_bytes(sealed, place)
+
+
+async def drop_file(w: Work, job_id: int, role: FileRole) -> None:
+    """Forget a job's file."""
+    await w.sql.execute(
+        "DELETE FROM job_files WHERE merchant_id = $1 AND job_id = $2 AND role = $3",
+        w.merchant_id, job_id, role,
+    )  # fmt: skip
 
 
 async def drop_old_outputs(db: Database) -> None:

@@ -208,9 +208,7 @@ async def two_worlds(merchant, given_people, *kinds):
     return worlds
 
 
-@settings(
-    max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(given_people=people, todo=steps)
 async def test_after_undoing_all_everybody_is_as_without(merchant, given_people, todo):
     merged, alone = await two_worlds(merchant, given_people, Merged, World)
@@ -249,9 +247,7 @@ moves = st.lists(
 )  # fmt: skip
 
 
-@settings(
-    max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(given_people=people, todo=moves)
 async def test_undone_merges_leave_what_the_others_alone_would(merchant, given_people, todo):
     merged, alone = await two_worlds(merchant, given_people, Merged, Merged)

@@ -162,6 +162,11 @@ async def make_world(merchant):
         field = await create_field(w, "custom", "custom", "size", "Size", "text")
         note = await add_note(w, customer, "met at the fair")
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
+        imported = await jobs.enqueue(w, "customers.import", {}, queued=False)
+        await w.sql.execute(
+            "UPDATE jobs SET state = 'succeeded' WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, imported,
+        )  # fmt: skip
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
@@ -169,10 +174,10 @@ async def make_world(merchant):
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
-        "Field": field, "Note": note,
+        "Field": field, "Note": note, "Import": imported,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer",
-               "Field": "CustomField", "Note": "CustomerNote"}  # fmt: skip
+               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

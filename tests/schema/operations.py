@@ -4,6 +4,7 @@ from pathlib import Path
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 NAMES = sorted(path.stem for path in OPERATIONS.glob("*.graphql"))
+UPLOADS = {"order-import-start", "customer-import-start", "customer-import-preview"}
 SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
 CONTENT = [
     {"field": "subject", "text": "new"},
@@ -132,6 +133,23 @@ def variables(name, ids):
         }]}},
         "refunds": {"where": {"customer": {"eq": ids["Customer"]}}},
         "order-import-start": {"input": {"shopId": ids["Shop"], "file": None}},
+        "customer-import-start": {
+            "input": {"file": None, "shopId": ids["Shop"], "tags": ["fair"],
+                      "consents": [{"channel": "email", "evidence": "fair"}]}
+        },
+        "customer-import-preview": {"input": {"file": None, "shopId": ids["Shop"]}},
+        "customer-import-undo": {"id": ids["Import"]},
+        "customer-export-start": {
+            "input": {"where": {"id": {"eq": ids["Customer"]}}, "idempotencyKey": "k1"}
+        },
+        "order-export-start": {
+            "input": {"where": {"shop": {"eq": ids["Shop"]}}, "format": "XLSX",
+                      "idempotencyKey": "k1"}
+        },
+        "campaign-delivery-export-start": {
+            "input": {"where": {"campaign": {"eq": ids["Sent"]}}, "format": "JSONL",
+                      "columns": ["customer_id", "state"], "idempotencyKey": "k1"}
+        },
         "jobs": {"where": {"id": {"eq": ids["Job"]}}},
         "job": {"id": ids["Job"]},
         "job-cancel": {"id": ids["Job"]},

@@ -6,9 +6,9 @@ import json
 import orjson
 import pytest
 
+from core.domain.customers import masking
 from core.domain.customers.contacts import seal_phone
 from core.domain.shops import audit
-from core.schema import masking
 from core.storage.database import Database
 from tests.schema.test_live import address, message, subscribed  # noqa: F401
 

@@ -1,0 +1,97 @@
+"""The file that a job leaves: how its result describes it, and the signed link that fetches it."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import orjson
+
+from core.storage import jobs
+from core.storage.database import Database
+from core.storage.keyring import Keyring
+
+LINK_LIFE = timedelta(minutes=15)
+PURPOSE = "download"
+EVERYTHING = (
+    "CUSTOMERS_READ", "ORDERS_READ", "PII_NAME", "PII_PHONE", "PII_EMAIL", "PII_ADDRESS",
+)  # fmt: skip
+"""The rights that a file needs of which its job does not say what is in it."""
+
+
+@dataclass(frozen=True)
+class OutputFile:
+    """A job's file as its result describes it under "file".
+
+    `size` is in bytes, `permissions` are those that whoever fetches it needs, all of them.
+    """
+
+    name: str
+    media_type: str
+    size: int
+    sha256: str
+    permissions: Sequence[str] = EVERYTHING
+
+    def described(self) -> dict[str, Any]:
+        """The JSON for the job's result: {"file": file.described()}."""
+        return {
+            "name": self.name,
+            "media_type": self.media_type,
+            "size": self.size,
+            "sha256": self.sha256,
+            "permissions": list(self.permissions),
+        }
+
+
+async def describe_output(
+    db: Database,
+    merchant_id: int,
+    job_id: int,
+    name: str,
+    media_type: str,
+    permissions: Sequence[str] = EVERYTHING,
+) -> OutputFile:
+    """Read a job's finished output once, for its size and hash. Raises NotFound without pieces."""
+    digest, size = hashlib.sha256(), 0
+    async for piece in jobs.file_pieces(db, merchant_id, job_id, "output"):
+        digest.update(piece)
+        size += len(piece)
+    return OutputFile(name, media_type, size, digest.hexdigest(), permissions)
+
+
+def output_of(row: Mapping[str, Any], now: datetime) -> OutputFile | None:
+    """The file of a job's row; None when it has none, or none any more."""
+    if row["state"] != "succeeded" or not row["result"]:
+        return None
+    found = orjson.loads(row["result"])
+    file = found.get("file") if isinstance(found, dict) else None
+    if file is None or row["finished_at"] < now - timedelta(days=jobs.OUTPUT_DAYS):
+        return None
+    return OutputFile(**file)
+
+
+@dataclass(frozen=True)
+class Link:
+    """What a download link says: whose job's file, until when, and who asked for the link."""
+
+    merchant_id: int
+    job_id: int
+    expires_at: datetime
+    token_id: int
+
+
+def sign_link(keyring: Keyring, link: Link) -> str:
+    """The last part of the link's address; it tells nothing but ids and a time."""
+    expires = int(link.expires_at.timestamp())
+    text = f"{link.merchant_id}.{link.job_id}.{expires}.{link.token_id}"
+    return f"{text}.{keyring.sign(PURPOSE, text)}"
+
+
+def read_link(keyring: Keyring, text: str) -> Link | None:
+    """What a link says, or None when it is not one of ours; the caller looks at its expiry."""
+    said, _, signature = text.rpartition(".")
+    if not keyring.verify(PURPOSE, said, signature):
+        return None
+    merchant_id, job_id, expires, token_id = map(int, said.split("."))
+    return Link(merchant_id, job_id, datetime.fromtimestamp(expires, UTC), token_id)
