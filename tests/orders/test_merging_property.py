@@ -4,6 +4,8 @@ A second merchant has the same customers, who are never merged: each change is m
 to whom it belongs.
 """
 
+from datetime import timedelta
+
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -213,6 +215,7 @@ async def two_worlds(merchant, given_people, *kinds):
 async def test_after_undoing_all_everybody_is_as_without(merchant, given_people, todo):
     merged, alone = await two_worlds(merchant, given_people, Merged, World)
     for number, step in enumerate(todo):
+        merchant.clock.move(timedelta(seconds=1))
         await play(merged, alone, step, number)
         for name in NAMES:
             if name not in merged.parent:

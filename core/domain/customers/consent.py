@@ -45,8 +45,12 @@ class Word:
     evidence: Mapping[str, Any] | None = None
 
 
+STRICTNESS = {"granted": 0, "unproven": 1, "denied": 2}
+"""The greater, the less a status allows."""
+
+
 def strictness(status: str) -> str:
-    """An SQL expression that is the greater the less a status allows."""
+    """The strictness of a status as an SQL expression."""
     return f"CASE {status} WHEN 'denied' THEN 2 WHEN 'unproven' THEN 1 ELSE 0 END"
 
 

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
+from core.domain.customers.consent import STRICTNESS
 from core.storage.database import Work
 
 Key = tuple[int, str, str]
@@ -199,13 +200,21 @@ def replay(
         key=lambda item: item[:2],
     ):
         if isinstance(step, Event):
-            said = said | {step.key: (step.status, step.at)}
+            if _counts(step, said.get(step.key)):
+                said = said | {step.key: (step.status, step.at)}
         else:
             other = replay(lines, step.from_, folds)
             after = _folded(said, other, step)
             folds[step.id] = (said, other, after)
             said = after
     return said
+
+
+def _counts(event: Event, before: tuple[str, datetime] | None) -> bool:
+    """Whether a word replaces the one before: the latest does, at one instant the stricter."""
+    if before is None or event.at != before[1]:
+        return before is None or event.at > before[1]
+    return STRICTNESS[event.status] >= STRICTNESS[before[0]]
 
 
 def _folded(said: Said, other: Said, merge: Merge) -> Said:
