@@ -24,9 +24,11 @@ import orjson
 
 from core.cli import run
 from core.domain.customers.contacts import seal_email, seal_phone
+from core.domain.customers.search import search_customers
 from core.domain.orders.content import content_hash, content_key
-from core.domain.orders.facts import UPSERT
+from core.domain.orders.facts import UPSERT, refresh_facts
 from core.domain.orders.ingest import ORDER_COLUMNS, ingest_orders
+from core.domain.orders.merging import merge_customers, unmerge_customers
 from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.shops import find_shop
 from core.installation import Installation, open_installation
@@ -91,7 +93,9 @@ async def measure(home: Path, count: int) -> None:
         show("large_size_on_disk", stored / 1e6, "MB", beside="the same rows as CSV",
              floor_mb=round(csv_bytes / 1e6, 1), ratio=round(stored / csv_bytes, 2))  # fmt: skip
         await pages(opened, made.merchant_id)
+        await searches(opened, made.merchant_id, count)
         await upserts(opened, made.merchant_id, made.shop_id, count)
+        await merges(opened, made.merchant_id, made.shop_id, count)
 
 
 # -- the data ---------------------------------------------------------------------------------
@@ -255,6 +259,62 @@ async def pages(opened: Installation, merchant_id: int) -> None:
     show("large_page_10000_ms", statistics.median(late), "ms", beside="page 1", rows_before=skipped,
          floor_ms=round(statistics.median(first), 3),
          ratio=round(statistics.median(late) / statistics.median(first), 2), goal=1.2)  # fmt: skip
+
+
+async def searches(opened: Installation, merchant_id: int, count: int) -> None:
+    """Whatever one may type: names, phones, emails, orders, platform ids, and what is not there."""
+    r, taken = random.Random(11), []
+    async with opened.db.read(merchant_id) as session:
+        for turn in range(600):
+            number = r.randrange(1, count + 1)
+            query = (
+                r.choice(NAMES), f"{r.choice(NAMES)}{number % 1000}", phone_of(number),
+                f"buyer{number}@example.com", external_id_of(number), f"buyer{number}", "王",
+                f"nobody{number}",
+            )[turn % 8]  # fmt: skip
+            started = time.perf_counter()
+            await search_customers(session, query, 20)
+            taken.append((time.perf_counter() - started) * 1000)
+    taken = taken[8:]  # the first of each plans its statement
+    show("large_search_p99_ms", quantile(taken, 0.99), "ms", median=round(quantile(taken, 0.5), 2),
+         worst=round(max(taken), 1), queries=len(taken), goal=50)  # fmt: skip
+
+
+async def merges(opened: Installation, merchant_id: int, shop_id: int, count: int) -> None:
+    """Two customers of a thousand orders each become one, and two again."""
+    merging, undoing = [], []
+    for turn in range(5):
+        first, second = count + 2 + 2 * turn, count + 3 + 2 * turn
+        async with opened.db.work(merchant_id) as w:
+            r = random.Random(turn)
+            people = [_person(w, number, r) for number in (first, second)]
+            start = (first * ORDERS_EACH + 10_000_000) * (turn + 1)
+            orders = []
+            for place, number in enumerate((first, second)):
+                (row, *_) = _orders(w, shop_id, number, r)
+                for n in range(1000):
+                    order_id = start + place * 1000 + n
+                    changed = {1: order_id, 3: external_id_of(order_id)}
+                    orders.append(tuple(changed.get(i, value) for i, value in enumerate(row)))
+            await w.sql.copy_records_to_table("customers", columns=CUSTOMER_COLUMNS, records=people)
+            await w.sql.copy_records_to_table(
+                "customer_identities",
+                columns=IDENTITY_COLUMNS,
+                records=list(_identities(w, shop_id, people)),
+            )
+            await w.sql.copy_records_to_table("orders", columns=ORDER_COLUMNS, records=orders)
+            await refresh_facts(w, [first, second])
+        started = time.perf_counter()
+        async with opened.db.work(merchant_id) as w:
+            merge_id = await merge_customers(w, opened.registry, first, second, "bench")
+        merging.append((time.perf_counter() - started) * 1000)
+        started = time.perf_counter()
+        async with opened.db.work(merchant_id) as w:
+            await unmerge_customers(w, opened.registry, merge_id)
+        undoing.append((time.perf_counter() - started) * 1000)
+    for name, values in (("merge", merging), ("unmerge", undoing)):
+        show(f"large_{name}_ms", statistics.median(values), "ms", orders="1,000 and 1,000",
+             low=round(min(values), 1), high=round(max(values), 1), goal=100)  # fmt: skip
 
 
 async def upserts(opened: Installation, merchant_id: int, shop_id: int, count: int) -> None:

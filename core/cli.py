@@ -26,7 +26,6 @@ from core.storage.engines import EngineError, Engines
 
 if TYPE_CHECKING:
     from core.domain.customers.importing import Preview
-    from core.domain.orders.chunks import RejectedRow as OrderReject
     from core.tabular.bulk import RejectedRow
 
 T = TypeVar("T")
@@ -288,6 +287,7 @@ async def _import_orders(
 ) -> None:
     from core.domain.orders import importing
     from core.domain.shops.shops import find_shop
+    from core.tabular.bulk import rejects_of
     from core.tabular.reading import examine
 
     settings = settings_or_fail()
@@ -318,7 +318,7 @@ async def _import_orders(
                     db, registry, merchant_id, facts, params, progress
                 )
                 account = ended.account
-                async for reject in importing.rejects_of(db, merchant_id, ended.job_id):
+                async for reject in rejects_of(db, merchant_id, ended.job_id):
                     rejects.add(reject)
     if not dry_run:
         if ended.resumed_at:
@@ -507,7 +507,7 @@ class RejectsFile:
         self._stream: IO[str] | None = None
         self.path.unlink(missing_ok=True)
 
-    def add(self, reject: "RejectedRow | OrderReject") -> None:
+    def add(self, reject: "RejectedRow") -> None:
         if self._stream is None:
             # with a byte order mark, or spreadsheets show Chinese headers as gibberish
             self._stream = self.path.open("w", encoding="utf-8-sig", newline="")

@@ -74,6 +74,8 @@ async def answer(installation: Installation, request: Request) -> Response:
     if request.method == "HEAD":
         await pieces.aclose()
         return Response(headers=headers_of(file))
+    async with db.work(link.merchant_id, actor) as w:
+        w.audit("file.downloaded", {"job": link.job_id, "name": file.name})
     return StreamingResponse(_all(first, pieces), headers=headers_of(file))
 
 

@@ -4,6 +4,7 @@ from enum import Enum
 
 import strawberry
 
+from core.domain.customers.masking import NAME
 from core.domain.customers.search import Hit, search_customers
 from core.schema.context import Info, field
 from core.schema.customers import Customer, customers_by_id
@@ -47,7 +48,9 @@ class SearchQueries:
     ) -> list[CustomerSearchHit]:
         context = info.context
         async with context.read() as session:
-            hits = await search_customers(session, query, first, context.may("ORDERS_READ"))
+            hits = await search_customers(
+                session, query, first, context.may("ORDERS_READ"), context.may(NAME.permission)
+            )
             found = await customers_by_id(session, [hit.customer_id for hit in hits])
         return [
             CustomerSearchHit(

@@ -113,6 +113,7 @@ async def start_export(
         "request": request,
     }  # fmt: skip
     job_id = await jobs.enqueue(w, KIND, params, 0, queued)
+    w.audit("export.started", {"job": job_id, "table": table.name, "unmasked": shown})
     total = piece = 0
     cursor = await w.sql.cursor(ids_statement, *args)
     ids: list[int] = []

@@ -18,18 +18,17 @@ from core.cli import main
 from core.domain.orders import importing, rows
 from core.domain.orders.formats import FIELDS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import (
-    Account,
     AlreadyRunning,
     Consent,
     import_local,
     import_params,
     rehearse,
-    rejects_of,
     start_import,
 )
 from core.installation import job_kinds
 from core.sdk import InvalidInput
 from core.storage import jobs
+from core.tabular.bulk import Account, rejects_of
 from core.tabular.reading import FileUnreadable, examine
 
 HEADERS = ["order_id", "state", "ordered_at", "paid", "buyer_id", "phone", "title", "address"]

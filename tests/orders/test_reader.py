@@ -11,9 +11,10 @@ import pytest
 
 from core.domain.orders import importing
 from core.domain.orders.chunks import ChunkReader
-from core.domain.orders.importing import Account, import_local, import_params, open_source
+from core.domain.orders.importing import import_local, import_params, open_source
 from core.domain.orders.reader import LENGTH, ReaderDied, Task, read_in_child
 from core.storage import jobs
+from core.tabular.bulk import Account
 from core.tabular.reading import FileUnreadable, examine
 
 HEADER = "order_id,state,ordered_at,paid,buyer_id,phone,title,address,tracking_numbers\n"

@@ -88,7 +88,9 @@ async def start_undo(w: Work, job_id: int) -> int:
         "SELECT count(*) FROM import_changes WHERE merchant_id = $1 AND job_id = $2",
         w.merchant_id, job_id,
     )  # fmt: skip
-    return await jobs.enqueue(w, KIND, {"job_id": job_id}, total)
+    undo_id = await jobs.enqueue(w, KIND, {"job_id": job_id}, total)
+    w.audit("import.undone", {"import": job_id, "job": undo_id})
+    return undo_id
 
 
 async def check_undo(w: Work, job_id: int) -> None:
@@ -253,7 +255,7 @@ class _Undo:
 
     async def _restore_columns(self, change: Change) -> str | None:
         assert change.before is not None
-        columns = {n: old_value(n, v) for n, v in change.before["columns"].items()}
+        columns = {n: old_value(n, v) for n, v in change.before.items() if n != "custom"}
         try:
             self._renew_seals(change.customer_id, columns)
         except SealError:

@@ -18,7 +18,7 @@ from core.domain.customers.tags import check_tags
 from core.domain.shops.shops import find_shop
 from core.sdk.errors import InvalidInput
 from core.storage import jobs
-from core.storage.database import Database, Session
+from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
 from core.tabular.bulk import (
     Account,
@@ -240,8 +240,14 @@ async def start_import(
     async with db.work(merchant_id, actor) as w:
         if options.shop_id is not None:
             await find_shop(w, str(options.shop_id))
-        job_id = await jobs.enqueue(w, KIND, options.params(), queued=False)
+        job_id = await _record(w, options.params())
     await store_upload(db, merchant_id, job_id, pieces)
+    return job_id
+
+
+async def _record(w: Work, params: Mapping[str, Any]) -> int:
+    job_id = await jobs.enqueue(w, KIND, params, queued=False)
+    w.audit("import.started", {"job": job_id, "kind": KIND})
     return job_id
 
 
@@ -272,7 +278,8 @@ async def import_local(
     source.table.close()  # a wrong file was refused before there is a job
     key = int(facts.sha256[:7], 16) ^ merchant_id % 2**28
     busy = AlreadyRunning("another process is importing this file", ("input", "file"))
-    ended = await run_local(db, merchant_id, CustomerImport(facts, progress), params, key, busy)
+    kind = CustomerImport(facts, progress)
+    ended = await run_local(db, merchant_id, kind, params, key, busy, lambda w: _record(w, params))
     async with db.read(merchant_id) as session:
         row = await jobs.get(session, ended.job_id)
     account = Account(**jobs.checkpoint_of(row).get("account", {}))

@@ -466,9 +466,9 @@ class _Taking:
                FROM unnest($3::bigint[], $4::jsonb[], $5::int[]) AS n (id, before, version)
                ON CONFLICT (merchant_id, job_id, customer_id) DO UPDATE
                SET after_version = excluded.after_version,
-                   before = CASE WHEN c.before IS NULL THEN NULL ELSE jsonb_build_object(
-                       'columns', (excluded.before->'columns') || (c.before->'columns'),
-                       'custom', (excluded.before->'custom') || (c.before->'custom')) END""",
+                   before = CASE WHEN c.before IS NULL THEN NULL ELSE
+                       excluded.before || c.before || jsonb_build_object(
+                           'custom', (excluded.before->'custom') || (c.before->'custom')) END""",
             self.w.merchant_id, self.intake.job_id, *zip(*rows, strict=True),
         )  # fmt: skip
 
@@ -528,18 +528,23 @@ async def append_words(
 
 
 def _before(state: State) -> str | None:
-    """What the undo gives back: {"columns": {column: old value}, "custom": {field: old value}}."""
+    """What the undo gives back: changed columns as `to_jsonb` writes them, and the old values of
+    custom fields by their ids under "custom"."""
     if state.before is None:
         return None
     columns: dict[str, Any] = {}
     for name in state.changed_columns():
         old = state.before[name]
-        columns[name] = old.hex() if isinstance(old, bytes) else old
+        columns[name] = _bytea(old) if isinstance(old, bytes) else old
         if name.endswith("_index"):
             sealed = state.before[name.replace("_index", "_sealed")]
-            columns[name.replace("_index", "_sealed")] = sealed.hex() if sealed else None
+            columns[name.replace("_index", "_sealed")] = _bytea(sealed) if sealed else None
     custom = {str(field_id): packed(old) for field_id, old in state.old_custom.items()}
-    return orjson.dumps({"columns": columns, "custom": custom}).decode()
+    return orjson.dumps({**columns, "custom": custom}).decode()
+
+
+def _bytea(value: bytes) -> str:
+    return "\\x" + value.hex()
 
 
 def _version(state: State, versions: Mapping[int, int]) -> int:
@@ -553,5 +558,5 @@ def old_value(name: str, stored: Any) -> Any:
     if stored is None:
         return None
     if name in SEALED:
-        return bytes.fromhex(stored)
+        return bytes.fromhex(stored.removeprefix("\\x"))
     return date.fromisoformat(stored) if name == "birthday" else stored

@@ -69,6 +69,7 @@ async def merge_customers(
     # under its own id, for when it comes back
     await log_event(w, [from_], "merged", {"merge": merge_id, "into": into})
     w.emit(CustomersMerged(merge_id, into, from_))
+    w.audit("customers.merged", {"merge": merge_id, "into": into, "from": from_})
     return merge_id
 
 
@@ -211,6 +212,7 @@ async def unmerge(w: Work, registry: Registry, merge_id: int) -> Unmerged:
     await decide_pair(w, holder_id, back, "rejected")
     await log_event(w, [holder_id, back], "unmerged", {"merge": merge_id, "customer": back})
     w.emit(CustomersUnmerged(merge_id, holder_id, back))
+    w.audit("customers.unmerged", {"merge": merge_id, "from": holder_id, "back": back})
     await _forget_moves(w, merge_id)
     return Unmerged(back, holder_id, later, marks_of(merge))
 

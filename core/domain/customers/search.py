@@ -29,13 +29,14 @@ class Hit:
 
 
 async def search_customers(
-    session: Session, query: str, first: int = 20, orders: bool = True
+    session: Session, query: str, first: int = 20, orders: bool = True, names: bool = True
 ) -> list[Hit]:
     """Up to `first` (1 to 50) customers, exact matches before those of a beginning.
 
     `matched_by` names "phone", "email", "platform_id", "order_number", "tracking_number", "name"
-    and "tag", the best first. With `orders` False orders and parcels are not looked at. What cannot
-    be stored is found nowhere. Raises InvalidInput for a query of more than 200 characters.
+    and "tag", the best first. With `orders` False orders and parcels are not looked at, with
+    `names` False names: who may not see them must not find them by guessing. What cannot be stored
+    is found nowhere. Raises InvalidInput for a query of more than 200 characters.
     """
     if not 1 <= first <= MAX_HITS:
         raise InvalidInput(f"first must be from 1 to {MAX_HITS}", ("first",))
@@ -45,7 +46,9 @@ async def search_customers(
     if not text or "\x00" in text or any("\ud800" <= char <= "\udfff" for char in text):
         return []
     phone, email = _indexes(session, text)
-    rows = await session.sql.fetch(SEARCH, session.merchant_id, text, phone, email, first, orders)
+    rows = await session.sql.fetch(
+        SEARCH, session.merchant_id, text, phone, email, first, orders, names
+    )
     return [Hit(row["customer_id"], row["matched_by"], row["order_id"]) for row in rows]
 
 
@@ -60,7 +63,8 @@ def _indexes(session: Session, text: str) -> tuple[bytes | None, bytes | None]:
     )
 
 
-# $1 merchant, $2 query, $3 and $4 its blind indexes as phone and email, $5 limit, $6 orders too.
+# $1 merchant, $2 query, $3 and $4 its blind indexes as phone and email, $5 limit, $6 orders too,
+# $7 names too.
 # The ranges of names and tags are written as comparisons, so that % and _ are plain characters and
 # the plan does not depend on the text.
 SEARCH = f"""
@@ -109,7 +113,7 @@ hits AS (
     (SELECT found.id, 'name', CASE WHEN found.folded = asked.folded THEN 2 ELSE 4 END, NULL
      FROM asked, LATERAL (
         SELECT c.id, {FOLDED.format("c.name")} AS folded FROM customers c
-        WHERE c.merchant_id = $1 AND c.name IS NOT NULL
+        WHERE c.merchant_id = $1 AND c.name IS NOT NULL AND $7::boolean
           AND {FOLDED.format("c.name")} ~>=~ asked.folded
           AND {FOLDED.format("c.name")} ~<~ asked.beyond
         ORDER BY {FOLDED.format("c.name")} USING ~<~ LIMIT $5) found)

@@ -103,6 +103,7 @@ async def suppression_remove(w: Work, suppression_id: int, reason: str) -> None:
     )  # fmt: skip
     if removed is None:
         raise NotFound("there is no suppression with this id", ("id",))
+    w.audit("suppression.removed", {"suppression": suppression_id})
 
 
 async def welcome_back(w: Work, customer_id: int, channel: str, shop_id: int, source: str) -> None:

@@ -5,21 +5,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from core.domain.orders.content import content_hash
-from core.domain.orders.rows import Plan, RowError, RowParser
+from core.domain.orders.rows import Plan, RowParser
 from core.sdk.orders import OrderRecord
+from core.tabular.bulk import RejectedRow, RowError
 from core.tabular.reading import Row, Table
 
 CHUNK_BYTES = 16 * 1024**2
-
-
-@dataclass(frozen=True)
-class RejectedRow:
-    """A refused row: its number in the file, what is wrong and in which column."""
-
-    row: int
-    code: str
-    column: str | None
-    reason: str
 
 
 @dataclass

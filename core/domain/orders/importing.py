@@ -7,17 +7,13 @@ import asyncio
 import contextlib
 import gc
 import sys
-import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
-import orjson
-
 from core.domain.customers.consent import grant_where_unknown
-from core.domain.orders.chunks import Chunk, ChunkReader, RejectedRow
+from core.domain.orders.chunks import Chunk, ChunkReader
 from core.domain.orders.content import content_key
 from core.domain.orders.formats import choose_format, find_columns
 from core.domain.orders.ingest import ingest_orders
@@ -32,17 +28,25 @@ from core.sdk.orders import OrderFormat
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
-from core.tabular.reading import FileFacts, Table, examine
+from core.tabular.bulk import (
+    Account,
+    Progress,
+    RejectedRow,
+    account_of,
+    read_ahead,
+    refuse_old_excel,
+    run_local,
+    store_rejects,
+    store_upload,
+    temporary_file,
+)
+from core.tabular.reading import FileFacts, Table
 
 KIND = "orders.import"
 CHUNK_ROWS = 4000
 CHILD_BYTES = 4 * 1024**2
 """A larger file is read by a process of its own."""
-LOCK_SPACE = 0x6869
 USUAL_THRESHOLD, USUAL_INTERVAL = gc.get_threshold(), sys.getswitchinterval()
-
-Progress = Callable[[int, int], None]
-"""Told (bytes read, bytes of the file) after each chunk."""
 
 
 @dataclass(frozen=True)
@@ -51,24 +55,6 @@ class Consent:
 
     channel: str
     evidence: str
-
-
-@dataclass
-class Account:
-    """What became of the rows: read = created + updated + unchanged + rejected."""
-
-    read: int = 0
-    created: int = 0
-    updated: int = 0
-    unchanged: int = 0
-    rejected: int = 0
-
-    def add(self, outcomes: list[str], rejected: int) -> None:
-        self.read += len(outcomes) + rejected
-        self.created += outcomes.count("created")
-        self.updated += outcomes.count("updated")
-        self.unchanged += outcomes.count("unchanged")
-        self.rejected += rejected
 
 
 @dataclass
@@ -87,18 +73,8 @@ class Source:
             return read_in_child(
                 Task(self.table.facts, self.plan, after, CHUNK_ROWS, self.hash_key)
             )
-        return self._chunks(after)
-
-    async def _chunks(self, after: int) -> AsyncGenerator[Chunk, None]:
         reader = ChunkReader(self.table, self.plan, after, self.hash_key)
-        reading = asyncio.create_task(asyncio.to_thread(reader.read, CHUNK_ROWS))
-        try:
-            while (chunk := await reading) is not None:
-                reading = asyncio.create_task(asyncio.to_thread(reader.read, CHUNK_ROWS))
-                yield chunk
-        finally:
-            # the thread must not outlive the file
-            await asyncio.wait([reading])
+        return read_ahead(lambda: reader.read(CHUNK_ROWS))
 
     async def take(self, w: Work, chunk: Chunk) -> list[str]:
         """Take a chunk in, in the caller's transaction; returns the outcome of each record."""
@@ -186,15 +162,12 @@ class OrderImport:
         """Take in what is left of the file; the result is its account."""
         if self._file is not None:
             return await self._take_in(db, job, self._file)
-        with tempfile.NamedTemporaryFile(prefix="huike-import-") as copy:  # mode 0600
-            async for piece in jobs.file_pieces(db, job.merchant_id, job.id):
-                copy.write(piece)
-            copy.flush()
-            facts = await asyncio.to_thread(examine, Path(copy.name))
+        pieces = jobs.file_pieces(db, job.merchant_id, job.id)
+        async with temporary_file(pieces) as facts:
             return await self._take_in(db, job, facts)
 
     async def _take_in(self, db: Database, job: Job, facts: FileFacts) -> dict[str, Any]:
-        account = Account(**job.checkpoint.get("account", {}))
+        account = account_of(job)
         async with db.read(job.merchant_id) as session:
             source = await open_source(session, self._registry, facts, job.params)
         after = job.checkpoint.get("row", 0)
@@ -214,7 +187,7 @@ class OrderImport:
             # a lost commit takes its checkpoint along; the last step waits for the disk for all
             await w.sql.execute("SET LOCAL synchronous_commit TO off")
             outcomes = await source.take(w, chunk)
-            await _store_rejects(w, job.id, chunk.rejects)
+            await store_rejects(w, job.id, chunk.rejects)
             account.add(outcomes, len(chunk.rejects))
             job.done, job.failed = account.read, account.rejected
             job.checkpoint = {"row": chunk.last, "account": asdict(account)}
@@ -226,18 +199,6 @@ class OrderImport:
             job.total = account.read
             job.checkpoint = {**job.checkpoint, "account": asdict(account), "told": True}
             w.emit(OrdersImported(job.id, job.params["shop_id"], account.created, account.updated))
-
-
-async def _store_rejects(w: Work, job_id: int, rejects: list[RejectedRow]) -> None:
-    if rejects:
-        await w.sql.copy_records_to_table(
-            "job_rejects",
-            columns=("merchant_id", "job_id", "row", "code", "column", "message"),
-            records=[
-                (w.merchant_id, job_id, reject.row, reject.code, reject.column, reject.reason)
-                for reject in rejects
-            ],
-        )
 
 
 def import_params(
@@ -274,10 +235,7 @@ async def start_import(
     `pieces` may have any size. Raises NotFound for the shop, InvalidInput for a format, mapping
     or kind of file that cannot be.
     """
-    if file_name.lower().endswith(".xls"):
-        raise InvalidInput(
-            "this is an old Excel file (.xls): save it as .xlsx or CSV", ("input", "file")
-        )
+    refuse_old_excel(file_name)
     if consent is not None and not consent.evidence.strip():
         raise InvalidInput(
             "say how the customers consented, or leave consent out",
@@ -291,30 +249,8 @@ async def start_import(
         params = import_params(shop["id"], format, mapping or {}, consent)
         job_id = await jobs.enqueue(w, KIND, params, queued=False)
         w.audit("import.started", {"job": job_id, "kind": KIND, "shop": shop["id"]})
-    number = 0
-    async for data in _even(pieces, jobs.PIECE_BYTES):
-        async with db.work(merchant_id) as w:
-            await jobs.add_file_piece(w, job_id, number, data)
-        number += 1
-    async with db.work(merchant_id) as w:
-        if not number:
-            await jobs.cancel(w, job_id)
-        else:
-            await jobs.release(w, job_id)
-    if not number:
-        raise InvalidInput("the file is empty", ("input", "file"))
+    await store_upload(db, merchant_id, job_id, pieces)
     return job_id
-
-
-async def _even(pieces: AsyncIterator[bytes], size: int) -> AsyncIterator[bytes]:
-    buffer = bytearray()
-    async for piece in pieces:
-        buffer += piece
-        while len(buffer) >= size:
-            yield bytes(buffer[:size])
-            del buffer[:size]
-    if buffer:
-        yield bytes(buffer)
 
 
 class AlreadyRunning(InvalidInput):
@@ -348,49 +284,20 @@ async def import_local(
     async with db.read(merchant_id) as session:
         source = await open_source(session, registry, facts, params)
     source.table.close()  # a wrong file was refused before there is a job
-    async with db.read(merchant_id) as holder:
-        # held by the connection: when this process dies, another may go on at once
-        key = int(facts.sha256[:7], 16) ^ params["shop_id"] % 2**28
-        if not await holder.sql.fetchval(
-            "SELECT pg_try_advisory_lock($1::int, $2::int)", LOCK_SPACE, key
-        ):
-            raise AlreadyRunning("another process is importing this file", ("input", "file"))
-        try:
-            job_id = await _unfinished(db, merchant_id, params)
-            job = await jobs.claim(db, merchant_id, job_id, force=True)
-            if job is None:
-                raise AlreadyRunning("a worker is importing this file", ("input", "file"))
-            resumed_at = job.checkpoint.get("row", 0)
-            await jobs.perform(db, job, {KIND: OrderImport(registry, facts, progress)})
-            row = await jobs.get(holder, job_id)
-        finally:
-            await holder.sql.execute("SELECT pg_advisory_unlock($1::int, $2::int)", LOCK_SPACE, key)
-    account = Account(**orjson.loads(row["checkpoint"]).get("account", {}))
-    return Finished(job_id, account, resumed_at, _failure(row))
+    key = int(facts.sha256[:7], 16) ^ params["shop_id"] % 2**28
+    busy = AlreadyRunning("another process is importing this file", ("input", "file"))
 
-
-def _failure(row: Mapping[str, Any]) -> str | None:
-    if row["state"] == "succeeded":
-        return None
-    if row["error"]:
-        return str(orjson.loads(row["error"])["message"])
-    return f"the import stopped ({row['state']}); run it again and it goes on where it stopped"
-
-
-async def _unfinished(db: Database, merchant_id: int, params: Mapping[str, Any]) -> int:
-    """The job that an earlier run with the same file and params left, else a new one."""
-    async with db.work(merchant_id) as w:
-        job_id: int | None = await w.sql.fetchval(
-            """SELECT id FROM jobs WHERE merchant_id = $1 AND kind = $2 AND params = $3::jsonb
-                  AND state IN ('queued', 'running', 'failed') ORDER BY id DESC LIMIT 1""",
-            w.merchant_id, KIND, orjson.dumps(params).decode(),
-        )  # fmt: skip
-        if job_id is None:
-            job_id = await jobs.enqueue(w, KIND, params, queued=False)
-            w.audit("import.started", {"job": job_id, "kind": KIND, "shop": params["shop_id"]})
-            return job_id
-        await jobs.reopen(w, job_id)
+    async def record(w: Work) -> int:
+        job_id = await jobs.enqueue(w, KIND, params, queued=False)
+        w.audit("import.started", {"job": job_id, "kind": KIND, "shop": params["shop_id"]})
         return job_id
+
+    kind = OrderImport(registry, facts, progress)
+    ended = await run_local(db, merchant_id, kind, params, key, busy, record)
+    async with db.read(merchant_id) as session:
+        row = await jobs.get(session, ended.job_id)
+    account = Account(**jobs.checkpoint_of(row).get("account", {}))
+    return Finished(ended.job_id, account, ended.resumed_at, ended.error)
 
 
 class _Rehearsed(Exception):
@@ -421,20 +328,3 @@ async def rehearse(
                             progress(chunk.position, source.table.size)
             raise _Rehearsed
     return account
-
-
-async def rejects_of(db: Database, merchant_id: int, job_id: int) -> AsyncIterator[RejectedRow]:
-    """A job's refused rows in the file's order, read in portions."""
-    last = 0
-    while True:
-        async with db.read(merchant_id) as session:
-            rows = await session.sql.fetch(
-                """SELECT id, "row", code, "column", message FROM job_rejects
-                   WHERE merchant_id = $1 AND job_id = $2 AND id > $3 ORDER BY id LIMIT 1000""",
-                merchant_id, job_id, last,
-            )  # fmt: skip
-        if not rows:
-            return
-        for row in rows:
-            yield RejectedRow(row[1], row[2], row[3], row[4])
-        last = rows[-1]["id"]

@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 from core.domain.customers.contacts import normalise_email, normalise_phone
 from core.domain.customers.places import place_of, province_of
 from core.sdk.orders import LineRecord, OrderFormat, OrderRecord, OrderState, ParcelRecord
+from core.tabular.bulk import RowError
 from core.tabular.cells import (
     BLANK,
     clean,
@@ -29,16 +30,6 @@ BETWEEN_PARCELS = re.compile(r"[,;、，；\s]+")
 PARCEL_PREFIX = re.compile(r"^(?:No|单号)\s*[:：.]\s*", re.IGNORECASE)
 LOST_DIGITS = re.compile(r"[0-9](?:\.[0-9]+)?E\+?[0-9]+", re.IGNORECASE)
 ZERO_DATES = frozenset({"0000-00-00 00:00:00", "0000-00-00", "0"})
-
-
-class RowError(Exception):
-    """A row that cannot be taken in. The reason never quotes the row."""
-
-    def __init__(self, code: str, field: str | None, reason: str) -> None:
-        super().__init__(reason)
-        self.code = code
-        self.field = field
-        self.reason = reason
 
 
 @dataclass(frozen=True)

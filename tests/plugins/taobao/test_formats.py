@@ -2,7 +2,8 @@ import csv
 
 import pytest
 
-from core.domain.orders.importing import import_local, import_params, rejects_of
+from core.domain.orders.importing import import_local, import_params
+from core.tabular.bulk import rejects_of
 from core.tabular.reading import examine
 
 HEADERS = (
