@@ -174,7 +174,7 @@ async def test_no_way_walks_through_a_table(merchant):
                 for query in ("张", "zoe12", "nick77", "N4711", "tag1", "t", "13800138000"):
                     plan = await session.sql.fetchval(
                         f"EXPLAIN (ANALYZE, FORMAT JSON) {SEARCH}", merchant.id, query, b"p", b"e",
-                        50, True,
+                        50, True, True,
                     )  # fmt: skip
                     scans = list(scanned(orjson.loads(plan)[0]["Plan"]))
                     assert {table for table, _, _ in scans} >= tables

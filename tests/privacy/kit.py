@@ -87,8 +87,9 @@ async def make_person(merchant, plain=PLAIN):
         )  # fmt: skip
         await insert(w, "import_changes", job_id=1, customer_id=pk, before=row, after_version=1)
         other = await make_customer(w, "Somebody Else", "+8613712121212")
-        await insert(w, "merge_suggestions", first_id=min(pk, other), second_id=max(pk, other),
-                     reasons='["same_name"]', state="open", created_at=w.now)  # fmt: skip
+        for first, second in ((pk, other), (0, pk)):  # 0: somebody who is gone
+            await insert(w, "merge_suggestions", first_id=first, second_id=second,
+                         reasons='["same_name"]', state="open", created_at=w.now)  # fmt: skip
     return pk, old, order, other
 
 

@@ -118,7 +118,8 @@ async def test_customers_in_each_format(merchant):
         )  # fmt: skip
     data, result = await export(merchant)
     assert result["rows"] == 2
-    assert result["file"]["name"] == "customers-2026-06-15.csv"
+    local = merchant.clock().astimezone(ZoneInfo("Asia/Shanghai"))
+    assert result["file"]["name"] == f"customers-{local:%Y-%m-%d}.csv"
     assert result["file"]["permissions"] == ["CUSTOMERS_READ", "PII_EMAIL", "PII_NAME", "PII_PHONE"]
     newest, first = lines(data)
     assert newest["name"] == "c1"
@@ -127,7 +128,6 @@ async def test_customers_in_each_format(merchant):
     assert first["email"] == "c0@example.com"
     assert first["tags"] == "'=a,vip"
     assert (first["birthday"], first["city"]) == ("1990-01-02", "杭州市")
-    local = merchant.clock().astimezone(ZoneInfo("Asia/Shanghai"))
     assert first["created_at"] == f"{local:%Y-%m-%d %H:%M:%S}"
     data, _ = await export(merchant, format="jsonl")
     first = orjson.loads(data.splitlines()[1])

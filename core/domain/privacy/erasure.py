@@ -165,7 +165,7 @@ async def _erase_rows(
             f"{statement} WHERE t.merchant_id = $1 AND {belongs(tables, table)}", *args
         )
         counts[table.name] = int(done.rpartition(" ")[2])
-    counts["merges"] = await _erase_merges(w, ids)
+    counts["merges"] = counts.get("merges", 0) + await _erase_merges(w, ids)
     return {name: count for name, count in counts.items() if count}
 
 
