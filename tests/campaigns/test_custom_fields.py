@@ -34,7 +34,7 @@ class Letter:
 def test_templates_are_filled_in(template, expected, monkeypatch):
     from core.domain.campaigns import content
 
-    lin = Recipient("Lin", None, None, "", {"custom.size": "<L>", "custom.n2": 3})
+    lin = Recipient("Lin", None, None, "", "", {"custom.size": "<L>", "custom.n2": 3})
     made = Content(Letter(), {"html": template}, "m", None, FIELDS)
     assert made.render(lin)["html"] == expected
     monkeypatch.setattr(content, "_plain", lambda *_: None)
