@@ -21,6 +21,7 @@ from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
+from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.exports import ExportMutations
@@ -59,7 +60,7 @@ class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
-    CustomerImportMutations, ExportMutations,
+    CustomerImportMutations, ExportMutations, CustomerIntakeMutations,
 ):  # fmt: skip
     pass
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
+from core.sdk.identities import Identity
+
 
 class OrderState(StrEnum):
     """Where an order stands; every platform's own states are mapped to these."""
@@ -137,7 +139,8 @@ class OrderRecord:
     a platform that hides the state during a dispute gives the flag and no state.
 
     `buyer_id` is the platform's own stable id of the buyer, never a masked name. `phone` is E.164,
-    `email` is lower case; `name`, `phone`, `email` and `address` are the receiver's.
+    `email` is lower case; `name`, `phone`, `email` and `address` are the receiver's. `identities`
+    are further ids of the buyer (of an app, the merchant), and contacts that he gave himself.
     `modified_at` is when the platform last changed the order: an older snapshot never overwrites
     a newer one. Lines and parcels are added to and updated, an absent one is kept.
     """
@@ -165,6 +168,7 @@ class OrderRecord:
     address: str | None = None
     lines: list[LineRecord] = field(default_factory=list)
     parcels: list[ParcelRecord] = field(default_factory=list)
+    identities: list[Identity] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from core.domain.orders.ingest import PROGRESS, fold, ingest_orders, is_older
 from core.domain.shops.setup import set_up_merchant
-from core.domain.shops.shops import find_shop
-from core.sdk import LineRecord, OrderRecord, OrderState, ParcelRecord
+from core.domain.shops.shops import create_shop, find_shop
+from core.sdk import Identity, LineRecord, OrderRecord, OrderState, ParcelRecord
 
 T = datetime(2026, 1, 2, tzinfo=UTC)
 S = OrderState
@@ -344,3 +344,15 @@ async def test_an_erased_person_does_not_come_back_with_an_old_order(merchant):
     assert stored["customer_id"] is stored["buyer_id"] is stored["receiver_sealed"] is None
     assert stored["city"] is None
     assert await rows(merchant, "customers") == []
+
+
+async def test_an_order_may_bring_further_ids_of_its_buyer(merchant):
+    omid = Identity("merchant", 0, "omid", "o1")
+    await take(merchant, order("1", buyer_id="a", identities=[omid]))
+    # the same person in another shop, under another buyer id
+    async with merchant.work() as w:
+        other = await create_shop(w, "second", "taobao")
+    await take(merchant, order("2", buyer_id="b", identities=[omid]), shop=other)
+    assert len({o["customer_id"] for o in await rows(merchant, "orders")}) == 1
+    kinds = sorted(i["kind"] for i in await rows(merchant, "customer_identities"))
+    assert kinds == ["nick", "nick", "omid"]

@@ -75,6 +75,11 @@ def variables(name, ids):
                 "shopId": ids["Shop"],
             }
         },
+        "customers-upsert": {"input": {"customers": [{
+            "refs": [{"kind": "member_card", "value": "M1"}], "name": "王五",
+            "phone": "13700137000", "tags": ["vip"],
+            "consents": [{"channel": "email", "status": "GRANTED", "evidence": "form 3"}],
+        }]}},
         "customer-merge-preview": {"id": ids["Customer"], "other": ids["Second"]},
         "customer-merge": {
             "id": ids["Customer"],

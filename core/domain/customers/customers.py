@@ -85,9 +85,9 @@ async def update_customer(w: Work, customer_id: int, changes: Mapping[str, Any])
         if field in ("phone", "email"):
             columns |= _contact_columns(w, customer_id, field, value)
         elif field == "birthday":
-            columns[field] = await _birthday(w, value)
+            columns[field] = await check_birthday(w, value)
         elif field == "country":
-            columns[field] = _country(value)
+            columns[field] = check_country(value)
         else:
             assert field in ("name", "province", "city")
             columns[field] = _text(field, value)
@@ -149,7 +149,7 @@ async def _move_identity(
         )  # fmt: skip
 
 
-async def _birthday(w: Work, value: date | None) -> date | None:
+async def check_birthday(w: Work, value: date | None) -> date | None:
     if value is None:
         return None
     today = w.now.astimezone(ZoneInfo(await time_zone_of(w))).date()
@@ -162,7 +162,7 @@ async def _birthday(w: Work, value: date | None) -> date | None:
     return value
 
 
-def _country(value: str | None) -> str | None:
+def check_country(value: str | None) -> str | None:
     if value is not None and value not in COUNTRIES:
         raise InvalidInput("country is a code of ISO 3166-1 such as CN or TH", ("input", "country"))
     return value

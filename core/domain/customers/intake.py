@@ -27,6 +27,7 @@ from core.domain.customers.import_fields import (
 )
 from core.domain.customers.import_rows import CustomerRecord
 from core.domain.customers.log import log_event
+from core.domain.customers.suggestions import add_suggestions
 from core.storage.database import Work
 from core.tabular.bulk import RejectedRow
 
@@ -42,10 +43,10 @@ class Intake:
 
     `shop_id` is the shop whose ids the file has, None for ids of the merchant's own. `consent` is
     evidence by channel, for customers who never said anything. `custom` are the fields of the
-    file's columns.
+    file's columns. Without a job it is a call of the API, which nobody takes back.
     """
 
-    job_id: int
+    job_id: int | None
     shop_id: int | None = None
     existing: Existing = "update"
     tags: Sequence[str] = ()
@@ -53,9 +54,14 @@ class Intake:
     custom: Mapping[str, CustomField] = field(default_factory=dict)
 
     @property
+    def kind(self) -> str:
+        """What brings the customers."""
+        return "api" if self.job_id is None else "import"
+
+    @property
     def source(self) -> str:
-        """What tags, identities and values of this import say of where they came from."""
-        return f"import:{self.job_id}"
+        """What tags, identities and values say of where they came from."""
+        return self.kind if self.job_id is None else f"import:{self.job_id}"
 
     def key(self, kind: str, value: str) -> Key:
         if self.shop_id is None:
@@ -98,13 +104,40 @@ async def take_customers(
     """
     if not records:
         return [], []
+    taking = await _take(w, intake, records)
+    return taking.outcomes, taking.rejects
+
+
+async def upsert_customers(
+    w: Work, intake: Intake, records: Sequence[CustomerRecord]
+) -> list[tuple[str, int | None]]:
+    """Take a set of records in; returns the outcome and the customer of each, in order.
+
+    A record that fits several customers is "ambiguous" and has none.
+    """
+    if not records:
+        return []
+    taking = await _take(w, intake, records)
+    refused = {reject.row for reject in taking.rejects}
+    taken = iter(zip(taking.outcomes, taking.taken, strict=True))
+    results: list[tuple[str, int | None]] = []
+    for record in records:
+        if record.row in refused:
+            results.append(("ambiguous", None))
+        else:
+            outcome, state = next(taken)
+            results.append((outcome, state.id))
+    return results
+
+
+async def _take(w: Work, intake: Intake, records: Sequence[CustomerRecord]) -> "_Taking":
     await lock_customers(w)
     taking = _Taking(w, intake)
     await taking.look_up(records)
     for record in records:
         taking.take(record)
     await taking.write()
-    return taking.outcomes, taking.rejects
+    return taking
 
 
 class _Taking:
@@ -114,12 +147,13 @@ class _Taking:
         self.w = w
         self.intake = intake
         self.outcomes: list[str] = []
+        self.taken: list[State] = []
         self.rejects: list[RejectedRow] = []
         self.known: dict[Key, int] = {}
         self.added: dict[Key, int] = {}
         self.states: dict[int, State] = {}
         self.kinds: dict[int, set[str]] = {}
-        self.pairs: dict[tuple[int, int], list[str]] = {}
+        self.pairs: set[tuple[int, int]] = set()
         self.indexes: dict[str, bytes] = {}
         self.made = 0
 
@@ -208,8 +242,7 @@ class _Taking:
     def take(self, record: CustomerRecord) -> None:
         candidates = self._candidates(record)
         if len(candidates) > 1:
-            for pair in combinations(sorted(candidates), 2):
-                self.pairs.setdefault(pair, []).append("import")
+            self.pairs.update(combinations(sorted(candidates), 2))
             self.rejects.append(
                 RejectedRow(
                     record.row, "AMBIGUOUS", None,
@@ -219,13 +252,15 @@ class _Taking:
             )  # fmt: skip
             return
         found = next(iter(candidates), None)
+        state = self._new_state() if found is None else self.states[found]
+        self.taken.append(state)
         if found is not None and self.intake.existing == "skip":
             self.outcomes.append("unchanged")
         elif found is not None:
-            changed = self._overlay(self.states[found], record, self.intake.existing)
+            changed = self._overlay(state, record, self.intake.existing)
             self.outcomes.append("updated" if changed else "unchanged")
         else:
-            self._overlay(self._new_state(), record, "update")
+            self._overlay(state, record, "update")
             self.outcomes.append("created")
 
     def _candidates(self, record: CustomerRecord) -> set[int]:
@@ -346,9 +381,9 @@ class _Taking:
             self.intake.source,
         )
         await self._changes(touched, versions)
-        job = {"job_id": self.intake.job_id}
-        await log_event(self.w, [state.id for state in new], "import.created", job)
-        await log_event(self.w, [state.id for state in old], "import.updated", job)
+        kind, job = self.intake.kind, {"job_id": self.intake.job_id}
+        await log_event(self.w, [state.id for state in new], f"{kind}.created", job)
+        await log_event(self.w, [state.id for state in old], f"{kind}.updated", job)
         await self._suggest(ids)
 
     async def _real_ids(self) -> dict[int, int]:
@@ -448,12 +483,12 @@ class _Taking:
             for state in touched
             for channel, status, evidence in state.new_words
         ]
-        await append_words(self.w, rows, "import")
+        await append_words(self.w, rows, self.intake.kind)
 
     async def _changes(self, touched: Sequence[State], versions: Mapping[int, int]) -> None:
         """Note down what the undo needs; of several changes of one import the first one's
         `before` counts."""
-        if not touched:
+        if not touched or self.intake.job_id is None:
             return
         rows = [
             (state.id, _before(state), _version(state, versions))
@@ -473,20 +508,11 @@ class _Taking:
         )  # fmt: skip
 
     async def _suggest(self, ids: Mapping[int, int]) -> None:
-        pairs = sorted(
-            tuple(sorted((ids.get(first, first), ids.get(second, second))))
+        pairs = [
+            (ids.get(first, first), ids.get(second, second), "told_together")
             for first, second in self.pairs
-        )
-        if pairs:
-            reasons = orjson.dumps([{"kind": "import", "job_id": self.intake.job_id}]).decode()
-            await self.w.sql.execute(
-                """INSERT INTO merge_suggestions (merchant_id, first_id, second_id, reasons, state,
-                                                  created_at)
-                   SELECT $1, first, second, $4::jsonb, 'open', $5
-                   FROM unnest($2::bigint[], $3::bigint[]) AS p (first, second)
-                   ON CONFLICT (merchant_id, first_id, second_id) DO NOTHING""",
-                self.w.merchant_id, *zip(*pairs, strict=True), reasons, self.w.now,
-            )  # fmt: skip
+        ]
+        await add_suggestions(self.w, pairs)
 
 
 def _speaks(status: str, present: str | None) -> bool:

@@ -10,6 +10,7 @@ REASONS = {
     "same_phone": "Both have the same phone number.",
     "same_email": "Both have the same email address.",
     "same_name_place_parcel": "Both have the same name and place, and orders in one parcel.",
+    "told_together": "An imported row, or a call of the API, gives ids or contacts of both.",
     "order_contact": "An order of one names a phone or email that leads to the other.",
 }
 """Why two customers may be one; none of them quotes what is the same."""

@@ -24,6 +24,8 @@ def content_hash(record: OrderRecord, key: bytes) -> bytes:
     person = "\0".join(
         part or "" for part in (r.buyer_id, r.name, r.phone, r.email, r.province, r.city, r.address)
     )
+    if r.identities:
+        person += repr(r.identities)
     whole = blake2b(orjson.dumps(record), digest_size=CONTENT_BYTES, key=key).digest()
     return whole + blake2b(person.encode(), digest_size=PERSON_BYTES, key=key).digest()
 

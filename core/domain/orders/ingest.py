@@ -150,6 +150,7 @@ def _folded(first: OrderRecord, second: OrderRecord) -> OrderRecord:
     }
     lines = {line.external_id: line for line in (*older.lines, *newer.lines)}
     told |= {"lines": list(lines.values()), "parcels": [*older.parcels, *newer.parcels]}
+    told["identities"] = [*older.identities, *newer.identities]
     return replace(older, **told)
 
 
@@ -230,7 +231,16 @@ async def _find_customers(
         if item.before is not None and item.before.erased:
             _forget_person(r)
         people.append(
-            Person(r.ordered_at or w.now, r.buyer_id, r.phone, r.email, r.name, r.province, r.city)
+            Person(
+                r.ordered_at or w.now,
+                r.buyer_id,
+                r.phone,
+                r.email,
+                r.name,
+                r.province,
+                r.city,
+                r.identities,
+            )
         )
     if not people:
         return
@@ -245,6 +255,7 @@ def _forget_person(record: OrderRecord) -> None:
     """An erased person does not come back with a later snapshot of an old order."""
     record.buyer_id = record.name = record.phone = record.email = None
     record.city = record.address = None
+    record.identities = []
 
 
 def _customer_of(item: _Taken, found: int | None) -> int | None:

@@ -1,0 +1,195 @@
+"""Taking in customers from the merchant's own systems: own site, app, till."""
+
+from collections.abc import Callable, Sequence
+from datetime import date
+from enum import Enum
+from typing import Any, TypeVar
+
+import strawberry
+
+from core.domain.customers.contacts import normalise_email, normalise_phone
+from core.domain.customers.customers import TEXT_LIMIT, check_birthday, check_country
+from core.domain.customers.import_rows import CustomerRecord
+from core.domain.customers.intake import Intake, upsert_customers
+from core.domain.customers.tags import check_tags
+from core.domain.shops.shops import find_shop
+from core.schema.consents import ConsentStatus
+from core.schema.context import Info, mutation
+from core.schema.customer_imports import ImportExisting
+from core.schema.customers import Customer, customers_by_id
+from core.schema.errors import UserError
+from core.schema.scalars import need_id
+from core.sdk.errors import HuikeError, InvalidInput, Several
+from core.storage.database import Work
+
+MAX_BATCH = 500
+T = TypeVar("T")
+
+
+@strawberry.input(description="An id under which the merchant's own system knows the customer.")
+class CustomerRefInput:
+    kind: str = strawberry.field(description="What kind of id it is, as in `member_card`.")
+    value: str
+
+
+@strawberry.input(description="Counts where the customer never refused; a refusal always counts.")
+class CustomerWordInput:
+    channel: str
+    status: ConsentStatus
+    evidence: str | None = strawberry.field(
+        default=None, description="How it can be proven; without it a yes is UNPROVEN."
+    )
+
+
+@strawberry.input(description="What is absent stays as it is. Give an id, a phone or an email.")
+class CustomerInput:
+    refs: list[CustomerRefInput] = strawberry.field(default_factory=list)
+    name: str | None = None
+    phone: str | None = None
+    email: str | None = None
+    birthday: date | None = None
+    country: str | None = None
+    province: str | None = None
+    city: str | None = None
+    tags: list[str] = strawberry.field(default_factory=list)
+    consents: list[CustomerWordInput] = strawberry.field(default_factory=list)
+
+
+@strawberry.input
+class CustomersUpsertInput:
+    customers: list[CustomerInput] = strawberry.field(description="At most 500.")
+    shop_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The shop that the refs are of; without it the merchant's own."
+    )
+    existing: ImportExisting = ImportExisting.UPDATE
+
+
+@strawberry.enum
+class CustomerOutcome(Enum):
+    CREATED = "created"
+    UPDATED = "updated"
+    UNCHANGED = "unchanged"
+    AMBIGUOUS = strawberry.enum_value(
+        "ambiguous", description="Fits several customers, who are now suggested for merging."
+    )
+
+
+@strawberry.type
+class CustomerUpsertResult:
+    outcome: CustomerOutcome
+    customer: Customer | None
+
+
+@strawberry.type
+class CustomersUpsertPayload:
+    results: list[CustomerUpsertResult] | None = strawberry.field(
+        default=None, description="One for each customer, in order; null if any has an error."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+async def records_of(w: Work, given: Sequence[CustomerInput]) -> list[CustomerRecord]:
+    """The customers, normalised. Raises Several with every fault of every one."""
+    if len(given) > MAX_BATCH:
+        raise InvalidInput(f"at most {MAX_BATCH} customers at once", ("input", "customers"))
+    errors: list[HuikeError] = []
+    records = [await _Reader(w, number, errors).record(one) for number, one in enumerate(given)]
+    if errors:
+        raise Several(errors)
+    return records
+
+
+class _Reader:
+    """Reads one customer and collects what is wrong with it."""
+
+    def __init__(self, w: Work, number: int, errors: list[HuikeError]) -> None:
+        self.w = w
+        self.number = number
+        self.errors = errors
+
+    async def record(self, one: CustomerInput) -> CustomerRecord:
+        birthday = one.birthday
+        try:
+            await check_birthday(self.w, birthday)
+        except InvalidInput as error:
+            self.fault(error.message, "birthday")
+        if not (one.refs or one.phone or one.email):
+            self.fault("give an id, a phone or an email: nobody is found by a name")
+        return CustomerRecord(
+            self.number,
+            phone=self.contact(one.phone, normalise_phone, "phone"),
+            email=self.contact(one.email, normalise_email, "email"),
+            name=self.text(one.name, "name"),
+            birthday=birthday,
+            country=self.checked(check_country, one.country, "country"),
+            province=self.text(one.province, "province"),
+            city=self.text(one.city, "city"),
+            ids=[
+                (self.text(ref.kind, "refs", str(n), "kind") or "",
+                 self.text(ref.value, "refs", str(n), "value") or "")
+                for n, ref in enumerate(one.refs)
+            ],
+            tags=self.checked(check_tags, one.tags, "tags") or [],
+            consents={
+                word.channel: (word.status.value, word.evidence or None) for word in one.consents
+            },
+        )  # fmt: skip
+
+    def fault(self, message: str, *at: str) -> None:
+        self.errors.append(InvalidInput(message, ("input", "customers", str(self.number), *at)))
+
+    def checked(self, check: Callable[[Any], T], value: Any, at: str) -> T | None:
+        try:
+            return check(value)
+        except InvalidInput as error:
+            self.fault(error.message, at)
+            return None
+
+    def text(self, value: str | None, *at: str) -> str | None:
+        if value is None:
+            return None
+        cleaned = value.strip()
+        if not 1 <= len(cleaned) <= TEXT_LIMIT or "\x00" in cleaned:
+            self.fault(f"has 1 to {TEXT_LIMIT} characters", *at)
+        return cleaned
+
+    def contact(
+        self, value: str | None, normalise: Callable[[str], str | None], at: str
+    ) -> str | None:
+        if value is None:
+            return None
+        normal = normalise(value)
+        if normal is None:
+            self.fault("cannot be reached: masked, virtual, or not one at all", at)
+        return normal
+
+
+@strawberry.type
+class CustomerIntakeMutations:
+    @mutation(
+        "CUSTOMERS_WRITE",
+        CustomersUpsertPayload,
+        description="Take in up to 500 customers, known or new; repeating it changes nothing.",
+    )
+    async def customers_upsert(
+        self, info: Info, input: CustomersUpsertInput
+    ) -> CustomersUpsertPayload | None:
+        async with info.context.work() as w:
+            shop_id = None
+            if input.shop_id is not None:
+                pk = need_id("Shop", input.shop_id, ("input", "shopId"))
+                shop_id = (await find_shop(w, str(pk)))["id"]
+            records = await records_of(w, input.customers)
+            existing: Any = input.existing.value
+            intake = Intake(None, shop_id, existing)
+            taken = await upsert_customers(w, intake, records)
+            customers = await customers_by_id(w, [pk for _, pk in taken if pk is not None])
+        return CustomersUpsertPayload(
+            results=[
+                CustomerUpsertResult(
+                    outcome=CustomerOutcome(outcome),
+                    customer=None if pk is None else customers[pk],
+                )
+                for outcome, pk in taken
+            ]
+        )
