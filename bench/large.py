@@ -337,7 +337,6 @@ async def upserts(opened: Installation, merchant_id: int, shop_id: int, count: i
             outcomes = await ingest_orders(w, shop, records, "taobao_nick", events=True)
             await w.flush()
             ours.append(time.perf_counter() - started)
-            w._events.clear()
             assert outcomes == ["updated"] * many
         async with opened.db.work(merchant_id) as w:
             rows = await _by_hand_rows(w, shop_id, ids[many:], turn)

@@ -523,7 +523,7 @@ class RejectsFile:
 
 @main.command("export")
 @merchant_option
-@click.argument("what", type=click.Choice(["customers", "orders", "deliveries"]))
+@click.argument("what", type=click.Choice(["customers", "orders", "refunds", "deliveries"]))
 @click.option("--where", metavar="JSON", help="The filter, as in the list's query.")
 @click.option(
     "--format",

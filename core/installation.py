@@ -19,7 +19,7 @@ from core.domain.customers.fields import FieldRemoval
 from core.domain.customers.import_undo import CustomerImportUndo
 from core.domain.customers.importing import CustomerImport
 from core.domain.customers.tags import Retagging
-from core.domain.orders.exporting import ORDERS
+from core.domain.orders.exporting import ORDERS, REFUNDS
 from core.domain.orders.importing import OrderImport
 from core.domain.orders.merging import AutomaticMerges
 from core.domain.orders.suggesting import SuggestMerges
@@ -41,7 +41,7 @@ from core.tabular.exporting import Export
 
 logger = logging.getLogger(__name__)
 
-EXPORTS = (CUSTOMERS, ORDERS, DELIVERIES)
+EXPORTS = (CUSTOMERS, ORDERS, REFUNDS, DELIVERIES)
 NOUNS = ("shops", "customers", "orders", "segments", "campaigns")
 
 

@@ -22,7 +22,14 @@ from core.schema.customers import CUSTOMERS, CustomerSort, CustomerWhere
 from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
-from core.schema.orders import ORDERS, OrderSort, OrderWhere
+from core.schema.orders import (
+    ORDERS,
+    REFUNDS,
+    OrderSort,
+    OrderWhere,
+    RefundSort,
+    RefundWhere,
+)
 from core.schema.pages import Listing, ids_statement
 from core.sdk.errors import InvalidInput
 from core.storage.database import Work
@@ -32,6 +39,7 @@ from core.tabular.exporting import ExportTable, start_export
 LISTS: dict[str, tuple[ExportTable, Listing[Any], type]] = {
     "customers": (of_customers.CUSTOMERS, CUSTOMERS, CustomerWhere),
     "orders": (of_orders.ORDERS, ORDERS, OrderWhere),
+    "refunds": (of_orders.REFUNDS, REFUNDS, RefundWhere),
     "deliveries": (of_campaigns.DELIVERIES, DELIVERIES, DeliveryWhere),
 }
 """What can be exported, and the list whose filter it takes."""
@@ -69,6 +77,15 @@ class OrderExportStartInput:
 
 
 @strawberry.input
+class RefundsExportStartInput:
+    idempotency_key: str
+    where: RefundWhere | None = None
+    sort: list[RefundSort] | None = None
+    format: ExportFormat = ExportFormat.CSV
+    columns: list[str] | None = strawberry.field(default=None, description=COLUMNS)
+
+
+@strawberry.input
 class CampaignDeliveryExportStartInput:
     idempotency_key: str
     where: DeliveryWhere | None = None
@@ -85,6 +102,12 @@ class CustomerExportStartPayload:
 
 @strawberry.type
 class OrderExportStartPayload:
+    job: Job | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class RefundsExportStartPayload:
     job: Job | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -197,6 +220,16 @@ class ExportMutations:
         self, info: Info, input: OrderExportStartInput
     ) -> OrderExportStartPayload | None:
         return OrderExportStartPayload(job=await start(info, "orders", input))
+
+    @mutation(
+        "ORDERS_READ",
+        RefundsExportStartPayload,
+        description="Write the refunds of a filter into a file, `Job.file` when it is done.",
+    )
+    async def refunds_export_start(
+        self, info: Info, input: RefundsExportStartInput
+    ) -> RefundsExportStartPayload | None:
+        return RefundsExportStartPayload(job=await start(info, "refunds", input))
 
     @mutation(
         "CAMPAIGNS_READ",

@@ -96,7 +96,8 @@ class Work(Session):
 
     async def flush(self) -> None:
         """Write the events and audit entries so far; the end of the block does it."""
-        if self._events:
+        events, self._events = self._events, []
+        if events:
             await self.sql.execute(
                 """INSERT INTO outbox_events
                        (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
@@ -104,8 +105,8 @@ class Work(Session):
                    FROM unnest($3::text[], $4::text[])
                        WITH ORDINALITY AS u (type, payload, place)
                    ORDER BY u.place""",
-                self.merchant_id, self.now, [event.type for event in self._events],
-                [orjson.dumps(event.payload()).decode() for event in self._events],
+                self.merchant_id, self.now, [event.type for event in events],
+                [orjson.dumps(event.payload()).decode() for event in events],
             )  # fmt: skip
             self.ring("outbox.drain", self.merchant_id)
         if self._audits:

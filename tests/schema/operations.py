@@ -151,6 +151,9 @@ def variables(name, ids):
             "input": {"where": {"shop": {"eq": ids["Shop"]}}, "format": "XLSX",
                       "idempotencyKey": "k1"}
         },
+        "refunds-export-start": {
+            "input": {"idempotencyKey": "re1", "where": {"state": {"eq": "REFUNDED"}}}
+        },
         "campaign-delivery-export-start": {
             "input": {"where": {"campaign": {"eq": ids["Sent"]}}, "format": "JSONL",
                       "columns": ["customer_id", "state"], "idempotencyKey": "k1"}

@@ -18,10 +18,13 @@ from click.testing import CliRunner
 from core.cli import main
 from core.domain.customers.contacts import seal_email, seal_phone
 from core.domain.customers.masking import RIGHTS
+from core.domain.orders.ingest import ingest_orders
+from core.domain.orders.refunds import ingest_refunds
+from core.domain.shops.shops import find_shop
 from core.installation import EXPORTS, job_kinds
 from core.schema.build import build_schema
 from core.schema.exports import record_export, where_of_json
-from core.sdk import InvalidInput
+from core.sdk import InvalidInput, LineRecord, OrderRecord, OrderState, RefundRecord, RefundState
 from core.storage import jobs
 from core.tabular import exporting
 from core.tabular.exporting import Export
@@ -459,3 +462,21 @@ def test_the_guide_lists_every_column():
     for table in EXPORTS:
         names = ", ".join(f"`{column.name}`" for column in table.columns)
         assert f"| {table.name} | {names} |" in guide
+
+
+async def test_refunds(merchant):
+    async with merchant.work() as w:
+        shop = await find_shop(w, str(merchant.shop_id))
+        order = OrderRecord(
+            "1", OrderState.COMPLETED, "CNY", 1000, 1000, w.now, paid_at=w.now,
+            lines=[LineRecord("L1", "茶")],
+        )  # fmt: skip
+        await ingest_orders(w, shop, [order], "nick", False)
+        back = RefundRecord("R1", "1", RefundState.REFUNDED, 400, w.now, line_external_id="L1",
+                            reason="尺码")  # fmt: skip
+        await ingest_refunds(w, shop, [back], False)
+    data, result = await export(merchant, "refunds")
+    (row,) = lines(data)
+    assert (row["external_id"], row["order_external_id"], row["amount"]) == ("R1", "1", "4.00")
+    assert (row["title"], row["reason"], row["state"]) == ("茶", "尺码", "refunded")
+    assert result["file"]["permissions"] == ["ORDERS_READ"]

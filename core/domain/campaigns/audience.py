@@ -34,9 +34,10 @@ async def audience_sql(
     name = q.arg(channel.name) + "::text"
     shop = None if shop_id is None else q.arg(shop_id) + "::bigint"
     reason = skip_reason_sql(channel.contact, message_class, name, shop)
+    personal, join = personal_columns(message_class, shop)
     return (
-        f"""SELECT c.id AS customer_id, {reason} AS reason, c.name,
-                   {personal_columns(message_class, shop)} FROM customers c
+        f"""SELECT c.id AS customer_id, {reason} AS reason, c.name, {personal}
+            FROM customers c {join}
             WHERE c.merchant_id = $1 AND ({condition})""",
         q,
     )

@@ -105,6 +105,7 @@ def known_variables(fields: Collection[str]) -> frozenset[str]:
 class Content:
     """The compiled templates of one run; `fields` are the custom fields that they name.
 
+    `links_preferences` says whether any of them has the link to the preference page.
     `known_fields` are those that exist. Raises Several(InvalidInput) when the templates do not fit
     the channel's fields.
     """
@@ -120,6 +121,7 @@ class Content:
         check_content(channel, content, known_fields)
         variables = known_variables(known_fields)
         self.fields = fields_named(channel, content)
+        self.links_preferences = any("preferences_url" in text for text in content.values())
         self._names = {"merchant.name": merchant, "shop.name": shop or merchant}
         self._templates = [
             (

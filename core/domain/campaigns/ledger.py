@@ -62,16 +62,18 @@ async def mark_sending(
     """
     sealed = f"{CONTACTS[contact]}_sealed"
     shop, named = (None, []) if shop_id is None else ("$8::bigint", [shop_id])
+    personal, join = personal_columns(message_class, shop)
     rows: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
                 SELECT id, customer_id FROM deliveries
                 WHERE merchant_id = $1 AND run_id = $2 AND state = 'pending' AND next_at <= $3
                 ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
             allowed AS (
-                SELECT due.id, c.name, {personal_columns(message_class, shop)},
+                SELECT due.id, c.name, {personal},
                        c.{sealed} AS sealed,
                        {skip_reason_sql(contact, message_class, "$5::text", shop)} AS reason
-                FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id)
+                FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id
+                {join})
             UPDATE deliveries d SET
                 state = CASE WHEN a.reason IS NULL THEN 'sending' ELSE 'skipped' END,
                 reason = a.reason, attempts = d.attempts + 1, lease_owner = $6, lease_until = $7,

@@ -53,13 +53,16 @@ def unproven_allowed_sql(channel: str) -> str:
         AND po.channel = {channel} AND po.valid_to IS NULL AND po.allow_unproven)"""
 
 
-def personal_columns(message_class: MessageClass, shop: str | None) -> str:
-    """The columns beside the name with which customer `c` is addressed.
+def personal_columns(message_class: MessageClass, shop: str | None) -> tuple[str, str]:
+    """The columns beside the name with which customer `c` is addressed, and a join they need.
 
     They are NULL in marketing to who refused personalisation.
     """
     if message_class == "service":
-        return "c.province, c.city"
+        return "c.province, c.city", ""
     said = status_sql(shop, f"'{EVERY_CHANNEL}'", "personalisation")
-    known = f"({said} IS DISTINCT FROM 'denied')"
-    return ", ".join(f"CASE WHEN {known} THEN c.{name} END AS {name}" for name in PERSONAL)
+    columns = ", ".join(f"CASE WHEN p.welcome THEN c.{name} END AS {name}" for name in PERSONAL)
+    # OFFSET 0 keeps it from being asked for each column
+    join = f"""CROSS JOIN LATERAL (
+        SELECT {said} IS DISTINCT FROM 'denied' AS welcome OFFSET 0) p"""
+    return columns, join

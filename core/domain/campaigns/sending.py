@@ -398,7 +398,9 @@ class _Sender:
         url = unsubscribe_url(
             keyring, self._base_url, run.merchant_id, customer_id, run.channel.name
         )
-        preferences = preferences_url(keyring, self._base_url, run.merchant_id, customer_id)
+        preferences = ""
+        if run.content.links_preferences:
+            preferences = preferences_url(keyring, self._base_url, run.merchant_id, customer_id)
         recipient = Recipient(
             row["name"], row["province"], row["city"], url, preferences,
             self._values.pop(customer_id, None),

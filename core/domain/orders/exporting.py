@@ -49,3 +49,29 @@ ORDERS = ExportTable(
         ),
     ],
 )  # fmt: skip
+
+REFUNDS = ExportTable(
+    "refunds", "refunds r JOIN orders o ON o.merchant_id = r.merchant_id AND o.id = r.order_id",
+    "r", "ORDERS_READ",
+    [
+        Column("id", opaque("Refund", "r.id")),
+        Column("external_id", "r.external_id"),
+        Column("order_id", opaque("Order", "r.order_id")),
+        Column("order_external_id", "o.external_id"),
+        Column("customer_id", opaque("Customer", "o.customer_id")),
+        Column("kind", "r.kind"),
+        Column("state", "r.state"),
+        Column("reason", "r.reason"),
+        Column("currency", "o.currency"),
+        Column("amount", "r.amount", currency="o.currency"),
+        Column("quantity", "r.quantity::bigint"),
+        Column(
+            "title",
+            "(SELECT x.title FROM order_lines x WHERE x.merchant_id = r.merchant_id "
+            "AND x.id = r.line_id)",
+        ),
+        Column("requested_at", "r.requested_at"),
+        Column("refunded_at", "r.refunded_at"),
+        Column("closed_at", "r.closed_at"),
+    ],
+)  # fmt: skip
