@@ -1,4 +1,4 @@
-"""Primary and unique keys, all led by merchant_id, and the indexes that the statements use.
+"""Primary and unique keys, all led by merchant_id, indexes, checks, and logs that stay.
 
 Keys that start with merchant_id keep merchants apart, and are what a PostgreSQL cluster that
 distributes tables by merchant asks for.
@@ -8,93 +8,215 @@ from tortoise import migrations
 from tortoise.migrations import operations as ops
 
 TABLES = [
-    "api_tokens", "campaign_runs", "campaigns", "consent_events", "consents",
-    "customer_identities", "customer_tags", "customers", "deliveries", "idempotency_keys",
-    "job_files", "job_rejects", "jobs", "order_lines", "orders", "outbox_events", "parcels",
-    "plugin_states", "segments", "shops", "suppressions",
+    "api_tokens", "audit_log", "campaign_runs", "campaigns", "consent_events",
+    "consent_policies", "consent_requests", "consents", "custom_field_values", "custom_fields",
+    "customer_facts", "customer_identities", "customer_log", "customer_merge_moves",
+    "customer_merges", "customer_notes", "customer_tags", "customers", "deliveries",
+    "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
+    "merge_suggestions", "order_lines", "orders", "outbox_events", "parcel_events", "parcels",
+    "plugin_states", "refunds", "retention_rules", "segments", "shops", "suppression_events",
+    "suppressions", "waiting_records",
 ]  # fmt: skip
 
 UNIQUE = {
-    "campaigns": ["name"],
-    "consents": ["customer_id, channel, purpose"],
-    "customer_identities": ["scope, scope_id, kind, value"],
-    "customer_tags": ["customer_id, tag"],
-    "deliveries": ["run_id, step, customer_id"],
-    "idempotency_keys": ["operation, key"],
-    "job_files": ["job_id, piece"],
-    "order_lines": ["order_id, external_id"],
-    "orders": ["shop_id, external_id"],
-    "parcels": ["order_id, tracking_number"],
-    "plugin_states": ["plugin"],
-    "segments": ["name"],
-    "shops": ["name"],
-    "suppressions": ["channel, address_index"],
+    "audit_log": "number",
+    "campaigns": "name",
+    "consent_requests": "token_hash",
+    "consents": "customer_id, shop_id, channel, purpose",
+    "custom_field_values": "customer_id, field_id",
+    "custom_fields": "namespace, key",
+    "customer_facts": "customer_id, shop_id, currency",
+    "customer_identities": "scope, scope_id, kind, value",
+    "customer_merge_moves": "merge_id, table_name, row_id",
+    "customer_tags": "customer_id, tag",
+    "deliveries": "run_id, step, customer_id",
+    "idempotency_keys": "operation, key",
+    "import_changes": "job_id, customer_id",
+    "job_files": "job_id, role, piece",
+    "merge_suggestions": "first_id, second_id",
+    "order_lines": "order_id, external_id",
+    "orders": "shop_id, external_id",
+    "parcel_events": "parcel_id, kind, at",
+    "parcels": "order_id, tracking_number",
+    "plugin_states": "plugin",
+    "refunds": "shop_id, external_id",
+    "retention_rules": "table_name",
+    "segments": "name",
+    "shops": "name",
+    "suppressions": "channel, address_index, shop_id",
+    "waiting_records": "shop_id, order_external_id, kind, external_id",
 }
 
+# Names and tags are searched folded; a text value of a custom field may be longer than an index
+# entry can be, so the index holds its head; an erasure looks through jobs for files about a person.
 INDEXES = [
+    "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
+    "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
+    "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",
+    "CREATE INDEX consent_events_customer ON consent_events (merchant_id, customer_id, id)",
+    "CREATE UNIQUE INDEX consent_policies_current ON consent_policies (merchant_id, channel) WHERE valid_to IS NULL",
+    "CREATE INDEX consent_policies_history ON consent_policies (merchant_id, channel, id)",
+    "CREATE INDEX consent_requests_customer ON consent_requests (merchant_id, customer_id, id)",
+    "CREATE INDEX custom_field_values_number ON custom_field_values (merchant_id, field_id, number, customer_id) WHERE number IS NOT NULL",
+    "CREATE INDEX custom_field_values_moment ON custom_field_values (merchant_id, field_id, moment, customer_id) WHERE moment IS NOT NULL",
+    "CREATE INDEX custom_field_values_text ON custom_field_values (merchant_id, field_id, left(text, 64), customer_id) WHERE text IS NOT NULL",
+    "CREATE INDEX customer_facts_last ON customer_facts (merchant_id, last_purchase_at, customer_id) WHERE shop_id = 0",
+    "CREATE INDEX customer_identities_customer ON customer_identities (merchant_id, customer_id)",
+    "CREATE INDEX customer_log_customer ON customer_log (merchant_id, customer_id, at, id)",
+    "CREATE INDEX customer_merges_into ON customer_merges (merchant_id, into_id, id)",
+    "CREATE INDEX customer_merges_from ON customer_merges (merchant_id, from_id, id)",
+    "CREATE INDEX customer_notes_customer ON customer_notes (merchant_id, customer_id, created_at, id)",
+    "CREATE INDEX customer_tags_tag ON customer_tags (merchant_id, tag, customer_id)",
+    "CREATE INDEX customer_tags_search ON customer_tags (merchant_id, lower(normalize(tag, NFKC)) text_pattern_ops, customer_id)",
     "CREATE INDEX customers_phone ON customers (merchant_id, phone_index) WHERE phone_index IS NOT NULL",
     "CREATE INDEX customers_email ON customers (merchant_id, email_index) WHERE email_index IS NOT NULL",
     "CREATE INDEX customers_created ON customers (merchant_id, created_at, id)",
     "CREATE INDEX customers_province ON customers (merchant_id, province)",
-    "CREATE INDEX customer_identities_customer ON customer_identities (merchant_id, customer_id)",
-    "CREATE INDEX customer_tags_tag ON customer_tags (merchant_id, tag, customer_id)",
-    "CREATE INDEX consent_events_customer ON consent_events (merchant_id, customer_id, id)",
-    "CREATE INDEX orders_customer ON orders (merchant_id, customer_id, paid_at)",
-    "CREATE INDEX orders_ordered ON orders (merchant_id, ordered_at, id)",
-    "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",
-    "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
-    "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
+    "CREATE INDEX customers_name ON customers (merchant_id, lower(normalize(name, NFKC)) text_pattern_ops) WHERE name IS NOT NULL",
     "CREATE INDEX deliveries_due ON deliveries (merchant_id, run_id, next_at, id) WHERE state = 'pending'",
     "CREATE INDEX deliveries_sending ON deliveries (lease_until) WHERE state = 'sending'",
     "CREATE INDEX deliveries_run ON deliveries (merchant_id, run_id, state, id)",
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
-    "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
     "CREATE INDEX job_rejects_job ON job_rejects (merchant_id, job_id, id)",
+    "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
+    "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
+    "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
+    "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",
+    "CREATE INDEX orders_customer ON orders (merchant_id, customer_id, paid_at)",
+    "CREATE INDEX orders_ordered ON orders (merchant_id, ordered_at, id)",
     "CREATE INDEX outbox_open ON outbox_events (merchant_id, id) WHERE done_at IS NULL",
+    "CREATE INDEX parcels_number ON parcels (merchant_id, tracking_number)",
+    "CREATE INDEX refunds_order ON refunds (merchant_id, order_id)",
 ]
 
 CHECKS = {
-    "orders": [
-        "orders_amounts CHECK (total >= 0 AND paid >= 0 AND refunded >= 0)",
-        """orders_state CHECK (state IN ('created_unpaid', 'paid_on_hold', 'to_ship',
-           'part_shipped', 'shipped', 'delivered', 'completed', 'closed_unpaid',
-           'closed_refunded'))""",
-    ],
-    "order_lines": ["order_lines_quantity CHECK (quantity > 0)"],
-    "jobs": [
-        "jobs_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled'))"
+    "campaign_runs": [
+        "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled'))",
     ],
     "campaigns": [
-        """campaigns_state CHECK (state IN ('draft', 'scheduled', 'running', 'paused',
-           'finished', 'cancelled'))""",
+        "campaigns_state CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled'))",
         "campaigns_class CHECK (message_class IN ('marketing', 'service'))",
     ],
-    "campaign_runs": [
-        """campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished',
-           'cancelled'))"""
+    "consent_events": [
+        "consent_events_status CHECK (status IN ('granted', 'denied', 'unproven'))",
+    ],
+    "consent_requests": [
+        "consent_requests_state CHECK (state IN ('pending', 'confirmed', 'expired', 'replaced'))",
+    ],
+    "consents": [
+        "consents_status CHECK (status IN ('granted', 'denied', 'unproven'))",
+    ],
+    "custom_fields": [
+        "custom_fields_type CHECK (type IN ('text', 'int', 'decimal', 'bool', 'date', 'datetime', 'choice'))",
+    ],
+    "customer_merges": [
+        "customer_merges_two CHECK (from_id <> into_id)",
     ],
     "deliveries": [
-        """deliveries_state CHECK (state IN ('pending', 'sending', 'sent', 'skipped', 'failed',
-           'unknown'))""",
+        "deliveries_state CHECK (state IN ('pending', 'sending', 'sent', 'skipped', 'failed', 'unknown'))",
         "deliveries_reason CHECK (state <> 'skipped' OR reason IS NOT NULL)",
     ],
-    "consents": ["consents_status CHECK (status IN ('granted', 'denied', 'unproven'))"],
-    "consent_events": ["consent_events_status CHECK (status IN ('granted', 'denied', 'unproven'))"],
+    "job_files": [
+        "job_files_role CHECK (role IN ('input', 'output'))",
+    ],
+    "jobs": [
+        "jobs_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled'))",
+    ],
+    "merge_suggestions": [
+        "merge_suggestions_order CHECK (first_id < second_id)",
+        "merge_suggestions_state CHECK (state IN ('open', 'accepted', 'rejected'))",
+    ],
+    "order_lines": [
+        "order_lines_quantity CHECK (quantity > 0)",
+    ],
+    "orders": [
+        "orders_amounts CHECK (total >= 0 AND paid >= 0 AND refunded >= 0)",
+        "orders_state CHECK (state IN ('created_unpaid', 'paid_on_hold', 'to_ship', 'part_shipped', 'shipped', 'delivered', 'completed', 'closed_unpaid', 'closed_refunded'))",
+    ],
+    "parcel_events": [
+        "parcel_events_kind CHECK (kind IN ('shipped', 'in_transit', 'arrived_city', 'out_for_delivery', 'signed', 'failed', 'returned'))",
+    ],
+    "parcels": [
+        "parcels_state CHECK (state IN ('shipped', 'in_transit', 'arrived_city', 'out_for_delivery', 'signed', 'failed', 'returned'))",
+    ],
+    "refunds": [
+        "refunds_amount CHECK (amount >= 0)",
+        "refunds_kind CHECK (kind IN ('refund_only', 'return', 'exchange', 'resend'))",
+        "refunds_state CHECK (state IN ('requested', 'await_return', 'return_in_transit', 'refused', 'refunded', 'cancelled', 'resolved'))",
+    ],
+    "retention_rules": [
+        "retention_rules_days CHECK (days > 0)",
+    ],
+    "suppression_events": [
+        "suppression_events_action CHECK (action IN ('added', 'removed'))",
+    ],
+    "waiting_records": [
+        "waiting_records_kind CHECK (kind IN ('parcel', 'refund'))",
+    ],
 }
+
+# A row of `consent_events` may change its customer (a merge moves it), and is deleted only in a
+# transaction that says so with `SET LOCAL huike.erasing = 'on'` (an erasure). What a merge itself
+# wrote down is nobody's word, and goes or changes when a merge is undone. `suppression_events`
+# never change.
+KEEP_LOG = """
+    CREATE FUNCTION huike_keep_log() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        IF TG_OP <> 'TRUNCATE' AND TG_TABLE_NAME = 'consent_events' THEN
+            IF OLD.source = 'merge' THEN
+                IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
+                RETURN NEW;
+            END IF;
+        END IF;
+        IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'consent_events'
+           AND to_jsonb(NEW) - 'customer_id' = to_jsonb(OLD) - 'customer_id' THEN
+            RETURN NEW;
+        END IF;
+        IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'consent_events'
+           AND current_setting('huike.erasing', true) = 'on' THEN
+            RETURN OLD;
+        END IF;
+        RAISE EXCEPTION '% is only ever appended to', TG_TABLE_NAME;
+    END $$
+"""
+
+KEEP_AUDIT = [
+    """CREATE FUNCTION audit_log_keep() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN
+           RAISE EXCEPTION 'the audit log is only ever added to' USING ERRCODE = '42501';
+       END $$""",
+    """CREATE TRIGGER audit_log_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
+       FOR EACH STATEMENT EXECUTE FUNCTION audit_log_keep()""",
+    # also in a session that replicates
+    "ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_keep",
+]
 
 
 def statements() -> list[str]:
     made = ["ALTER TABLE merchants ADD PRIMARY KEY (id)"]
     for table in TABLES:
         made.append(f"ALTER TABLE {table} ADD PRIMARY KEY (merchant_id, id)")
-        made += [
-            f"ALTER TABLE {table} ADD CONSTRAINT {table}_unique_{number} UNIQUE (merchant_id, {key})"
-            for number, key in enumerate(UNIQUE.get(table, []), 1)
-        ]
+        if table in UNIQUE:
+            made.append(
+                f"ALTER TABLE {table} ADD CONSTRAINT {table}_unique_1 "
+                f"UNIQUE (merchant_id, {UNIQUE[table]})"
+            )
         made += [f"ALTER TABLE {table} ADD CONSTRAINT {check}" for check in CHECKS.get(table, [])]
     # a hot ledger: updates stay on the page when there is room
     made.append("ALTER TABLE deliveries SET (fillfactor = 70)")
-    return made + INDEXES
+    return [*made, *INDEXES, *keep_logs(), *KEEP_AUDIT]
+
+
+def keep_logs() -> list[str]:
+    made = [KEEP_LOG]
+    for table in ("consent_events", "suppression_events"):
+        made += [
+            f"""CREATE TRIGGER {table}_stay BEFORE UPDATE OR DELETE ON {table}
+                FOR EACH ROW EXECUTE FUNCTION huike_keep_log()""",
+            f"""CREATE TRIGGER {table}_stay_all BEFORE TRUNCATE ON {table}
+                FOR EACH STATEMENT EXECUTE FUNCTION huike_keep_log()""",
+        ]
+    return made
 
 
 class Migration(migrations.Migration):
