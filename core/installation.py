@@ -20,6 +20,7 @@ from core.domain.customers.import_undo import CustomerImportUndo
 from core.domain.customers.importing import CustomerImport
 from core.domain.customers.tags import Retagging
 from core.domain.orders.exporting import ORDERS, REFUNDS
+from core.domain.orders.facts import FactsRefresh
 from core.domain.orders.importing import OrderImport
 from core.domain.orders.merging import AutomaticMerges
 from core.domain.orders.suggesting import SuggestMerges
@@ -72,8 +73,8 @@ def load_registry(settings: Settings) -> Registry:
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
     kinds: list[JobKind] = [
-        OrderImport(registry), AutomaticMerges(registry), SuggestMerges(), FieldRemoval(),
-        Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
+        OrderImport(registry), FactsRefresh(), AutomaticMerges(registry), SuggestMerges(),
+        FieldRemoval(), Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
     ]  # fmt: skip

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from core.domain.orders import facts
 from core.domain.orders.ingest import ingest_orders
 from core.domain.orders.refunds import ingest_refunds
-from core.domain.shops.shops import create_shop, find_shop
+from core.domain.shops.shops import create_shop, find_shop, update_shop
+from core.installation import job_kinds
 from core.sdk import OrderRecord, OrderState, RefundRecord, RefundState
+from core.storage import jobs
 
 SHANGHAI, NEW_YORK = ZoneInfo("Asia/Shanghai"), ZoneInfo("America/New_York")
 T = datetime(2026, 1, 1, 15, tzinfo=UTC)  # 23 o'clock in Shanghai, 10 o'clock in New York
@@ -136,6 +139,29 @@ async def test_currencies_are_never_added_up(merchant):
     assert {key[1:]: value[6] for key, value in facts.items()} == {
         (merchant.shop_id, "CNY"): 1000, (0, "CNY"): 1000, (abroad, "USD"): 500, (0, "USD"): 500,
     }  # fmt: skip
+
+
+async def test_another_time_zone_of_the_shop_moves_its_days(merchant, monkeypatch):
+    monkeypatch.setattr(facts, "CHUNK", 2)
+    for buyer in "abcde":
+        await take(
+            merchant, merchant.shop_id, order(f"1{buyer}", buyer=buyer),
+            order(f"2{buyer}", buyer=buyer, at=T + timedelta(hours=2)),
+        )  # fmt: skip
+    assert {value[1] for value in (await stored(merchant)).values()} == {2}
+    async with merchant.work() as w:
+        await update_shop(w, merchant.shop_id, {"time_zone": "America/New_York"})
+        job_id = await w.sql.fetchval(
+            "SELECT id FROM jobs WHERE merchant_id = $1 AND kind = 'facts.refresh'", w.merchant_id
+        )
+    db = merchant.installation.db
+    job = await jobs.claim(db, merchant.id, job_id)
+    await jobs.perform(db, job, job_kinds(merchant.installation.registry))
+    assert {value[1] for value in (await stored(merchant)).values()} == {1}
+    assert await stored(merchant) == await recomputed(merchant)
+    async with merchant.read() as session:
+        row = await jobs.get(session, job_id)
+    assert (row["state"], row["done"]) == ("succeeded", 5)
 
 
 changes = st.lists(

@@ -7,8 +7,14 @@ counts as refunded.
 """
 
 from collections.abc import Iterable
+from typing import Any
 
-from core.storage.database import Work
+from core.domain.customers.identify import lock_customers
+from core.domain.shops.shops import REFRESH_KIND
+from core.storage.database import Database, Work
+from core.storage.jobs import Job
+
+CHUNK = 2000
 
 REFUNDED = "CASE WHEN o.state = 'closed_refunded' THEN o.paid ELSE LEAST(o.refunded, o.paid) END"
 """What was paid back of order `o`, in minor units."""
@@ -84,3 +90,28 @@ async def refresh_facts(w: Work, customer_ids: Iterable[int], shrinking: bool = 
         await w.sql.execute(UPSERT, w.merchant_id, ids)
     if ids and shrinking:
         await w.sql.execute(FORGET, w.merchant_id, ids)
+
+
+class FactsRefresh:
+    """The job kind "facts.refresh": figures of a shop's customers anew, since its days moved."""
+
+    name = REFRESH_KIND
+
+    async def run(self, db: Database, job: Job) -> dict[str, Any]:
+        """Go through the shop's customers by their ids; the result is how many there were."""
+        while True:
+            async with job.step(db) as w:
+                await lock_customers(w)  # an import that goes on uses the new days
+                rows = await w.sql.fetch(
+                    """SELECT DISTINCT customer_id FROM customer_facts
+                       WHERE merchant_id = $1 AND shop_id = $2 AND customer_id > $3
+                       ORDER BY customer_id LIMIT $4""",
+                    w.merchant_id, job.params["shop_id"], job.checkpoint.get("after", 0), CHUNK,
+                )  # fmt: skip
+                ids = [row[0] for row in rows]
+                await refresh_facts(w, ids, shrinking=False)
+                job.done += len(ids)
+                if ids:
+                    job.checkpoint = {"after": ids[-1]}
+            if len(ids) < CHUNK:
+                return {"customers": job.done}

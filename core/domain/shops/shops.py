@@ -7,7 +7,11 @@ import asyncpg
 
 from core.domain.shops.merchants import check_currency, check_name, check_time_zone
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound
+from core.storage import jobs
 from core.storage.database import Session, Work
+
+REFRESH_KIND = "facts.refresh"
+"""The job that recomputes figures by a shop's days; see core.domain.orders.facts."""
 
 
 async def create_shop(
@@ -49,6 +53,7 @@ async def create_shop(
 async def update_shop(w: Work, shop_id: int, changes: Mapping[str, Any]) -> None:
     """Change name, external_id, time_zone or currency of a shop; other keys are a bug.
 
+    With another time zone its days are others: a job brings the customers' figures in line.
     Raises NotFound, AlreadyExists.
     """
     checks = {"name": check_name, "time_zone": check_time_zone, "currency": check_currency}
@@ -71,6 +76,8 @@ async def update_shop(w: Work, shop_id: int, changes: Mapping[str, Any]) -> None
         raise AlreadyExists("there is a shop of this name already", ("input", "name")) from None
     if found is None:
         raise NotFound(f"there is no shop {shop_id}", ("id",))
+    if "time_zone" in changes:
+        await jobs.enqueue(w, REFRESH_KIND, {"shop_id": shop_id})
 
 
 async def find_shop(session: Session, name_or_id: str) -> Mapping[str, Any]:
