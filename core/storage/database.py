@@ -94,6 +94,17 @@ class Work(Session):
         """Tell live listeners, after the commit, that the object changed; see signals.py."""
         await self.sql.execute("SELECT pg_notify('huike', $1)", f"{topic}:{self.merchant_id}:{key}")
 
+    async def new_ids(self, table: str, count: int) -> list[int]:
+        """Ids for so many new rows, where they must be known before the rows are written."""
+        if not count:
+            return []
+        rows = await self.sql.fetch(
+            f"""WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence('{table}', 'id') AS name)
+                SELECT nextval(ids.name::regclass) FROM ids, generate_series(1, $1::int)""",
+            count,
+        )
+        return [row[0] for row in rows]
+
     async def flush(self) -> None:
         """Write the events and audit entries so far; the end of the block does it."""
         events, self._events = self._events, []

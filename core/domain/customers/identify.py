@@ -99,7 +99,7 @@ async def identify(
     search = _Search(w, shop_id, identity_kind)
     await search.look_up(people)
     ids = [search.customer_of(person) for person in people]
-    fresh = await _new_ids(w, search.made)
+    fresh = await w.new_ids("customers", search.made)
     made = {-number: customer_id for number, customer_id in enumerate(fresh, 1)}
     return Identified(
         [None if found is None else made.get(found, found) for found in ids],
@@ -277,17 +277,6 @@ class _Search:
             index = self.w.keyring.blind_index(kind, self.w.merchant_id, value)
             self.indexes[value] = index
         return index.hex()
-
-
-async def _new_ids(w: Work, count: int) -> list[int]:
-    if not count:
-        return []
-    rows = await w.sql.fetch(
-        """WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence('customers', 'id') AS name)
-           SELECT nextval(ids.name::regclass) FROM ids, generate_series(1, $1::int)""",
-        count,
-    )
-    return [row[0] for row in rows]
 
 
 async def save(

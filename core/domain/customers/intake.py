@@ -389,15 +389,11 @@ class _Taking:
     async def _real_ids(self) -> dict[int, int]:
         """Give the new customers their ids."""
         new = [state for state in self.states.values() if state.before is None]
-        rows = await self.w.sql.fetch(
-            """WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence('customers', 'id') AS name)
-               SELECT nextval(ids.name::regclass) FROM ids, generate_series(1, $1::int)""",
-            len(new),
-        )
         ids = {}
-        for state, row in zip(new, rows, strict=True):
-            ids[state.id] = row[0]
-            state.id = row[0]
+        fresh = await self.w.new_ids("customers", len(new))
+        for state, customer_id in zip(new, fresh, strict=True):
+            ids[state.id] = customer_id
+            state.id = customer_id
         return ids
 
     async def _insert(self, new: Sequence[State]) -> None:

@@ -282,7 +282,7 @@ async def _write(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
     created = [item for item in taken if item.before is None]
     updated = [item for item in taken if item.before is not None]
     if created:
-        for item, order_id in zip(created, await _new_ids(w, len(created)), strict=True):
+        for item, order_id in zip(created, await w.new_ids("orders", len(created)), strict=True):
             item.id = order_id
         await w.sql.copy_records_to_table(
             "orders", columns=ORDER_COLUMNS, records=[_row(w, shop_id, item) for item in created]
@@ -293,15 +293,6 @@ async def _write(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
             item.id = item.before.id
         await _update(w, [_row(w, shop_id, item) for item in updated])
     await _write_lines(w, taken)
-
-
-async def _new_ids(w: Work, count: int) -> list[int]:
-    rows = await w.sql.fetch(
-        """WITH ids AS MATERIALIZED (SELECT pg_get_serial_sequence('orders', 'id') AS name)
-           SELECT nextval(ids.name::regclass) FROM ids, generate_series(1, $1::int)""",
-        count,
-    )
-    return [row[0] for row in rows]
 
 
 def _row(w: Work, shop_id: int, item: _Taken) -> tuple[Any, ...]:
