@@ -38,7 +38,8 @@ from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
-from core.schema.segments import SegmentMutations, SegmentQueries, rule_input
+from core.schema.segment_rules import rule_input
+from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries

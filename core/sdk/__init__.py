@@ -41,7 +41,7 @@ from core.sdk.events import (
     ParcelStateChanged,
     RefundStateChanged,
 )
-from core.sdk.facets import Facet, Query
+from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
 from core.sdk.hooks import hookimpl
 from core.sdk.identities import Identity, app_scope_id
 from core.sdk.money import from_minor, to_minor
@@ -77,13 +77,14 @@ __all__ = [
     "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
     "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted", "ConsentWithdrawn",
     "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed", "CustomersMerged",
-    "CustomersUnmerged", "Event", "Facet", "HealthCheck", "HuikeError", "Identity",
+    "CustomersUnmerged", "Event", "Facet", "Fault", "HealthCheck", "HuikeError", "Identity",
     "InvalidInput", "KeyReused", "LineRecord", "Manifest", "MessageClass", "NoSettings",
     "NotFound", "Occurrence", "OrderCreated", "OrderFormat", "OrderRecord", "OrderState",
     "OrderStateChanged", "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord",
     "ParcelState", "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable",
     "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
-    "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "SchemaField",
-    "SettingsCheck", "Several", "Subscriber", "TimelineSource", "TraceEvent", "Unknown",
-    "WrongState", "app_scope_id", "from_minor", "hookimpl", "to_minor",
+    "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "Rows", "Say",
+    "SchemaField",
+    "SettingsCheck", "Several", "Subscriber", "Text", "TimelineSource", "TraceEvent", "Unknown",
+    "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

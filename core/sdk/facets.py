@@ -1,46 +1,281 @@
-"""The Facet protocol: something that a segment's rule can ask about a customer."""
+"""Facets: what a segment's rule can ask about a customer, in SQL and in words."""
 
-from datetime import datetime
-from typing import Any, ClassVar, Protocol
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any, ClassVar, Literal, NamedTuple
+from zoneinfo import ZoneInfo
+
+Language = Literal["en", "zh"]
+Form = Literal["probe", "mixed", "joined"]
+MAX_DAYS = 36_500
+SHOWN = 10
+
+
+class Text(NamedTuple):
+    """The same words in English and Chinese."""
+
+    en: str
+    zh: str
+
+
+NO_UNIT = Text("", "")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that belong to customers, such as the paid orders of one shop.
+
+    `source` is a FROM clause; `customer` the column with the customer's id, whose table has
+    `merchant_id` as well; `where` are conditions that name no `c`, so that the rows can be read
+    for one customer and for all of them alike.
+    """
+
+    source: str
+    customer: str
+    where: Sequence[str] = ()
 
 
 class Query:
-    """What a facet's SQL may use: the customer's row as alias `c`, and parameters.
+    """What a facet's SQL is made with: parameters, times, and rows of the customer `c`.
 
-    Statements of a facet are correlated: `EXISTS (SELECT 1 FROM orders o WHERE o.merchant_id =
-    c.merchant_id AND o.customer_id = c.id AND ...)`. Filtering by `c.merchant_id` is what keeps
-    merchants apart.
+    A statement around it reads `FROM {q.source} WHERE {q.base} AND {the facet's condition}`.
+    The same rule can be asked in three forms, whose costs differ by rule and by data: "probe" looks
+    rows up for each customer, "joined" gathers them for all customers first, and "mixed" gathers
+    only what must be added up. `within` restricts everything to a range of customers' ids.
     """
 
-    def __init__(self, merchant_id: int, now: datetime, time_zone: str) -> None:
+    def __init__(
+        self,
+        merchant_id: int,
+        now: datetime,
+        time_zone: str,
+        *,
+        shop_zones: Mapping[int, str] | None = None,
+        form: Form = "probe",
+        within: tuple[int, int] | None = None,
+    ) -> None:
         self.merchant_id = merchant_id
         self.now = now
         self.time_zone = time_zone
         self.args: list[Any] = [merchant_id]
+        self._zones = dict(shop_zones or {})
+        self._form = form
+        self._joins: list[str] = []
+        self._range = within and (self.arg(within[0], "bigint"), self.arg(within[1], "bigint"))
 
-    def arg(self, value: Any) -> str:
-        """Add a parameter; returns its placeholder, for instance "$3"."""
+    @property
+    def source(self) -> str:
+        """The FROM clause that conditions made by this query need."""
+        return "\n".join(["customers c", *self._joins])
+
+    @property
+    def base(self) -> str:
+        """The condition that keeps to the merchant's customers, and to the range if any."""
+        return f"c.merchant_id = $1{self._in_range('c.id')}"
+
+    def arg(self, value: Any, cast: str | None = None) -> str:
+        """Add a parameter; returns its placeholder, for instance "$3" or "$3::bigint"."""
         self.args.append(value)
-        return f"${len(self.args)}"
+        return f"${len(self.args)}" + (f"::{cast}" if cast else "")
+
+    def has(self, rows: Rows) -> str:
+        """A condition: the customer has at least one such row."""
+        if self._form == "joined":
+            found = self._join(f"SELECT DISTINCT {rows.customer} AS id {_all(rows)}", rows)
+            return f"({found} IS NOT NULL)"
+        return f"EXISTS (SELECT 1 {_own(rows)})"
+
+    def between(
+        self,
+        rows: Rows,
+        total: str,
+        low: str | None,
+        high: str | None,
+        *,
+        none: bool = False,
+        before_high: bool = False,
+    ) -> str:
+        """A condition: `total`, an aggregate over such rows, lies between two placeholders.
+
+        Bounds are inclusive, with `before_high` the upper one is not; None is no bound. `none` says
+        whether a customer without any such row is meant: true for a count that may be 0.
+        """
+        bounds = [f"{total} >= {low}"] if low else []
+        if high:
+            bounds.append(f"{total} {'<' if before_high else '<='} {high}")
+        test = " AND ".join(bounds) or f"{total} IS NOT NULL"
+        if self._form == "probe":
+            return f"COALESCE((SELECT {test} {_own(rows)}), {str(none).upper()})"
+        kept = f"NOT ({test})" if none else test
+        grouped = f"SELECT {rows.customer} AS id {_all(rows)}"
+        having = f" GROUP BY {rows.customer} HAVING {kept}"
+        return f"({self._join(grouped, rows, having)} IS {'' if none else 'NOT '}NULL)"
+
+    def value(self, rows: Rows, total: str) -> str:
+        """An aggregate over such rows of the one customer, for an explanation."""
+        return f"(SELECT {total} {_own(rows)})"
+
+    def days_ago(self, days: int, shop: str | None = None) -> str:
+        """The first instant of the day so many days before today, as SQL.
+
+        Of the merchant's calendar, or with a column that holds a shop's id of that shop's.
+        """
+        return self._by_zone(
+            lambda zone: midnight(self.now.astimezone(zone).date() - timedelta(days), zone), shop
+        )
+
+    def midnight(self, day: date, shop: str | None = None) -> str:
+        """The first instant of a calendar day, as SQL; see `days_ago`."""
+        return self._by_zone(lambda zone: midnight(day, zone), shop)
+
+    def today(self) -> date:
+        """Today in the merchant's time zone."""
+        return self.now.astimezone(ZoneInfo(self.time_zone)).date()
+
+    def zone_of(self, shop: str | None = None) -> str:
+        """The name of the time zone, as SQL: the merchant's, or that of a column's shop."""
+        return self._by_zone(lambda zone: zone.key, shop, "text")
+
+    def _by_zone(self, made: Any, shop: str | None, cast: str = "timestamptz") -> str:
+        others = {s: z for s, z in sorted(self._zones.items()) if z != self.time_zone}
+        own = self.arg(made(ZoneInfo(self.time_zone)), cast)
+        if shop is None or not others:
+            return own
+        cases = "".join(
+            f" WHEN {number} THEN {self.arg(made(ZoneInfo(zone)), cast)}"
+            for number, zone in others.items()
+        )
+        return f"(CASE {shop}{cases} ELSE {own} END)"
+
+    def _join(self, select: str, rows: Rows, rest: str = "") -> str:
+        alias = f"j{len(self._joins) + 1}"
+        inner = f"{select}{self._in_range(rows.customer)}{rest}"
+        self._joins.append(f"LEFT JOIN ({inner}) {alias} ON {alias}.id = c.id")
+        return f"{alias}.id"
+
+    def _in_range(self, column: str) -> str:
+        if self._range is None:
+            return ""
+        return f" AND {column} BETWEEN {self._range[0]} AND {self._range[1]}"
 
 
-class Facet(Protocol):
-    """A question about a customer.
+def midnight(day: date, zone: ZoneInfo) -> datetime:
+    """The first instant of a day in a zone."""
+    if not 1 < day.year < 9999:
+        day = date(2 if day.year < 2 else 9998, 1, 1)
+    return datetime.combine(day, time.min, zone).astimezone(UTC)
 
-    `rule` is a dataclass of the question's parameters; its fields become the GraphQL input, its
-    docstring the description. Parameters are int, str, bool, Decimal, date, an Enum, a list of
-    these, or None.
+
+def _own(rows: Rows) -> str:
+    alias = rows.customer.partition(".")[0]
+    where = [f"{alias}.merchant_id = c.merchant_id", f"{rows.customer} = c.id", *rows.where]
+    return f"FROM {rows.source} WHERE {' AND '.join(where)}"
+
+
+def _all(rows: Rows) -> str:
+    alias = rows.customer.partition(".")[0]
+    where = [f"{alias}.merchant_id = $1", f"{rows.customer} IS NOT NULL", *rows.where]
+    return f"FROM {rows.source} WHERE {' AND '.join(where)}"
+
+
+@dataclass(frozen=True)
+class Say:
+    """Puts a rule into words of one language, with the names of what it refers to.
+
+    `names` maps ("shop", 3) to the name of shop 3.
+    """
+
+    language: Language = "en"
+    names: Mapping[tuple[str, int], str] = field(default_factory=dict)
+
+    def __call__(self, en: str, zh: str) -> str:
+        """The words of this language."""
+        return zh if self.language == "zh" else en
+
+    def name(self, kind: str, number: int) -> str:
+        """The name of an object, or its number where there is none by that number."""
+        known = self.names.get((kind, number))
+        if known is None:
+            return f"{kind} {number}"
+        return self(f"“{known}”", f"「{known}」")
+
+    def either(self, choices: Sequence[object]) -> str:
+        """ "a or b or c", cut short after ten; none of no values is nobody."""
+        shown = [str(choice) for choice in choices[:SHOWN]]
+        if more := len(choices) - len(shown):
+            shown.append(self(f"{more} others", f"其他{more}个"))
+        return self(" or ", "或").join(shown) or self("none of no values (nobody)", "空列表(无人)")
+
+    def bounds(self, low: object, high: object, unit: Text = NO_UNIT) -> str:
+        """ "at least 3 times", "3 to 5 times", "exactly 3 times"."""
+        en, zh = (f" {unit.en}" if unit.en else ""), unit.zh
+        if high is None:
+            return self(f"at least {low}{en}", f"至少{low}{zh}")
+        if low is None:
+            return self(f"at most {high}{en}", f"至多{high}{zh}")
+        if low == high:
+            return self(f"exactly {low}{en}", f"正好{low}{zh}")
+        return self(f"{low} to {high}{en}", f"{low}至{high}{zh}")
+
+
+class Fault(NamedTuple):
+    """What is wrong with a parameter, and which one, as names of fields."""
+
+    message: str
+    path: tuple[str, ...] = ()
+
+
+def check_bounds(
+    at_least: int | Decimal | None, at_most: int | Decimal | None, limit: int, lowest: int = 0
+) -> Fault | None:
+    """What is wrong with a pair of bounds of which at least one must be given."""
+    if at_least is None and at_most is None:
+        return Fault("give at_least, at_most or both")
+    for name, value in (("at_least", at_least), ("at_most", at_most)):
+        if value is not None and not lowest <= value <= limit:
+            return Fault(f"{name} must be from {lowest} to {limit}", (name,))
+    if at_least is not None and at_most is not None and at_least > at_most:
+        return Fault("at_least is greater than at_most: nobody could match", ("at_least",))
+    return None
+
+
+class Facet(ABC):
+    """A question about a customer: subclass it, and contribute an instance by the hook `facets`.
+
+    `rule` is a frozen dataclass of the question's parameters; its fields become the GraphQL input,
+    its docstring the description. Parameters are int, str, bool, Decimal, date, an Enum, another
+    such dataclass, a list of these, or None. A field named `shop_id`, `segment_ids` and so on holds
+    ids of such objects, which GraphQL shows as global ids. A nested dataclass may check itself by a
+    method `check(self) -> Fault | None`.
+
+    A stored rule remembers `version`. Raise it when the parameters change, and bring older ones in
+    line in `upgrade`.
     """
 
     name: ClassVar[str]
-    title: ClassVar[str]
+    title: ClassVar[Text]
     rule: ClassVar[type]
+    version: ClassVar[int] = 1
 
-    def check(self, rule: Any) -> str | None:
+    def check(self, rule: Any) -> Fault | None:
         """What is wrong with the parameters, or None."""
+        return None
 
+    @abstractmethod
     def sql(self, rule: Any, q: Query) -> str:
-        """A boolean SQL expression about `c`, never NULL."""
+        """A boolean SQL expression about customer `c`, never NULL."""
 
-    def explain(self, rule: Any) -> str:
+    @abstractmethod
+    def explain(self, rule: Any, say: Say) -> str:
         """The question in words, for instance "bought at least 2 times in the last 365 days"."""
+
+    def found(self, rule: Any, q: Query) -> str | None:
+        """An SQL expression of what is found for customer `c`, shown beside the question."""
+        return None
+
+    def upgrade(self, params: dict[str, Any], version: int) -> dict[str, Any]:
+        """The parameters of an older version, as this version writes them."""
+        return params

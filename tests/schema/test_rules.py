@@ -11,7 +11,7 @@ from core.registry import Owned, RegistryError
 from core.schema.build import Mutation, Query, Subscription, build_schema
 from core.schema.context import Info
 from core.schema.scalars import Authenticated, Requires, camel
-from core.sdk import SchemaField
+from core.sdk import SchemaField, Text
 
 ROOTS = [(root, field) for root in (Query, Mutation, Subscription)
          for field in root.__strawberry_definition__.fields]  # fmt: skip
@@ -185,7 +185,7 @@ class WeatherRule:
 
 class Weather:
     name = "taobao_weather"
-    title = "Weather"
+    title = Text("Weather", "天气")
     rule = WeatherRule
 
 

@@ -126,12 +126,13 @@ async def test_revoked_token_ends_at_once(api, world):
             {"any": [{"orderSum": {"currency": "CNY", "atLeast": "99.5"}}, {"not": {"all": []}}]},
             None,
         ),
-        ({"orderCount": {"atLeast": 2, "shopId": "SHOP"}}, None),
+        ({"orderCount": {"atLeast": 2, "orders": {"shopIds": ["SHOP"]}}}, None),
     ],
 )
 async def test_a_stored_rule_reads_back_as_it_was_given(api, world, rule, shown):
     if "orderCount" in rule:
-        rule = {"orderCount": {**rule["orderCount"], "shopId": world.ids["Shop"]}}
+        shops = {"orders": {"shopIds": [world.ids["Shop"]]}}
+        rule = {"orderCount": {**rule["orderCount"], **shops}}
     query = """mutation ($rule: SegmentRuleInput!) {
         segmentCreate(input: {name: "r", rule: $rule}) {
         segment { id rule preview { count } } errors { code message path } } }"""
@@ -154,7 +155,7 @@ async def test_a_rule_asks_one_thing_at_a_time(api, world):
 
 async def test_a_rule_of_the_merchants_own_shop(api, world, stranger):
     query = """query ($shop: ID!) {
-        segmentPreview(rule: {orderCount: {atLeast: 1, shopId: $shop}}) {
+        segmentPreview(rule: {orderCount: {atLeast: 1, orders: {shopIds: [$shop]}}}) {
         preview { count } errors { code } } }"""
     own = (await api.data(world.token, query, shop=world.ids["Shop"]))["segmentPreview"]
     assert own == {"preview": {"count": 1}, "errors": []}

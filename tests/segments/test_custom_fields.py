@@ -5,14 +5,15 @@ import pytest
 from core.domain.customers.fields import FieldChange, create_field, set_fields
 from core.domain.customers.tags import tag_customers
 from core.domain.segments import tagging as module
-from core.domain.segments.compile import check_rule, explain_rule
+from core.domain.segments.compile import sentence
 from core.domain.segments.facets import FACETS
 from core.domain.segments.fields import check_not_used
 from core.domain.segments.preview import preview_segment
 from core.domain.segments.segments import create_segment, update_segment
 from core.domain.segments.tagging import SegmentTagging, start_tagging
+from core.domain.segments.tree import read_tree
 from core.registry import Owned
-from core.sdk import InvalidInput, NotFound, Several, WrongState
+from core.sdk import InvalidInput, NotFound, Say, Several, WrongState
 from core.storage import jobs
 from tests.customers.kit import add_customers, logged
 
@@ -42,15 +43,15 @@ def stored(**rule):
 )
 def test_wrong_rules_are_refused(rule, word):
     with pytest.raises(Several) as caught:
-        check_rule(stored(**rule), BY_NAME)
+        read_tree(stored(**rule), BY_NAME)
     assert word in caught.value.errors[0].message
 
 
 def test_rules_are_said_in_words():
     rule = {"field": "custom.age", "at_least": "18", "at_most": "30"}
-    assert explain_rule(stored(**rule), BY_NAME) == "has in custom.age 18 to 30"
+    assert sentence(read_tree(stored(**rule), BY_NAME), Say()) == "has in custom.age 18 to 30"
     rule = {"field": "custom.size", "any_of": ["L", "M"]}
-    assert explain_rule(stored(**rule), BY_NAME) == "has in custom.size L or M"
+    assert sentence(read_tree(stored(**rule), BY_NAME), Say()) == "has in custom.size L or M"
 
 
 async def test_a_rule_asks_for_fields_that_exist_and_as_their_type_allows(merchant):
@@ -74,7 +75,7 @@ async def test_a_rule_asks_for_fields_that_exist_and_as_their_type_allows(mercha
                     await call
                 (error,) = caught.value.errors
                 assert isinstance(error, InvalidInput)
-                assert error.path[:6] == ("input", "rule", "all", "0", "not", "custom_field")
+                assert error.path[:6] == ("input", "rule", "all", "0", "not", "customField")
         with pytest.raises(WrongState, match="grown up"):
             await check_not_used(w, "custom.age")
         await check_not_used(w, "custom.other")

@@ -7,8 +7,7 @@ import orjson
 
 from core.domain.campaigns.campaigns import campaign_channel
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
-from core.domain.segments.compile import compile_rule
-from core.domain.shops.merchants import time_zone_of
+from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
 from core.sdk.events import CampaignStarted
@@ -29,16 +28,18 @@ async def audience_sql(
     Its rows are (customer_id, reason or NULL, name, province, city): with what the customer may
     be addressed by, see `personal_columns`.
     """
-    q = Query(session.merchant_id, session.now, await time_zone_of(session))
-    condition = compile_rule(rule, registry.facets, q)
+    asked = await cheapest(
+        session, await read_rule(session, registry, rule, facets=registry.facets)
+    )
+    q = asked.q
     name = q.arg(channel.name) + "::text"
     shop = None if shop_id is None else q.arg(shop_id) + "::bigint"
     reason = skip_reason_sql(channel.contact, message_class, name, shop)
     personal, join = personal_columns(message_class, shop)
     return (
         f"""SELECT c.id AS customer_id, {reason} AS reason, c.name, {personal}
-            FROM customers c {join}
-            WHERE c.merchant_id = $1 AND ({condition})""",
+            FROM {q.source} {join}
+            WHERE {q.base} AND {asked.condition}""",
         q,
     )
 

@@ -1,56 +1,48 @@
 """Rules that ask for custom fields: whether the fields exist, and which segments use one."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Mapping
 
 from core.domain.customers.fields import field_types
-from core.domain.segments.facets import FIELD_OPERATORS, CustomField
+from core.domain.segments.facets.custom_fields import (
+    FIELD_OPERATORS,
+    CustomFieldRule,
+    asked_operators,
+)
+from core.domain.segments.tree import Node, leaves
 from core.sdk.errors import HuikeError, InvalidInput, Several, WrongState
 from core.storage.database import Session
 
-ROOT = ("input", "rule")
 
-
-async def check_fields(session: Session, stored: Mapping[str, Any]) -> None:
-    """Check the custom fields of a rule that is sound otherwise.
+async def check_fields(session: Session, root: Node) -> None:
+    """Check the custom fields that a rule asks for.
 
     Raises Several of InvalidInput for a field that does not exist, and for operators that are not
     those of its type.
     """
-    leaves = list(_leaves(stored["rule"], ROOT))
-    if not leaves:
+    asked = [leaf for leaf in leaves(root) if isinstance(leaf.rule, CustomFieldRule)]
+    if not asked:
         return
     types = await field_types(session)
     errors: list[HuikeError] = [
-        InvalidInput(fault, path) for leaf, path in leaves if (fault := _fault(leaf, types))
+        InvalidInput(fault, (*leaf.path, "field"))
+        for leaf in asked
+        if (fault := _fault(leaf.rule, types))
     ]
     if errors:
         raise Several(errors)
 
 
-def _fault(leaf: Mapping[str, Any], types: Mapping[str, str]) -> str | None:
-    kind = types.get(leaf["field"])
+def _fault(rule: CustomFieldRule, types: Mapping[str, str]) -> str | None:
+    kind = types.get(rule.field)
     if kind is None:
-        return f"there is no field {leaf['field'][:100]!r}"
-    asked = {name for name, value in leaf.items() if name != "field" and value is not None}
-    wrong = asked - FIELD_OPERATORS[kind] - {"is_set"}
+        return f"there is no field {rule.field[:100]!r}"
+    wrong = asked_operators(rule) - FIELD_OPERATORS[kind] - {"is_set"}
     if wrong:
         return (
-            f"{leaf['field']} is of the type {kind} and has no {', '.join(sorted(wrong))}; "
+            f"{rule.field} is of the type {kind} and has no {', '.join(sorted(wrong))}; "
             f"it has {', '.join(sorted(FIELD_OPERATORS[kind]))}, is_set"
         )
     return None
-
-
-def _leaves(node: Any, path: tuple[str, ...]) -> Iterator[tuple[Any, tuple[str, ...]]]:
-    ((name, value),) = node.items()
-    if name in ("all", "any"):
-        for place, child in enumerate(value):
-            yield from _leaves(child, (*path, name, str(place)))
-    elif name == "not":
-        yield from _leaves(value, (*path, name))
-    elif name == CustomField.name:
-        yield value, (*path, name, "field")
 
 
 async def check_not_used(session: Session, field: str) -> None:

@@ -4,13 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.domain.segments.compile import Facets, check_rule, compile_rule, explain_rule
-from core.domain.segments.fields import check_fields
-from core.domain.shops.merchants import time_zone_of
-from core.domain.shops.plugins import enabled_plugins
-from core.registry import CORE, Registry
+from core.domain.segments.rules import cheapest, read_rule
+from core.registry import Registry
 from core.sdk.errors import InvalidInput
-from core.sdk.facets import Query
 from core.storage.database import Session
 
 MAX_SAMPLE = 100
@@ -34,23 +30,12 @@ async def preview_segment(
     """
     if not 0 <= sample <= MAX_SAMPLE:
         raise InvalidInput(f"a sample has 0 to {MAX_SAMPLE} customers", ("sample",))
-    facets = await usable_facets(session, registry)
-    q = Query(session.merchant_id, session.now, await time_zone_of(session))
-    check_rule(stored, facets)
-    await check_fields(session, stored)
-    matches = f"FROM customers c WHERE c.merchant_id = $1 AND {compile_rule(stored, facets, q)}"
-    count = await session.sql.fetchval(f"SELECT count(*) {matches}", *q.args)
+    rule = await read_rule(session, registry, stored)
+    asked = await cheapest(session, rule)
+    count = await session.sql.fetchval(f"SELECT count(*) {asked.matching}", *asked.q.args)
+    # the newest few: looked up one by one, since most rules soon have found enough
+    few = rule.ask("probe")
     rows = await session.sql.fetch(
-        f"SELECT c.id {matches} ORDER BY c.id DESC LIMIT {q.arg(sample)}", *q.args
+        f"SELECT c.id {few.matching} ORDER BY c.id DESC LIMIT {few.q.arg(sample)}", *few.q.args
     )
-    return SegmentPreview(count, [row["id"] for row in rows], explain_rule(stored, facets))
-
-
-async def usable_facets(session: Session, registry: Registry) -> Facets:
-    """Core's facets and those of the plugins that the merchant has switched on."""
-    enabled = await enabled_plugins(session)
-    return {
-        name: owned
-        for name, owned in registry.facets.items()
-        if owned.plugin == CORE or owned.plugin in enabled
-    }
+    return SegmentPreview(count, [row["id"] for row in rows], rule.sentence())

@@ -6,9 +6,7 @@ from typing import Any
 import asyncpg
 import orjson
 
-from core.domain.segments.compile import check_rule
-from core.domain.segments.fields import check_fields
-from core.domain.segments.preview import usable_facets
+from core.domain.segments.rules import read_rule
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
@@ -21,8 +19,7 @@ async def create_segment(w: Work, registry: Registry, name: str, stored: Mapping
     Raises InvalidInput, Several of InvalidInput, AlreadyExists.
     """
     name = check_name(name)
-    check_rule(stored, await usable_facets(w, registry))
-    await check_fields(w, stored)
+    await read_rule(w, registry, stored)
     try:
         async with w.sql.transaction():
             segment_id: int = await w.sql.fetchval(
@@ -50,8 +47,9 @@ async def update_segment(
     name = check_name(changes["name"]) if "name" in changes else None
     rule = None
     if "rule" in changes:
-        check_rule(changes["rule"], await usable_facets(w, registry))
-        await check_fields(w, changes["rule"])
+        await read_rule(
+            w, registry, changes["rule"], inside=(segment_id, name or f"segment {segment_id}")
+        )
         rule = orjson.dumps(changes["rule"], default=str).decode()
     try:
         async with w.sql.transaction():

@@ -1,17 +1,15 @@
 """Tags for all the customers of a segment, put on or taken off by a job."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 from core.domain.customers.tags import check_tags, tag_customers, untag_customers
-from core.domain.segments.compile import compile_rule
-from core.domain.segments.preview import usable_facets
+from core.domain.segments.rules import Rule, cheapest, read_rule
 from core.domain.segments.segments import get_segment
-from core.domain.shops.merchants import time_zone_of
 from core.registry import Registry
 from core.sdk.errors import NotFound
-from core.sdk.facets import Query
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 
@@ -45,11 +43,8 @@ class SegmentTagging:
         params = job.params
         if job.total is None:
             async with job.step(db) as w:
-                condition, q = await self._condition(w, params)
-                job.total = await w.sql.fetchval(
-                    f"SELECT count(*) FROM customers c WHERE c.merchant_id = $1 AND {condition}",
-                    *q.args,
-                )
+                asked = await cheapest(w, await self._rule(w, params))
+                job.total = await w.sql.fetchval(f"SELECT count(*) {asked.matching}", *asked.q.args)
         while True:
             async with job.step(db) as w:
                 ids = await self._next_ids(w, params, job.checkpoint.get("after", 0))
@@ -61,19 +56,16 @@ class SegmentTagging:
             if len(ids) < AT_ONCE:
                 return {"customers": job.done, "changed": job.checkpoint["changed"]}
 
-    async def _condition(self, session: Session, params: Mapping[str, Any]) -> tuple[str, Query]:
+    async def _rule(self, session: Session, params: Mapping[str, Any]) -> Rule:
         at = datetime.fromisoformat(params["at"])
-        q = Query(session.merchant_id, at, await time_zone_of(session))
-        facets = await usable_facets(session, self._registry)
-        return compile_rule(params["rule"], facets, q), q
+        return replace(await read_rule(session, self._registry, params["rule"]), now=at)
 
     async def _next_ids(self, session: Session, params: Mapping[str, Any], after: int) -> list[int]:
-        condition, q = await self._condition(session, params)
+        asked = (await self._rule(session, params)).ask("probe")
         rows = await session.sql.fetch(
-            f"""SELECT c.id FROM customers c
-                WHERE c.merchant_id = $1 AND c.id > {q.arg(after)} AND {condition}
+            f"""SELECT c.id {asked.matching} AND c.id > {asked.q.arg(after)}
                 ORDER BY c.id LIMIT {AT_ONCE}""",
-            *q.args,
+            *asked.q.args,
         )
         return [row["id"] for row in rows]
 

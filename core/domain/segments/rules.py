@@ -1,0 +1,210 @@
+"""Rules made ready to be asked: checked against what the merchant has, compiled, put into words."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from core.domain.segments.compile import Compiler, sentence
+from core.domain.segments.fields import check_fields
+from core.domain.segments.tree import (
+    Facets,
+    Node,
+    Path,
+    Stored,
+    camel,
+    leaves,
+    read_tree,
+    segments_asked,
+    write_rule,
+)
+from core.domain.shops.merchants import time_zone_of
+from core.domain.shops.plugins import enabled_plugins
+from core.registry import CORE, Registry
+from core.sdk.errors import HuikeError, InvalidInput, Several
+from core.sdk.facets import Form, Language, Query, Say
+from core.storage.database import Session
+
+FORMS: tuple[Form, ...] = ("probe", "mixed", "joined")
+NAMED = {"shop": "shops", "segment": "segments", "campaign": "campaigns"}
+"""The tables whose rows a rule may name by their ids, by the word before `_id` or `_ids`."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A rule compiled for a statement: `FROM {source} WHERE {base} AND {condition}`.
+
+    Parameters of the statement around it are added by `q.arg`.
+    """
+
+    q: Query
+    condition: str
+
+    @property
+    def matching(self) -> str:
+        """The FROM and WHERE clause that leave the rule's customers, as alias `c`."""
+        return f"FROM {self.q.source} WHERE {self.q.base} AND {self.condition}"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A sound rule of one merchant at one instant."""
+
+    root: Node
+    now: datetime
+    merchant_id: int
+    time_zone: str
+    shop_zones: Mapping[int, str]
+    names: Mapping[tuple[str, int], str]
+
+    def query(self, form: Form = "probe", within: tuple[int, int] | None = None) -> Query:
+        """A new statement about the merchant's customers."""
+        return Query(
+            self.merchant_id, self.now, self.time_zone,
+            shop_zones=self.shop_zones, form=form, within=within,
+        )  # fmt: skip
+
+    def ask(self, form: Form = "probe", within: tuple[int, int] | None = None) -> Asked:
+        """The rule as a condition of a statement of its own."""
+        q = self.query(form, within)
+        return Asked(q, Compiler(q).sql(self.root))
+
+    def sentence(self, language: Language = "en") -> str:
+        """The rule in words."""
+        return sentence(self.root, self.say(language))
+
+    def say(self, language: Language = "en") -> Say:
+        """What puts a part of the rule into words."""
+        return Say(language, self.names)
+
+
+async def read_rule(
+    session: Session,
+    registry: Registry,
+    stored: Mapping[str, Any],
+    *,
+    facets: Facets | None = None,
+    inside: tuple[int, str] | None = None,
+) -> Rule:
+    """Read and check a stored rule: its tree, and the segments, shops and fields it refers to.
+
+    `facets` are those of core and of the plugins that the merchant has switched on, unless others
+    are given. `inside` is the id and the new name of the segment that the rule is for, so that a
+    circle is found before it is stored. Raises Several of InvalidInput.
+    """
+    facets = await usable_facets(session, registry) if facets is None else facets
+    segments = await _segments(session, stored, inside)
+    root = read_tree(stored, facets, segments)
+    names = await _names(session, root)
+    await check_fields(session, root)
+    zones = await session.sql.fetch(
+        "SELECT id, time_zone FROM shops WHERE merchant_id = $1", session.merchant_id
+    )
+    return Rule(
+        root, session.now, session.merchant_id, await time_zone_of(session),
+        {row["id"]: row["time_zone"] for row in zones}, names,
+    )  # fmt: skip
+
+
+async def stored_rule(
+    session: Session, registry: Registry, node: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The stored form of a node as this version of the facets writes it."""
+    return write_rule(node, await usable_facets(session, registry))
+
+
+async def cheapest(session: Session, rule: Rule, within: tuple[int, int] | None = None) -> Asked:
+    """The rule in the form that the database expects to answer fastest for all customers.
+
+    Looking rows up for each customer is best where few are left to ask about, gathering them where
+    most are; only the planner knows the merchant's figures.
+    """
+    best: tuple[float, Asked] | None = None
+    seen: set[str] = set()
+    for form in FORMS:
+        asked = rule.ask(form, within)
+        if asked.matching in seen:
+            continue
+        seen.add(asked.matching)
+        plan = await session.sql.fetchval(
+            f"EXPLAIN (FORMAT JSON) SELECT c.id {asked.matching}", *asked.q.args
+        )
+        cost = orjson.loads(plan)[0]["Plan"]["Total Cost"]
+        if best is None or cost < best[0]:
+            best = (cost, asked)
+    assert best is not None
+    return best[1]
+
+
+async def usable_facets(session: Session, registry: Registry) -> Facets:
+    """Core's facets and those of the plugins that the merchant has switched on."""
+    enabled = await enabled_plugins(session)
+    return {
+        name: owned
+        for name, owned in registry.facets.items()
+        if owned.plugin == CORE or owned.plugin in enabled
+    }
+
+
+async def _segments(
+    session: Session, stored: Mapping[str, Any], inside: tuple[int, str] | None
+) -> dict[int, Stored]:
+    """The segments that a rule refers to, and those that they refer to."""
+    found: dict[int, Stored] = {}
+    wanted = segments_asked(stored)
+    if inside is not None:
+        found[inside[0]] = Stored(inside[1], stored)
+    while wanted := wanted - set(found):
+        rows = await session.sql.fetch(
+            "SELECT id, name, rule, kind FROM segments WHERE merchant_id = $1 AND id = ANY($2)",
+            session.merchant_id, [number for number in wanted if 0 < number < 2**63],
+        )  # fmt: skip
+        if not rows:
+            break
+        asked: set[int] = set()
+        for row in rows:
+            rule = orjson.loads(row["rule"]) if row["kind"] == "dynamic" else None
+            found[row["id"]] = Stored(row["name"], rule)
+            asked |= segments_asked(rule) if rule else set()
+        wanted = asked
+    return found
+
+
+async def _names(session: Session, root: Node) -> dict[tuple[str, int], str]:
+    """The names of the objects that the rule refers to. Raises Several for those not there."""
+    wanted = [
+        (kind, number, path)
+        for leaf in leaves(root)
+        for kind, number, path in _references(leaf.rule, leaf.path)
+    ]
+    names: dict[tuple[str, int], str] = {}
+    for kind in {kind for kind, _, _ in wanted}:
+        rows = await session.sql.fetch(
+            f"SELECT id, name FROM {NAMED[kind]} WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+            session.merchant_id,
+            [number for one, number, _ in wanted if one == kind and 0 < number < 2**63],
+        )
+        names |= {(kind, row["id"]): row["name"] for row in rows}
+    missing: list[HuikeError] = [
+        InvalidInput(f"there is no such {kind}", path)
+        for kind, number, path in wanted
+        if (kind, number) not in names
+    ]
+    if missing:
+        raise Several(missing)
+    return names
+
+
+def _references(value: Any, path: Path) -> Iterator[tuple[str, int, Path]]:
+    for one in fields(value):
+        given = getattr(value, one.name)
+        here = (*path, camel(one.name))
+        kind = one.name.removesuffix("s").removesuffix("_id")
+        if kind in NAMED and one.name != kind:
+            for number in given if isinstance(given, list) else [given]:
+                if isinstance(number, int):
+                    yield kind, number, here
+        elif is_dataclass(given):
+            yield from _references(given, here)
