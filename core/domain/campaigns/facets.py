@@ -155,9 +155,11 @@ class Received(Facet):
         return q.value(self._rows(rule, q), "count(*)")
 
     def explain(self, rule: ReceivedRule, say: Say) -> str:
-        times = say.bounds(*self._bounds(rule), Text("times", "次"))
+        least, most = self._bounds(rule)
+        times = "" if (least, most) == (1, None) else say.bounds(least, most, Text("times", "次"))
         when, which = (rule.messages or EVERY_MESSAGE).explain(say)
-        return say(f"was sent a message{which} {times}{when}", f"{when}被{which}触达{times}")
+        often = f" {times}" if times else ""
+        return say(f"was sent a message{which}{often}{when}", f"{when}被{which}触达{times}")
 
     def _bounds(self, rule: ReceivedRule) -> tuple[int, int | None]:
         if rule.at_least is None and rule.at_most is None:
