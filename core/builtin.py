@@ -1,7 +1,10 @@
 """What core itself contributes, through the same hooks as every plugin."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
+from core.domain.campaigns.facets import FACETS as CAMPAIGN_FACETS
+from core.domain.campaigns.facets import Reachable
 from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
 from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
 from core.domain.customers.customers import CustomerMerged
@@ -16,9 +19,10 @@ from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnkn
 from core.domain.orders.importing import AlreadyRunning
 from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
 from core.domain.orders.timeline import TIMELINE as ORDER_TIMELINE
-from core.domain.segments.facets import FACETS
+from core.domain.segments.facets import FACETS as SEGMENT_FACETS
 from core.domain.shops.plugins import SettingsRefused
 from core.guard import PluginFailed
+from core.registry import CORE, Owned, Registry, RegistryError
 from core.sdk import errors, hookimpl
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
@@ -33,7 +37,7 @@ class CorePlugin:
 
     @hookimpl
     def facets(self) -> Sequence[Facet]:
-        return FACETS
+        return [*SEGMENT_FACETS, *CAMPAIGN_FACETS]
 
     @hookimpl
     def order_formats(self) -> Sequence[OrderFormat]:
@@ -57,3 +61,17 @@ class CorePlugin:
             FieldChanged, FieldNotYours,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip
+
+
+def with_channels(registry: Registry) -> Registry:
+    """The registry with core's facets that are made of every plugin's channels.
+
+    Raises RegistryError when a plugin has taken the name of one.
+    """
+    facet = Reachable(registry.channels)
+    if (taken := registry.facets.get(facet.name)) is not None:
+        raise RegistryError(
+            f"plugins core and {taken.plugin} both bring facets {facet.name!r}: uninstall the "
+            f"latter, or skip it with HUIKE_SKIP_PLUGINS={taken.plugin}"
+        )
+    return replace(registry, facets={**registry.facets, facet.name: Owned(CORE, facet)})

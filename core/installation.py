@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from core.builtin import CorePlugin
+from core.builtin import CorePlugin, with_channels
 from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.campaigns.exporting import DELIVERIES
@@ -67,7 +67,7 @@ def model_apps(registry: Registry) -> dict[str, Sequence[str]]:
 
 def load_registry(settings: Settings) -> Registry:
     """Core's contributions and those of the installed plugins. Raises RegistryError."""
-    return load(CorePlugin(), settings.skip_plugins)
+    return with_channels(load(CorePlugin(), settings.skip_plugins))
 
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:

@@ -1,5 +1,6 @@
 """The input of a segment's rule, generated from the registered facets, and how a rule is shown."""
 
+import inspect
 import types
 import typing
 from collections.abc import Callable, Mapping
@@ -24,6 +25,7 @@ from graphql import (
     GraphQLString,
 )
 
+from core.domain.segments.tree import Facets
 from core.registry import Registry
 from core.schema.scalars import camel, global_id, read_id
 from core.sdk.facets import Facet
@@ -98,7 +100,7 @@ class _Inputs:
                 for one in fields(rule)
             }
             self._leaves[rule] = GraphQLInputObjectType(
-                name, made, description=rule.__doc__, out_type=_stored
+                name, made, description=inspect.cleandoc(rule.__doc__ or ""), out_type=_stored
             )
         return self._leaves[rule]
 
@@ -152,14 +154,16 @@ def _plain(value: Any, kind: str | None) -> Any:
     return str(value) if isinstance(value, Decimal | date) else value
 
 
-def shown_rule(node: Mapping[str, Any]) -> dict[str, Any]:
+def shown_rule(node: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
     """A stored rule in the form of SegmentRuleInput, for an editor to change and send back."""
     ((name, value),) = node.items()
     if name in ("all", "any"):
-        return {name: [shown_rule(one) for one in value]}
+        return {name: [shown_rule(one, facets) for one in value]}
     if name == "not":
-        return {name: shown_rule(value)}
-    return {camel(name): _shown(value, None) or True}
+        return {name: shown_rule(value, facets)}
+    if not value and not (name in facets and fields(facets[name].value.rule)):
+        return {camel(name): True}
+    return {camel(name): _shown(value, None)}
 
 
 def _shown(value: Any, kind: str | None) -> Any:

@@ -10,22 +10,31 @@ import strawberry
 from core.domain.segments.preview import preview_segment
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import create_segment, delete_segment, update_segment
+from core.domain.segments.tree import upgraded
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError, user_errors
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import JSON, Node, SegmentRule, camel, changes, global_id, need_id, read_id
+from core.schema.scalars import JSON, Node, SegmentRule, changes, global_id, need_id, read_id
+from core.schema.segment_facets import FacetInfo, facet_infos
 from core.schema.segment_rules import shown_rule
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.sdk.errors import InvalidInput, Several
 from core.storage.database import Session
 
 
+def rule_of(root: "Segment", info: Info) -> JSON:
+    facets = info.context.installation.registry.facets
+    return JSON(shown_rule(upgraded(root.stored, facets), facets))
+
+
 @strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
 class Segment(Node):
     stored: strawberry.Private[dict[str, Any]]
     name: str
-    rule: JSON = strawberry.field(description="The rule in the form of SegmentRuleInput.")
+    rule: JSON = strawberry.field(
+        resolver=rule_of, description="The rule in the form of SegmentRuleInput."
+    )
     created_at: datetime
     updated_at: datetime
 
@@ -53,15 +62,6 @@ class SegmentPreviewResult:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-@strawberry.type(description="Something that a rule can ask about a customer.")
-class FacetInfo:
-    name: str = strawberry.field(description="Its field of SegmentRuleInput.")
-    title: str
-    title_zh: str
-    description: str
-    plugin: str
-
-
 async def preview(
     info: Info, sample: int, *, stored: dict[str, Any] | None = None, node: Any = None
 ) -> SegmentPreview:
@@ -74,12 +74,10 @@ async def preview(
 
 
 def segment_of(row: Any) -> Segment:
-    stored = orjson.loads(row["rule"])
     return Segment(
         id=global_id("Segment", row["id"]),
-        stored=stored,
+        stored=orjson.loads(row["rule"]),
         name=row["name"],
-        rule=JSON(shown_rule(stored["rule"])),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -181,16 +179,10 @@ class SegmentQueries:
 
     @field("SEGMENTS_READ", description="What a rule can ask.")
     async def facets(self, info: Info) -> list[FacetInfo]:
-        return [
-            FacetInfo(
-                name=camel(name),
-                title=owned.value.title.en,
-                title_zh=owned.value.title.zh,
-                description=owned.value.rule.__doc__ or "",
-                plugin=owned.plugin,
+        async with info.context.read() as session:
+            return await facet_infos(
+                session, info.context.installation.registry, info.schema._schema
             )
-            for name, owned in info.context.installation.registry.facets.items()
-        ]
 
 
 @strawberry.type

@@ -2,8 +2,10 @@
 
 In your conftest.py: `from core.testing import *` brings the fixtures `installation` (session),
 `merchant` and `clock`. Tests run in one event loop; set pytest-asyncio's loop scopes to session.
+`check_facet` tries a facet of yours in every way in which it will be asked.
 """
 
+from core.testing.facets import FacetFault, check_facet
 from core.testing.fixtures import TestMerchant, installation, merchant
 
-__all__ = ["TestMerchant", "installation", "merchant"]
+__all__ = ["FacetFault", "TestMerchant", "check_facet", "installation", "merchant"]

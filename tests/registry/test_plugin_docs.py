@@ -11,8 +11,11 @@ from pathlib import Path
 import pytest
 
 from core.builtin import CorePlugin
+from core.domain.segments.compile import sentence
+from core.domain.segments.tree import read_tree
 from core.registry import GROUP, load
 from core.schema.build import build_schema
+from core.sdk import Say
 from core.sdk.hooks import Hooks
 
 DOCS = Path(__file__).parents[2] / "docs/plugins"
@@ -55,6 +58,23 @@ def test_an_example_loads_and_contributes(hook, tmp_path, monkeypatch):
     assert name in owners
     build_schema(loaded)
     del sys.modules[module]
+
+
+def test_a_facet_takes_thirty_lines_and_appears_in_the_api_and_in_words(tmp_path, monkeypatch):
+    (code,) = re.findall(r"^```python\n(.*?)^```$", section("facets"), re.MULTILINE | re.DOTALL)
+    facet = code[code.index("@dataclass") : code.index("class NamesPlugin")].strip()
+    assert len(facet.splitlines()) < 30
+    (tmp_path / "example_words.py").write_text(code)
+    monkeypatch.syspath_prepend(tmp_path)
+    loaded = load(CorePlugin(), found=[EntryPoint("names", "example_words:plugin", GROUP)])
+    printed = build_schema(loaded).as_str()
+    assert "namesInitial: NamesInitialRuleInput" in printed
+    assert '"""Whose name begins with this."""\ninput NamesInitialRuleInput {' in printed
+    tree = read_tree({"version": 1, "rule": {"not": {"names_initial": {"begins_with": "L"}}}},
+                     loaded.facets)  # fmt: skip
+    assert sentence(tree, Say("en")) == "not (has a name that begins with L)"
+    assert sentence(tree, Say("zh")) == "不满足(姓名以L开头)"
+    del sys.modules["example_words"]
 
 
 @pytest.fixture(scope="module")

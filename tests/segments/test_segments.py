@@ -118,7 +118,7 @@ def errors_of(rule):
         ({"province": {"any_of": ["\ud800"]}}, "input.rule.province.anyOf", "stored"),
         ({"tag": {"any_of": ["x"] * 1001}}, "input.rule.tag.anyOf", "1000"),
         ({"tag": {"any_of": ["x" * 1001]}}, "input.rule.tag.anyOf", "1000"),
-        ({"tag": {}}, "input.rule.tag.anyOf", "required"),
+        ({"province": {}}, "input.rule.province.anyOf", "required"),
         ({"has_phone": {"yes": True}}, "input.rule.hasPhone.yes", "none"),
         ({"opted_in": {"channel": " "}}, "input.rule.optedIn.channel", "empty"),
     ],

@@ -26,6 +26,12 @@ def province_of(text: str) -> str:
     return PROVINCES.get(text[:2], text)
 
 
+def cities_of(text: str) -> tuple[str, str]:
+    """How a city may be stored, since shops write it both ways: 杭州 and 杭州市."""
+    short = text.removesuffix("市")
+    return short, f"{short}市"
+
+
 def place_of(address: str) -> tuple[str | None, str | None]:
     """Province and city at the head of a Chinese address, or None where they do not stand there."""
     parts = address.split(None, 2)

@@ -8,12 +8,16 @@ from zoneinfo import ZoneInfo
 
 from core.domain.customers.fields import INDEXED, MAX_DECIMAL
 from core.domain.segments.facets.choices import check_choices
+from core.domain.segments.facets.dates import check_next_days, comes_round, say_next_days
 from core.sdk.facets import Facet, Fault, Query, Say, Text, midnight
 
 
 @dataclass(frozen=True)
 class CustomFieldRule:
-    """Whose custom field has such a value; give operators of the field's type, or is_set."""
+    """Whose custom field has such a value; give operators of the field's type, or is_set.
+
+    next_days is about a date that comes round each year: today, or within so many days.
+    """
 
     field: str
     any_of: list[str] | None = None
@@ -23,13 +27,14 @@ class CustomFieldRule:
     at_most: Decimal | None = None
     from_day: date | None = None
     to_day: date | None = None
+    next_days: int | None = None
     is_set: bool | None = None
 
 
 FIELD_OPERATORS = {
     "text": {"any_of", "starts_with"}, "choice": {"any_of"}, "bool": {"is_true"},
     "int": {"at_least", "at_most"}, "decimal": {"at_least", "at_most"},
-    "date": {"from_day", "to_day"}, "datetime": {"from_day", "to_day"},
+    "date": {"from_day", "to_day", "next_days"}, "datetime": {"from_day", "to_day"},
 }  # fmt: skip
 """What can be asked of each type of custom field, beside is_set."""
 
@@ -57,7 +62,7 @@ class CustomField(Facet):
             return Fault(f"at_least and at_most are at most {MAX_DECIMAL:f}")
         if any(day is not None and not 1 < day.year < 9999 for day in (rule.from_day, rule.to_day)):
             return Fault("from_day and to_day are of the years 2 to 9998")
-        return check_choices(rule.any_of)
+        return check_next_days(rule.next_days) or check_choices(rule.any_of)
 
     def sql(self, rule: CustomFieldRule, q: Query) -> str:
         namespace, _, key = rule.field.partition(".")
@@ -94,6 +99,9 @@ class CustomField(Facet):
             said.append(say(f"from {rule.from_day}", f"从{rule.from_day}起"))
         if rule.to_day is not None:
             said.append(say(f"to {rule.to_day}", f"到{rule.to_day}止"))
+        if rule.next_days is not None:
+            days = say_next_days(rule.next_days, say)
+            said.append(say(f"a day that comes round {days}", f"{days}到来的周年日"))
         if rule.is_set is not None:
             said.append(say("any value", "有值") if rule.is_set else say("no value", "无值"))
         return say(f"has in {rule.field} {' '.join(said)}", f"字段{rule.field}为{' '.join(said)}")
@@ -101,7 +109,8 @@ class CustomField(Facet):
 
 _GROUPS = (
     frozenset({"any_of", "starts_with"}), frozenset({"is_true"}),
-    frozenset({"at_least", "at_most"}), frozenset({"from_day", "to_day"}), frozenset({"is_set"}),
+    frozenset({"at_least", "at_most"}), frozenset({"from_day", "to_day"}),
+    frozenset({"next_days"}), frozenset({"is_set"}),
 )  # fmt: skip
 
 
@@ -134,6 +143,11 @@ def _value_conditions(rule: CustomFieldRule, q: Query, where: str) -> list[str]:
     if rule.to_day is not None:
         after = _day_of_field(rule.to_day + timedelta(days=1), q, where)
         made.append(f"v.moment < {after}")
+    if rule.next_days is not None:
+        # a day that is still to come for the first time does not come round before
+        after = _day_of_field(q.today() + timedelta(days=rule.next_days + 1), q, where)
+        made.append(f"v.moment < {after}")
+        made.append(comes_round("(v.moment AT TIME ZONE 'UTC')::date", q, rule.next_days))
     return made
 
 

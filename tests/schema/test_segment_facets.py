@@ -1,0 +1,53 @@
+"""The facets as an editor of rules sees them, and rules that come back as they were sent."""
+
+from graphql import parse_type
+from graphql.utilities import type_from_ast
+
+from core.schema.build import build_schema
+from tests.schema.conftest import OPERATIONS
+
+
+async def test_facets_describe_their_parameters(api, merchant):
+    query = (OPERATIONS / "facets.graphql").read_text()
+    found = {one["name"]: one for one in (await api.data(merchant.token, query))["facets"]}
+    assert found["hasEmail"]["parameters"] == []
+    assert (found["tag"]["title"], found["tag"]["titleZh"]) == ("Tag", "标签")
+    assert "\n    " not in found["tag"]["description"]
+    assert found["orderCount"]["version"] == 2
+    assert all(one["usable"] and one["plugin"] == "core" for one in found.values())
+    share = {one["name"]: one for one in found["randomShare"]["parameters"]}
+    assert {name: (one["type"], one["required"]) for name, one in share.items()} == {
+        "toPercent": ("Decimal!", True), "fromPercent": ("Decimal", False), "seed": ("Int", False),
+    }  # fmt: skip
+    received = {one["name"]: one for one in found["received"]["parameters"]}
+    assert received["messages"]["description"].startswith("Which messages are meant")
+    inner = {one["name"]: one["type"] for one in received["messages"]["parameters"]}
+    assert inner == {"campaignIds": "[ID!]", "channels": "[String!]", "within": "WindowInput"}
+
+
+async def test_every_parameters_type_is_one_of_the_schema(api, merchant):
+    query = (OPERATIONS / "facets.graphql").read_text()
+    schema = build_schema(merchant.installation.registry)._schema
+    waiting = [one for facet in (await api.data(merchant.token, query))["facets"]
+               for one in facet["parameters"]]  # fmt: skip
+    while waiting:
+        one = waiting.pop()
+        assert type_from_ast(schema, parse_type(one["type"])) is not None, one
+        waiting += one.get("parameters", [])
+
+
+CREATE = """mutation ($input: SegmentCreateInput!) { segmentCreate(input: $input) {
+    segment { rule preview { count } } errors { message path } } }"""
+
+
+async def test_a_rule_comes_back_in_the_form_in_which_it_was_sent(api, merchant):
+    rule = {"all": [
+        {"tag": {}}, {"hasName": True}, {"not": {"hasPhone": True}},
+        {"received": {"messages": {"within": {"lastDays": 3}}}},
+        {"randomShare": {"toPercent": "12.50", "seed": 4}}, {"reachable": {"channel": "email"}},
+    ]}  # fmt: skip
+    for name in ("first", "again"):
+        made = await api.data(merchant.token, CREATE, input={"name": name, "rule": rule})
+        assert made["segmentCreate"]["errors"] == []
+        assert made["segmentCreate"]["segment"]["rule"] == rule
+        rule = made["segmentCreate"]["segment"]["rule"]
