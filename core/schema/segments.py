@@ -7,50 +7,33 @@ from typing import Any
 import orjson
 import strawberry
 
-from core.domain.segments.preview import preview_segment
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import create_segment, delete_segment, update_segment
-from core.schema.context import Info, field, mutation
-from core.schema.customers import Customer, customers_by_id
-from core.schema.errors import UserError, user_errors
+from core.domain.segments.tree import upgraded
+from core.schema.context import CHILDREN, Info, field, mutation
+from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, SegmentRule, camel, changes, global_id, need_id, read_id
+from core.schema.segment_preview import SegmentPreviewed
 from core.schema.segment_rules import shown_rule
+from core.schema.segment_words import SegmentWords
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
-from core.sdk.errors import InvalidInput, Several
 from core.storage.database import Session
 
 
 @strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
-class Segment(Node):
-    stored: strawberry.Private[dict[str, Any]]
+class Segment(Node, SegmentWords, SegmentPreviewed):
     name: str
-    rule: JSON = strawberry.field(description="The rule in the form of SegmentRuleInput.")
     created_at: datetime
     updated_at: datetime
 
-    @strawberry.field
-    async def preview(self, info: Info, sample: int = 10) -> "SegmentPreview":
-        return await preview(info, sample, stored=self.stored)
-
-
-@strawberry.type(description="Who would belong to a segment now.")
-class SegmentPreview:
-    pks: strawberry.Private[list[int]]
-    count: int
-    explanation: str
-
-    @field("CUSTOMERS_READ")
-    async def sample(self, info: Info) -> list[Customer]:
-        async with info.context.read() as session:
-            found = await customers_by_id(session, self.pks)
-        return [found[pk] for pk in self.pks if pk in found]
-
-
-@strawberry.type
-class SegmentPreviewResult:
-    preview: SegmentPreview | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
+    @field(
+        "SEGMENTS_READ",
+        description="The rule in the form of SegmentRuleInput, as today's facets write it.",
+    )
+    async def rule(self, info: Info) -> JSON:
+        facets = info.context.installation.registry.facets
+        return JSON(shown_rule(upgraded(self.stored, facets)))
 
 
 @strawberry.type(description="Something that a rule can ask about a customer.")
@@ -62,24 +45,12 @@ class FacetInfo:
     plugin: str
 
 
-async def preview(
-    info: Info, sample: int, *, stored: dict[str, Any] | None = None, node: Any = None
-) -> SegmentPreview:
-    registry = info.context.installation.registry
-    async with info.context.read() as session:
-        if stored is None:
-            stored = await stored_rule(session, registry, node)
-        found = await preview_segment(session, registry, stored, sample)
-    return SegmentPreview(pks=found.sample, count=found.count, explanation=found.explanation)
-
-
 def segment_of(row: Any) -> Segment:
     stored = orjson.loads(row["rule"])
     return Segment(
         id=global_id("Segment", row["id"]),
         stored=stored,
         name=row["name"],
-        rule=JSON(shown_rule(stored["rule"])),
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -120,6 +91,9 @@ async def segments_by_id(session: Session, pks: list[int]) -> dict[int, Segment]
         "SELECT * FROM segments WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
     )
     return {row["id"]: segment_of(row) for row in rows}
+
+
+CHILDREN["segments"] = segments_by_id
 
 
 @strawberry.input
@@ -169,15 +143,6 @@ class SegmentQueries:
     async def segment(self, info: Info, id: strawberry.ID) -> Segment | None:
         pk = read_id("Segment", id)
         return await info.context.load("segments", pk, segments_by_id) if pk else None
-
-    @field("SEGMENTS_READ", description="Try a rule without storing it.")
-    async def segment_preview(
-        self, info: Info, rule: SegmentRule, sample: int = 10
-    ) -> SegmentPreviewResult:
-        try:
-            return SegmentPreviewResult(preview=await preview(info, sample, node=rule))
-        except (InvalidInput, Several) as error:
-            return SegmentPreviewResult(errors=user_errors(error))
 
     @field("SEGMENTS_READ", description="What a rule can ask.")
     async def facets(self, info: Info) -> list[FacetInfo]:

@@ -71,9 +71,9 @@ class Rule:
         q = self.query(form, within)
         return Asked(q, Compiler(q).sql(self.root))
 
-    def sentence(self, language: Language = "en") -> str:
-        """The rule in words."""
-        return sentence(self.root, self.say(language))
+    def sentence(self, language: Language = "en", node: Node | None = None) -> str:
+        """The rule in words, or one node of it."""
+        return sentence(node or self.root, self.say(language))
 
     def say(self, language: Language = "en") -> Say:
         """What puts a part of the rule into words."""
@@ -96,7 +96,8 @@ async def read_rule(
     """
     facets = await usable_facets(session, registry) if facets is None else facets
     segments = await _segments(session, stored, inside)
-    root = read_tree(stored, facets, segments)
+    off = {name: owned.plugin for name, owned in registry.facets.items() if name not in facets}
+    root = read_tree(stored, facets, segments, off)
     names = await _names(session, root)
     await check_fields(session, root)
     zones = await session.sql.fetch(

@@ -76,37 +76,46 @@ def write_rule(node: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
     return {"version": VERSION, "rule": dict(node), **({"facets": versions} if versions else {})}
 
 
-def upgraded(stored: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
-    """The node of a stored rule with its parameters as the facets write them now."""
+def upgraded(stored: Mapping[str, Any], facets: Facets) -> Any:
+    """The node of a stored rule with its parameters as the facets write them now.
+
+    What is malformed stays as it is.
+    """
     versions = stored.get("facets") or {}
 
-    def one(node: Mapping[str, Any]) -> dict[str, Any]:
+    def one(node: Any) -> Any:
+        if not isinstance(node, Mapping) or len(node) != 1:
+            return node
         ((name, value),) = node.items()
-        if name in ("all", "any"):
+        if name in ("all", "any") and isinstance(value, list):
             return {name: [one(child) for child in value]}
         if name == "not":
             return {name: one(value)}
         facet = facets[name].value if name in facets else None
         version = versions.get(name, 1)
-        if facet is not None and version < facet.version:
+        if facet is not None and version < facet.version and isinstance(value, Mapping):
             return {name: facet.upgrade(dict(value), version)}
         return {name: value}
 
-    return one(stored["rule"])
+    return one(stored.get("rule"))
 
 
 def read_tree(
-    stored: Mapping[str, Any], facets: Facets, segments: Mapping[int, Stored] | None = None
+    stored: Mapping[str, Any],
+    facets: Facets,
+    segments: Mapping[int, Stored] | None = None,
+    off: Mapping[str, str] | None = None,
 ) -> Node:
     """Read and check a stored rule. Raises Several of InvalidInput, with paths into the tree.
 
-    `segments` are those that the rule refers to, and those that they refer to.
+    `segments` are those that the rule refers to, and those that they refer to; `off` are facets
+    that the merchant could have, with the plugin that brings them.
     """
     if not {"version", "rule"} <= set(stored) <= {"version", "rule", "facets"}:
         raise Several([InvalidInput("a stored rule has the keys version and rule", ROOT)])
     if stored["version"] != VERSION:
         raise Several([InvalidInput(f"rules of version {VERSION} are understood", ROOT)])
-    parser = _Parser(facets, segments or {})
+    parser = _Parser(facets, segments or {}, off or {})
     try:
         made = parser.node(stored["rule"], ROOT, 1, stored.get("facets") or {})
     except _Stop:
@@ -162,9 +171,12 @@ class _Stop(Exception):
 class _Parser:
     """Reads a tree of JSON once, collecting the errors of all its nodes."""
 
-    def __init__(self, facets: Facets, segments: Mapping[int, Stored]) -> None:
+    def __init__(
+        self, facets: Facets, segments: Mapping[int, Stored], off: Mapping[str, str]
+    ) -> None:
         self.facets = facets
         self.segments = segments
+        self.off = off
         self.errors: list[HuikeError] = []
         self.nodes = 0
         self.inside: list[int] = []
@@ -222,6 +234,8 @@ class _Parser:
 
     def _leaf(self, name: str, params: Any, path: Path, version: int) -> Node:
         owned = self.facets.get(name)
+        if owned is None and name in self.off:
+            return self._refuse(f"the plugin {self.off[name]} is not switched on", path)
         if owned is None:
             known = ", ".join(sorted(self.facets))
             return self._refuse(f"there is no facet {name[:100]!r}; there are: {known}", path)
