@@ -8,7 +8,7 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
-from core.sdk.money import exponent
+from core.sdk.money import exponent, from_minor
 
 Language = Literal["en", "zh"]
 Form = Literal["probe", "mixed", "joined"]
@@ -127,7 +127,7 @@ class Query:
         """
         digits = exponent(currency)
         return f"""(SELECT jsonb_build_object(
-                'amount', round(x.minor / 10 ^ {digits}, {digits})::text,
+                'amount', round(x.minor * {from_minor(1, currency)}, {digits})::text,
                 'currency', {self.arg(currency, "text")})
             FROM (SELECT ({minor})::numeric AS minor OFFSET 0) x WHERE x.minor IS NOT NULL)"""
 
