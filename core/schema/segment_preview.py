@@ -46,12 +46,12 @@ class SegmentClause:
     )
     costliest: bool = strawberry.field(description="Whether it is the one that excludes most.")
 
-    @field("SEGMENTS_READ", description="The clause in words.")
-    async def sentence(self, info: Info, language: Language = Language.EN) -> str:
+    @strawberry.field
+    def sentence(self, language: Language = Language.EN) -> str:
         return self.rule.sentence(language.value, self.clause.node)
 
 
-@strawberry.type(description="Whom a marketing message to all shops' customers would reach now.")
+@strawberry.type(description="Whom a marketing message of no single shop would reach now.")
 class ChannelReach:
     channel: str
     title: str
@@ -65,21 +65,16 @@ class ChannelReach:
 )
 class SegmentPreview:
     found: strawberry.Private[domain.SegmentPreview]
+    at: datetime = strawberry.field(description="The time for which it was counted.")
+    count: int = strawberry.field(description="How many customers match.")
+    customers: int = strawberry.field(description="How many customers there are at all.")
+    funnel: list[SegmentClause] = strawberry.field(description="What each clause does.")
+    reach: list[ChannelReach] = strawberry.field(
+        description="Of those that match, by each channel that is switched on."
+    )
 
-    @field("SEGMENTS_READ", description="The time for which it was counted.")
-    async def at(self, info: Info) -> datetime:
-        return self.found.rule.now
-
-    @field("SEGMENTS_READ", description="How many customers match.")
-    async def count(self, info: Info) -> int:
-        return self.found.count
-
-    @field("SEGMENTS_READ", description="How many customers there are at all.")
-    async def customers(self, info: Info) -> int:
-        return self.found.customers
-
-    @field("SEGMENTS_READ", description="The rule in words.")
-    async def explanation(self, info: Info, language: Language = Language.EN) -> str:
+    @strawberry.field
+    def explanation(self, language: Language = Language.EN) -> str:
         return self.found.rule.sentence(language.value)
 
     @field("CUSTOMERS_READ", description="Some of those that match, the newest first.")
@@ -88,33 +83,36 @@ class SegmentPreview:
             found = await customers_by_id(session, self.found.sample)
         return [found[pk] for pk in self.found.sample if pk in found]
 
-    @field("SEGMENTS_READ", description="What each clause does.")
-    async def funnel(self, info: Info) -> list[SegmentClause]:
-        return [
-            SegmentClause(
-                clause=one,
-                rule=self.found.rule,
-                path=path_in_rule(one.node.path),
-                alone=one.alone,
-                remaining=one.remaining,
-                excluded=one.excluded,
-                costliest=one.costliest,
-            )
-            for one in self.found.funnel
-        ]
 
-    @field("SEGMENTS_READ", description="One for each channel that is switched on.")
-    async def reach(self, info: Info) -> list[ChannelReach]:
-        registry = info.context.installation.registry
-        return [
+def preview_of(info: Info, found: domain.SegmentPreview) -> SegmentPreview:
+    return SegmentPreview(
+        found=found,
+        at=found.rule.now,
+        count=found.count,
+        customers=found.customers,
+        funnel=[clause_of(found.rule, one) for one in found.funnel],
+        reach=[
             ChannelReach(
                 channel=one.channel.name,
                 title=one.channel.title,
                 reached=one.reached,
                 skipped=skips(one.skipped),
             )
-            for one in reach_of(registry, self.found.counts)
-        ]
+            for one in reach_of(info.context.installation.registry, found.counts)
+        ],
+    )
+
+
+def clause_of(rule: Rule, clause: Clause) -> SegmentClause:
+    return SegmentClause(
+        clause=clause,
+        rule=rule,
+        path=path_in_rule(clause.node.path),
+        alone=clause.alone,
+        remaining=clause.remaining,
+        excluded=clause.excluded,
+        costliest=clause.costliest,
+    )
 
 
 @strawberry.type(
@@ -156,13 +154,16 @@ async def _answer(info: Info, stored: Any, rule: Rule, sample: int) -> SegmentPr
         wanted -= {"count", "customers"}
     measures = [one for name, one in PREVIEW.items() if name in wanted]
     if not measures and not sample:
-        return SegmentPreviewResult(preview=_shown(domain.SegmentPreview(rule, Counts(), [])))
+        return SegmentPreviewResult(
+            preview=preview_of(info, domain.SegmentPreview(rule, Counts(), []))
+        )
     async with context.read() as session:
         job = await latest_counting(session, stored)
         counted = await counted_preview(session, registry, job, sample) if job else None
     if job is not None:
         return SegmentPreviewResult(
-            preview=_shown(counted) if counted else None, job=None if counted else job_of(job)
+            preview=preview_of(info, counted) if counted else None,
+            job=None if counted else job_of(job),
         )
     try:
         hurried = context.installation.db.hurried(
@@ -174,11 +175,7 @@ async def _answer(info: Info, stored: Any, rule: Rule, sample: int) -> SegmentPr
         async with context.work() as w:
             job_id = await start_counting(w, registry, stored)
             return SegmentPreviewResult(job=(await jobs_by_id(w, [job_id]))[job_id])
-    return SegmentPreviewResult(preview=_shown(found))
-
-
-def _shown(found: domain.SegmentPreview) -> SegmentPreview:
-    return SegmentPreview(found=found)
+    return SegmentPreviewResult(preview=preview_of(info, found))
 
 
 def _selected(info: Info) -> Iterator[str]:
@@ -226,4 +223,6 @@ class SegmentPreviewQueries:
                 found = await counted_preview(session, registry, job, sample)
         except (HuikeError, Several) as error:
             return SegmentPreviewResult(errors=user_errors(error))
-        return SegmentPreviewResult(preview=_shown(found) if found else None, job=job_of(job))
+        return SegmentPreviewResult(
+            preview=preview_of(info, found) if found else None, job=job_of(job)
+        )

@@ -51,8 +51,8 @@ class SegmentReason:
     )
     holds: bool
 
-    @field("SEGMENTS_READ", description="The node in words.")
-    async def sentence(self, info: Info, language: Language = Language.EN) -> str:
+    @strawberry.field
+    def sentence(self, language: Language = Language.EN) -> str:
         return self.rule.sentence(language.value, self.reason.node)
 
     @field(
@@ -87,16 +87,13 @@ class Explained:
         default_factory=list,
         description="The nodes of the rule as it is now, each before those inside it.",
     )
-    errors: list[UserError] = strawberry.field(
-        default_factory=list, description="Why the rule cannot be asked."
+    is_member: bool | None = strawberry.field(
+        default=None, description="Null when the rule cannot be asked."
     )
+    errors: list[UserError] = strawberry.field(default_factory=list)
 
-    @field("SEGMENTS_READ", description="Null when the rule cannot be asked.")
-    async def is_member(self, info: Info) -> bool | None:
-        return self.why[0].holds if self.why else None
-
-    @field("SEGMENTS_READ", description="The whole rule in words.")
-    async def sentence(self, info: Info, language: Language = Language.EN) -> str | None:
+    @strawberry.field
+    def sentence(self, language: Language = Language.EN) -> str | None:
         return self.rule.sentence(language.value) if self.rule else None
 
 
@@ -147,7 +144,11 @@ async def customer_in_segment(
             }
         return {
             one: CustomerInSegment(
-                customer_pk=one, segment=segment, rule=rule, why=reasons_of(rule, reasons)
+                customer_pk=one,
+                segment=segment,
+                rule=rule,
+                why=reasons_of(rule, reasons),
+                is_member=reasons[0].holds,
             )
             for one, reasons in found.items()
         }
@@ -184,4 +185,7 @@ class SegmentWhyQueries:
                 found = await explain_customers(session, read, [customer.row["id"]])
         except (HuikeError, Several) as error:
             return SegmentWhyResult(errors=user_errors(error))
-        return SegmentWhyResult(rule=read, why=reasons_of(read, found[customer.row["id"]]))
+        reasons = found[customer.row["id"]]
+        return SegmentWhyResult(
+            rule=read, why=reasons_of(read, reasons), is_member=reasons[0].holds
+        )

@@ -21,19 +21,19 @@ from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.storage.database import Session
 
 
+def rule_of_segment(self: Any, info: Info) -> JSON:
+    return JSON(shown_rule(upgraded(self.stored, info.context.installation.registry.facets)))
+
+
 @strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
 class Segment(Node, SegmentWords, SegmentPreviewed):
     name: str
-    created_at: datetime
-    updated_at: datetime
-
-    @field(
-        "SEGMENTS_READ",
+    rule: JSON = strawberry.field(
+        resolver=rule_of_segment,
         description="The rule in the form of SegmentRuleInput, as today's facets write it.",
     )
-    async def rule(self, info: Info) -> JSON:
-        facets = info.context.installation.registry.facets
-        return JSON(shown_rule(upgraded(self.stored, facets)))
+    created_at: datetime
+    updated_at: datetime
 
 
 @strawberry.type(description="Something that a rule can ask about a customer.")

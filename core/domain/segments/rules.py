@@ -166,9 +166,13 @@ async def _segments(
             break
         asked: set[int] = set()
         for row in rows:
-            rule = orjson.loads(row["rule"]) if row["kind"] == "dynamic" else None
-            found[row["id"]] = Stored(row["name"], rule)
-            asked |= segments_asked(rule) if rule else set()
+            rule = orjson.loads(row["rule"])
+            if row["kind"] != "dynamic":
+                found[row["id"]] = Stored(row["name"], None)
+                continue
+            # of a malformed one {} is refused with its name
+            found[row["id"]] = Stored(row["name"], rule if isinstance(rule, Mapping) else {})
+            asked |= segments_asked(rule)
         wanted = asked
     return found
 

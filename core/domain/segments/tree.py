@@ -76,12 +76,14 @@ def write_rule(node: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
     return {"version": VERSION, "rule": dict(node), **({"facets": versions} if versions else {})}
 
 
-def upgraded(stored: Mapping[str, Any], facets: Facets) -> Any:
+def upgraded(stored: Any, facets: Facets) -> Any:
     """The node of a stored rule with its parameters as the facets write them now.
 
     What is malformed stays as it is.
     """
-    versions = stored.get("facets") or {}
+    if not isinstance(stored, Mapping) or "rule" not in stored:
+        return stored
+    versions = _versions(stored) or {}
 
     def one(node: Any) -> Any:
         if not isinstance(node, Mapping) or len(node) != 1:
@@ -97,11 +99,11 @@ def upgraded(stored: Mapping[str, Any], facets: Facets) -> Any:
             return {name: facet.upgrade(dict(value), version)}
         return {name: value}
 
-    return one(stored.get("rule"))
+    return one(stored["rule"])
 
 
 def read_tree(
-    stored: Mapping[str, Any],
+    stored: Any,
     facets: Facets,
     segments: Mapping[int, Stored] | None = None,
     off: Mapping[str, str] | None = None,
@@ -111,18 +113,30 @@ def read_tree(
     `segments` are those that the rule refers to, and those that they refer to; `off` are facets
     that the merchant could have, with the plugin that brings them.
     """
-    if not {"version", "rule"} <= set(stored) <= {"version", "rule", "facets"}:
+    keys = set(stored) if isinstance(stored, Mapping) else set()
+    if not {"version", "rule"} <= keys <= {"version", "rule", "facets"}:
         raise Several([InvalidInput("a stored rule has the keys version and rule", ROOT)])
     if stored["version"] != VERSION:
         raise Several([InvalidInput(f"rules of version {VERSION} are understood", ROOT)])
+    versions = _versions(stored)
+    if versions is None:
+        raise Several([InvalidInput("facets gives the versions of facets, as numbers", ROOT)])
     parser = _Parser(facets, segments or {}, off or {})
     try:
-        made = parser.node(stored["rule"], ROOT, 1, stored.get("facets") or {})
+        made = parser.node(stored["rule"], ROOT, 1, versions)
     except _Stop:
         raise Several(parser.errors) from None
     if parser.errors:
         raise Several(parser.errors)
     return made
+
+
+def _versions(stored: Mapping[str, Any]) -> Mapping[str, int] | None:
+    """The versions of facets that a stored rule remembers, None if they are malformed."""
+    versions = stored.get("facets") or {}
+    if not isinstance(versions, Mapping):
+        return None
+    return versions if all(isinstance(one, int) for one in versions.values()) else None
 
 
 def facet_names(node: Any) -> Iterator[str]:
@@ -145,11 +159,13 @@ def raw_leaves(node: Any, path: Path = ROOT, depth: int = 1) -> Iterator[tuple[s
             yield str(name), value, here
 
 
-def segments_asked(stored: Mapping[str, Any]) -> set[int]:
+def segments_asked(stored: Any) -> set[int]:
     """The ids of the segments that a stored rule refers to, wherever they stand in it."""
     return {
         params["segment_id"]
-        for name, params, _ in raw_leaves(stored.get("rule"))
+        for name, params, _ in raw_leaves(
+            stored.get("rule") if isinstance(stored, Mapping) else None
+        )
         if name == SEGMENT
         and isinstance(params, Mapping)
         and isinstance(params.get("segment_id"), int)
@@ -222,7 +238,7 @@ class _Parser:
         known = len(self.errors)
         try:
             inner = self.node(
-                found.rule.get("rule"), leaf.path, depth + 1, found.rule.get("facets") or {}
+                found.rule.get("rule"), leaf.path, depth + 1, _versions(found.rule) or {}
             )
         finally:
             self.inside.pop()
