@@ -14,6 +14,7 @@ from core.builtin import CorePlugin, with_channels
 from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.campaigns.exporting import DELIVERIES
+from core.domain.campaigns.reach import count_reach
 from core.domain.customers.exporting import CUSTOMERS
 from core.domain.customers.fields import FieldRemoval
 from core.domain.customers.import_undo import CustomerImportUndo
@@ -27,6 +28,8 @@ from core.domain.orders.suggesting import SuggestMerges
 from core.domain.privacy.erasure import CustomerErasure
 from core.domain.privacy.export import CustomerDataExport
 from core.domain.privacy.rotation import Resealing
+from core.domain.segments.counting import SegmentCounting
+from core.domain.segments.funnel import count_clauses
 from core.domain.segments.tagging import SegmentTagging
 from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
@@ -77,6 +80,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         FieldRemoval(), Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
+        SegmentCounting(registry, [count_clauses, count_reach]),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

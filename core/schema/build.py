@@ -38,7 +38,10 @@ from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
+from core.schema.segment_preview import SegmentPreviewQueries
 from core.schema.segment_rules import rule_input
+from core.schema.segment_why import SegmentWhyQueries
+from core.schema.segment_words import SegmentWordsQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
@@ -51,7 +54,8 @@ from core.sdk.plugin import SchemaField
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
-    MergeQueries, TagQueries, CustomFieldQueries, SearchQueries,
+    MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
+    SegmentWhyQueries, SegmentWordsQueries,
 ):  # fmt: skip
     pass
 

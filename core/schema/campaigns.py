@@ -29,6 +29,7 @@ from core.schema.pages import After, Connection, First, Listing, SortDirection, 
 from core.schema.scalars import Node, changes, global_id, need_id, read_id
 from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
+from core.schema.skips import Skipped, skips
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
@@ -69,12 +70,6 @@ class DeliveryState(Enum):
 class MessageClass(Enum):
     MARKETING = "marketing"
     SERVICE = "service"
-
-
-@strawberry.type(description="Why so many were not written to.")
-class Skipped:
-    reason: str
-    count: int
 
 
 @strawberry.type(description="One part of a message, a Liquid template.")
@@ -212,10 +207,6 @@ class CampaignRun(Node):
         sort: list[DeliverySort] | None = None,
     ) -> Connection[Delivery]:
         return await page(info, DELIVERIES, where, sort, first, after, ("d.run_id", self.pk))
-
-
-def skips(found: Any) -> list[Skipped]:
-    return [Skipped(reason=reason, count=count) for reason, count in sorted(found.items())]
 
 
 def run_of(row: Any) -> CampaignRun:

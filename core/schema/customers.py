@@ -48,6 +48,7 @@ from core.storage.database import Session
 if TYPE_CHECKING:
     from core.schema.facts import CustomerFacts
     from core.schema.orders import Order
+    from core.schema.segment_why import CustomerInSegment
 
 MAX_CHILDREN = 100
 
@@ -160,6 +161,15 @@ class Customer(Node, CustomerProfile):
     ) -> list[Annotated["CustomerFacts", strawberry.lazy("core.schema.facts")]]:
         batch = CHILDREN["facts_of_customers"](per_shop)
         return await info.context.load(("customer.facts", per_shop), self.row["id"], batch) or []
+
+    @field("SEGMENTS_READ", description="Whether the customer is in a segment, and why.")
+    async def in_segment(
+        self, info: Info, id: strawberry.ID
+    ) -> Annotated["CustomerInSegment", strawberry.lazy("core.schema.segment_why")] | None:
+        found: CustomerInSegment | None = await CHILDREN["customer_in_segment"](
+            info, self.row["id"], id
+        )
+        return found
 
 
 def contact(info: Info, row: Any, kind: Kind) -> Contact | None:

@@ -154,10 +154,15 @@ def _plain(value: Any, kind: str | None) -> Any:
     return str(value) if isinstance(value, Decimal | date) else value
 
 
-def shown_rule(node: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
-    """A stored rule in the form of SegmentRuleInput, for an editor to change and send back."""
+def shown_rule(node: Any, facets: Facets) -> Any:
+    """A stored rule in the form of SegmentRuleInput, for an editor to change and send back.
+
+    What is malformed is shown as it is.
+    """
+    if not isinstance(node, Mapping) or len(node) != 1:
+        return node
     ((name, value),) = node.items()
-    if name in ("all", "any"):
+    if name in ("all", "any") and isinstance(value, list):
         return {name: [shown_rule(one, facets) for one in value]}
     if name == "not":
         return {name: shown_rule(value, facets)}

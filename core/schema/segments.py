@@ -7,70 +7,37 @@ from typing import Any
 import orjson
 import strawberry
 
-from core.domain.segments.preview import preview_segment
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import create_segment, delete_segment, update_segment
 from core.domain.segments.tree import upgraded
-from core.schema.context import Info, field, mutation
-from core.schema.customers import Customer, customers_by_id
-from core.schema.errors import UserError, user_errors
+from core.schema.context import CHILDREN, Info, field, mutation
+from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, SegmentRule, changes, global_id, need_id, read_id
 from core.schema.segment_facets import FacetInfo, facet_infos
+from core.schema.segment_preview import SegmentPreviewed
 from core.schema.segment_rules import shown_rule
+from core.schema.segment_words import SegmentWords
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
-from core.sdk.errors import InvalidInput, Several
 from core.storage.database import Session
 
 
-def rule_of(root: "Segment", info: Info) -> JSON:
+def rule_of_segment(self: Any, info: Info) -> JSON:
     facets = info.context.installation.registry.facets
-    return JSON(shown_rule(upgraded(root.stored, facets), facets))
+    return JSON(shown_rule(upgraded(self.stored, facets), facets))
 
 
 @strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
-class Segment(Node):
-    stored: strawberry.Private[dict[str, Any]]
+class Segment(Node, SegmentWords, SegmentPreviewed):
     name: str
     rule: JSON = strawberry.field(
-        resolver=rule_of, description="The rule in the form of SegmentRuleInput."
+        resolver=rule_of_segment,
+        description="The rule in the form of SegmentRuleInput, as today's facets write it.",
     )
     created_at: datetime
     updated_at: datetime
 
-    @strawberry.field
-    async def preview(self, info: Info, sample: int = 10) -> "SegmentPreview":
-        return await preview(info, sample, stored=self.stored)
 
-
-@strawberry.type(description="Who would belong to a segment now.")
-class SegmentPreview:
-    pks: strawberry.Private[list[int]]
-    count: int
-    explanation: str
-
-    @field("CUSTOMERS_READ")
-    async def sample(self, info: Info) -> list[Customer]:
-        async with info.context.read() as session:
-            found = await customers_by_id(session, self.pks)
-        return [found[pk] for pk in self.pks if pk in found]
-
-
-@strawberry.type
-class SegmentPreviewResult:
-    preview: SegmentPreview | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-async def preview(
-    info: Info, sample: int, *, stored: dict[str, Any] | None = None, node: Any = None
-) -> SegmentPreview:
-    registry = info.context.installation.registry
-    async with info.context.read() as session:
-        if stored is None:
-            stored = await stored_rule(session, registry, node)
-        found = await preview_segment(session, registry, stored, sample)
-    return SegmentPreview(pks=found.sample, count=found.count, explanation=found.explanation)
 
 
 def segment_of(row: Any) -> Segment:
@@ -120,6 +87,9 @@ async def segments_by_id(session: Session, pks: list[int]) -> dict[int, Segment]
     return {row["id"]: segment_of(row) for row in rows}
 
 
+CHILDREN["segments"] = segments_by_id
+
+
 @strawberry.input
 class SegmentCreateInput:
     name: str
@@ -167,15 +137,6 @@ class SegmentQueries:
     async def segment(self, info: Info, id: strawberry.ID) -> Segment | None:
         pk = read_id("Segment", id)
         return await info.context.load("segments", pk, segments_by_id) if pk else None
-
-    @field("SEGMENTS_READ", description="Try a rule without storing it.")
-    async def segment_preview(
-        self, info: Info, rule: SegmentRule, sample: int = 10
-    ) -> SegmentPreviewResult:
-        try:
-            return SegmentPreviewResult(preview=await preview(info, sample, node=rule))
-        except (InvalidInput, Several) as error:
-            return SegmentPreviewResult(errors=user_errors(error))
 
     @field("SEGMENTS_READ", description="What a rule can ask.")
     async def facets(self, info: Info) -> list[FacetInfo]:

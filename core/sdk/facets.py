@@ -8,6 +8,8 @@ from decimal import Decimal
 from typing import Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
+from core.sdk.money import exponent, from_minor
+
 Language = Literal["en", "zh"]
 Form = Literal["probe", "mixed", "joined"]
 MAX_DAYS = 36_500
@@ -117,6 +119,17 @@ class Query:
     def value(self, rows: Rows, total: str) -> str:
         """An aggregate over such rows of the one customer, for an explanation."""
         return f"(SELECT {total} {_own(rows)})"
+
+    def money(self, minor: str, currency: str) -> str:
+        """An amount in minor units as {"amount": "99.00", "currency": "CNY"}, for an explanation.
+
+        `minor` is an SQL expression; NULL stays NULL.
+        """
+        digits = exponent(currency)
+        return f"""(SELECT jsonb_build_object(
+                'amount', round(x.minor * {from_minor(1, currency)}, {digits})::text,
+                'currency', {self.arg(currency, "text")})
+            FROM (SELECT ({minor})::numeric AS minor OFFSET 0) x WHERE x.minor IS NOT NULL)"""
 
     def days_ago(self, days: int, shop: str | None = None) -> str:
         """The first instant of the day so many days before today, as SQL.
@@ -273,7 +286,10 @@ class Facet(ABC):
         """The question in words, for instance "bought at least 2 times in the last 365 days"."""
 
     def found(self, rule: Any, q: Query) -> str | None:
-        """An SQL expression of what is found for customer `c`, shown beside the question."""
+        """An SQL expression of what is found for customer `c`, shown beside the question.
+
+        Of a type that `to_jsonb` takes; NULL is nothing. Money as `q.money` makes it.
+        """
         return None
 
     def upgrade(self, params: dict[str, Any], version: int) -> dict[str, Any]:

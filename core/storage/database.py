@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
+from time import monotonic
 from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -39,6 +40,10 @@ class DatabaseError(Exception):
     """The database cannot be used as it is; the message says what to do."""
 
 
+class TookTooLong(Exception):
+    """The statements of a hurried session did not end in its time."""
+
+
 class Doorbell(Protocol):
     """Tells workers to look now. A ring that gets lost costs seconds, never work."""
 
@@ -59,6 +64,25 @@ class Session:
     keyring: Keyring
     actor: str = "system"
     """Who acts, for the logs: "system", "token:12", "job:7", "customer:4711"."""
+
+    async def hurry(self) -> None:
+        """Called between long statements; ends a session that has had its time."""
+
+
+@dataclass
+class Hurried(Session):
+    """A session that ends at a moment of the process's monotonic clock."""
+
+    ends: float = 0.0
+
+    async def hurry(self) -> None:
+        """Leave the statements that follow what is left of the time. Raises TookTooLong."""
+        left = self.ends - monotonic()
+        if left <= 0:
+            raise TookTooLong
+        await self.sql.execute(
+            "SELECT set_config('statement_timeout', $1::text, TRUE)", str(max(1, int(left * 1000)))
+        )
 
 
 @dataclass
@@ -142,6 +166,24 @@ class Database:
         """A connection for reading, without a transaction."""
         async with get_connection("default").acquire_connection() as sql:
             yield Session(merchant_id, self.clock(), sql, self.keyring, actor)
+
+    @asynccontextmanager
+    async def hurried(
+        self, merchant_id: int, seconds: float, actor: str = "system"
+    ) -> AsyncIterator[Session]:
+        """One snapshot for reading, to be done with in about so many seconds.
+
+        Call `hurry` between long statements. Raises TookTooLong.
+        """
+        async with get_connection("default").acquire_connection() as sql:
+            try:
+                async with sql.transaction(isolation="repeatable_read", readonly=True):
+                    ends = monotonic() + seconds
+                    session = Hurried(merchant_id, self.clock(), sql, self.keyring, actor, ends)
+                    await session.hurry()
+                    yield session
+            except asyncpg.QueryCanceledError:
+                raise TookTooLong from None
 
     @asynccontextmanager
     async def work(self, merchant_id: int, actor: str = "system") -> AsyncIterator[Work]:

@@ -167,6 +167,8 @@ async def make_world(merchant):
             "UPDATE jobs SET state = 'succeeded' WHERE merchant_id = $1 AND id = $2",
             w.merchant_id, imported,
         )  # fmt: skip
+        nobody = {"version": 1, "rule": {"any": []}}
+        counting = await jobs.enqueue(w, "segment.preview", {"rule": nobody}, queued=False)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
@@ -175,9 +177,11 @@ async def make_world(merchant):
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Field": field, "Note": note, "Import": imported,
+        "Counting": counting,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer",
-               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job"}  # fmt: skip
+               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
+               "Counting": "Job"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

@@ -135,7 +135,7 @@ async def test_a_stored_rule_reads_back_as_it_was_given(api, world, rule, shown)
         rule = {"orderCount": {**rule["orderCount"], **shops}}
     query = """mutation ($rule: SegmentRuleInput!) {
         segmentCreate(input: {name: "r", rule: $rule}) {
-        segment { id rule preview { count } } errors { code message path } } }"""
+        segment { id rule preview { preview { count } } } errors { code message path } } }"""
     found = (await api.data(world.token, query, rule=rule))["segmentCreate"]
     assert found["errors"] == []
     assert found["segment"]["rule"] == (shown or rule)

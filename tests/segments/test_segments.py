@@ -165,7 +165,7 @@ def test_explanation_reads_as_a_sentence():
         ]
     }
     assert sentence(read_tree(stored(rule), BY_NAME), Say()) == (
-        "bought at least 2 times in the last 365 days and (lives in 广东 or 浙江 or is tagged vip)"
+        "bought at least 2 times in the last 365 days and (lives in 广东 or 浙江, or is tagged vip)"
         " and not (spent at least 99.90 CNY)"
     )
 

@@ -36,8 +36,12 @@ def _leaf(leaf: Leaf, q: Query) -> str:
     return made if leaf.owned.plugin == CORE else f"COALESCE(({made}), FALSE)"
 
 
-def sentence(node: Node, say: Say, outer: bool = True) -> str:
-    """The rule in words."""
+def sentence(node: Node, say: Say, inside: str | None = None) -> str:
+    """The rule in words; `inside` is the operator of the node around it.
+
+    Brackets stand only where the reader would group the words wrongly: "and" binds closer than
+    ", or".
+    """
     if isinstance(node, Leaf):
         return node.owned.value.explain(node.rule, say)
     if node.operator == SEGMENT and node.segment is not None:
@@ -45,10 +49,15 @@ def sentence(node: Node, say: Say, outer: bool = True) -> str:
         return say(f"is in the segment “{name}”", f"属于人群「{name}」")
     if node.operator == "not":
         inner = sentence(node.children[0], say)
-        return say(f"not ({inner})", f"不满足({inner})")
+        if inside is None:
+            return say(f"not: {inner}", f"不满足：{inner}")
+        return say(f"not ({inner})", f"不满足（{inner}）")
     if not node.children:
         return say("everybody", "所有人") if node.operator == "all" else say("nobody", "无人")
-    parts = [sentence(child, say, outer=False) for child in node.children]
-    joint = say(" and ", "且") if node.operator == "all" else say(" or ", "或")
-    joined = joint.join(parts)
-    return joined if outer or len(parts) == 1 else say(f"({joined})", f"({joined})")
+    if len(node.children) == 1:
+        return sentence(node.children[0], say, inside)
+    parts = [sentence(child, say, node.operator) for child in node.children]
+    if node.operator == "all":
+        return say(" and ", "且").join(parts)
+    joined = say(", or ", "，或").join(parts)
+    return say(f"({joined})", f"（{joined}）") if inside == "all" else joined

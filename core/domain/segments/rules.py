@@ -75,9 +75,9 @@ class Rule:
         q = self.query(form, within)
         return Asked(q, Compiler(q).sql(self.root))
 
-    def sentence(self, language: Language = "en") -> str:
-        """The rule in words."""
-        return sentence(self.root, self.say(language))
+    def sentence(self, language: Language = "en", node: Node | None = None) -> str:
+        """The rule in words, or one node of it."""
+        return sentence(node or self.root, self.say(language))
 
     def say(self, language: Language = "en") -> Say:
         """What puts a part of the rule into words."""
@@ -100,7 +100,8 @@ async def read_rule(
     """
     facets = await usable_facets(session, registry) if facets is None else facets
     segments = await _segments(session, stored, inside)
-    root = read_tree(stored, facets, segments)
+    off = {name: owned.plugin for name, owned in registry.facets.items() if name not in facets}
+    root = read_tree(stored, facets, segments, off)
     names = await _names(session, root)
     await check_fields(session, root)
     zones = await session.sql.fetch(
@@ -173,9 +174,13 @@ async def _segments(
             break
         asked: set[int] = set()
         for row in rows:
-            rule = orjson.loads(row["rule"]) if row["kind"] == "dynamic" else None
-            found[row["id"]] = Stored(row["name"], rule)
-            asked |= segments_asked(rule) if rule else set()
+            rule = orjson.loads(row["rule"])
+            if row["kind"] != "dynamic":
+                found[row["id"]] = Stored(row["name"], None)
+                continue
+            # of a malformed one {} is refused with its name
+            found[row["id"]] = Stored(row["name"], rule if isinstance(rule, Mapping) else {})
+            asked |= segments_asked(rule)
         wanted = asked
     return found
 

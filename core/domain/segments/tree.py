@@ -76,19 +76,26 @@ def write_rule(node: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
     return {"version": VERSION, "rule": dict(node), **({"facets": versions} if versions else {})}
 
 
-def upgraded(stored: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
-    """The node of a stored rule with its parameters as the facets write them now."""
-    versions = stored.get("facets") or {}
+def upgraded(stored: Any, facets: Facets) -> Any:
+    """The node of a stored rule with its parameters as the facets write them now.
 
-    def one(node: Mapping[str, Any]) -> dict[str, Any]:
+    What is malformed stays as it is.
+    """
+    if not isinstance(stored, Mapping) or "rule" not in stored:
+        return stored
+    versions = _versions(stored) or {}
+
+    def one(node: Any) -> Any:
+        if not isinstance(node, Mapping) or len(node) != 1:
+            return node
         ((name, value),) = node.items()
-        if name in ("all", "any"):
+        if name in ("all", "any") and isinstance(value, list):
             return {name: [one(child) for child in value]}
         if name == "not":
             return {name: one(value)}
         facet = facets[name].value if name in facets else None
         version = versions.get(name, 1)
-        if facet is not None and version < facet.version:
+        if facet is not None and version < facet.version and isinstance(value, Mapping):
             return {name: facet.upgrade(dict(value), version)}
         return {name: value}
 
@@ -96,24 +103,40 @@ def upgraded(stored: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
 
 
 def read_tree(
-    stored: Mapping[str, Any], facets: Facets, segments: Mapping[int, Stored] | None = None
+    stored: Any,
+    facets: Facets,
+    segments: Mapping[int, Stored] | None = None,
+    off: Mapping[str, str] | None = None,
 ) -> Node:
     """Read and check a stored rule. Raises Several of InvalidInput, with paths into the tree.
 
-    `segments` are those that the rule refers to, and those that they refer to.
+    `segments` are those that the rule refers to, and those that they refer to; `off` are facets
+    that the merchant could have, with the plugin that brings them.
     """
-    if not {"version", "rule"} <= set(stored) <= {"version", "rule", "facets"}:
+    keys = set(stored) if isinstance(stored, Mapping) else set()
+    if not {"version", "rule"} <= keys <= {"version", "rule", "facets"}:
         raise Several([InvalidInput("a stored rule has the keys version and rule", ROOT)])
     if stored["version"] != VERSION:
         raise Several([InvalidInput(f"rules of version {VERSION} are understood", ROOT)])
-    parser = _Parser(facets, segments or {})
+    versions = _versions(stored)
+    if versions is None:
+        raise Several([InvalidInput("facets gives the versions of facets, as numbers", ROOT)])
+    parser = _Parser(facets, segments or {}, off or {})
     try:
-        made = parser.node(stored["rule"], ROOT, 1, stored.get("facets") or {})
+        made = parser.node(stored["rule"], ROOT, 1, versions)
     except _Stop:
         raise Several(parser.errors) from None
     if parser.errors:
         raise Several(parser.errors)
     return made
+
+
+def _versions(stored: Mapping[str, Any]) -> Mapping[str, int] | None:
+    """The versions of facets that a stored rule remembers, None if they are malformed."""
+    versions = stored.get("facets") or {}
+    if not isinstance(versions, Mapping):
+        return None
+    return versions if all(isinstance(one, int) for one in versions.values()) else None
 
 
 def facet_names(node: Any) -> Iterator[str]:
@@ -136,11 +159,13 @@ def raw_leaves(node: Any, path: Path = ROOT, depth: int = 1) -> Iterator[tuple[s
             yield str(name), value, here
 
 
-def segments_asked(stored: Mapping[str, Any]) -> set[int]:
+def segments_asked(stored: Any) -> set[int]:
     """The ids of the segments that a stored rule refers to, wherever they stand in it."""
     return {
         params["segment_id"]
-        for name, params, _ in raw_leaves(stored.get("rule"))
+        for name, params, _ in raw_leaves(
+            stored.get("rule") if isinstance(stored, Mapping) else None
+        )
         if name == SEGMENT
         and isinstance(params, Mapping)
         and isinstance(params.get("segment_id"), int)
@@ -162,9 +187,12 @@ class _Stop(Exception):
 class _Parser:
     """Reads a tree of JSON once, collecting the errors of all its nodes."""
 
-    def __init__(self, facets: Facets, segments: Mapping[int, Stored]) -> None:
+    def __init__(
+        self, facets: Facets, segments: Mapping[int, Stored], off: Mapping[str, str]
+    ) -> None:
         self.facets = facets
         self.segments = segments
+        self.off = off
         self.errors: list[HuikeError] = []
         self.nodes = 0
         self.inside: list[int] = []
@@ -210,7 +238,7 @@ class _Parser:
         known = len(self.errors)
         try:
             inner = self.node(
-                found.rule.get("rule"), leaf.path, depth + 1, found.rule.get("facets") or {}
+                found.rule.get("rule"), leaf.path, depth + 1, _versions(found.rule) or {}
             )
         finally:
             self.inside.pop()
@@ -222,6 +250,8 @@ class _Parser:
 
     def _leaf(self, name: str, params: Any, path: Path, version: int) -> Node:
         owned = self.facets.get(name)
+        if owned is None and name in self.off:
+            return self._refuse(f"the plugin {self.off[name]} is not switched on", path)
         if owned is None:
             known = ", ".join(sorted(self.facets))
             return self._refuse(f"there is no facet {name[:100]!r}; there are: {known}", path)
