@@ -10,7 +10,9 @@ import orjson
 from core.domain.segments.compile import Compiler, sentence
 from core.domain.segments.fields import check_fields
 from core.domain.segments.tree import (
+    ROOT,
     Facets,
+    Group,
     Node,
     Path,
     Stored,
@@ -97,15 +99,45 @@ async def read_rule(
     facets = await usable_facets(session, registry) if facets is None else facets
     segments = await _segments(session, stored, inside)
     root = read_tree(stored, facets, segments)
-    names = await _names(session, root)
-    await check_fields(session, root)
-    zones = await session.sql.fetch(
-        "SELECT id, time_zone FROM shops WHERE merchant_id = $1", session.merchant_id
-    )
+    names = await _checked(session, root)
     return Rule(
         root, session.now, session.merchant_id, await time_zone_of(session),
-        {row["id"]: row["time_zone"] for row in zones}, names,
+        await _shop_zones(session), names,
     )  # fmt: skip
+
+
+async def read_rules(
+    session: Session, registry: Registry, stored: Mapping[int, Mapping[str, Any]]
+) -> dict[int, "Rule | Several"]:
+    """Read many stored rules with few statements; those that cannot be read give their error."""
+    facets = await usable_facets(session, registry)
+    rows = await session.sql.fetch(
+        "SELECT id, name, rule, kind FROM segments WHERE merchant_id = $1", session.merchant_id
+    )
+    segments = {row["id"]: _segment(row) for row in rows}
+    made: dict[int, Rule | Several] = {}
+    roots: dict[int, Node] = {}
+    for number, rule in stored.items():
+        try:
+            roots[number] = read_tree(rule, facets, segments)
+        except Several as error:
+            made[number] = error
+    names: dict[tuple[str, int], str] = {}
+    try:
+        names = await _checked(session, Group("all", list(roots.values()), ROOT))
+    except Several:
+        # some refer to what is not there: see which
+        for number, root in list(roots.items()):
+            try:
+                names |= await _checked(session, root)
+            except Several as error:
+                made[number] = error
+                del roots[number]
+    zones, zone = await _shop_zones(session), await time_zone_of(session)
+    return made | {
+        number: Rule(root, session.now, session.merchant_id, zone, zones, names)
+        for number, root in roots.items()
+    }
 
 
 async def stored_rule(
@@ -165,11 +197,29 @@ async def _segments(
             break
         asked: set[int] = set()
         for row in rows:
-            rule = orjson.loads(row["rule"]) if row["kind"] == "dynamic" else None
-            found[row["id"]] = Stored(row["name"], rule)
-            asked |= segments_asked(rule) if rule else set()
+            found[row["id"]] = segment = _segment(row)
+            asked |= segments_asked(segment.rule) if segment.rule else set()
         wanted = asked
     return found
+
+
+def _segment(row: Mapping[str, Any]) -> Stored:
+    rule = orjson.loads(row["rule"]) if row["kind"] == "dynamic" else None
+    return Stored(row["name"], rule)
+
+
+async def _shop_zones(session: Session) -> dict[int, str]:
+    rows = await session.sql.fetch(
+        "SELECT id, time_zone FROM shops WHERE merchant_id = $1", session.merchant_id
+    )
+    return {row["id"]: row["time_zone"] for row in rows}
+
+
+async def _checked(session: Session, root: Node) -> dict[tuple[str, int], str]:
+    """Check what a rule refers to and return the names. Raises Several."""
+    names = await _names(session, root)
+    await check_fields(session, root)
+    return names
 
 
 async def _names(session: Session, root: Node) -> dict[tuple[str, int], str]:

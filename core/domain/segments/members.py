@@ -1,0 +1,57 @@
+"""Who is in a segment: intervals of membership, and the events of those who enter and leave.
+
+Everything is done inside the database: ids of members never come to this process.
+"""
+
+from core.sdk.events import SegmentEntered, SegmentLeft
+
+EVENT_SIZE = 1_000
+"""How many customers one event tells of at most."""
+
+
+def differences(matching: str, scope: str, now: str, cause: str | None) -> str:
+    """A statement that makes members of whom `matching` gives, and ends what it does not.
+
+    `matching` is a SELECT of (segment_id, customer_id); `scope` a condition about open rows `m` of
+    segment_members that says whom it was asked about. `now` and `cause` are placeholders; without a
+    cause there are no events. $1 is the merchant. Its one row is (entered, left). Whoever runs it
+    holds the segments' rows, so that nobody enters or leaves twice.
+    """
+    same = "{0}.segment_id = {1}.segment_id AND {0}.customer_id = {1}.customer_id"
+    return f"""
+        WITH matching AS MATERIALIZED ({matching}),
+        gone AS (
+            UPDATE segment_members m SET left_at = GREATEST({now}, m.entered_at)
+            WHERE m.merchant_id = $1 AND m.left_at IS NULL AND {scope}
+              AND NOT EXISTS (SELECT 1 FROM matching x WHERE {same.format("x", "m")})
+            RETURNING m.segment_id, m.customer_id),
+        come AS (
+            INSERT INTO segment_members (merchant_id, segment_id, customer_id, entered_at)
+            SELECT $1, x.segment_id, x.customer_id, {now} FROM matching x
+            WHERE NOT EXISTS (
+                SELECT 1 FROM segment_members m WHERE m.merchant_id = $1 AND m.left_at IS NULL
+                   AND {scope} AND {same.format("m", "x")})
+            RETURNING segment_id, customer_id)
+        {told("gone", SegmentLeft.type, now, cause) if cause else ""}
+        {told("come", SegmentEntered.type, now, cause) if cause else ""}
+        SELECT (SELECT count(*) FROM come) AS entered, (SELECT count(*) FROM gone) AS left
+    """
+
+
+def told(moved: str, event: str, now: str, cause: str) -> str:
+    """A CTE that puts events about the rows (segment_id, customer_id) of CTE `moved` in the outbox.
+
+    The outbox is drained when whoever runs it rings for that.
+    """
+    return f""", {moved}_told AS (
+            INSERT INTO outbox_events
+                (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
+            SELECT $1, '{event}', jsonb_build_object(
+                       'segment_id', segment_id,
+                       'customer_ids', jsonb_agg(customer_id ORDER BY customer_id),
+                       'cause', {cause}),
+                   {now}, {now}, '[]', 0
+            FROM (SELECT segment_id, customer_id, (row_number() OVER (
+                      PARTITION BY segment_id ORDER BY customer_id) - 1) / {EVENT_SIZE} AS part
+                  FROM {moved}) numbered
+            GROUP BY segment_id, part ORDER BY segment_id, part)"""
