@@ -108,7 +108,7 @@ async def _hold_segments(w: Work) -> dict[int, dict[str, object]]:
 async def _too_many(w: Work) -> bool:
     found: bool = await w.sql.fetchval(
         """SELECT count(*) > $2 FROM (
-               SELECT 1 FROM customer_changes WHERE merchant_id = $1 LIMIT $2 + 1) some""",
+               SELECT 1 FROM customer_changes WHERE merchant_id = $1 LIMIT $2 + 1) entries""",
         w.merchant_id, MAX_FOLLOWED,
     )  # fmt: skip
     return found

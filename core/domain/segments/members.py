@@ -3,6 +3,8 @@
 Everything is done inside the database: ids of members never come to this process.
 """
 
+from collections.abc import Mapping
+
 from core.sdk.events import SegmentEntered, SegmentLeft
 
 EVENT_SIZE = 1_000
@@ -32,26 +34,29 @@ def differences(matching: str, scope: str, now: str, cause: str | None) -> str:
                 SELECT 1 FROM segment_members m WHERE m.merchant_id = $1 AND m.left_at IS NULL
                    AND {scope} AND {same.format("m", "x")})
             RETURNING segment_id, customer_id)
-        {told("gone", SegmentLeft.type, now, cause) if cause else ""}
-        {told("come", SegmentEntered.type, now, cause) if cause else ""}
+        {told({SegmentLeft.type: "gone", SegmentEntered.type: "come"}, now, cause) if cause else ""}
         SELECT (SELECT count(*) FROM come) AS entered, (SELECT count(*) FROM gone) AS left
     """
 
 
-def told(moved: str, event: str, now: str, cause: str) -> str:
-    """A CTE that puts events about the rows (segment_id, customer_id) of CTE `moved` in the outbox.
+def told(moved: Mapping[str, str], now: str, cause: str) -> str:
+    """A CTE that puts events in the outbox about the rows (segment_id, customer_id) of others.
 
-    The outbox is drained when whoever runs it rings for that.
+    `moved` names the CTE of each type of event. Whoever runs it rings for the outbox.
     """
-    return f""", {moved}_told AS (
+    rows = " UNION ALL ".join(
+        f"SELECT {place} AS place, '{event}' AS type, segment_id, customer_id FROM {name}"
+        for place, (event, name) in enumerate(moved.items())
+    )
+    return f""", told AS (
             INSERT INTO outbox_events
                 (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
-            SELECT $1, '{event}', jsonb_build_object(
+            SELECT $1, type, jsonb_build_object(
                        'segment_id', segment_id,
                        'customer_ids', jsonb_agg(customer_id ORDER BY customer_id),
                        'cause', {cause}),
                    {now}, {now}, '[]', 0
-            FROM (SELECT segment_id, customer_id, (row_number() OVER (
-                      PARTITION BY segment_id ORDER BY customer_id) - 1) / {EVENT_SIZE} AS part
-                  FROM {moved}) numbered
-            GROUP BY segment_id, part ORDER BY segment_id, part)"""
+            FROM (SELECT *, (row_number() OVER (
+                      PARTITION BY place, segment_id ORDER BY customer_id) - 1) / {EVENT_SIZE} part
+                  FROM ({rows}) moved) numbered
+            GROUP BY place, type, segment_id, part ORDER BY place, segment_id, part)"""
