@@ -77,6 +77,11 @@ OF_ADDRESS = (
     "p.id",
 )
 
+OF_MERGE = (
+    "CROSS JOIN LATERAL (VALUES ({row}.from_id), ({row}.into_id)) p (id)",
+    "p.id",
+)
+
 # By table: whose row it is, and the columns that a rule may ask for; a change of others, such as
 # of the version or of when the row was taken in, is none.
 WATCHED = {
@@ -86,6 +91,7 @@ WATCHED = {
     ),
     "customer_tags": (CUSTOMER, "customer_id, tag, source, created_at"),
     "customer_identities": (CUSTOMER, "customer_id, scope, scope_id, kind, value"),
+    "customer_merges": (OF_MERGE, "into_id, undone_at"),
     "custom_field_values": (CUSTOMER, "customer_id, field_id, text, number, moment"),
     "consents": (CUSTOMER, "customer_id, shop_id, channel, purpose, status, at"),
     "suppressions": (OF_ADDRESS, "shop_id, channel, address_index, reason, at"),
