@@ -18,15 +18,12 @@ LOGGED = """, logged AS (
             SELECT $1, customer_id FROM moved WHERE (SELECT huike_follows($1, FALSE)))"""
 
 ENTER = f"""
-    WITH held AS MATERIALIZED (
-        SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($3::bigint[])
-        ORDER BY id FOR KEY SHARE),
-    moved AS (
+    WITH moved AS (
         INSERT INTO segment_members (merchant_id, segment_id, customer_id, entered_at)
-        SELECT $1, $2::bigint, held.id, $4::timestamptz FROM held
-        WHERE NOT EXISTS (
+        SELECT $1, $2::bigint, c.id, $4::timestamptz FROM customers c
+        WHERE c.merchant_id = $1 AND c.id = ANY($3::bigint[]) AND NOT EXISTS (
             SELECT 1 FROM segment_members m WHERE m.merchant_id = $1 AND m.segment_id = $2
-               AND m.customer_id = held.id AND m.left_at IS NULL)
+               AND m.customer_id = c.id AND m.left_at IS NULL)
         RETURNING segment_id, customer_id)
     {told({SegmentEntered.type: "moved"}, "$4", "'list'")} {LOGGED}
     SELECT count(*) FROM moved
@@ -79,7 +76,13 @@ async def check_list(session: Session, segment_id: int, path: tuple[str, ...] = 
 
 
 async def _move(w: Work, statement: str, segment_id: int, customer_ids: Sequence[int]) -> int:
-    # held, so that two calls at once do not put somebody on it twice
+    # held, as a merge holds them, so that nobody is put on it who goes; and the list, so that two
+    # calls at once do not put somebody on it twice
+    await w.sql.execute(
+        """SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])
+           ORDER BY id FOR KEY SHARE""",
+        w.merchant_id, list(customer_ids),
+    )  # fmt: skip
     await w.sql.execute(
         "SELECT id FROM segments WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE",
         w.merchant_id, segment_id,

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from core.domain.segments.rules import cheapest, read_rule
-from core.domain.segments.segments import create_kept_segment
+from core.domain.segments.segments import create_kept_segment, get_segment
 from core.registry import Registry
 from core.storage import jobs
 from core.storage.database import Database, Work
@@ -38,6 +38,7 @@ class SegmentSnapshot:
         """Write the members; the result is how many there are."""
         if job.total is None:
             async with job.step(db) as w:
+                await get_segment(w, job.params["segment_id"])
                 # days are those of the time that was asked about
                 at = datetime.fromisoformat(job.params["at"])
                 rule = replace(await read_rule(w, self._registry, job.params["rule"]), now=at)
