@@ -10,12 +10,11 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import orjson
-
 from core.domain.segments.compile import Compiler, question
+from core.domain.segments.many import read_rules
 from core.domain.segments.members import differences
 from core.domain.segments.refresh import PASSING, note_problem, problem_of
-from core.domain.segments.rules import Rule, read_rules
+from core.domain.segments.rules import Rule
 from core.domain.segments.tree import leaves
 from core.registry import Registry
 from core.sdk.errors import Several
@@ -71,20 +70,20 @@ async def follow_changes(db: Database, registry: Registry, merchant_id: int) -> 
 
 
 async def _follow_some(w: Work, registry: Registry) -> int:
-    stored = await _hold_segments(w)
+    segments = await _hold_segments(w)
     rows = await w.sql.fetch(
         """DELETE FROM customer_changes WHERE merchant_id = $1 AND id = ANY(ARRAY(
                SELECT id FROM customer_changes WHERE merchant_id = $1 ORDER BY id LIMIT $2))
            RETURNING customer_id""",
         w.merchant_id, AT_ONCE,
     )  # fmt: skip
-    if not rows or not stored:
+    if not rows or not segments:
         return len(rows)
     if len(rows) == AT_ONCE and await _too_many(w):
         await _ask_everybody(w)
         return 0
     rules: dict[int, Rule] = {}
-    for segment_id, read in (await read_rules(w, registry, stored)).items():
+    for segment_id, read in (await read_rules(w, registry, segments)).items():
         if isinstance(read, Several):
             await note_problem(w, segment_id, problem_of(read))
         else:
@@ -94,15 +93,15 @@ async def _follow_some(w: Work, registry: Registry) -> int:
     return len(rows)
 
 
-async def _hold_segments(w: Work) -> dict[int, dict[str, object]]:
-    """The rules of the segments to ask; those being refreshed or filled are waited for."""
+async def _hold_segments(w: Work) -> set[int]:
+    """The segments to ask; those being refreshed or filled are waited for."""
     rows = await w.sql.fetch(
-        """SELECT id, rule, refreshed_at IS NOT NULL AND stale IS NULL AND problem IS NULL AS ready
+        """SELECT id, refreshed_at IS NOT NULL AND stale IS NULL AND problem IS NULL AS ready
            FROM segments WHERE merchant_id = $1 AND kind = 'dynamic' AND filled_at IS NOT NULL
            ORDER BY id FOR NO KEY UPDATE""",
         w.merchant_id,
     )
-    return {row["id"]: orjson.loads(row["rule"]) for row in rows if row["ready"]}
+    return {row["id"] for row in rows if row["ready"]}
 
 
 async def _too_many(w: Work) -> bool:
@@ -144,7 +143,7 @@ def _statement(rules: Mapping[int, Rule], customer_ids: Sequence[int]) -> tuple[
     found = [leaf for rule in rules.values() for leaf in leaves(rule.root)]
     times = Counter(map(question, found))
     compiler = Compiler(q)
-    shared = {question(leaf): leaf for leaf in found if times[question(leaf)] > 1}
+    shared = {key: leaf for leaf in found if times[key := question(leaf)] > 1}
     columns = [f"{compiler.sql(leaf)} AS a{n}" for n, leaf in enumerate(shared.values())]
     answers = Compiler(q, {key: f"answers.a{n}" for n, key in enumerate(shared)})
     matches = ", ".join(answers.sql(rule.root) for rule in rules.values())

@@ -11,7 +11,7 @@ Question = tuple[str, str]
 
 def question(leaf: Leaf) -> Question:
     """What two leaves have in common that ask the same."""
-    return leaf.owned.value.name, repr(leaf.rule)
+    return leaf.owned.value.name, leaf.words
 
 
 class Compiler:

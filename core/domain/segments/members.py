@@ -19,20 +19,24 @@ def differences(matching: str, scope: str, now: str, cause: str | None) -> str:
     cause there are no events. $1 is the merchant. Its one row is (entered, left). Whoever runs it
     holds the segments' rows, so that nobody enters or leaves twice.
     """
-    same = "{0}.segment_id = {1}.segment_id AND {0}.customer_id = {1}.customer_id"
+    # a full join is hashed or merged, however little the planner knows about the numbers
     return f"""
         WITH matching AS MATERIALIZED ({matching}),
+        differing AS MATERIALIZED (
+            SELECT segment_id, customer_id, m.id
+            FROM (SELECT segment_id, customer_id, TRUE AS matches FROM matching) x
+            FULL JOIN (
+                SELECT m.id, m.segment_id, m.customer_id FROM segment_members m
+                WHERE m.merchant_id = $1 AND m.left_at IS NULL AND {scope}) m
+                USING (segment_id, customer_id)
+            WHERE m.id IS NULL OR x.matches IS NULL),
         gone AS (
             UPDATE segment_members m SET left_at = GREATEST({now}, m.entered_at)
-            WHERE m.merchant_id = $1 AND m.left_at IS NULL AND {scope}
-              AND NOT EXISTS (SELECT 1 FROM matching x WHERE {same.format("x", "m")})
+            FROM differing d WHERE m.merchant_id = $1 AND m.id = d.id
             RETURNING m.segment_id, m.customer_id),
         come AS (
             INSERT INTO segment_members (merchant_id, segment_id, customer_id, entered_at)
-            SELECT $1, x.segment_id, x.customer_id, {now} FROM matching x
-            WHERE NOT EXISTS (
-                SELECT 1 FROM segment_members m WHERE m.merchant_id = $1 AND m.left_at IS NULL
-                   AND {scope} AND {same.format("m", "x")})
+            SELECT $1, d.segment_id, d.customer_id, {now} FROM differing d WHERE d.id IS NULL
             RETURNING segment_id, customer_id)
         {told({SegmentLeft.type: "gone", SegmentEntered.type: "come"}, now, cause) if cause else ""}
         SELECT (SELECT count(*) FROM come) AS entered, (SELECT count(*) FROM gone) AS left

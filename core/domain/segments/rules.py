@@ -1,6 +1,6 @@
 """Rules made ready to be asked: checked against what the merchant has, compiled, put into words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
@@ -10,9 +10,7 @@ import orjson
 from core.domain.segments.compile import Compiler, sentence
 from core.domain.segments.fields import check_fields
 from core.domain.segments.tree import (
-    ROOT,
     Facets,
-    Group,
     Node,
     Path,
     Stored,
@@ -99,45 +97,12 @@ async def read_rule(
     facets = await usable_facets(session, registry) if facets is None else facets
     segments = await _segments(session, stored, inside)
     root = read_tree(stored, facets, segments)
-    names = await _checked(session, root)
+    names = await names_of(session, references_in(root))
+    await check_fields(session, root)
     return Rule(
         root, session.now, session.merchant_id, await time_zone_of(session),
-        await _shop_zones(session), names,
+        await shop_zones(session), names,
     )  # fmt: skip
-
-
-async def read_rules(
-    session: Session, registry: Registry, stored: Mapping[int, Mapping[str, Any]]
-) -> dict[int, "Rule | Several"]:
-    """Read many stored rules with few statements; those that cannot be read give their error."""
-    facets = await usable_facets(session, registry)
-    rows = await session.sql.fetch(
-        "SELECT id, name, rule, kind FROM segments WHERE merchant_id = $1", session.merchant_id
-    )
-    segments = {row["id"]: _segment(row) for row in rows}
-    made: dict[int, Rule | Several] = {}
-    roots: dict[int, Node] = {}
-    for number, rule in stored.items():
-        try:
-            roots[number] = read_tree(rule, facets, segments)
-        except Several as error:
-            made[number] = error
-    names: dict[tuple[str, int], str] = {}
-    try:
-        names = await _checked(session, Group("all", list(roots.values()), ROOT))
-    except Several:
-        # some refer to what is not there: see which
-        for number, root in list(roots.items()):
-            try:
-                names |= await _checked(session, root)
-            except Several as error:
-                made[number] = error
-                del roots[number]
-    zones, zone = await _shop_zones(session), await time_zone_of(session)
-    return made | {
-        number: Rule(root, session.now, session.merchant_id, zone, zones, names)
-        for number, root in roots.items()
-    }
 
 
 async def stored_rule(
@@ -197,38 +162,37 @@ async def _segments(
             break
         asked: set[int] = set()
         for row in rows:
-            found[row["id"]] = segment = _segment(row)
+            found[row["id"]] = segment = as_stored(row)
             asked |= segments_asked(segment.rule) if segment.rule else set()
         wanted = asked
     return found
 
 
-def _segment(row: Mapping[str, Any]) -> Stored:
+def as_stored(row: Mapping[str, Any]) -> Stored:
+    """A row (name, kind, rule) of a segment, as other segments' rules may refer to it."""
     rule = orjson.loads(row["rule"]) if row["kind"] == "dynamic" else None
     return Stored(row["name"], rule)
 
 
-async def _shop_zones(session: Session) -> dict[int, str]:
+async def shop_zones(session: Session) -> dict[int, str]:
+    """The time zones of the merchant's shops."""
     rows = await session.sql.fetch(
         "SELECT id, time_zone FROM shops WHERE merchant_id = $1", session.merchant_id
     )
     return {row["id"]: row["time_zone"] for row in rows}
 
 
-async def _checked(session: Session, root: Node) -> dict[tuple[str, int], str]:
-    """Check what a rule refers to and return the names. Raises Several."""
-    names = await _names(session, root)
-    await check_fields(session, root)
-    return names
+Reference = tuple[str, int, Path]
+"""The kind and number of an object that a rule refers to, and where."""
 
 
-async def _names(session: Session, root: Node) -> dict[tuple[str, int], str]:
-    """The names of the objects that the rule refers to. Raises Several for those not there."""
-    wanted = [
-        (kind, number, path)
-        for leaf in leaves(root)
-        for kind, number, path in _references(leaf.rule, leaf.path)
-    ]
+def references_in(root: Node) -> list[Reference]:
+    """What a rule refers to by number."""
+    return [found for leaf in leaves(root) for found in _references(leaf.rule, leaf.path)]
+
+
+async def names_of(session: Session, wanted: Sequence[Reference]) -> dict[tuple[str, int], str]:
+    """The names of what a rule refers to. Raises Several for those not there."""
     names: dict[tuple[str, int], str] = {}
     for kind in {kind for kind, _, _ in wanted}:
         rows = await session.sql.fetch(
@@ -247,7 +211,7 @@ async def _names(session: Session, root: Node) -> dict[tuple[str, int], str]:
     return names
 
 
-def _references(value: Any, path: Path) -> Iterator[tuple[str, int, Path]]:
+def _references(value: Any, path: Path) -> Iterator[Reference]:
     for one in fields(value):
         given = getattr(value, one.name)
         here = (*path, camel(one.name))
