@@ -20,6 +20,7 @@ from core.domain.orders.importing import AlreadyRunning
 from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
 from core.domain.orders.timeline import TIMELINE as ORDER_TIMELINE
 from core.domain.segments.facets import FACETS as SEGMENT_FACETS
+from core.domain.segments.personal import PERSONAL_TABLES as SEGMENT_TABLES
 from core.domain.shops.plugins import SettingsRefused
 from core.guard import PluginFailed
 from core.registry import CORE, Owned, Registry, RegistryError
@@ -45,7 +46,7 @@ class CorePlugin:
 
     @hookimpl
     def personal_tables(self) -> Sequence[PersonalTable]:
-        return [*CUSTOMER_TABLES, *ORDER_TABLES, *CAMPAIGN_TABLES]
+        return [*CUSTOMER_TABLES, *ORDER_TABLES, *SEGMENT_TABLES, *CAMPAIGN_TABLES]
 
     @hookimpl
     def timeline_sources(self) -> Sequence[TimelineSource]:

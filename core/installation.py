@@ -30,6 +30,8 @@ from core.domain.privacy.export import CustomerDataExport
 from core.domain.privacy.rotation import Resealing
 from core.domain.segments.counting import SegmentCounting
 from core.domain.segments.funnel import count_clauses
+from core.domain.segments.list_import import SegmentListImport
+from core.domain.segments.snapshot import SegmentSnapshot
 from core.domain.segments.tagging import SegmentTagging
 from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
@@ -77,7 +79,8 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
     """How the jobs of this process are done, by kind."""
     kinds: list[JobKind] = [
         OrderImport(registry), FactsRefresh(), AutomaticMerges(registry), SuggestMerges(),
-        FieldRemoval(), Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
+        FieldRemoval(), Retagging(), SegmentTagging(registry),
+        SegmentSnapshot(registry), SegmentListImport(), ConfirmationSending(registry),
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
         SegmentCounting(registry, [count_clauses, count_reach]),

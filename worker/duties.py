@@ -8,6 +8,7 @@ from typing import Any
 
 from core.domain.campaigns import scheduling, sending
 from core.domain.privacy import retention
+from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
 from core.guard import guarded
 from core.installation import Installation, job_kinds
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 MAX_LONG = 4
 STOP_SECONDS = 20.0
 HOUSE_KEEPING_ASKED = timedelta(minutes=5)
+PROBLEMS_ASKED = timedelta(minutes=1)
 
 Duty = Callable[..., Awaitable[None]]
 Key = tuple[Any, ...]
@@ -50,9 +52,12 @@ class Duties:
             "outbox.drain": self._drain,
             "job.run": self._job,
             "run.send": self._send,
+            "segments.follow": self._follow,
+            "segments.refresh": self._refresh,
             "house.keep": self._house_keep,
         }
         self._house_kept_at: datetime | None = None
+        self._problems_asked_at: datetime | None = None
 
     def begin(self, name: str, *args: int) -> None:
         """Do the duty in the background, unless it is being done."""
@@ -78,10 +83,22 @@ class Duties:
             self._begin_if_idle("job.run", merchant_id, job_id)
         for merchant_id in await outbox.merchants_with_open_events(db):
             self._begin_if_idle("outbox.drain", merchant_id)
+        for merchant_id in await changes.merchants_changed(db):
+            self._begin_if_idle("segments.follow", merchant_id)
+        for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
+            self._begin_if_idle("segments.refresh", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
+
+    def _ask_problems(self) -> bool:
+        """Whether to try the segments that could not be asked, which is not done at each sweep."""
+        now = self._installation.db.clock()
+        if self._problems_asked_at is not None and now - self._problems_asked_at < PROBLEMS_ASKED:
+            return False
+        self._problems_asked_at = now
+        return True
 
     async def stop(self) -> None:
         """Begin nothing more; what runs ends its present group. Jobs stop where they stand."""
@@ -139,6 +156,14 @@ class Duties:
             self._installation.db, self._installation.registry, merchant_id, run_id,
             self._installation.settings.base_url, lease=self._lease, stop=self.stopping,
         )  # fmt: skip
+
+    async def _follow(self, merchant_id: int) -> None:
+        installation = self._installation
+        await changes.follow_changes(installation.db, installation.registry, merchant_id)
+
+    async def _refresh(self, merchant_id: int) -> None:
+        installation = self._installation
+        await refresh.refresh_due(installation.db, installation.registry, merchant_id)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)

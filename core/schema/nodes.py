@@ -16,10 +16,11 @@ from core.schema.merge_history import merges_by_id
 from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
 from core.schema.profile import custom_fields_by_id, notes_by_id
-from core.schema.scalars import Node, split_id
+from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
 from core.schema.suppressions import suppressions_by_id
+from core.sdk.ids import split_id
 from core.storage.database import Session
 
 Loader = Callable[[Session, list[int]], Awaitable[dict[int, Any]]]

@@ -1,7 +1,6 @@
 """Scalars and small value types that all nouns share, and ids as clients see them."""
 
 import base64
-import binascii
 from decimal import Decimal
 from typing import Any, NewType
 
@@ -9,13 +8,13 @@ import strawberry
 from strawberry.schema_directive import Location
 
 from core.sdk.errors import NotFound
+from core.sdk.ids import split_id
 from core.sdk.money import from_minor
 
 ErrorCode = NewType("ErrorCode", str)
 PermissionName = NewType("PermissionName", str)
 SegmentRule = NewType("SegmentRule", dict)  # type: ignore[type-arg]  # NewType takes no parameters
 JSON = NewType("JSON", object)
-MAX_ID = 2**63
 
 
 @strawberry.schema_directive(
@@ -64,18 +63,6 @@ def money(minor: int, currency: str) -> Money:
 def global_id(type_name: str, pk: int) -> strawberry.ID:
     """The opaque id that clients see."""
     return strawberry.ID(base64.urlsafe_b64encode(f"{type_name}:{pk}".encode()).decode())
-
-
-def split_id(text: str) -> tuple[str, int] | None:
-    """Type and number of a global id, None when it is none of ours."""
-    try:
-        name, _, number = base64.urlsafe_b64decode(text.encode()).decode().partition(":")
-    except (binascii.Error, ValueError):
-        return None
-    if not (name.isascii() and number.isascii() and number.isdecimal() and len(number) <= 19):
-        return None
-    pk = int(number)
-    return (name, pk) if pk < MAX_ID else None
 
 
 def read_id(type_name: str, text: str) -> int | None:

@@ -40,6 +40,8 @@ from core.sdk.events import (
     OrderStateChanged,
     ParcelStateChanged,
     RefundStateChanged,
+    SegmentEntered,
+    SegmentLeft,
 )
 from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
 from core.sdk.hooks import hookimpl
@@ -84,7 +86,7 @@ __all__ = [
     "ParcelState", "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable",
     "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
     "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "Rows", "Say",
-    "SchemaField",
+    "SchemaField", "SegmentEntered", "SegmentLeft",
     "SettingsCheck", "Several", "Subscriber", "Text", "TimelineSource", "TraceEvent", "Unknown",
     "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

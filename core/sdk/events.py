@@ -156,6 +156,31 @@ class CustomersUnmerged(Event):
 
 
 @dataclass(frozen=True)
+class SegmentEntered(Event):
+    """Customers came into a segment: up to 1,000 of them, each once for each time it enters.
+
+    `cause` is "change" (something about the customer changed), "refresh" (days passed, or all was
+    asked anew), "rule" (the segment's rule was changed) or "list" (put on by hand or by a file).
+    Those whom a new segment has from its beginning did not enter it.
+    """
+
+    type: ClassVar[str] = "segment.entered"
+    segment_id: int
+    customer_ids: list[int]
+    cause: str
+
+
+@dataclass(frozen=True)
+class SegmentLeft(Event):
+    """Customers left a segment; see `SegmentEntered`."""
+
+    type: ClassVar[str] = "segment.left"
+    segment_id: int
+    customer_ids: list[int]
+    cause: str
+
+
+@dataclass(frozen=True)
 class CampaignStarted(Event):
     """A campaign's audience was frozen into the ledger."""
 

@@ -18,7 +18,8 @@ class PersonalTable:
     rows belong to whom the row of `orders` belongs to, and `customer` is not used.
 
     `unique` lists the columns that make a row unique beside the customer, if any: a merge keeps
-    the row that the kept customer has, and undoing it brings back the other.
+    the row that the kept customer has, and undoing it brings back the other. `unique_while` names
+    a column that ends a row: only rows in which it is NULL are meant, those that ended are history.
 
     `sealed` maps each encrypted column to its place ("customers.phone"), the first part of the
     associated data `place|merchant|id`. `hidden` columns (hashes, blind indexes) are not exported.
@@ -40,6 +41,7 @@ class PersonalTable:
     customer: str = "customer_id"
     parent: tuple[str, str] | None = None
     unique: tuple[str, ...] = ()
+    unique_while: str | None = None
     sealed: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)

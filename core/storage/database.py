@@ -144,6 +144,8 @@ class Work(Session):
                 [orjson.dumps(event.payload()).decode() for event in events],
             )  # fmt: skip
             self.ring("outbox.drain", self.merchant_id)
+            # whatever happened, it may have changed who is in which segment
+            self.ring("segments.follow", self.merchant_id)
         if self._audits:
             entries = [
                 chain.Entry(self.merchant_id, 0, self.now, self.actor, action, data)

@@ -15,7 +15,7 @@ LONG_QUEUE = "huike:long"
 RedisPool = ArqRedis
 """The pool of connections that doorbells and workers share."""
 
-LONG_JOBS = frozenset({"job.run", "run.send"})
+LONG_JOBS = frozenset({"job.run", "run.send", "segments.refresh"})
 
 
 class RedisUnavailable(Exception):

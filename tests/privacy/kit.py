@@ -68,6 +68,7 @@ async def make_person(merchant, plain=PLAIN):
                           {"text": plain["answer"]})  # fmt: skip
         await insert(w, "customer_notes", customer_id=pk, text=plain["note"], author="token:1",
                      version=1, created_at=w.now, updated_at=w.now)  # fmt: skip
+        await insert(w, "segment_members", segment_id=1, customer_id=pk, entered_at=w.now)
         await insert(w, "customer_log", customer_id=pk, kind="test", actor="system", at=w.now,
                      data="{}")  # fmt: skip
         field = await insert(w, "custom_fields", namespace="m", key="eyes", title="Eyes",

@@ -8,7 +8,7 @@ from core.domain.customers.customers import get_customer
 from core.domain.customers.merge import kept_by
 from core.domain.customers.merge_consent import Key, Words, consents_of, fold
 from core.domain.customers.merge_profile import gaps, kept_addresses
-from core.domain.customers.merge_rows import tables_to_move
+from core.domain.customers.merge_rows import has_same, tables_to_move
 from core.domain.customers.suggestions import rejected_pairs
 from core.registry import Registry
 from core.sdk.errors import InvalidInput
@@ -111,11 +111,7 @@ async def _counts(session: Session, registry: Registry, into: int, from_: int) -
 
 
 def _count_sql(number: int, table: PersonalTable) -> str:
-    same = "FALSE"
-    if table.unique:
-        equal = " AND ".join(f"k.{column} = r.{column}" for column in table.unique)
-        same = f"""EXISTS (SELECT 1 FROM {table.table} k WHERE k.merchant_id = $1
-            AND k.{table.customer} = $2 AND {equal})"""
+    same = has_same(table, "r", "$2") if table.unique else "FALSE"
     return f"""SELECT {number} AS number, count(*) AS total, count(*) FILTER (WHERE {same}) AS same
         FROM {table.table} r
         WHERE r.merchant_id = $1 AND r.{table.customer} = $3 AND $2::bigint IS NOT NULL"""

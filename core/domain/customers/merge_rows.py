@@ -36,7 +36,7 @@ def _move_sql(table: PersonalTable) -> str:
             SELECT $1, $2::bigint, $3::text, id FROM moved"""
     return f"""WITH taken AS (
             DELETE FROM {name} r WHERE r.merchant_id = $1 AND r.{customer} = $5
-                AND {_has_same(table, "r", "$4")}
+                AND {has_same(table, "r", "$4")}
             RETURNING r.id, to_jsonb(r) AS content),
         moved AS (
             UPDATE {name} SET {customer} = $4
@@ -47,11 +47,18 @@ def _move_sql(table: PersonalTable) -> str:
         UNION ALL SELECT $1, $2::bigint, $3::text, id, NULL FROM moved"""
 
 
-def _has_same(table: PersonalTable, row: str, customer: str) -> str:
+def has_same(table: PersonalTable, row: str, customer: str) -> str:
     """SQL: whether another customer has a row with the unique values of `row`."""
-    same = " AND ".join(f"kept.{column} = {row}.{column}" for column in table.unique)
     return f"""EXISTS (SELECT 1 FROM {table.table} kept WHERE kept.merchant_id = $1
-        AND kept.{table.customer} = {customer} AND {same})"""
+        AND kept.{table.customer} = {customer} AND {same_row(table, "kept", row)})"""
+
+
+def same_row(table: PersonalTable, one: str, other: str) -> str:
+    """SQL: whether two rows could not belong to the same customer both."""
+    same = [f"{one}.{column} = {other}.{column}" for column in table.unique]
+    if table.unique_while:
+        same += [f"{row}.{table.unique_while} IS NULL" for row in (one, other)]
+    return " AND ".join(same)
 
 
 async def move_back_rows(
@@ -108,7 +115,7 @@ def _revive_sql(table: PersonalTable) -> str:
     """
     name, customer = table.table, table.customer
     columns = ", ".join(f"r.{column}" for column in table.unique)
-    same = " AND ".join(f"gone.{column} = r.{column}" for column in table.unique)
+    same = same_row(table, "gone", "r")
     return f"""WITH active AS MATERIALIZED (
             SELECT id FROM customer_merges
             WHERE merchant_id = $1 AND into_id = $5 AND undone_at IS NULL AND id <> $2),
@@ -128,7 +135,7 @@ def _revive_sql(table: PersonalTable) -> str:
             WHERE m.merchant_id = $1 AND m.merge_id IN (SELECT id FROM active)
               AND m.table_name = $3 AND m.content IS NOT NULL
               AND EXISTS (SELECT 1 FROM gone WHERE {same})
-              AND NOT {_has_same(table, "r", "$5")}
+              AND NOT {has_same(table, "r", "$5")}
             ORDER BY {columns}, (SELECT count(*) FROM above WHERE below = m.merge_id), m.merge_id),
         restored AS (
             INSERT INTO {name}

@@ -92,10 +92,12 @@ def _by_customer(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
     return found
 
 
-async def check_customers(session: Session, customer_ids: Sequence[int]) -> None:
+async def check_customers(
+    session: Session, customer_ids: Sequence[int], most: int = MAX_CUSTOMERS
+) -> None:
     """Raises Several of NotFound, with the place of each id in the input that is no customer's."""
-    if not 1 <= len(customer_ids) <= MAX_CUSTOMERS:
-        raise InvalidInput(f"give 1 to {MAX_CUSTOMERS} ids", ("input", "ids"))
+    if not 1 <= len(customer_ids) <= most:
+        raise InvalidInput(f"give 1 to {most} ids", ("input", "ids"))
     rows = await session.sql.fetch(
         "SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
         session.merchant_id, list(customer_ids),

@@ -1,21 +1,33 @@
 """A rule tree as one SQL condition, and as a sentence."""
 
+from collections.abc import Mapping
+
 from core.domain.segments.tree import SEGMENT, Leaf, Node
 from core.registry import CORE
 from core.sdk.facets import Query, Say
 
+Question = tuple[str, str]
+
+
+def question(leaf: Leaf) -> Question:
+    """What two leaves have in common that ask the same."""
+    return leaf.owned.value.name, leaf.words
+
 
 class Compiler:
-    """Makes conditions of one statement; a question that stands twice in it is asked once."""
+    """Makes conditions of one statement; a question that stands twice in it is asked once.
 
-    def __init__(self, q: Query) -> None:
+    `known` are columns of the statement that answer questions already, by `question`.
+    """
+
+    def __init__(self, q: Query, known: Mapping[Question, str] | None = None) -> None:
         self.q = q
-        self._made: dict[tuple[str, str], str] = {}
+        self._made: dict[Question, str] = dict(known or {})
 
     def sql(self, node: Node) -> str:
         """A boolean SQL expression about alias `c`, never NULL."""
         if isinstance(node, Leaf):
-            key = (node.owned.value.name, repr(node.rule))
+            key = question(node)
             if key not in self._made:
                 self._made[key] = _leaf(node, self.q)
             return self._made[key]

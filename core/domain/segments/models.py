@@ -13,8 +13,12 @@ class Segment(Model):
 
     `kind` is dynamic (whoever its rule matches), snapshot (whom a rule matched once) or list (who
     was put on it); the rule of the latter two asks for the kept members of the segment itself.
-    `filled_at` is when its members were first written
-    down, `refreshed_at` when they last were; `problem` says why its rule cannot be asked.
+
+    `size` is how many are in it now; triggers keep it. `filled_at` is since when a dynamic one
+    follows its customers, and since when the others have had their members; `refreshed_at` is when
+    all customers were last asked. `stale` is set when a refresh is due at once, to its cause.
+    `problem` says why the rule cannot be asked at present: members stay as they were.
+    `watches_deliveries` says that the rule asks about messages.
     """
 
     id = Id()
@@ -27,6 +31,8 @@ class Segment(Model):
     filled_at = fields.DatetimeField(null=True)
     refreshed_at = fields.DatetimeField(null=True)
     problem = fields.TextField(null=True)
+    stale = fields.TextField(null=True)
+    watches_deliveries = fields.BooleanField(default=False, db_default=False)
     version = fields.IntField(default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()

@@ -1,6 +1,6 @@
 """Rules made ready to be asked: checked against what the merchant has, compiled, put into words."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from datetime import datetime
 from typing import Any
@@ -102,14 +102,11 @@ async def read_rule(
     segments = await _segments(session, stored, inside)
     off = {name: owned.plugin for name, owned in registry.facets.items() if name not in facets}
     root = read_tree(stored, facets, segments, off)
-    names = await _names(session, root)
+    names = await names_of(session, references_in(root))
     await check_fields(session, root)
-    zones = await session.sql.fetch(
-        "SELECT id, time_zone FROM shops WHERE merchant_id = $1", session.merchant_id
-    )
     return Rule(
         root, session.now, session.merchant_id, await time_zone_of(session),
-        {row["id"]: row["time_zone"] for row in zones}, names,
+        await shop_zones(session), names,
     )  # fmt: skip
 
 
@@ -174,24 +171,40 @@ async def _segments(
             break
         asked: set[int] = set()
         for row in rows:
-            rule = orjson.loads(row["rule"])
-            if row["kind"] != "dynamic":
-                found[row["id"]] = Stored(row["name"], None)
-                continue
-            # of a malformed one {} is refused with its name
-            found[row["id"]] = Stored(row["name"], rule if isinstance(rule, Mapping) else {})
-            asked |= segments_asked(rule)
+            found[row["id"]] = segment = as_stored(row)
+            asked |= segments_asked(segment.rule) if segment.rule else set()
         wanted = asked
     return found
 
 
-async def _names(session: Session, root: Node) -> dict[tuple[str, int], str]:
-    """The names of the objects that the rule refers to. Raises Several for those not there."""
-    wanted = [
-        (kind, number, path)
-        for leaf in leaves(root)
-        for kind, number, path in _references(leaf.rule, leaf.path)
-    ]
+def as_stored(row: Mapping[str, Any]) -> Stored:
+    """A row (name, kind, rule) of a segment, as other segments' rules may refer to it."""
+    if row["kind"] != "dynamic":
+        return Stored(row["name"], None)
+    rule = orjson.loads(row["rule"])
+    # of a malformed one {} is refused with its name
+    return Stored(row["name"], rule if isinstance(rule, Mapping) else {})
+
+
+async def shop_zones(session: Session) -> dict[int, str]:
+    """The time zones of the merchant's shops."""
+    rows = await session.sql.fetch(
+        "SELECT id, time_zone FROM shops WHERE merchant_id = $1", session.merchant_id
+    )
+    return {row["id"]: row["time_zone"] for row in rows}
+
+
+Reference = tuple[str, int, Path]
+"""The kind and number of an object that a rule refers to, and where."""
+
+
+def references_in(root: Node) -> list[Reference]:
+    """What a rule refers to by number."""
+    return [found for leaf in leaves(root) for found in _references(leaf.rule, leaf.path)]
+
+
+async def names_of(session: Session, wanted: Sequence[Reference]) -> dict[tuple[str, int], str]:
+    """The names of what a rule refers to. Raises Several for those not there."""
     names: dict[tuple[str, int], str] = {}
     for kind in {kind for kind, _, _ in wanted}:
         rows = await session.sql.fetch(
@@ -210,7 +223,7 @@ async def _names(session: Session, root: Node) -> dict[tuple[str, int], str]:
     return names
 
 
-def _references(value: Any, path: Path) -> Iterator[tuple[str, int, Path]]:
+def _references(value: Any, path: Path) -> Iterator[Reference]:
     for one in fields(value):
         given = getattr(value, one.name)
         here = (*path, camel(one.name))

@@ -10,7 +10,7 @@ import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -46,6 +46,11 @@ class Leaf:
     owned: Owned[Facet]
     rule: Any
     path: Path
+
+    @cached_property
+    def words(self) -> str:
+        """The parameters as text: the same for two leaves that ask the same."""
+        return repr(self.rule)
 
     @property
     def children(self) -> "Sequence[Node]":

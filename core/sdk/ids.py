@@ -1,0 +1,18 @@
+"""Ids as clients see them: a type and a number, made opaque."""
+
+import base64
+import binascii
+
+MAX_ID = 2**63
+
+
+def split_id(text: str) -> tuple[str, int] | None:
+    """Type and number of a global id, None when it is none of ours."""
+    try:
+        name, _, number = base64.urlsafe_b64decode(text.encode()).decode().partition(":")
+    except (binascii.Error, ValueError):
+        return None
+    if not (name.isascii() and number.isascii() and number.isdecimal() and len(number) <= 19):
+        return None
+    pk = int(number)
+    return (name, pk) if pk < MAX_ID else None
