@@ -15,6 +15,7 @@ from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError, user_errors
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, SegmentRule, camel, changes, global_id, need_id, read_id
+from core.schema.segment_growth import SegmentGrowth
 from core.schema.segment_rules import shown_rule
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.sdk.errors import InvalidInput, Several
@@ -22,7 +23,7 @@ from core.storage.database import Session
 
 
 @strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
-class Segment(Node):
+class Segment(Node, SegmentGrowth):
     stored: strawberry.Private[dict[str, Any]]
     name: str
     rule: JSON = strawberry.field(description="The rule in the form of SegmentRuleInput.")
