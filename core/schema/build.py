@@ -38,6 +38,7 @@ from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
+from core.schema.segment_overlap import SegmentOverlapQueries
 from core.schema.segment_rules import rule_input
 from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.shops import ShopMutations, ShopQueries
@@ -51,7 +52,7 @@ from core.sdk.plugin import SchemaField
 class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
-    MergeQueries, TagQueries, CustomFieldQueries, SearchQueries,
+    MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentOverlapQueries,
 ):  # fmt: skip
     pass
 

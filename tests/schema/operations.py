@@ -164,6 +164,7 @@ def variables(name, ids):
         "job-progress": {"id": ids["Job"]},
         "segment": {"id": ids["Segment"]},
         "segment-growth": {"id": ids["Segment"], "from": "2026-06-01", "to": "2026-06-15"},
+        "segment-overlap": {"ids": [ids["Segment"], ids["Unused"]]},
         "segment-preview": {"rule": rule},
         "segment-create": {"input": {"name": "phones", "rule": rule}},
         "segment-update": {"id": ids["Unused"], "input": {"rule": {"not": rule}}},
