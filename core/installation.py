@@ -28,6 +28,7 @@ from core.domain.privacy.erasure import CustomerErasure
 from core.domain.privacy.export import CustomerDataExport
 from core.domain.privacy.rotation import Resealing
 from core.domain.segments.tagging import SegmentTagging
+from core.domain.segments.traits import SegmentTraits
 from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
 from core.settings import Settings
@@ -77,6 +78,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         FieldRemoval(), Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
+        SegmentTraits(registry),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -40,6 +40,7 @@ from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Req
 from core.schema.search import SearchQueries
 from core.schema.segment_overlap import SegmentOverlapQueries
 from core.schema.segment_rules import rule_input
+from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
@@ -53,6 +54,7 @@ class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentOverlapQueries,
+    SegmentTraitQueries,
 ):  # fmt: skip
     pass
 
@@ -62,7 +64,7 @@ class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
-    CustomerImportMutations, ExportMutations, CustomerIntakeMutations,
+    CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentTraitMutations,
 ):  # fmt: skip
     pass
 

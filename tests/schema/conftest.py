@@ -18,6 +18,7 @@ from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.segments import create_segment
+from core.domain.segments.traits import start_traits
 from core.domain.shops.plugins import _store
 from core.domain.shops.tokens import create_token
 from core.schema.scalars import global_id
@@ -167,6 +168,7 @@ async def make_world(merchant):
             "UPDATE jobs SET state = 'succeeded' WHERE merchant_id = $1 AND id = $2",
             w.merchant_id, imported,
         )  # fmt: skip
+        traits = await start_traits(w, registry, 10, segment_id=segment)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
@@ -174,10 +176,11 @@ async def make_world(merchant):
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
-        "Field": field, "Note": note, "Import": imported,
+        "Field": field, "Note": note, "Import": imported, "Traits": traits,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer",
-               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job"}  # fmt: skip
+               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
+               "Traits": "Job"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

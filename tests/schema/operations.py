@@ -165,6 +165,8 @@ def variables(name, ids):
         "segment": {"id": ids["Segment"]},
         "segment-growth": {"id": ids["Segment"], "from": "2026-06-01", "to": "2026-06-15"},
         "segment-overlap": {"ids": [ids["Segment"], ids["Unused"]]},
+        "segment-traits-start": {"input": {"segmentId": ids["Segment"], "limit": 10}},
+        "segment-traits": {"id": ids["Traits"]},
         "segment-preview": {"rule": rule},
         "segment-create": {"input": {"name": "phones", "rule": rule}},
         "segment-update": {"id": ids["Unused"], "input": {"rule": {"not": rule}}},
