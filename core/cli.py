@@ -582,8 +582,7 @@ async def _export(
     output: Path,
 ) -> None:
     from core.domain.customers.masking import RIGHTS
-    from core.domain.segments.choosing import choose_customers
-    from core.domain.segments.segments import segment_named
+    from core.domain.segments.choosing import choose_customers, segment_named
     from core.installation import EXPORTS
     from core.schema.build import build_schema
     from core.schema.exports import record_export, request_of, where_of_json

@@ -46,6 +46,16 @@ async def choose_customers(
     return await cheapest(session, await read_rule(session, registry, stored))
 
 
+async def segment_named(session: Session, name: str) -> int:
+    """The id of the segment with this name. Raises NotFound."""
+    found: int | None = await session.sql.fetchval(
+        "SELECT id FROM segments WHERE merchant_id = $1 AND name = $2", session.merchant_id, name
+    )
+    if found is None:
+        raise NotFound(f"there is no segment named {name!r}", ("name",))
+    return found
+
+
 async def _check_day(session: Session, on_day: date, filled_at: datetime | None) -> None:
     """Raises InvalidInput for a day of which the members are not known."""
     zone = ZoneInfo(await time_zone_of(session))

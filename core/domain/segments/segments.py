@@ -94,16 +94,6 @@ async def get_segment(session: Session, segment_id: int) -> Mapping[str, Any]:
     return {**row, "rule": orjson.loads(row["rule"])}
 
 
-async def segment_named(session: Session, name: str) -> int:
-    """The id of the segment with this name. Raises NotFound."""
-    found: int | None = await session.sql.fetchval(
-        "SELECT id FROM segments WHERE merchant_id = $1 AND name = $2", session.merchant_id, name
-    )
-    if found is None:
-        raise NotFound(f"there is no segment named {name!r}", ("name",))
-    return found
-
-
 def _missing(segment_id: int) -> NotFound:
     return NotFound(f"there is no segment {segment_id}", ("id",))
 
