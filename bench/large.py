@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -101,13 +101,33 @@ async def measure(home: Path, count: int) -> None:
 # -- the data ---------------------------------------------------------------------------------
 
 
-async def load(opened: Installation, merchant_id: int, shop_id: int, count: int) -> int:
+@dataclass(frozen=True)
+class Made:
+    """How orders of a customer and lines of an order are made: rows of the COPY columns.
+
+    `orders` is given the shop, the customer's number and random numbers; `lines` the merchant and
+    the order.
+    """
+
+    orders: Callable[[Work, int, int, random.Random], Iterator[tuple[Any, ...]]]
+    lines: Callable[[int, int], Iterator[tuple[Any, ...]]]
+
+
+async def load(
+    opened: Installation,
+    merchant_id: int,
+    shop_id: int,
+    count: int,
+    made: Made | None = None,
+) -> int:
     """Fill the tables by COPY, with their indexes made afterwards; returns the size as CSV."""
     size = 0
+    made = made or Made(orders_of, _lines)
     async with opened.db.work(merchant_id) as w:
         indexes = await _drop_indexes(w)
         for first in range(1, count + 1, CHUNK):
-            size += await _load_chunk(w, shop_id, range(first, min(first + CHUNK, count + 1)))
+            numbers = range(first, min(first + CHUNK, count + 1))
+            size += await _load_chunk(w, shop_id, numbers, made)
         for sequence, last in (("customers", count), ("orders", count * ORDERS_EACH)):
             await w.sql.execute(
                 f"SELECT setval(pg_get_serial_sequence('{sequence}', 'id'), {last + 1})"
@@ -133,11 +153,11 @@ async def _drop_indexes(w: Work) -> list[str]:
     return [row["made"] for row in rows]
 
 
-async def _load_chunk(w: Work, shop_id: int, ids: range) -> int:
+async def _load_chunk(w: Work, shop_id: int, ids: range, made: Made) -> int:
     r = random.Random(ids.start)
     people = [_person(w, number, r) for number in ids]
-    orders = [row for number in ids for row in _orders(w, shop_id, number, r)]
-    lines = [row for order in orders for row in _lines(w.merchant_id, order[1])]
+    orders = [row for number in ids for row in made.orders(w, shop_id, number, r)]
+    lines = [row for order in orders for row in made.lines(w.merchant_id, order[1])]
     for table, columns, rows in (
         ("customers", CUSTOMER_COLUMNS, people),
         ("customer_identities", IDENTITY_COLUMNS, list(_identities(w, shop_id, people))),
@@ -182,7 +202,7 @@ def _receiver(number: int) -> dict[str, str]:
     return {"name": "李雷", "phone": phone_of(number), "address": f"文三路{number}号"}
 
 
-def _orders(w: Work, shop_id: int, number: int, r: random.Random) -> Iterator[tuple[Any, ...]]:
+def orders_of(w: Work, shop_id: int, number: int, r: random.Random) -> Iterator[tuple[Any, ...]]:
     province, city = PLACES[number % 8]
     key = content_key(w.keyring, w.merchant_id)
     for n in range(ORDERS_EACH):
@@ -291,7 +311,7 @@ async def merges(opened: Installation, merchant_id: int, shop_id: int, count: in
             start = (first * ORDERS_EACH + 10_000_000) * (turn + 1)
             orders = []
             for place, number in enumerate((first, second)):
-                (row, *_) = _orders(w, shop_id, number, r)
+                (row, *_) = orders_of(w, shop_id, number, r)
                 for n in range(1000):
                     order_id = start + place * 1000 + n
                     changed = {1: order_id, 3: external_id_of(order_id)}

@@ -8,6 +8,7 @@ import logging
 import sys
 from collections.abc import Coroutine
 from dataclasses import replace
+from datetime import date, datetime
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -525,6 +526,13 @@ class RejectsFile:
 @merchant_option
 @click.argument("what", type=click.Choice(["customers", "orders", "refunds", "deliveries"]))
 @click.option("--where", metavar="JSON", help="The filter, as in the list's query.")
+@click.option("--segment", metavar="NAME", help="Only the customers of this segment.")
+@click.option(
+    "--on-day",
+    metavar="DAY",
+    type=click.DateTime(["%Y-%m-%d"]),
+    help="Who was in the segment when this day ended.",
+)
 @click.option(
     "--format",
     "format_name",
@@ -539,6 +547,8 @@ def export_command(
     merchant: int | None,
     what: str,
     where: str | None,
+    segment: str | None,
+    on_day: datetime | None,
     format_name: str,
     columns: str | None,
     masked: bool,
@@ -552,20 +562,27 @@ def export_command(
         given = orjson.loads(where) if where else None
     except orjson.JSONDecodeError:
         raise click.UsageError('--where is JSON, as {"city": {"eq": "杭州市"}}') from None
+    if segment is not None and what != "customers":
+        raise click.UsageError("--segment is about customers")
+    if on_day is not None and segment is None:
+        raise click.UsageError("--on-day is about a segment: give --segment")
     names = [name.strip() for name in columns.split(",")] if columns else None
-    run(_export(merchant, what, given, format_name, names, masked, output))
+    members = (segment, on_day.date() if on_day else None) if segment is not None else None
+    run(_export(merchant, what, given, members, format_name, names, masked, output))
 
 
 async def _export(
     merchant: int | None,
     what: str,
     where: Any,
+    members: tuple[str, date | None] | None,
     format_name: str,
     columns: list[str] | None,
     masked: bool,
     output: Path,
 ) -> None:
     from core.domain.customers.masking import RIGHTS
+    from core.domain.segments.choosing import choose_customers, segment_named
     from core.installation import EXPORTS
     from core.schema.build import build_schema
     from core.schema.exports import record_export, request_of, where_of_json
@@ -576,11 +593,17 @@ async def _export(
         db = installation.db
         merchant_id = await merchant_id_of(installation, merchant)
         condition = where_of_json(build_schema(installation.registry), what, where)
-        request = request_of(db.keyring, [what, where, format_name, columns, masked])
+        given = [what, where, format_name, columns, masked, *(members or ())]
+        request = request_of(db.keyring, given)
 
         async def record(w: Work) -> int:
+            among = None
+            if members is not None:
+                name, day = members
+                pk = await segment_named(w, name)
+                among = await choose_customers(w, installation.registry, segment_id=pk, on_day=day)
             return await record_export(
-                w, what, condition, None, format_name, columns,
+                w, what, condition, None, format_name, columns, among=among,
                 clear=() if masked else RIGHTS, need=lambda _: None, request=request, queued=False,
             )  # fmt: skip
 

@@ -33,6 +33,7 @@ from core.domain.segments.funnel import count_clauses
 from core.domain.segments.list_import import SegmentListImport
 from core.domain.segments.snapshot import SegmentSnapshot
 from core.domain.segments.tagging import SegmentTagging
+from core.domain.segments.traits import SegmentTraits
 from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
 from core.settings import Settings
@@ -83,7 +84,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         SegmentSnapshot(registry), SegmentListImport(), ConfirmationSending(registry),
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
-        SegmentCounting(registry, [count_clauses, count_reach]),
+        SegmentCounting(registry, [count_clauses, count_reach]), SegmentTraits(registry),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

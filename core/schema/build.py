@@ -38,8 +38,10 @@ from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
+from core.schema.segment_overlap import SegmentOverlapQueries
 from core.schema.segment_preview import SegmentPreviewQueries
 from core.schema.segment_rules import rule_input
+from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQueries
 from core.schema.segment_why import SegmentWhyQueries
 from core.schema.segment_words import SegmentWordsQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
@@ -55,7 +57,7 @@ class Query(
     NodeQueries, ShopQueries, PluginQueries, CustomerQueries, OrderQueries, SegmentQueries,
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
-    SegmentWhyQueries, SegmentWordsQueries,
+    SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
 ):  # fmt: skip
     pass
 
@@ -65,7 +67,7 @@ class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
-    CustomerImportMutations, ExportMutations, CustomerIntakeMutations,
+    CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentTraitMutations,
 ):  # fmt: skip
     pass
 

@@ -1,7 +1,7 @@
 """Exports of lists as files: the same `where` and `sort` as the list, and a job that writes it."""
 
-from collections.abc import Callable, Collection, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable, Collection, Sequence
+from datetime import date, datetime
 from enum import Enum
 from typing import Any
 
@@ -16,6 +16,8 @@ from core.domain.campaigns import exporting as of_campaigns
 from core.domain.customers import exporting as of_customers
 from core.domain.customers.masking import RIGHTS
 from core.domain.orders import exporting as of_orders
+from core.domain.segments.choosing import choose_customers
+from core.domain.segments.rules import Asked, stored_rule
 from core.schema.campaigns import DELIVERIES, DeliverySort, DeliveryWhere
 from core.schema.context import Info, mutation
 from core.schema.customers import CUSTOMERS, CustomerSort, CustomerWhere
@@ -31,6 +33,7 @@ from core.schema.orders import (
     RefundWhere,
 )
 from core.schema.pages import Listing, ids_statement
+from core.schema.scalars import SegmentRule, need_id
 from core.sdk.errors import InvalidInput
 from core.storage.database import Work
 from core.storage.keyring import Keyring
@@ -62,6 +65,15 @@ COLUMNS = "Names of columns, in the file's order; all of them if absent."
 class CustomerExportStartInput:
     idempotency_key: str
     where: CustomerWhere | None = None
+    segment_id: strawberry.ID | None = strawberry.field(
+        default=None, description="Only who is in this segment; needs SEGMENTS_READ."
+    )
+    on_day: date | None = strawberry.field(
+        default=None, description="Who was in the segment when this day ended."
+    )
+    rule: SegmentRule | None = strawberry.field(
+        default=None, description="Only whom this rule matches; needs SEGMENTS_READ."
+    )
     sort: list[CustomerSort] | None = None
     format: ExportFormat = ExportFormat.CSV
     columns: list[str] | None = strawberry.field(default=None, description=COLUMNS)
@@ -118,7 +130,11 @@ class CampaignDeliveryExportStartPayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-async def start(info: Info, name: str, given: Any) -> Job:
+Among = Callable[[Work], Awaitable[Asked | None]]
+"""Says among which customers, in the transaction of the export."""
+
+
+async def start(info: Info, name: str, given: Any, among: Among | None = None) -> Job:
     """Start an export, once for each idempotency key."""
     context = info.context
     async with context.work() as w:
@@ -127,6 +143,7 @@ async def start(info: Info, name: str, given: Any) -> Job:
             return await record_export(
                 w, name, given.where, given.sort, given.format.value, given.columns,
                 clear=[right for right in RIGHTS if context.may(right)], need=context.need,
+                among=None if among is None else await among(w),
             )  # fmt: skip
 
         request = request_of(w.keyring, [name, plain(given)])
@@ -144,16 +161,35 @@ async def record_export(
     *,
     clear: Collection[str],
     need: Callable[[str], None],
+    among: Asked | None = None,
     request: str = "",
     queued: bool = True,
 ) -> int:
     """Settle which rows are exported and record the job; see `start_export`."""
     table, listing, _ = LISTS[name]
-    statement, args = ids_statement(listing, w.merchant_id, where, sort, need)
+    statement, args = ids_statement(listing, w.merchant_id, where, sort, need, among)
     return await start_export(
         w, table, statement, args, format=format, columns=columns, clear=clear,
         request=request, queued=queued,
     )  # fmt: skip
+
+
+def among_of(info: Info, input: CustomerExportStartInput) -> Among:
+    """The customers of the segment or rule that the input names. Raises RequestError, NotFound."""
+    segment_id = None
+    if input.segment_id is not None or input.rule is not None:
+        info.context.need("SEGMENTS_READ")
+    if input.segment_id is not None:
+        segment_id = need_id("Segment", input.segment_id, ("input", "segmentId"))
+    registry = info.context.installation.registry
+
+    async def choose(w: Work) -> Asked | None:
+        stored = None if input.rule is None else await stored_rule(w, registry, input.rule)
+        return await choose_customers(
+            w, registry, segment_id=segment_id, on_day=input.on_day, stored=stored
+        )
+
+    return choose
 
 
 def request_of(keyring: Keyring, given: Any) -> str:
@@ -208,7 +244,9 @@ class ExportMutations:
     async def customer_export_start(
         self, info: Info, input: CustomerExportStartInput
     ) -> CustomerExportStartPayload | None:
-        return CustomerExportStartPayload(job=await start(info, "customers", input))
+        return CustomerExportStartPayload(
+            job=await start(info, "customers", input, among_of(info, input))
+        )
 
     @mutation(
         "ORDERS_READ",

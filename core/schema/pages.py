@@ -15,6 +15,7 @@ from typing import Annotated, Any, Generic, TypeVar
 import orjson
 import strawberry
 
+from core.domain.segments.rules import Asked
 from core.schema.context import Info
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.where import Args, where_sql
@@ -165,13 +166,19 @@ def ids_statement(
     where: Any,
     sort: Sequence[Any] | None,
     need: Callable[[str], None],
+    among: Asked | None = None,
 ) -> tuple[str, list[Any]]:
     """SQL of the ids of a whole list in its order, and its parameters. Raises RequestError.
 
-    `need` raises unless the caller has a right.
+    `need` raises unless the caller has a right. `among` leaves the customers of a rule, in a list
+    of customers.
     """
     args = Args(merchant_id, need)
-    condition = f"{listing.alias}.merchant_id = $1 AND {where_sql(where, listing.filters, args)}"
+    condition = f"{listing.alias}.merchant_id = $1"
+    if among is not None:
+        args.values = list(among.q.args)
+        condition += f" AND {listing.alias}.id IN (SELECT c.id {among.matching})"
+    condition += f" AND {where_sql(where, listing.filters, args)}"
     order = ", ".join(f"{sql} {direction}" for sql, direction in _keys(listing, sort))
     statement = (
         f"SELECT {listing.alias}.id FROM {listing.source} WHERE {condition} ORDER BY {order}"

@@ -15,6 +15,7 @@ from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, SegmentRule, changes, global_id, need_id, read_id
 from core.schema.segment_facets import FacetInfo, facet_infos
+from core.schema.segment_growth import SegmentGrowth
 from core.schema.segment_preview import SegmentPreviewed
 from core.schema.segment_rules import shown_rule
 from core.schema.segment_words import SegmentWords
@@ -28,7 +29,7 @@ def rule_of_segment(self: Any, info: Info) -> JSON:
 
 
 @strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
-class Segment(Node, SegmentWords, SegmentPreviewed):
+class Segment(Node, SegmentWords, SegmentPreviewed, SegmentGrowth):
     name: str
     rule: JSON = strawberry.field(
         resolver=rule_of_segment,
@@ -36,8 +37,6 @@ class Segment(Node, SegmentWords, SegmentPreviewed):
     )
     created_at: datetime
     updated_at: datetime
-
-
 
 
 def segment_of(row: Any) -> Segment:

@@ -18,6 +18,7 @@ from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.segments import create_segment
+from core.domain.segments.traits import start_traits
 from core.domain.shops.plugins import _store
 from core.domain.shops.tokens import create_token
 from core.schema.scalars import global_id
@@ -169,6 +170,7 @@ async def make_world(merchant):
         )  # fmt: skip
         nobody = {"version": 1, "rule": {"any": []}}
         counting = await jobs.enqueue(w, "segment.preview", {"rule": nobody}, queued=False)
+        traits = await start_traits(w, registry, 10, segment_id=segment)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
@@ -176,12 +178,11 @@ async def make_world(merchant):
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
-        "Field": field, "Note": note, "Import": imported,
-        "Counting": counting,
+        "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer",
                "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
-               "Counting": "Job"}  # fmt: skip
+               "Counting": "Job", "Traits": "Job"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 
