@@ -38,6 +38,7 @@ from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
+from core.schema.segment_kinds import SegmentKindMutations
 from core.schema.segment_rules import rule_input
 from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.shops import ShopMutations, ShopQueries
@@ -61,7 +62,7 @@ class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
-    CustomerImportMutations, ExportMutations, CustomerIntakeMutations,
+    CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
 ):  # fmt: skip
     pass
 
