@@ -38,6 +38,7 @@ from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
+from core.schema.segment_kinds import SegmentKindMutations
 from core.schema.segment_overlap import SegmentOverlapQueries
 from core.schema.segment_preview import SegmentPreviewQueries
 from core.schema.segment_rules import rule_input
@@ -67,7 +68,8 @@ class Mutation(
     ShopMutations, PluginMutations, CustomerMutations, OrderMutations, SegmentMutations,
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
-    CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentTraitMutations,
+    CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
+    SegmentTraitMutations,
 ):  # fmt: skip
     pass
 

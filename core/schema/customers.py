@@ -48,6 +48,7 @@ from core.storage.database import Session
 if TYPE_CHECKING:
     from core.schema.facts import CustomerFacts
     from core.schema.orders import Order
+    from core.schema.segment_members import SegmentMembership
     from core.schema.segment_why import CustomerInSegment
 
 MAX_CHILDREN = 100
@@ -151,6 +152,13 @@ class Customer(Node, CustomerProfile):
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
         batch = CHILDREN["orders_of_customers"](first)
         return await info.context.load(("customer.orders", first), self.row["id"], batch) or []
+
+    @field("SEGMENTS_READ", description="The segments that the customer is in now.")
+    async def segments(
+        self, info: Info
+    ) -> list[Annotated["SegmentMembership", strawberry.lazy("core.schema.segment_members")]]:
+        batch = CHILDREN["segments_of_customers"]
+        return await info.context.load("customer.segments", self.row["id"], batch) or []
 
     @field(
         "ORDERS_READ",

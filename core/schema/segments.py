@@ -1,4 +1,4 @@
-"""Segments: named rules over the registered facets, typed down to each parameter."""
+"""Segments: sets of customers, by rules over the registered facets or kept as they are."""
 
 from datetime import datetime
 from enum import Enum
@@ -16,6 +16,7 @@ from core.schema.pages import After, Connection, First, Listing, SortDirection, 
 from core.schema.scalars import JSON, Node, SegmentRule, changes, global_id, need_id, read_id
 from core.schema.segment_facets import FacetInfo, facet_infos
 from core.schema.segment_growth import SegmentGrowth
+from core.schema.segment_members import SegmentMembers
 from core.schema.segment_preview import SegmentPreviewed
 from core.schema.segment_rules import shown_rule
 from core.schema.segment_words import SegmentWords
@@ -28,12 +29,33 @@ def rule_of_segment(self: Any, info: Info) -> JSON:
     return JSON(shown_rule(upgraded(self.stored, facets), facets))
 
 
-@strawberry.type(description="A named rule; who belongs to it is asked afresh each time.")
-class Segment(Node, SegmentWords, SegmentPreviewed, SegmentGrowth):
+@strawberry.enum
+class SegmentKind(Enum):
+    DYNAMIC = strawberry.enum_value("dynamic", description="Whoever its rule matches.")
+    SNAPSHOT = strawberry.enum_value("snapshot", description="Whom a rule matched once.")
+    LIST = strawberry.enum_value("list", description="Who was put on it.")
+
+
+@strawberry.type(description="A named set of customers.")
+class Segment(Node, SegmentWords, SegmentPreviewed, SegmentGrowth, SegmentMembers):
     name: str
+    description: str
+    kind: SegmentKind
     rule: JSON = strawberry.field(
         resolver=rule_of_segment,
-        description="The rule in the form of SegmentRuleInput, as today's facets write it.",
+        description="The rule in the form of SegmentRuleInput, as today's facets write it; that of "
+        "a snapshot or a list asks for its own members.",
+    )
+    size: int = strawberry.field(
+        description="How many are in it, as last written down; `preview` asks now."
+    )
+    refreshed_at: datetime | None = strawberry.field(
+        description="When all customers were last asked. Null for a new segment, whose members "
+        "are not written down yet, and for one that has no rule to ask."
+    )
+    problem: str | None = strawberry.field(
+        description="Why its rule cannot be asked at present, such as a plugin that is switched "
+        "off; its members stay as they were meanwhile."
     )
     created_at: datetime
     updated_at: datetime
@@ -42,17 +64,30 @@ class Segment(Node, SegmentWords, SegmentPreviewed, SegmentGrowth):
 def segment_of(row: Any) -> Segment:
     return Segment(
         id=global_id("Segment", row["id"]),
+        pk=row["id"],
         stored=orjson.loads(row["rule"]),
         name=row["name"],
+        description=row["description"],
+        kind=SegmentKind(row["kind"]),
+        size=row["size"],
+        refreshed_at=row["refreshed_at"],
+        problem=row["problem"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
 
 
 @strawberry.input
+class SegmentKindFilter:
+    eq: strawberry.Maybe[SegmentKind]
+    in_: strawberry.Maybe[list[SegmentKind]] = strawberry.field(name="in", default=None)
+
+
+@strawberry.input
 class SegmentWhere:
     id: strawberry.Maybe[IdFilter]
     name: strawberry.Maybe[StringFilter]
+    kind: strawberry.Maybe[SegmentKindFilter]
     created_at: strawberry.Maybe[DateTimeFilter]
     and_: strawberry.Maybe[list["SegmentWhere"]] = strawberry.field(name="and", default=None)
     or_: strawberry.Maybe[list["SegmentWhere"]] = strawberry.field(name="or", default=None)
@@ -73,7 +108,8 @@ class SegmentSort:
 
 SEGMENTS = Listing(
     "segments", "segments g", "g",
-    {"id": IdColumn("Segment", "g.id"), "name": "g.name", "created_at": "g.created_at"},
+    {"id": IdColumn("Segment", "g.id"), "name": "g.name", "kind": "g.kind",
+     "created_at": "g.created_at"},
     {"created_at": "g.created_at", "name": "g.name"},
     segment_of,
 )  # fmt: skip
@@ -92,12 +128,14 @@ CHILDREN["segments"] = segments_by_id
 @strawberry.input
 class SegmentCreateInput:
     name: str
+    description: str = ""
     rule: SegmentRule
 
 
 @strawberry.input(description="Absent fields stay as they are.")
 class SegmentUpdateInput:
     name: strawberry.Maybe[str]
+    description: strawberry.Maybe[str]
     rule: strawberry.Maybe[SegmentRule]
 
 
@@ -154,7 +192,7 @@ class SegmentMutations:
         registry = info.context.installation.registry
         async with info.context.work() as w:
             rule = await stored_rule(w, registry, input.rule)
-            pk = await create_segment(w, registry, input.name, rule)
+            pk = await create_segment(w, registry, input.name, rule, input.description)
             return SegmentCreatePayload(segment=(await segments_by_id(w, [pk]))[pk])
 
     @mutation("SEGMENTS_WRITE", SegmentUpdatePayload)

@@ -28,6 +28,8 @@ SYSTEM = 0
 """The merchant id of work that belongs to no merchant: sweeps and set-up."""
 
 
+MAX_PREPARED = 256 * 1024
+"""Characters of the longest statement that is planned once per connection."""
 BEGIN_TRIES = 3
 CUT_OFF = (
     OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
@@ -265,6 +267,7 @@ def orm_config(
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": {
             **credentials(url), "minsize": 1, "maxsize": pool_size,
+            "max_cacheable_statement_size": MAX_PREPARED,
         }}},
         "apps": {
             name: {

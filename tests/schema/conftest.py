@@ -17,7 +17,8 @@ from core.domain.customers.fields import create_field
 from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
 from core.domain.orders.merging import merge_customers
-from core.domain.segments.segments import create_segment
+from core.domain.segments.lists import add_to_list
+from core.domain.segments.segments import create_kept_segment, create_segment
 from core.domain.segments.traits import start_traits
 from core.domain.shops.plugins import _store
 from core.domain.shops.tokens import create_token
@@ -113,6 +114,8 @@ async def make_world(merchant):
         everybody = {"version": 1, "rule": {"all": []}}
         segment = await create_segment(w, registry, "all", everybody)
         unused = await create_segment(w, registry, "unused", everybody)
+        guests = await create_kept_segment(w, "list", "list")
+        await add_to_list(w, guests, [customer])
         content = {"subject": "hi {{ customer.name }}",
                    "html": '<a href="{{ unsubscribe_url }}">x</a>'}  # fmt: skip
         campaign = await create_campaign(
@@ -174,13 +177,13 @@ async def make_world(merchant):
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
-        "Unused": unused, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
+        "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "Sent": "Campaign", "Second": "Customer",
+    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign", "Second": "Customer",
                "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}

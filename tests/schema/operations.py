@@ -4,7 +4,10 @@ from pathlib import Path
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 NAMES = sorted(path.stem for path in OPERATIONS.glob("*.graphql"))
-UPLOADS = {"order-import-start", "customer-import-start", "customer-import-preview"}
+UPLOADS = {
+    "order-import-start", "customer-import-start", "customer-import-preview",
+    "segment-list-import-start",
+}  # fmt: skip
 SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
 CONTENT = [
     {"field": "subject", "text": "new"},
@@ -175,6 +178,17 @@ def variables(name, ids):
         "segment-create": {"input": {"name": "phones", "rule": rule}},
         "segment-update": {"id": ids["Unused"], "input": {"rule": {"not": rule}}},
         "segment-delete": {"id": ids["Unused"]},
+        "segment-members": {"id": ids["List"], "onDay": "2026-06-15"},
+        "customer-segments": {"id": ids["Customer"]},
+        "segment-copy": {"id": ids["Segment"], "input": {"name": "again"}},
+        "segment-refresh": {"id": ids["Segment"]},
+        "segment-snapshot": {"input": {"name": "then", "segmentId": ids["Segment"]}},
+        "segment-list-create": {"input": {"name": "guests", "description": "of the fair"}},
+        "segment-list-add": {"id": ids["List"], "input": {"ids": [ids["Second"]]}},
+        "segment-list-remove": {"id": ids["List"], "input": {"ids": [ids["Customer"]]}},
+        "segment-list-import-start": {
+            "id": ids["List"], "input": {"file": None, "dryRun": True},
+        },
         "campaigns": {"where": {"id": {"eq": ids["Sent"]}}},
         "campaign": {"id": ids["Sent"]},
         "campaign-preview": {"id": ids["Campaign"]},
