@@ -63,7 +63,7 @@ UNSUBSCRIBERS = 25
 SEND_SECONDS = 120.0
 FIRST_QUERY = (
     "{ segments { nodes { name preview(sample: 3) "
-    "{ count explanation sample { name province } } } } }"
+    "{ preview { count explanation sample { name province } } } } } }"
 )
 
 
