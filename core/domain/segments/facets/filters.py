@@ -1,7 +1,7 @@
 """Which orders, and when: parameters that the facets about orders share."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from enum import Enum
 
@@ -16,71 +16,41 @@ NET = f"(o.paid - {REFUNDED})"
 """What was paid for order `o` and not paid back, in minor units."""
 
 
-class WindowEvent(Enum):
-    """An event of the same customer that a window's days are counted from."""
-
-    FIRST_PURCHASE = "FIRST_PURCHASE"
-    SECOND_PURCHASE = "SECOND_PURCHASE"
-    LAST_PURCHASE = "LAST_PURCHASE"
-    FIRST_SEEN = "FIRST_SEEN"
-
-
 @dataclass(frozen=True)
 class Window:
     """A time in whole days, today being 0: last_days 30 reaches back to the start of the day 30
     days before today; days_ago_at_least and days_ago_at_most count back from today; from_day and
-    to_day are calendar days, both included; days_after_at_least and days_after_at_most count on
-    from the day of an event `of` the same customer, which is 0."""
+    to_day are calendar days, both included."""
 
     last_days: int | None = None
     days_ago_at_least: int | None = None
     days_ago_at_most: int | None = None
     from_day: date | None = None
     to_day: date | None = None
-    of: WindowEvent | None = None
-    days_after_at_least: int | None = None
-    days_after_at_most: int | None = None
 
     def check(self) -> Fault | None:
         """What is wrong with the window, or None."""
-        after = self.days_after_at_least, self.days_after_at_most
         kinds = [
             self.last_days is not None,
             (self.days_ago_at_least, self.days_ago_at_most) != (None, None),
             (self.from_day, self.to_day) != (None, None),
-            self.of is not None or after != (None, None),
         ]
         if sum(kinds) != 1:
             return Fault(
-                "give last_days, or days_ago_at_least and days_ago_at_most, or from_day and to_day,"
-                " or of with days_after_at_least and days_after_at_most"
+                "give last_days, or days_ago_at_least and days_ago_at_most, or from_day and to_day"
             )
-        if kinds[3] and self.of is None:
-            return Fault("days are counted after an event: say of which one", ("of",))
-        if kinds[3] and after == (None, None):
-            return Fault("give days_after_at_least, days_after_at_most or both", ("of",))
-        for name in _DAYS:
-            value = getattr(self, name)
-            if value is not None and not 0 <= value <= MAX_DAYS:
-                return Fault(f"{name} must be from 0 to {MAX_DAYS}", (name,))
+        if self.last_days is not None and not 0 <= self.last_days <= MAX_DAYS:
+            return Fault(f"last_days must be from 0 to {MAX_DAYS}", ("last_days",))
+        if self.from_day is not None and self.to_day is not None and self.from_day > self.to_day:
+            return Fault("from_day is after to_day: no day matches", ("from_day",))
         for name in ("from_day", "to_day"):
             day = getattr(self, name)
             if day is not None and not 1 < day.year < 9998:
                 return Fault(f"{name} is of the years 2 to 9997", (name,))
-        for lower, upper in _PAIRS:
-            low, high = getattr(self, lower), getattr(self, upper)
-            if low is not None and high is not None and low > high:
-                than = "after" if lower == "from_day" else "greater than"
-                return Fault(f"{lower} is {than} {upper}: no day matches", (lower,))
-        return None
+        return check_days("days_ago", self.days_ago_at_least, self.days_ago_at_most)
 
-    def sql(
-        self, column: str, q: Query, shop: str | None = None, customer: str = "o.customer_id"
-    ) -> list[str]:
-        """Conditions on a column of times, in days of the shop that column `shop` names.
-
-        `customer` is the column with the id of the customer whose times they are.
-        """
+    def sql(self, column: str, q: Query, shop: str | None = None) -> list[str]:
+        """Conditions on a column of times, in days of the shop that column `shop` names."""
         made = []
         oldest = self.last_days if self.last_days is not None else self.days_ago_at_most
         if oldest is not None:
@@ -91,14 +61,6 @@ class Window:
             made.append(f"{column} >= {q.midnight(self.from_day, shop)}")
         if self.to_day is not None:
             made.append(f"{column} < {q.midnight(self.to_day + timedelta(days=1), shop)}")
-        if self.of is not None:
-            event, key, at = _EVENTS[self.of]
-            days = f"({day_of(column, q, shop)} - {day_of(at, q, shop)})"
-            made.append(f"""EXISTS (SELECT 1 FROM {event} AND {key} = {customer}
-                AND {days} >= {q.arg(self.days_after_at_least or 0, "int")}""")
-            if self.days_after_at_most is not None:
-                made[-1] += f" AND {days} <= {q.arg(self.days_after_at_most, 'int')}"
-            made[-1] += ")"
         return made
 
     def explain(self, say: Say) -> str:
@@ -107,10 +69,6 @@ class Window:
             return say("today", "今天")
         if self.last_days is not None:
             return say(f"in the last {self.last_days} days", f"近{self.last_days}天")
-        if self.of is not None:
-            days = say.bounds(self.days_after_at_least, self.days_after_at_most)
-            event = _NAMES[self.of]
-            return say(f"{days} days after {event.en}", f"{event.zh}后{days}天")
         low, high = self.days_ago_at_least, self.days_ago_at_most
         if low is not None or high is not None:
             days = say.bounds(low, high)
@@ -122,19 +80,78 @@ class Window:
         return say(f"from {self.from_day} to {self.to_day}", f"{self.from_day}至{self.to_day}")
 
 
-_DAYS = (
-    "last_days", "days_ago_at_least", "days_ago_at_most", "days_after_at_least",
-    "days_after_at_most",
-)  # fmt: skip
-_PAIRS = (
-    ("days_ago_at_least", "days_ago_at_most"), ("from_day", "to_day"),
-    ("days_after_at_least", "days_after_at_most"),
-)  # fmt: skip
+def check_days(name: str, low: int | None, high: int | None) -> Fault | None:
+    """What is wrong with bounds of a number of days, `name`_at_least and `name`_at_most."""
+    for which, days in ((f"{name}_at_least", low), (f"{name}_at_most", high)):
+        if days is not None and not 0 <= days <= MAX_DAYS:
+            return Fault(f"{which} must be from 0 to {MAX_DAYS}", (which,))
+    if low is not None and high is not None and low > high:
+        message = f"{name}_at_least is greater than {name}_at_most: no day matches"
+        return Fault(message, (f"{name}_at_least",))
+    return None
+
+
+class CustomerEvent(Enum):
+    """An event of a customer that days are counted from."""
+
+    FIRST_PURCHASE = "FIRST_PURCHASE"
+    SECOND_PURCHASE = "SECOND_PURCHASE"
+    LAST_PURCHASE = "LAST_PURCHASE"
+    FIRST_SEEN = "FIRST_SEEN"
+
+
+@dataclass(frozen=True)
+class OrderWindow(Window):
+    """A time in whole days, as a window; or counted from the day of an event of the same customer,
+    which is day 0: days_after_at_least and days_after_at_most count on from that of `event`."""
+
+    event: CustomerEvent | None = None
+    days_after_at_least: int | None = None
+    days_after_at_most: int | None = None
+
+    def check(self) -> Fault | None:
+        """What is wrong with the window, or None."""
+        low, high = self.days_after_at_least, self.days_after_at_most
+        if self.event is None and low is None and high is None:
+            return super().check()
+        if self.event is None:
+            return Fault("days are counted after an event: say which", ("event",))
+        if low is None and high is None:
+            return Fault("give days_after_at_least, days_after_at_most or both", ("event",))
+        if any(getattr(self, one.name) is not None for one in fields(Window)):
+            return Fault("days after an event do not go together with other days", ("event",))
+        return check_days("days_after", low, high)
+
+    def sql(
+        self, column: str, q: Query, shop: str | None = None, customer: str = "o.customer_id"
+    ) -> list[str]:
+        """Conditions on a column of times, in days of the shop that column `shop` names.
+
+        `customer` is the column with the id of the customer whose times they are.
+        """
+        if self.event is None:
+            return super().sql(column, q, shop)
+        found, key, at = _EVENTS[self.event]
+        days = f"({day_of(column, q, shop)} - {day_of(at, q, shop)})"
+        where = [f"{key} = {customer}", f"{days} >= {q.arg(self.days_after_at_least or 0, 'int')}"]
+        if self.days_after_at_most is not None:
+            where.append(f"{days} <= {q.arg(self.days_after_at_most, 'int')}")
+        return [f"EXISTS (SELECT 1 FROM {found} AND {' AND '.join(where)})"]
+
+    def explain(self, say: Say) -> str:
+        """The window in words, such as "at most 30 days after the first purchase"."""
+        if self.event is None:
+            return super().explain(say)
+        days = say.bounds(self.days_after_at_least, self.days_after_at_most)
+        event = _NAMES[self.event]
+        return say(f"{days} days after {event.en}", f"{event.zh}后{days}天")
+
+
 _NAMES = {
-    WindowEvent.FIRST_PURCHASE: Text("the first purchase", "首次购买"),
-    WindowEvent.SECOND_PURCHASE: Text("the second purchase", "第二次购买"),
-    WindowEvent.LAST_PURCHASE: Text("the last purchase", "最近一次购买"),
-    WindowEvent.FIRST_SEEN: Text("first being seen", "首次出现"),
+    CustomerEvent.FIRST_PURCHASE: Text("the first purchase", "首次购买"),
+    CustomerEvent.SECOND_PURCHASE: Text("the second purchase", "第二次购买"),
+    CustomerEvent.LAST_PURCHASE: Text("the last purchase", "最近一次购买"),
+    CustomerEvent.FIRST_SEEN: Text("first being known", "首次建档"),
 }
 
 _OTHERS = """FROM customer_facts b
@@ -142,12 +159,12 @@ _OTHERS = """FROM customer_facts b
 """A customer's figures in all currencies."""
 
 _EVENTS = {
-    WindowEvent.FIRST_PURCHASE: (
+    CustomerEvent.FIRST_PURCHASE: (
         f"""customer_facts e WHERE e.merchant_id = $1 AND e.shop_id = 0
             AND NOT EXISTS (SELECT 1 {_OTHERS} AND b.first_purchase_at < e.first_purchase_at)""",
         "e.customer_id", "e.first_purchase_at",
     ),
-    WindowEvent.SECOND_PURCHASE: (
+    CustomerEvent.SECOND_PURCHASE: (
         f"""customer_facts e CROSS JOIN LATERAL (
                 SELECT t.at FROM (SELECT b.* {_OTHERS}) b
                 CROSS JOIN LATERAL (VALUES (b.first_purchase_at), (b.second_purchase_at)) t (at)
@@ -155,12 +172,12 @@ _EVENTS = {
             WHERE e.merchant_id = $1 AND e.shop_id = 0""",
         "e.customer_id", "second.at",
     ),
-    WindowEvent.LAST_PURCHASE: (
+    CustomerEvent.LAST_PURCHASE: (
         f"""customer_facts e WHERE e.merchant_id = $1 AND e.shop_id = 0
             AND NOT EXISTS (SELECT 1 {_OTHERS} AND b.last_purchase_at > e.last_purchase_at)""",
         "e.customer_id", "e.last_purchase_at",
     ),
-    WindowEvent.FIRST_SEEN: ("customers e WHERE e.merchant_id = $1", "e.id", "e.created_at"),
+    CustomerEvent.FIRST_SEEN: ("customers e WHERE e.merchant_id = $1", "e.id", "e.created_at"),
 }  # fmt: skip
 """Where each event is found (FROM and WHERE), the column of the customer, and the time."""
 
@@ -224,7 +241,7 @@ class OrderFilter(LineFilter):
 
     shop_ids: list[int] | None = None
     platforms: list[str] | None = None
-    within: Window | None = None
+    within: OrderWindow | None = None
     provinces: list[str] | None = None
     states: list[AskedOrderState] | None = None
     amount: MoneyRange | None = None

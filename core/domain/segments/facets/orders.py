@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from core.domain.segments.facets.counted import counted, facts, only_one, single, stored
-from core.domain.segments.facets.filters import EVERY_ORDER, NET, OrderFilter, day_of
+from core.domain.segments.facets.filters import EVERY_ORDER, NET, OrderFilter, check_days, day_of
 from core.domain.segments.facets.money import check_money, minor_arg
-from core.sdk.facets import MAX_DAYS, Facet, Fault, Query, Rows, Say, Text, check_bounds
+from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
 
 MAX_COUNT = 1_000_000
 
@@ -236,14 +236,7 @@ class BoughtThen(Facet):
     rule: ClassVar[type] = BoughtThenRule
 
     def check(self, rule: BoughtThenRule) -> Fault | None:
-        low, high = rule.days_at_least, rule.days_at_most
-        for name, days in (("days_at_least", low), ("days_at_most", high)):
-            if days is not None and not 0 <= days <= MAX_DAYS:
-                return Fault(f"{name} must be from 0 to {MAX_DAYS}", (name,))
-        if low is not None and high is not None and low > high:
-            message = "days_at_least is greater than days_at_most: nobody could match"
-            return Fault(message, ("days_at_least",))
-        return None
+        return check_days("days", rule.days_at_least, rule.days_at_most)
 
     def sql(self, rule: BoughtThenRule, q: Query) -> str:
         return q.has(self._rows(rule, q))

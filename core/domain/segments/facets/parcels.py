@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from core.domain.segments.facets.choices import check_choices
-from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, Window, in_brackets
+from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, OrderWindow, in_brackets
 from core.domain.segments.facets.orders import placed
 from core.domain.segments.facets.states import AskedParcelState, among, either
 from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text
@@ -16,7 +16,7 @@ class ParcelRule:
     were placed."""
 
     states: list[AskedParcelState] | None = None
-    within: Window | None = None
+    within: OrderWindow | None = None
     carriers: list[str] | None = None
     orders: OrderFilter | None = None
 

@@ -15,7 +15,7 @@ from core.domain.segments.facets.counted import (
     purchases,
     stored,
 )
-from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, Window, day_of
+from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, OrderWindow, day_of
 from core.domain.segments.facets.orders import MAX_COUNT, ever_bought
 from core.sdk.facets import MAX_DAYS, Facet, Fault, Query, Rows, Say, Text, check_bounds
 
@@ -71,7 +71,7 @@ class FirstPurchaseRule:
     """Whose first purchase lies within a time, and has an order that fits; orders says which
     orders count at all."""
 
-    within: Window | None = None
+    within: OrderWindow | None = None
     having: OrderFilter | None = None
     orders: OrderFilter | None = None
 
@@ -202,11 +202,11 @@ class DaysSinceLastPurchase(Facet):
 
     def sql(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
         # there is one in the time, and none after it: nothing has to be grouped
-        within = Window(days_ago_at_least=rule.at_least, days_ago_at_most=rule.at_most)
+        within = OrderWindow(days_ago_at_least=rule.at_least, days_ago_at_most=rule.at_most)
         has = q.has(self._rows(rule, q, within))
         if not rule.at_least:
             return has
-        since = q.has(self._rows(rule, q, Window(last_days=rule.at_least - 1)))
+        since = q.has(self._rows(rule, q, OrderWindow(last_days=rule.at_least - 1)))
         return f"({has} AND NOT {since})"
 
     def found(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
@@ -220,7 +220,7 @@ class DaysSinceLastPurchase(Facet):
         made = (rule.orders or EVERY_ORDER).explain(say, "last bought", "上次购买")
         return say(f"{made} {days} days ago", f"{made}在{days}天前")
 
-    def _rows(self, rule: DaysSinceLastPurchaseRule, q: Query, within: Window) -> Rows:
+    def _rows(self, rule: DaysSinceLastPurchaseRule, q: Query, within: OrderWindow) -> Rows:
         if stored(rule.orders):
             column, shop, customer = "f.last_purchase_at", "f.shop_id", "f.customer_id"
             bounds = within.sql(column, q, shop, customer) or [f"{column} IS NOT NULL"]

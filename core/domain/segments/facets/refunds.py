@@ -11,7 +11,7 @@ from core.domain.segments.facets.filters import (
     EVERY_ORDER,
     LineFilter,
     OrderFilter,
-    Window,
+    OrderWindow,
     in_brackets,
 )
 from core.domain.segments.facets.money import check_currency
@@ -39,7 +39,7 @@ class RefundCountRule(LineFilter):
     kinds: list[AskedRefundKind] | None = None
     states: list[AskedRefundState] | None = None
     reasons: list[str] | None = None
-    within: Window | None = None
+    within: OrderWindow | None = None
     orders: OrderFilter | None = None
 
 
