@@ -55,7 +55,7 @@ class Window:
         oldest = self.last_days if self.last_days is not None else self.days_ago_at_most
         if oldest is not None:
             made.append(f"{column} >= {q.days_ago(oldest, shop)}")
-        if self.days_ago_at_least:
+        if self.days_ago_at_least is not None:
             made.append(f"{column} < {q.days_ago(self.days_ago_at_least - 1, shop)}")
         if self.from_day is not None:
             made.append(f"{column} >= {q.midnight(self.from_day, shop)}")
@@ -285,8 +285,9 @@ class OrderFilter(LineFilter):
         if self.shop_ids is not None:
             made.append(f"{shop} = ANY({q.arg(self.shop_ids)}::bigint[])")
         if self.platforms is not None:
+            names = [name.strip().lower() for name in self.platforms]  # as shops have them
             made.append(f"""{shop} IN (SELECT s.id FROM shops s WHERE s.merchant_id = $1
-                AND s.platform = ANY({q.arg(self.platforms)}::text[]))""")
+                AND s.platform = ANY({q.arg(names)}::text[]))""")
         return made
 
     def explain(self, say: Say, en: str, zh: str) -> str:

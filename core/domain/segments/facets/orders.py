@@ -257,13 +257,12 @@ class BoughtThen(Facet):
         earlier = f"""(SELECT o.customer_id, o.paid_at FROM {first.source}
             WHERE o.merchant_id = $1 AND {" AND ".join(first.where)}) a"""
         rows = counted(q, rule.then, "a.customer_id = o.customer_id", "a.paid_at < o.paid_at")
-        days = f"({day_of('o.paid_at', q, 'o.shop_id')} - {day_of('a.paid_at', q, 'o.shop_id')})"
-        where = [
-            f"{days} {sign} {q.arg(bound, 'int')}"
-            for sign, bound in ((">=", rule.days_at_least), ("<=", rule.days_at_most))
-            if bound is not None
-        ]
-        return Rows(f"{rows.source} CROSS JOIN {earlier}", rows.customer, [*rows.where, *where])
+        bounds = ((">=", rule.days_at_least), ("<=", rule.days_at_most))
+        days = [f"{sign} {q.arg(bound, 'int')}" for sign, bound in bounds if bound is not None]
+        if days:
+            later, before = (day_of(f"{one}.paid_at", q, "o.shop_id") for one in "oa")
+            days = [f"{later} - {before} {one}" for one in days]
+        return Rows(f"{rows.source} CROSS JOIN {earlier}", rows.customer, [*rows.where, *days])
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,13 @@ from core.domain.segments.facets.counted import (
     purchases,
     stored,
 )
-from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, OrderWindow, day_of
+from core.domain.segments.facets.filters import (
+    EVERY_ORDER,
+    OrderFilter,
+    OrderWindow,
+    Window,
+    day_of,
+)
 from core.domain.segments.facets.orders import MAX_COUNT, ever_bought
 from core.sdk.facets import MAX_DAYS, Facet, Fault, Query, Rows, Say, Text, check_bounds
 
@@ -202,11 +208,11 @@ class DaysSinceLastPurchase(Facet):
 
     def sql(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
         # there is one in the time, and none after it: nothing has to be grouped
-        within = OrderWindow(days_ago_at_least=rule.at_least, days_ago_at_most=rule.at_most)
+        within = Window(days_ago_at_least=rule.at_least, days_ago_at_most=rule.at_most)
         has = q.has(self._rows(rule, q, within))
         if not rule.at_least:
             return has
-        since = q.has(self._rows(rule, q, OrderWindow(last_days=rule.at_least - 1)))
+        since = q.has(self._rows(rule, q, Window(last_days=rule.at_least - 1)))
         return f"({has} AND NOT {since})"
 
     def found(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
@@ -220,11 +226,10 @@ class DaysSinceLastPurchase(Facet):
         made = (rule.orders or EVERY_ORDER).explain(say, "last bought", "上次购买")
         return say(f"{made} {days} days ago", f"{made}在{days}天前")
 
-    def _rows(self, rule: DaysSinceLastPurchaseRule, q: Query, within: OrderWindow) -> Rows:
+    def _rows(self, rule: DaysSinceLastPurchaseRule, q: Query, within: Window) -> Rows:
         if stored(rule.orders):
-            column, shop, customer = "f.last_purchase_at", "f.shop_id", "f.customer_id"
-            bounds = within.sql(column, q, shop, customer) or [f"{column} IS NOT NULL"]
-            return facts(q, rule.orders, *bounds, by_shop=True)
+            times = within.sql("f.last_purchase_at", q, "f.shop_id")
+            return facts(q, rule.orders, *times, by_shop=True)
         return counted(q, rule.orders, *within.sql("o.paid_at", q, "o.shop_id"))
 
 
