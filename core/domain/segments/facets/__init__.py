@@ -14,15 +14,39 @@ from core.domain.segments.facets.customers import (
 )
 from core.domain.segments.facets.dates import Age, Birthday, FirstPurchaseAnniversary
 from core.domain.segments.facets.membership import InSegment
-from core.domain.segments.facets.orders import DaysSinceLastPurchase, OrderCount, OrderSum
+from core.domain.segments.facets.orders import (
+    Bought,
+    BoughtThen,
+    OrderAverage,
+    OrderCount,
+    Ordered,
+    OrderLargest,
+    OrderSum,
+)
+from core.domain.segments.facets.parcels import Parcel
+from core.domain.segments.facets.purchases import (
+    DaysSinceLastPurchase,
+    FirstPurchase,
+    LastPurchase,
+    NthPurchase,
+    PurchaseCount,
+    PurchaseGap,
+)
 from core.domain.segments.facets.random_share import RandomShare
+from core.domain.segments.facets.refunds import RefundCount, RefundRate
 from core.domain.segments.facets.tags import Tag
 from core.sdk.facets import Facet
 
+ORDERS: list[Facet] = [
+    OrderCount(), OrderSum(), OrderAverage(), OrderLargest(), Bought(), BoughtThen(), Ordered(),
+    PurchaseCount(), FirstPurchase(), LastPurchase(), NthPurchase(), DaysSinceLastPurchase(),
+    PurchaseGap(), Parcel(), RefundCount(), RefundRate(),
+]  # fmt: skip
+"""The facets about orders."""
+
 FACETS: list[Facet] = [
-    Country(), Province(), City(), KnownSince(), KnownIn(),
-    OrderCount(), OrderSum(), DaysSinceLastPurchase(), Tag(), HasName(), HasPhone(), HasEmail(),
-    Birthday(), Age(), FirstPurchaseAnniversary(),
+    Country(), Province(), City(), KnownSince(), KnownIn(), HasName(), HasPhone(), HasEmail(),
+    Birthday(), Age(), FirstPurchaseAnniversary(), Tag(), CustomField(),
     OptedIn(), OptedOut(), ConsentUnproven(), Unsubscribed(),
-    CustomField(), RandomShare(), InSegment(),
+    *ORDERS, RandomShare(), InSegment(),
 ]  # fmt: skip

@@ -1,25 +1,18 @@
-"""What a customer bought: how often, for how much, how long ago.
+"""What a customer ordered: how often, for how much, and what.
 
-An order counts when it was paid and was neither closed nor fully refunded since. Days are calendar
-days of the order's shop.
+What counts as bought is said in counted.py. Days are calendar days of the order's shop.
 """
 
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from core.domain.orders.facts import COUNTED, REFUNDED
-from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter
-from core.sdk.facets import MAX_DAYS, Facet, Fault, Query, Rows, Say, Text, check_bounds
-from core.sdk.money import to_minor
+from core.domain.segments.facets.counted import counted, facts, only_one, single, stored
+from core.domain.segments.facets.filters import EVERY_ORDER, NET, OrderFilter, check_days, day_of
+from core.domain.segments.facets.money import check_money, minor_arg
+from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
 
 MAX_COUNT = 1_000_000
-MAX_SUM = 2**63 - 1
-
-
-def counted(q: Query, orders: OrderFilter | None) -> Rows:
-    """The orders that count as bought."""
-    return Rows("orders o", "o.customer_id", [COUNTED, *(orders or EVERY_ORDER).sql(q)])
 
 
 @dataclass(frozen=True)
@@ -43,28 +36,35 @@ class OrderCount(Facet):
         return check_bounds(rule.at_least, rule.at_most, MAX_COUNT)
 
     def sql(self, rule: OrderCountRule, q: Query) -> str:
+        if not rule.at_least and rule.at_most is None:
+            return "TRUE"
+        if (rule.at_least, rule.at_most) == (1, None):
+            return ever_bought(rule.orders, q)
+        if not rule.at_least and rule.at_most == 0:
+            return f"(NOT {ever_bought(rule.orders, q)})"
         low = q.arg(rule.at_least, "bigint") if rule.at_least else None
         high = None if rule.at_most is None else q.arg(rule.at_most, "bigint")
-        if low is None and high is None:
-            return "TRUE"
-        rows, total = self._rows(rule, q)
-        return q.between(rows, total, low, high, none=not rule.at_least)
+        return q.between(*self._rows(rule, q), low, high, none=not rule.at_least)
 
     def found(self, rule: OrderCountRule, q: Query) -> str:
         return f"COALESCE({q.value(*self._rows(rule, q))}, 0)"
 
     def explain(self, rule: OrderCountRule, say: Say) -> str:
         times = say.bounds(rule.at_least, rule.at_most, Text("times", "次"))
-        which = (rule.orders or EVERY_ORDER).explain(say)
-        return say(f"bought {times}{which}", f"{which}购买{times}")
+        return (rule.orders or EVERY_ORDER).explain(say, f"bought {times}", f"购买{times}")
 
     def upgrade(self, params: dict[str, Any], version: int) -> dict[str, Any]:
         return _with_orders(params)
 
     def _rows(self, rule: OrderCountRule, q: Query) -> tuple[Rows, str]:
-        if rule.orders in (None, EVERY_ORDER):
-            return Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0"]), "sum(f.orders)"
+        if stored(rule.orders):
+            return facts(q, rule.orders), "sum(f.orders)"
         return counted(q, rule.orders), "count(*)"
+
+
+def ever_bought(orders: OrderFilter | None, q: Query) -> str:
+    """A condition: the customer bought at least one such order."""
+    return q.has(facts(q, orders, "f.orders > 0") if stored(orders) else counted(q, orders))
 
 
 @dataclass(frozen=True)
@@ -89,87 +89,259 @@ class OrderSum(Facet):
         return check_money(rule.currency, rule.at_least, rule.at_most)
 
     def sql(self, rule: OrderSumRule, q: Query) -> str:
-        low = minor_arg(rule.at_least, rule.currency, q)
-        high = minor_arg(rule.at_most, rule.currency, q)
-        none = (rule.at_least is None or rule.at_least <= 0) and (
-            rule.at_most is None or rule.at_most >= 0
-        )
-        return q.between(*self._rows(rule, q), low, high, none=none)
+        bounds = _minor_bounds(rule, q)
+        none = not rule.at_least  # who bought nothing spent 0
+        if single(rule.orders):
+            rows = _money_facts(rule, q)
+            return only_one(q, rows, "(f.paid - f.refunded)", bounds, none)
+        return q.between(*self._rows(rule, q), *bounds, none=none)
 
     def found(self, rule: OrderSumRule, q: Query) -> str:
         return f"COALESCE({q.value(*self._rows(rule, q))}, 0)"
 
     def explain(self, rule: OrderSumRule, say: Say) -> str:
         amount = say.bounds(rule.at_least, rule.at_most, Text(rule.currency, rule.currency))
-        which = (rule.orders or EVERY_ORDER).explain(say)
-        return say(f"spent {amount}{which}", f"{which}消费{amount}")
+        return (rule.orders or EVERY_ORDER).explain(say, f"spent {amount}", f"消费{amount}")
 
     def upgrade(self, params: dict[str, Any], version: int) -> dict[str, Any]:
         return _with_orders(params)
 
     def _rows(self, rule: OrderSumRule, q: Query) -> tuple[Rows, str]:
-        currency = q.arg(rule.currency, "text")
-        if rule.orders in (None, EVERY_ORDER):
-            where = ["f.shop_id = 0", f"f.currency = {currency}"]
-            return Rows("customer_facts f", "f.customer_id", where), "sum(f.paid - f.refunded)"
-        rows = counted(q, rule.orders)
-        where = [*rows.where, f"o.currency = {currency}"]
-        return Rows(rows.source, rows.customer, where), f"sum(o.paid - {REFUNDED})"
+        if stored(rule.orders):
+            return _money_facts(rule, q), "sum(f.paid - f.refunded)"
+        return _counted_in(rule, q), f"sum({NET})"
 
 
 @dataclass(frozen=True)
-class DaysSinceLastPurchaseRule:
-    """Whose last purchase is so many days ago; who never bought is never meant."""
+class OrderAverageRule:
+    """Whose orders in one currency are of so much on average, refunds subtracted; who bought
+    nothing in it is never meant."""
+
+    currency: str
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    orders: OrderFilter | None = None
+
+
+class OrderAverage(Facet):
+    """What the customer pays for an order on average."""
+
+    name: ClassVar[str] = "order_average"
+    title: ClassVar[Text] = Text("Average order", "平均订单金额")
+    rule: ClassVar[type] = OrderAverageRule
+
+    def check(self, rule: OrderAverageRule) -> Fault | None:
+        return check_money(rule.currency, rule.at_least, rule.at_most)
+
+    def sql(self, rule: OrderAverageRule, q: Query) -> str:
+        bounds = _minor_bounds(rule, q)
+        if single(rule.orders):
+            average = "((f.paid - f.refunded)::numeric / NULLIF(f.orders, 0))"
+            return only_one(q, _money_facts(rule, q), average, bounds, none=False)
+        return q.between(*self._rows(rule, q), *bounds)
+
+    def found(self, rule: OrderAverageRule, q: Query) -> str:
+        rows, total = self._rows(rule, q)
+        return q.value(rows, f"round({total})::bigint")
+
+    def explain(self, rule: OrderAverageRule, say: Say) -> str:
+        amount = say.bounds(rule.at_least, rule.at_most, Text(rule.currency, rule.currency))
+        en, zh = f"spent {amount} per order on average", f"平均每单{amount}"
+        return (rule.orders or EVERY_ORDER).explain(say, en, zh)
+
+    def _rows(self, rule: OrderAverageRule, q: Query) -> tuple[Rows, str]:
+        if stored(rule.orders):
+            return (
+                _money_facts(rule, q),
+                "(sum(f.paid - f.refunded)::numeric / NULLIF(sum(f.orders), 0))",
+            )
+        return _counted_in(rule, q), f"avg({NET})"
+
+
+@dataclass(frozen=True)
+class OrderLargestRule:
+    """Whose largest order in one currency is of so much, refunds subtracted; who bought nothing in
+    it is never meant."""
+
+    currency: str
+    at_least: Decimal | None = None
+    at_most: Decimal | None = None
+    orders: OrderFilter | None = None
+
+
+class OrderLargest(Facet):
+    """What the customer paid for the largest single order."""
+
+    name: ClassVar[str] = "order_largest"
+    title: ClassVar[Text] = Text("Largest order", "最大单笔金额")
+    rule: ClassVar[type] = OrderLargestRule
+
+    def check(self, rule: OrderLargestRule) -> Fault | None:
+        return check_money(rule.currency, rule.at_least, rule.at_most)
+
+    def sql(self, rule: OrderLargestRule, q: Query) -> str:
+        low, high = _minor_bounds(rule, q)
+        if low and high is None:
+            return q.has(_counted_in(rule, q, f"{NET} >= {low}"))
+        return q.between(_counted_in(rule, q), f"max({NET})", low, high)
+
+    def found(self, rule: OrderLargestRule, q: Query) -> str:
+        return q.value(_counted_in(rule, q), f"max({NET})")
+
+    def explain(self, rule: OrderLargestRule, say: Say) -> str:
+        amount = say.bounds(rule.at_least, rule.at_most, Text(rule.currency, rule.currency))
+        en, zh = f"spent {amount} on the largest single order", f"单笔最高消费{amount}"
+        return (rule.orders or EVERY_ORDER).explain(say, en, zh)
+
+
+@dataclass(frozen=True)
+class BoughtRule:
+    """Who bought an order that fits; without orders, who ever bought."""
+
+    orders: OrderFilter | None = None
+
+
+class Bought(Facet):
+    """Whether the customer bought something in particular."""
+
+    name: ClassVar[str] = "bought"
+    title: ClassVar[Text] = Text("Bought", "购买过")
+    rule: ClassVar[type] = BoughtRule
+
+    def sql(self, rule: BoughtRule, q: Query) -> str:
+        return ever_bought(rule.orders, q)
+
+    def found(self, rule: BoughtRule, q: Query) -> str:
+        return q.value(counted(q, rule.orders), "max(o.paid_at)")
+
+    def explain(self, rule: BoughtRule, say: Say) -> str:
+        return (rule.orders or EVERY_ORDER).explain(say, "bought", "购买过")
+
+
+@dataclass(frozen=True)
+class BoughtThenRule:
+    """Who bought an order that fits `first`, and later one that fits `then`, so many days after."""
+
+    first: OrderFilter
+    then: OrderFilter
+    days_at_least: int | None = None
+    days_at_most: int | None = None
+
+
+class BoughtThen(Facet):
+    """Whether the customer bought one thing after another."""
+
+    name: ClassVar[str] = "bought_then"
+    title: ClassVar[Text] = Text("Bought one after another", "先后购买")
+    rule: ClassVar[type] = BoughtThenRule
+
+    def check(self, rule: BoughtThenRule) -> Fault | None:
+        return check_days("days", rule.days_at_least, rule.days_at_most)
+
+    def sql(self, rule: BoughtThenRule, q: Query) -> str:
+        return q.has(self._rows(rule, q))
+
+    def found(self, rule: BoughtThenRule, q: Query) -> str:
+        return q.value(self._rows(rule, q), "max(o.paid_at)")
+
+    def explain(self, rule: BoughtThenRule, say: Say) -> str:
+        first = rule.first.explain(say, "bought", "购买")
+        then = rule.then.explain(say, "bought", "购买")
+        if rule.days_at_least is None and rule.days_at_most is None:
+            return say(f"{first}, and {then} later", f"先{first},之后{then}")
+        days = say.bounds(rule.days_at_least, rule.days_at_most)
+        return say(f"{first}, and {then} {days} days later", f"先{first},{days}天后{then}")
+
+    def _rows(self, rule: BoughtThenRule, q: Query) -> Rows:
+        first = counted(q, rule.first)
+        earlier = f"""(SELECT o.customer_id, o.paid_at FROM {first.source}
+            WHERE o.merchant_id = $1 AND {" AND ".join(first.where)}) a"""
+        rows = counted(q, rule.then, "a.customer_id = o.customer_id", "a.paid_at < o.paid_at")
+        bounds = ((">=", rule.days_at_least), ("<=", rule.days_at_most))
+        days = [f"{sign} {q.arg(bound, 'int')}" for sign, bound in bounds if bound is not None]
+        if days:
+            later, before = (day_of(f"{one}.paid_at", q, "o.shop_id") for one in "oa")
+            days = [f"{later} - {before} {one}" for one in days]
+        return Rows(f"{rows.source} CROSS JOIN {earlier}", rows.customer, [*rows.where, *days])
+
+
+@dataclass(frozen=True)
+class OrderedRule:
+    """Who placed an order that fits, paid or not; or so many of them. In orders, within is about
+    when an order was placed, amount about its total."""
 
     at_least: int | None = None
     at_most: int | None = None
+    orders: OrderFilter | None = None
 
 
-class DaysSinceLastPurchase(Facet):
-    """How many calendar days ago the customer's last purchase was."""
+class Ordered(Facet):
+    """Orders in any state: unpaid and closed ones too."""
 
-    name: ClassVar[str] = "days_since_last_purchase"
-    title: ClassVar[Text] = Text("Days since last purchase", "距上次购买天数")
-    rule: ClassVar[type] = DaysSinceLastPurchaseRule
+    name: ClassVar[str] = "ordered"
+    title: ClassVar[Text] = Text("Placed an order", "下过单")
+    rule: ClassVar[type] = OrderedRule
 
-    def check(self, rule: DaysSinceLastPurchaseRule) -> Fault | None:
-        return check_bounds(rule.at_least, rule.at_most, MAX_DAYS)
+    def check(self, rule: OrderedRule) -> Fault | None:
+        return check_some(rule.at_least, rule.at_most)
 
-    def sql(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
-        oldest = None if rule.at_most is None else q.days_ago(rule.at_most)
-        newest = q.days_ago(rule.at_least - 1) if rule.at_least else None
-        # among the figures of several currencies the latest purchase counts
-        rows = Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0"])
-        return q.between(rows, "max(f.last_purchase_at)", oldest, newest, before_high=True)
+    def sql(self, rule: OrderedRule, q: Query) -> str:
+        return count_or_some(q, placed(q, rule.orders), rule.at_least, rule.at_most)
 
-    def found(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
-        rows = Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0"])
-        zone = q.zone_of()
-        last = q.value(rows, f"(max(f.last_purchase_at) AT TIME ZONE {zone})::date")
-        return f"({q.arg(q.today(), 'date')} - {last})"
+    def found(self, rule: OrderedRule, q: Query) -> str:
+        return q.value(placed(q, rule.orders), "count(*)")
 
-    def explain(self, rule: DaysSinceLastPurchaseRule, say: Say) -> str:
-        days = say.bounds(rule.at_least, rule.at_most)
-        return say(f"last bought {days} days ago", f"上次购买在{days}天前")
+    def explain(self, rule: OrderedRule, say: Say) -> str:
+        times = bounds_or_some(say, rule.at_least, rule.at_most, Text("orders", "单"))
+        en = f"placed {times or 'an order'}"
+        return (rule.orders or EVERY_ORDER).explain(say, en, f"下单{times}" if times else "下过单")
 
 
-def check_money(currency: str, low: Decimal | None, high: Decimal | None) -> Fault | None:
-    """What is wrong with bounds of an amount in a currency."""
-    if not (len(currency) == 3 and currency.isascii() and currency.isalpha()
-            and currency.isupper()):  # fmt: skip
-        return Fault("currency is not a currency code; write it as CNY", ("currency",))
-    minor: dict[str, int | None] = {}
-    for name, value in (("at_least", low), ("at_most", high)):
-        try:
-            minor[name] = None if value is None else to_minor(value, currency)
-        except ValueError as error:
-            return Fault(str(error), (name,))
-    return check_bounds(minor["at_least"], minor["at_most"], MAX_SUM)
+def placed(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
+    """The orders `o` in any state, by the time they were placed."""
+    where = (orders or EVERY_ORDER).sql(q, "o.ordered_at", "o.total")
+    return Rows("orders o", "o.customer_id", [*where, *more])
 
 
-def minor_arg(amount: Decimal | None, currency: str, q: Query) -> str | None:
-    """An amount as a parameter in minor units, None for no bound."""
-    return None if amount is None else q.arg(to_minor(amount, currency), "bigint")
+def check_some(at_least: int | None, at_most: int | None) -> Fault | None:
+    """What is wrong with bounds of a count; without any, one at least is meant."""
+    if at_least is None and at_most is None:
+        return None
+    return check_bounds(at_least, at_most, MAX_COUNT)
+
+
+def count_or_some(q: Query, rows: Rows, at_least: int | None, at_most: int | None) -> str:
+    """A condition: the customer has so many such rows, at least one if nothing is said."""
+    low = 1 if at_least is None and at_most is None else at_least or 0
+    if (low, at_most) == (1, None):
+        return q.has(rows)
+    if (low, at_most) == (0, 0):
+        return f"(NOT {q.has(rows)})"
+    high = None if at_most is None else q.arg(at_most, "bigint")
+    return q.between(rows, "count(*)", q.arg(low, "bigint"), high, none=low == 0)
+
+
+def bounds_or_some(say: Say, at_least: int | None, at_most: int | None, unit: Text) -> str:
+    """The bounds of a count in words, nothing where one at least is meant."""
+    return "" if at_least is None and at_most is None else say.bounds(at_least, at_most, unit)
+
+
+_Money = OrderSumRule | OrderAverageRule | OrderLargestRule
+
+
+def _minor_bounds(rule: _Money, q: Query) -> tuple[str | None, str | None]:
+    return (
+        minor_arg(rule.at_least, rule.currency, q),
+        minor_arg(rule.at_most, rule.currency, q),
+    )
+
+
+def _money_facts(rule: _Money, q: Query) -> Rows:
+    return facts(q, rule.orders, f"f.currency = {q.arg(rule.currency, 'text')}")
+
+
+def _counted_in(rule: _Money, q: Query, *more: str) -> Rows:
+    return counted(q, rule.orders, f"o.currency = {q.arg(rule.currency, 'text')}", *more)
 
 
 def _with_orders(params: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,71 @@
+"""Orders and purchases that count, and the stored figures that spare adding them up.
+
+An order counts when it was paid and was neither closed nor fully refunded since. A purchase is one
+customer's counted orders of one day of one shop's calendar in one currency; its time is the first
+payment of that day.
+"""
+
+from dataclasses import replace
+
+from core.domain.orders.facts import COUNTED
+from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, day_of
+from core.sdk.facets import Query, Rows
+
+PURCHASES = "p.at, p.shop_id, p.currency"
+"""The order of purchases; none stand beside each other in it."""
+LATEST = "p.at DESC, p.shop_id DESC, p.currency DESC"
+
+
+def counted(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
+    """The orders `o` that count as bought, with further conditions."""
+    return Rows("orders o", "o.customer_id", [COUNTED, *(orders or EVERY_ORDER).sql(q), *more])
+
+
+def facts(q: Query, orders: OrderFilter | None, *more: str, by_shop: bool = False) -> Rows:
+    """The stored figures `f` of orders that only shops tell apart: one row per currency.
+
+    `by_shop` has them one row per currency and shop, even if all shops are meant.
+    """
+    shops = (orders or EVERY_ORDER).shop_sql(q, "f.shop_id")
+    if shops or by_shop:
+        return Rows("customer_facts f", "f.customer_id", ["f.shop_id > 0", *shops, *more])
+    return Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0", *more])
+
+
+def stored(orders: OrderFilter | None) -> bool:
+    """Whether stored figures answer for such orders."""
+    return (orders or EVERY_ORDER).only_shops
+
+
+def single(orders: OrderFilter | None) -> bool:
+    """Whether stored figures answer by one row per currency: of one shop, or of all."""
+    shops = (orders or EVERY_ORDER).shop_ids
+    return replace(orders or EVERY_ORDER, shop_ids=None) == EVERY_ORDER and (
+        shops is None or len(set(shops)) == 1
+    )
+
+
+def purchases(q: Query, orders: OrderFilter | None, hit: str = "TRUE") -> Rows:
+    """The purchases `p` of such orders: `at`, `day`, `shop_id`, `currency`, and `hit`: whether a
+    condition holds for any of its orders."""
+    rows = counted(q, orders)
+    source = f"""(
+        SELECT o.merchant_id, o.customer_id, o.shop_id, o.currency,
+               {day_of("o.paid_at", q, "o.shop_id")} AS day, min(o.paid_at) AS at,
+               bool_or({hit}) AS hit
+        FROM {rows.source} WHERE o.merchant_id = $1 AND {" AND ".join(rows.where)}
+        GROUP BY 1, 2, 3, 4, 5) p"""
+    return Rows(source, "p.customer_id")
+
+
+def only_one(
+    q: Query, rows: Rows, total: str, bounds: tuple[str | None, str | None], none: bool
+) -> str:
+    """As `q.between`, for rows of which a customer has at most one: nothing is to be grouped."""
+    low, high = bounds
+    test = " AND ".join(
+        f"{total} {sign} {bound}" for sign, bound in ((">=", low), ("<=", high)) if bound
+    )
+    kept = [*rows.where, f"NOT ({test})" if none else test]
+    has = q.has(Rows(rows.source, rows.customer, kept))
+    return f"(NOT {has})" if none else has
