@@ -12,9 +12,9 @@ from core.domain.customers.fields import create_field
 from core.domain.segments.rules import FORMS, read_rule, stored_rule
 from core.domain.shops.shops import create_shop
 from core.testing.fixtures import START
-from tests.segments.oracle import customers, orders
+from tests.segments.oracle import customers, lifecycle, orders
 
-FAMILIES = [customers, orders]
+FAMILIES = [customers, orders, lifecycle]
 EVALUATE = {name: one for family in FAMILIES for name, one in family.EVALUATE.items()}
 TREES = st.recursive(
     st.one_of(*(family.LEAVES for family in FAMILIES)),
