@@ -216,8 +216,9 @@ async def _store(
             INSERT INTO rfm_models (merchant_id, shop_id, currency, fixed, r_bounds, f_bounds,
                 m_bounds, customers, r_mean, f_mean, m_mean, buyers, percentiles, actor, at,
                 valid_from)
-            SELECT $1, $2, $3, COALESCE({fixed}, FALSE), {kept}, customers, r_mean, f_mean, m_mean,
-                   buyers, percentiles, $7, $8, $5
+            SELECT $1, $2, $3, COALESCE({fixed}, FALSE), {kept}, quintiles.customers,
+                   quintiles.r_mean, quintiles.f_mean, quintiles.m_mean, ranked.buyers,
+                   ranked.percentiles, $7, $8, $5
             FROM quintiles CROSS JOIN ranked LEFT JOIN model ON TRUE
             RETURNING id""",
         *_scope(w, calendar, currency), w.actor, w.now, *given,
