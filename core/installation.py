@@ -19,6 +19,7 @@ from core.domain.customers.fields import FieldRemoval
 from core.domain.customers.import_undo import CustomerImportUndo
 from core.domain.customers.importing import CustomerImport
 from core.domain.customers.tags import Retagging
+from core.domain.lifecycle.refresh import LifecycleRefresh
 from core.domain.orders.exporting import ORDERS, REFUNDS
 from core.domain.orders.facts import FactsRefresh
 from core.domain.orders.importing import OrderImport
@@ -77,6 +78,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         FieldRemoval(), Retagging(), SegmentTagging(registry), ConfirmationSending(registry),
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
+        LifecycleRefresh(),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns import scheduling, sending
+from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.privacy import retention
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
 from core.guard import guarded
@@ -51,6 +52,7 @@ class Duties:
             "job.run": self._job,
             "run.send": self._send,
             "house.keep": self._house_keep,
+            "lifecycle.start": self._start_refreshes,
         }
         self._house_kept_at: datetime | None = None
 
@@ -82,6 +84,7 @@ class Duties:
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
+            self._begin_if_idle("lifecycle.start")
 
     async def stop(self) -> None:
         """Begin nothing more; what runs ends its present group. Jobs stop where they stand."""
@@ -142,6 +145,9 @@ class Duties:
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)
+
+    async def _start_refreshes(self) -> None:
+        await start_due_refreshes(self._installation.db)
 
 
 def subscribers(
