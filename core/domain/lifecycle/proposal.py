@@ -44,7 +44,8 @@ GAPS = f"""
                     ELSE (SELECT min((at AT TIME ZONE $3)::date) FROM unnest(later) AS one (at)
                           WHERE (at AT TIME ZONE $3)::date > (first_at AT TIME ZONE $3)::date)
                END AS second_day
-        FROM buyers WHERE first_at < $5)
+        FROM buyers WHERE first_at < $5
+        OFFSET 0)  -- the days of a customer are worked out once, not at each place below
     SELECT second_day - first_day AS gap,
            CASE WHEN second_day IS NULL THEN $4::date - first_day END AS age,
            count(*)::int AS customers

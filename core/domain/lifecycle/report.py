@@ -78,40 +78,52 @@ async def stage_report(
     _check_past(calendar, days)
     rows = await session.sql.fetch(
         f"""WITH points AS (SELECT d.day, {IN_FORCE} FROM unnest($4::date[]) AS d (day)),
-            bought AS (
-                SELECT DISTINCT o.customer_id, (o.paid_at AT TIME ZONE $3)::date AS day
-                FROM orders o WHERE {BOUGHT} AND o.paid_at < $5),
             purchases AS (
-                SELECT customer_id, day, lead(day) OVER its AS next, row_number() OVER its AS number
-                FROM bought WINDOW its AS (PARTITION BY customer_id ORDER BY day)),
+                SELECT day, lead(day) OVER (PARTITION BY customer_id ORDER BY day) AS next
+                FROM (SELECT o.customer_id, (o.paid_at AT TIME ZONE $3)::date AS day
+                      FROM orders o WHERE {BOUGHT} AND o.paid_at < $5) bought),
+            firsts AS (
+                SELECT customer_id, min(first_purchase_at) AS at FROM customer_facts
+                WHERE merchant_id = $1 AND shop_id = $2 GROUP BY customer_id),
             spans AS (  -- from a purchase until the next one, or from being known until the first
-                SELECT day, next, TRUE AS bought, count(*) AS customers
-                FROM purchases GROUP BY day, next
+                SELECT day, next, TRUE AS bought, count(*)::int AS customers
+                FROM purchases WHERE next > day OR next IS NULL GROUP BY day, next
                 UNION ALL
-                SELECT (c.created_at AT TIME ZONE $3)::date, p.day, FALSE, count(*)
-                FROM customers c
-                LEFT JOIN purchases p ON p.customer_id = c.id AND p.number = 1
+                SELECT (c.created_at AT TIME ZONE $3)::date, (f.at AT TIME ZONE $3)::date, FALSE,
+                       count(*)::int
+                FROM customers c LEFT JOIN firsts f ON f.customer_id = c.id
                 WHERE c.merchant_id = $1 AND c.created_at < $5
-                GROUP BY 1, 2),
-            staged AS (
-                SELECT p.day, p.active, p.silent, p.sleeping, s.customers,
-                       {stage_sql("CASE WHEN s.bought THEN p.day - s.day END",
-                                  "p.active", "p.silent", "p.sleeping")} AS stage
-                FROM points p
-                LEFT JOIN spans s ON s.day <= p.day AND (s.next IS NULL OR p.day < s.next))
-            SELECT day, active, silent, sleeping, stage,
-                   COALESCE(sum(customers), 0)::int AS customers
-            FROM staged GROUP BY day, active, silent, sleeping, stage""",
+                  AND (f.at > c.created_at) IS NOT FALSE
+                GROUP BY 1, 2)
+            SELECT p.*,
+                   COALESCE(sum(s.customers) FILTER (WHERE NOT s.bought), 0)::int AS never,
+                   COALESCE(sum(s.customers) FILTER (
+                       WHERE s.bought AND p.day - s.day <= p.active), 0)::int AS within_active,
+                   COALESCE(sum(s.customers) FILTER (
+                       WHERE s.bought AND p.day - s.day <= p.silent), 0)::int AS within_silent,
+                   COALESCE(sum(s.customers) FILTER (
+                       WHERE s.bought AND p.day - s.day <= p.sleeping), 0)::int AS within_sleeping,
+                   COALESCE(sum(s.customers) FILTER (WHERE s.bought), 0)::int AS ever
+            FROM points p
+            LEFT JOIN spans s ON s.day <= p.day AND (s.next IS NULL OR p.day < s.next)
+            GROUP BY p.day, p.active, p.silent, p.sleeping ORDER BY p.day""",
         session.merchant_id, calendar.shop_id, calendar.zone, list(days),
         calendar.end_of(max(days)),
     )  # fmt: skip
-    found: dict[date, StageCounts] = {}
-    for row in rows:
-        thresholds = Thresholds(row["active"], row["silent"], row["sleeping"])
-        none = dict.fromkeys(LifecycleStage, 0)
-        counts = found.setdefault(row["day"], StageCounts(row["day"], thresholds, none))
-        counts.customers[LifecycleStage(row["stage"])] = row["customers"]
-    return [found[day] for day in sorted(found)]
+    return [
+        StageCounts(
+            row["day"],
+            Thresholds(row["active"], row["silent"], row["sleeping"]),
+            {
+                LifecycleStage.POTENTIAL: row["never"],
+                LifecycleStage.ACTIVE: row["within_active"],
+                LifecycleStage.SILENT: row["within_silent"] - row["within_active"],
+                LifecycleStage.SLEEPING: row["within_sleeping"] - row["within_silent"],
+                LifecycleStage.CHURNED: row["ever"] - row["within_sleeping"],
+            },
+        )
+        for row in rows
+    ]
 
 
 async def stage_moves(session: Session, calendar: Calendar, first: date, last: date) -> list[Move]:
