@@ -20,6 +20,7 @@ from core.domain.customers.fields import FieldRemoval
 from core.domain.customers.import_undo import CustomerImportUndo
 from core.domain.customers.importing import CustomerImport
 from core.domain.customers.tags import Retagging
+from core.domain.lifecycle.refresh import LifecycleRefresh
 from core.domain.orders.exporting import ORDERS, REFUNDS
 from core.domain.orders.facts import FactsRefresh
 from core.domain.orders.importing import OrderImport
@@ -49,7 +50,7 @@ from core.tabular.exporting import Export
 logger = logging.getLogger(__name__)
 
 EXPORTS = (CUSTOMERS, ORDERS, REFUNDS, DELIVERIES)
-NOUNS = ("shops", "customers", "orders", "segments", "campaigns")
+NOUNS = ("shops", "customers", "orders", "lifecycle", "segments", "campaigns")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
         SegmentCounting(registry, [count_clauses, count_reach]), SegmentTraits(registry),
+        LifecycleRefresh(),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

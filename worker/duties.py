@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns import scheduling, sending
+from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
@@ -55,6 +56,7 @@ class Duties:
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "house.keep": self._house_keep,
+            "lifecycle.start": self._start_refreshes,
         }
         self._house_kept_at: datetime | None = None
         self._problems_asked_at: datetime | None = None
@@ -91,6 +93,7 @@ class Duties:
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
+            self._begin_if_idle("lifecycle.start")
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -167,6 +170,9 @@ class Duties:
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)
+
+    async def _start_refreshes(self) -> None:
+        await start_due_refreshes(self._installation.db)
 
 
 def subscribers(

@@ -27,6 +27,7 @@ from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
+from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.nodes import NodeQueries
@@ -36,6 +37,7 @@ from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
+from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
 from core.schema.segment_kinds import SegmentKindMutations
@@ -59,6 +61,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
+    LifecycleQueries, RfmQueries,
 ):  # fmt: skip
     pass
 
@@ -69,7 +72,7 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations,
 ):  # fmt: skip
     pass
 
@@ -87,7 +90,11 @@ class Schema(strawberry.Schema):
         for owned in registry.schema_fields.values():
             made = _plugin_field(registry, owned)
             self._plugin_fields.setdefault(owned.value.owner, []).append(made)
-        rule = rule_input(registry, lambda kind: self.schema_converter.from_scalar(kind))
+        rule = rule_input(
+            registry,
+            lambda kind: self.schema_converter.from_scalar(kind),
+            lambda definition: self.schema_converter.from_enum(definition),
+        )
         super().__init__(
             query=Query,
             mutation=Mutation,

@@ -32,16 +32,19 @@ from core.sdk.facets import Facet
 
 
 def rule_input(
-    registry: Registry, scalar: Callable[[type], GraphQLScalarType]
+    registry: Registry,
+    scalar: Callable[[type], GraphQLScalarType],
+    enum: Callable[[Any], GraphQLEnumType],
 ) -> GraphQLInputObjectType:
     """The input SegmentRuleInput: one field per facet, made from the facet's dataclass.
 
     A value of it arrives as the stored form of a rule, with the facets' own names. `scalar` gives
-    the schema's scalar of a Python type; it is called once the schema is being put together.
+    the schema's scalar of a Python type, `enum` its enum by strawberry's definition; they are
+    called once the schema is being put together.
     """
 
     def rule_fields() -> dict[str, GraphQLInputField]:
-        inputs = _Inputs(scalar)
+        inputs = _Inputs(scalar, enum)
         nodes = GraphQLList(GraphQLNonNull(rule))
         made = {
             "all": GraphQLInputField(nodes, description="Every one holds; of none: everybody."),
@@ -77,7 +80,10 @@ def _node(given: dict[str, Any]) -> dict[str, Any]:
 class _Inputs:
     """Input types by dataclass: one that several facets use becomes one type."""
 
-    def __init__(self, scalar: Callable[[type], GraphQLScalarType]) -> None:
+    def __init__(
+        self, scalar: Callable[[type], GraphQLScalarType], enum: Callable[[Any], GraphQLEnumType]
+    ) -> None:
+        self._enum = enum
         self._leaves: dict[Any, GraphQLInputType] = {
             int: GraphQLInt, str: GraphQLString, bool: GraphQLBoolean,
             Decimal: scalar(Decimal), date: scalar(date),
@@ -128,7 +134,9 @@ class _Inputs:
         if hint is int and id_kind(one.name):
             return GraphQLID
         if hint not in self._leaves and isinstance(hint, type):
-            if issubclass(hint, Enum):
+            if issubclass(hint, Enum) and hasattr(hint, "__strawberry_definition__"):
+                self._leaves[hint] = self._enum(hint.__strawberry_definition__)
+            elif issubclass(hint, Enum):
                 values = {member.name.upper(): GraphQLEnumValue(member) for member in hint}
                 self._leaves[hint] = GraphQLEnumType(
                     hint.__name__, values, description=hint.__doc__

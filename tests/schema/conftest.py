@@ -16,6 +16,8 @@ from core.domain.customers.customers import add_tags
 from core.domain.customers.fields import create_field
 from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
+from core.domain.lifecycle.calendar import calendar_of
+from core.domain.lifecycle.rfm import measure
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.lists import add_to_list
 from core.domain.segments.segments import create_kept_segment, create_segment
@@ -165,6 +167,7 @@ async def make_world(merchant):
         await add_tags(w, customer, ["first"], "staff")
         field = await create_field(w, "custom", "custom", "size", "Size", "text")
         note = await add_note(w, customer, "met at the fair")
+        await measure(w, await calendar_of(w, merchant.shop_id), "CNY")
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
         imported = await jobs.enqueue(w, "customers.import", {}, queued=False)
         await w.sql.execute(

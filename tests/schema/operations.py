@@ -108,6 +108,26 @@ def variables(name, ids):
         },
         "merge-suggestion-reject": {"id": ids["MergeSuggestion"]},
         "customer-profile": {"id": ids["Customer"]},
+        "customer-standing": {"id": ids["Customer"], "shopId": ids["Shop"]},
+        "lifecycle": {"shopId": ids["Shop"]},
+        "lifecycle-effect": {"shopId": ids["Shop"], "active": 50, "silent": 60, "sleeping": 90},
+        "lifecycle-thresholds-set": {
+            "input": {
+                "shopId": ids["Shop"], "active": 50, "silent": 60, "sleeping": 90,
+                "reason": "tea lasts longer",
+            }
+        },
+        "lifecycle-proposal-apply": {"input": {"shopId": ids["Shop"], "reason": "as proposed"}},
+        "lifecycle-report": {"shopId": ids["Shop"], "from": "2026-01-01", "to": "2026-06-15"},
+        "lifecycle-moves": {"shopId": ids["Shop"], "from": "2026-01-01", "to": "2026-06-15"},
+        "rfm": {"shopId": ids["Shop"]},
+        "rfm-thresholds-set": {
+            "input": {
+                "shopId": ids["Shop"], "r": [7, 30, 90, 180], "f": [1, 2, 3, 5],
+                "m": ["50.00", "100.00", "200.00", "500.00"],
+            }
+        },
+        "product-cycles": {"where": {"shopId": {"eq": ids["Shop"]}}},
         "customer-timeline": {"id": ids["Customer"]},
         "customer-search": {"text": "张三"},
         "customer-fields-set": {

@@ -13,6 +13,7 @@ from core.domain.segments.facets.customers import (
     Province,
 )
 from core.domain.segments.facets.dates import Age, Birthday, FirstPurchaseAnniversary
+from core.domain.segments.facets.lifecycle import DaysToNextPurchase, InStage
 from core.domain.segments.facets.membership import InSegment
 from core.domain.segments.facets.orders import (
     Bought,
@@ -34,7 +35,9 @@ from core.domain.segments.facets.purchases import (
 )
 from core.domain.segments.facets.random_share import RandomShare
 from core.domain.segments.facets.refunds import RefundCount, RefundRate
+from core.domain.segments.facets.replenishment import ReplenishmentDue
 from core.domain.segments.facets.tags import Tag
+from core.domain.segments.facets.value import InRfmGroup, RfmScore, ValuePercentile
 from core.sdk.facets import Facet
 
 ORDERS: list[Facet] = [
@@ -48,5 +51,7 @@ FACETS: list[Facet] = [
     Country(), Province(), City(), KnownSince(), KnownIn(), HasName(), HasPhone(), HasEmail(),
     Birthday(), Age(), FirstPurchaseAnniversary(), Tag(), CustomField(),
     OptedIn(), OptedOut(), ConsentUnproven(), Unsubscribed(),
-    *ORDERS, RandomShare(), InSegment(),
+    *ORDERS,
+    InStage(), DaysToNextPurchase(), ValuePercentile(), RfmScore(), InRfmGroup(),
+    ReplenishmentDue(), RandomShare(), InSegment(),
 ]  # fmt: skip

@@ -1,0 +1,313 @@
+"""RFM: recency, frequency and money of the last year, scored and grouped by stored boundaries.
+
+R is the days since the last purchase, F the number of purchases and M their net sales, of customers
+with at least one purchase in one currency within the last `WINDOW_DAYS` days. Scores go from 1 to
+5: one more than the boundaries below the value, so that equal values score alike; R the other way
+round. The same model holds 99 boundaries that rank the net sales of all time of all buyers.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import Enum
+from itertools import pairwise
+from typing import Any
+
+from core.domain.lifecycle.calendar import Calendar
+from core.domain.orders.facts import COUNTED, REFUNDED
+from core.domain.shops.merchants import check_currency
+from core.sdk.errors import InvalidInput
+from core.storage.database import Session, Work
+
+WINDOW_DAYS = 365
+SCORES = 5
+MAX_BOUND = 2**53
+
+NEAREST_RANK = "1e-12::float8"
+"""Taken off a share before the database multiplies it: 0.07 * 100 must not become 8th of 100."""
+
+
+class RfmGroup(Enum):
+    """The eight groups by recency, frequency and money at or above their means. Important: much
+    money; value: recent and often; develop: recent, seldom; keep: often, not recent; win back:
+    neither."""
+
+    IMPORTANT_VALUE = "IMPORTANT_VALUE"
+    IMPORTANT_DEVELOP = "IMPORTANT_DEVELOP"
+    IMPORTANT_KEEP = "IMPORTANT_KEEP"
+    IMPORTANT_WIN_BACK = "IMPORTANT_WIN_BACK"
+    GENERAL_VALUE = "GENERAL_VALUE"
+    GENERAL_DEVELOP = "GENERAL_DEVELOP"
+    GENERAL_KEEP = "GENERAL_KEEP"
+    GENERAL_WIN_BACK = "GENERAL_WIN_BACK"
+
+
+GROUPS = {
+    (True, True, True): RfmGroup.IMPORTANT_VALUE,
+    (True, False, True): RfmGroup.IMPORTANT_DEVELOP,
+    (False, True, True): RfmGroup.IMPORTANT_KEEP,
+    (False, False, True): RfmGroup.IMPORTANT_WIN_BACK,
+    (True, True, False): RfmGroup.GENERAL_VALUE,
+    (True, False, False): RfmGroup.GENERAL_DEVELOP,
+    (False, True, False): RfmGroup.GENERAL_KEEP,
+    (False, False, False): RfmGroup.GENERAL_WIN_BACK,
+}
+"""By whether R, F and M are good: at or above the mean, R at or below it."""
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """The merchant's own boundaries, four each, rising; money in minor units."""
+
+    r: Sequence[int]
+    f: Sequence[int]
+    m: Sequence[int]
+
+    def check(self) -> None:
+        """Raises InvalidInput."""
+        for name, values in vars(self).items():
+            path = ("input", name)
+            if len(values) != SCORES - 1:
+                raise InvalidInput(f"{name} has {SCORES - 1} boundaries between scores", path)
+            if any(not 0 <= value <= MAX_BOUND for value in values):
+                raise InvalidInput(f"a boundary is from 0 to {MAX_BOUND}", path)
+            if any(low > high for low, high in pairwise(values)):
+                raise InvalidInput(f"the boundaries of {name} must rise", path)
+
+
+def figures_sql(only: str = "") -> str:
+    """Rows (customer_id, r, f, m) of who bought in the window; see `_scope` for $1 to $6.
+
+    `only` is a further condition on order `o`, beginning with AND.
+    """
+    return f"""
+        SELECT customer_id, $5::date - (max(at) AT TIME ZONE $4)::date AS r, count(*) AS f,
+               sum(net)::bigint AS m
+        FROM (SELECT o.customer_id, max(o.paid_at) AS at, sum(o.paid - {REFUNDED}) AS net
+              FROM orders o JOIN shops s ON s.merchant_id = o.merchant_id AND s.id = o.shop_id
+              WHERE o.merchant_id = $1 AND ($2::bigint = 0 OR o.shop_id = $2) AND o.currency = $3
+                AND o.customer_id IS NOT NULL AND {COUNTED} AND o.paid_at >= $6 {only}
+              GROUP BY o.customer_id, o.shop_id, (o.paid_at AT TIME ZONE s.time_zone)::date
+             ) AS purchases
+        GROUP BY customer_id"""
+
+
+def _scope(session: Session, calendar: Calendar, currency: str) -> list[Any]:
+    since = calendar.start_of(calendar.today - timedelta(days=WINDOW_DAYS))
+    return [
+        session.merchant_id, calendar.shop_id, currency, calendar.zone, calendar.today, since
+    ]  # fmt: skip
+
+
+def score_sql(value: str, bounds: str) -> str:
+    """The score of a whole number as SQL: 1 and the number of boundaries below it."""
+    return f"(1 + width_bucket({value}::bigint - 1, {bounds}))"
+
+
+def recency_sql(days: str, bounds: str) -> str:
+    """The score of days since the last purchase as SQL: the fewer the better."""
+    return f"({SCORES + 1} - {score_sql(days, bounds)})"
+
+
+def group_sql(r: str, f: str, m: str, model: str) -> str:
+    """The name of a group as SQL; `model` is the alias of its row of rfm_models."""
+    good = {
+        name: f"{value} {sign} {model}.{name}_mean"
+        for name, value, sign in (("r", r, "<="), ("f", f, ">="), ("m", m, ">="))
+    }
+    cases = "".join(
+        " WHEN "
+        + " AND ".join(
+            good[name] if wanted else f"NOT {good[name]}"
+            for name, wanted in zip("rfm", key, strict=True)
+        )
+        + f" THEN '{group.value}'"
+        for key, group in GROUPS.items()
+    )
+    return f"(CASE{cases} END)"
+
+
+async def rfm_model(session: Session, shop_id: int, currency: str) -> Mapping[str, Any] | None:
+    """The boundaries in force for a shop (0: all) and currency, None before they are measured."""
+    row: Mapping[str, Any] | None = await session.sql.fetchrow(
+        """SELECT * FROM rfm_models
+           WHERE merchant_id = $1 AND shop_id = $2 AND currency = $3 AND valid_to IS NULL""",
+        session.merchant_id, shop_id, currency,
+    )  # fmt: skip
+    return row
+
+
+async def measured_scopes(session: Session) -> list[tuple[int, str]]:
+    """(shop, currency) that are measured: each shop and all in their currency, and what was once
+    asked for."""
+    rows = await session.sql.fetch(
+        """SELECT 0 AS shop_id, currency FROM merchants WHERE id = $1
+           UNION SELECT id, currency FROM shops WHERE merchant_id = $1
+           UNION SELECT shop_id, currency FROM rfm_models
+                 WHERE merchant_id = $1 AND valid_to IS NULL
+           ORDER BY 1, 2""",
+        session.merchant_id,
+    )
+    return [(row["shop_id"], row["currency"]) for row in rows]
+
+
+def _quantiles(column: str, parts: int) -> str:
+    shares = f"""(SELECT array_agg(n / {parts}::float8 - {NEAREST_RANK} ORDER BY n)
+        FROM generate_series(1, {parts - 1}) AS n)"""
+    return f"percentile_disc({shares}) WITHIN GROUP (ORDER BY {column})"
+
+
+async def measure(w: Work, calendar: Calendar, currency: str) -> int:
+    """Measure boundaries and means anew, from today on; returns the row's id.
+
+    Fixed boundaries stay. One statement over the orders of the window and the customers' figures.
+    """
+    return await _store(w, calendar, currency, "model.fixed", [])
+
+
+async def fix_bounds(w: Work, calendar: Calendar, currency: str, bounds: Bounds | None) -> int:
+    """Score by the merchant's own boundaries from today on, or with None by quintiles again.
+
+    Returns the row's id. Raises InvalidInput.
+    """
+    check_currency(currency)
+    given: list[Any] = []
+    if bounds is not None:
+        bounds.check()
+        given = [list(bounds.r), list(bounds.f), list(bounds.m)]
+    made = await _store(w, calendar, currency, str(bounds is not None).upper(), given)
+    w.audit(
+        "rfm.thresholds_set",
+        {"shop_id": calendar.shop_id, "currency": currency, "fixed": bounds is not None},
+    )
+    return made
+
+
+async def _store(
+    w: Work, calendar: Calendar, currency: str, fixed: str, given: Sequence[Any]
+) -> int:
+    """`fixed` is SQL for whether the boundaries are the merchant's, `model` being the row before;
+    `given` are other ones."""
+    bounds = [f"model.{name}_bounds" for name in "rfm"]
+    if given:
+        bounds = [f"${number}::bigint[]" for number in (9, 10, 11)]
+    kept = ", ".join(
+        f"CASE WHEN {fixed} THEN {bound} ELSE quintiles.{name} END"
+        for name, bound in zip("rfm", bounds, strict=True)
+    )
+    await w.sql.execute("SELECT 1 FROM merchants WHERE id = $1 FOR NO KEY UPDATE", w.merchant_id)
+    made: int = await w.sql.fetchval(
+        f"""WITH figures AS MATERIALIZED ({figures_sql()}),
+            quintiles AS (
+                SELECT {_quantiles("r", SCORES)}::bigint[] AS r,
+                       {_quantiles("f", SCORES)}::bigint[] AS f,
+                       {_quantiles("m", SCORES)}::bigint[] AS m,
+                       count(*)::int AS customers, avg(r) AS r_mean, avg(f) AS f_mean,
+                       avg(m) AS m_mean
+                FROM figures),
+            ranked AS (
+                SELECT count(*)::int AS buyers, {_quantiles("paid - refunded", 100)} AS percentiles
+                FROM customer_facts
+                WHERE merchant_id = $1 AND shop_id = $2 AND currency = $3 AND purchases > 0),
+            model AS (
+                UPDATE rfm_models SET valid_to = GREATEST(valid_from, $5)
+                WHERE merchant_id = $1 AND shop_id = $2 AND currency = $3 AND valid_to IS NULL
+                RETURNING *)
+            INSERT INTO rfm_models (merchant_id, shop_id, currency, fixed, r_bounds, f_bounds,
+                m_bounds, customers, r_mean, f_mean, m_mean, buyers, percentiles, actor, at,
+                valid_from)
+            SELECT $1, $2, $3, COALESCE({fixed}, FALSE), {kept}, quintiles.customers,
+                   quintiles.r_mean, quintiles.f_mean, quintiles.m_mean, ranked.buyers,
+                   ranked.percentiles, $7, $8, $5
+            FROM quintiles CROSS JOIN ranked LEFT JOIN model ON TRUE
+            RETURNING id""",
+        *_scope(w, calendar, currency), w.actor, w.now, *given,
+    )  # fmt: skip
+    return made
+
+
+@dataclass(frozen=True)
+class Value:
+    """A customer's figures of the window, its scores and group, and its rank by net sales.
+
+    `top_percent` n: among the best n percent of all buyers by net sales of all time.
+    """
+
+    days_since_last: int
+    purchases: int
+    net: int
+    scores: tuple[int, int, int]
+    group: RfmGroup
+    top_percent: int
+
+
+async def value_of(
+    session: Session, calendar: Calendar, currency: str, customer_ids: Sequence[int]
+) -> dict[int, Value]:
+    """The values of these customers, of those with a purchase in the window."""
+    model = "model"
+    rows = await session.sql.fetch(
+        f"""SELECT v.customer_id, v.r, v.f, v.m, {_scores("v", model)},
+                   {group_sql("v.r", "v.f", "v.m", model)} AS rfm_group,
+                   100 - width_bucket(f.paid - f.refunded - 1, model.percentiles) AS top_percent
+            FROM ({figures_sql("AND o.customer_id = ANY($7::bigint[])")}) v
+            JOIN customer_facts f ON f.merchant_id = $1 AND f.customer_id = v.customer_id
+                AND f.shop_id = $2 AND f.currency = $3
+            JOIN rfm_models model ON model.merchant_id = $1 AND model.shop_id = $2
+                AND model.currency = $3 AND model.valid_to IS NULL AND model.buyers > 0
+                AND model.customers > 0""",
+        *_scope(session, calendar, currency), list(customer_ids),
+    )  # fmt: skip
+    return {
+        row["customer_id"]: Value(
+            row["r"], row["f"], row["m"], (row["r_score"], row["f_score"], row["m_score"]),
+            RfmGroup(row["rfm_group"]), row["top_percent"],
+        )
+        for row in rows
+    }  # fmt: skip
+
+
+def _scores(figures: str, model: str) -> str:
+    return ", ".join(
+        f"{make(f'{figures}.{name}', f'{model}.{name}_bounds')} AS {name}_score"
+        for name, make in (("r", recency_sql), ("f", score_sql), ("m", score_sql))
+    )
+
+
+@dataclass(frozen=True)
+class Cell:
+    """How many customers have the three scores, or are in the group; net in minor units."""
+
+    scores: tuple[int, int, int] | None
+    group: RfmGroup | None
+    customers: int
+    net: int
+
+
+async def distribution(session: Session, calendar: Calendar, currency: str) -> list[Cell]:
+    """All customers with a purchase in the window, by scores and by group, as of now.
+
+    One statement over the orders of the window; nothing before the first measuring.
+    """
+    model = "model"
+    rows = await session.sql.fetch(
+        f"""WITH valued AS (
+                SELECT {_scores("v", model)}, {group_sql("v.r", "v.f", "v.m", model)} AS rfm_group,
+                       v.m
+                FROM ({figures_sql()}) v
+                JOIN rfm_models model ON model.merchant_id = $1 AND model.shop_id = $2
+                    AND model.currency = $3 AND model.valid_to IS NULL AND model.customers > 0)
+            SELECT r_score, f_score, m_score, rfm_group, count(*)::int AS customers,
+                   sum(m)::bigint AS net
+            FROM valued GROUP BY GROUPING SETS ((r_score, f_score, m_score), (rfm_group))
+            ORDER BY rfm_group, r_score DESC, f_score DESC, m_score DESC""",
+        *_scope(session, calendar, currency),
+    )
+    return [
+        Cell(
+            None if row["rfm_group"] else (row["r_score"], row["f_score"], row["m_score"]),
+            RfmGroup(row["rfm_group"]) if row["rfm_group"] else None,
+            row["customers"], row["net"],
+        )
+        for row in rows
+    ]  # fmt: skip
