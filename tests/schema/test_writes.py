@@ -127,6 +127,16 @@ async def test_revoked_token_ends_at_once(api, world):
             None,
         ),
         ({"orderCount": {"atLeast": 2, "orders": {"shopIds": ["SHOP"]}}}, None),
+        (
+            {
+                "boughtThen": {
+                    "first": {"productIds": ["A1"], "states": ["TO_SHIP"]},
+                    "then": {"amount": {"currency": "CNY", "atMost": "9.5"}},
+                }
+            },
+            None,
+        ),
+        ({"parcel": {"within": {"event": "FIRST_SEEN", "daysAfterAtMost": 9}}}, None),
     ],
 )
 async def test_a_stored_rule_reads_back_as_it_was_given(api, world, rule, shown):

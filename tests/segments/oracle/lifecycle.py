@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.testing.fixtures import START
 from tests.segments.oracle.kit import days_ago, within
-from tests.segments.oracle.orders import bought, refunded
+from tests.segments.oracle.orders import bought, day_of, refunded
 
 SHOP_WIDE = (30, 90, 364)
 SECOND_SHOP = (2, 31, 89)
@@ -87,7 +87,7 @@ def here(params: dict, one: dict, currency: str | None = None) -> list[dict]:
 
 
 def purchases(orders: list[dict]) -> set[tuple]:
-    return {(o["shop_id"], o["currency"], days_ago(o["paid_at"])) for o in orders}
+    return {(o["shop_id"], o["currency"], day_of(o["paid_at"], o["shop"])) for o in orders}
 
 
 def stage(params: dict, one: dict) -> bool:
