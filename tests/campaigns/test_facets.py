@@ -158,6 +158,40 @@ async def test_a_later_word_in_the_shop_counts_there(merchant):
         assert await matched(w, registry, {"reachable": {"channel": "email"}}) == []
 
 
+@pytest.mark.parametrize(
+    ("paid_after", "state", "hit"),
+    [
+        (timedelta(seconds=-1), "completed", False), (timedelta(0), "completed", True),
+        (timedelta(hours=72, seconds=-1), "completed", True),
+        (timedelta(hours=72), "completed", False),
+        (timedelta(hours=1), "closed_refunded", False),
+    ],
+)  # fmt: skip
+async def test_the_days_after_a_message_are_spans_of_24_hours(merchant, paid_after, state, hit):
+    async with merchant.work() as w:
+        customer_id = await w.sql.fetchval(
+            """INSERT INTO customers (merchant_id, version, created_at, updated_at)
+               VALUES ($1, 1, $2, $2) RETURNING id""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
+        run = await make_run(w, "spring")
+        await w.sql.execute(
+            """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state,
+                   attempts, next_at, sent_at, updated_at)
+               VALUES ($1, $2, 0, $3, 'email', 'sent', 1, $4, $4, $4)""",
+            w.merchant_id, run["id"], customer_id, w.now,
+        )  # fmt: skip
+        await w.sql.execute(
+            """INSERT INTO orders (merchant_id, shop_id, external_id, customer_id, state, currency,
+                   total, paid, refunded, ordered_at, paid_at, content_hash, taken_at)
+               VALUES ($1, $2, 'a', $3, $4, 'CNY', 1, 1, 0, $5, $5, '', $5)""",
+            w.merchant_id, merchant.shop_id, customer_id, state, w.now + paid_after,
+        )  # fmt: skip
+        rule = {"bought_after_message": {"days": 3}}
+        found = await matched(w, merchant.installation.registry, rule)
+    assert found == ([customer_id] if hit else [])
+
+
 async def test_messages_of_another_merchant_do_not_count(installation, merchant):
     from core.domain.shops.setup import set_up_merchant
 

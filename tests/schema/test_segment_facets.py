@@ -4,7 +4,9 @@ from graphql import parse_type
 from graphql.utilities import type_from_ast
 
 from core.schema.build import build_schema
+from core.schema.scalars import global_id
 from tests.schema.conftest import OPERATIONS
+from tests.segments.oracle.campaigns import make_run
 
 
 async def test_facets_describe_their_parameters(api, merchant):
@@ -51,3 +53,33 @@ async def test_a_rule_comes_back_in_the_form_in_which_it_was_sent(api, merchant)
         assert made["segmentCreate"]["errors"] == []
         assert made["segmentCreate"]["segment"]["rule"] == rule
         rule = made["segmentCreate"]["segment"]["rule"]
+
+
+async def test_campaigns_and_shops_are_named_by_global_ids(api, merchant):
+    async with merchant.work() as w:
+        run = await make_run(w, "spring")
+    messages = {"campaignIds": [global_id("Campaign", run["campaign_id"])]}
+    account = {"knownIn": {"shopIds": [global_id("Shop", merchant.shop_id)]}}
+    rule = {"any": [{"received": {"messages": messages}}, account]}
+    made = await api.data(merchant.token, CREATE, input={"name": "spring", "rule": rule})
+    assert made["segmentCreate"]["errors"] == []
+    assert made["segmentCreate"]["segment"]["rule"] == rule
+
+
+async def test_faults_come_with_the_path_of_the_input(api, merchant):
+    order = global_id("Order", 1)
+    rule = {"any": [
+        {"reachable": {"channel": "pigeon"}},
+        {"not": {"birthday": {"nextDays": 365}}},
+        {"all": [{"tag": {"within": {"lastDays": -1}}}]},
+    ]}  # fmt: skip
+    made = await api.data(merchant.token, CREATE, input={"name": "bad", "rule": rule})
+    assert [error["path"] for error in made["segmentCreate"]["errors"]] == [
+        ["input", "rule", "any", "0", "reachable", "channel"],
+        ["input", "rule", "any", "1", "not", "birthday", "nextDays"],
+        ["input", "rule", "any", "2", "all", "0", "tag", "within", "lastDays"],
+    ]
+    rule = {"received": {"messages": {"campaignIds": [order]}}}
+    made = await api.data(merchant.token, CREATE, input={"name": "bad", "rule": rule})
+    (error,) = made["segmentCreate"]["errors"]
+    assert error["path"] == ["input", "rule", "received", "messages", "campaignIds"]

@@ -35,7 +35,7 @@ def message(r: random.Random, person: dict) -> dict:
     paid = [o["paid_at"] for o in person["orders"] if o["paid_at"] is not None]
     if paid and r.random() < 0.6:
         # exactly so many times 24 hours before an order was paid, and a second around it
-        edge = timedelta(days=r.choice([0, 1, 3]), seconds=r.choice([-1, 0, 1]))
+        edge = timedelta(days=r.choice([0, 1, 3]), seconds=r.choice([-1, 0, 0, 1]))
         at = min(r.choice(paid) - edge, START)
     return {"campaign": r.choice([0, 1]), "channel": r.choice(["email", "sms"]), "at": at,
             "state": r.choice(STATES)}  # fmt: skip

@@ -13,6 +13,8 @@ from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
 
 MAX_NEXT_DAYS = 364
 """So that each day comes round at most once."""
+PLACES = 1300
+"""After the last place of a year, 1231, the first comes again; see _place."""
 MAX_AGE = 150
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -29,11 +31,9 @@ def check_next_days(days: int | None) -> Fault | None:
 
 def comes_round(day: str, q: Query, next_days: int) -> str:
     """A condition: the yearly return of an SQL date is today or in so many days after it."""
-    first, last = q.today(), q.today() + timedelta(days=next_days)
-    low, high = q.arg(_place(first), "int"), q.arg(_last_place(last), "int")
-    # over New Year the days are those at the end of the year and those at its beginning
-    joint = "AND" if _place(first) <= _last_place(last) else "OR"
-    return f"({_place_sql(day)} >= {low} {joint} {_place_sql(day)} <= {high})"
+    first, last = _place(q.today()), _last_place(q.today() + timedelta(days=next_days))
+    after = f"({_place_sql(day)} - {q.arg(first, 'int')} + {PLACES}) % {PLACES}"
+    return f"({after} <= {q.arg((last - first) % PLACES, 'int')})"
 
 
 def say_next_days(days: int, say: Say) -> str:
@@ -52,7 +52,7 @@ def _last_place(day: date) -> int:
 
 
 def _place_sql(day: str) -> str:
-    return f"(EXTRACT(month FROM {day}) * 100 + EXTRACT(day FROM {day}))"
+    return f"(date_part('month', {day}) * 100 + date_part('day', {day}))::int"
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Birthday(Facet):
         if rule.next_days is not None:
             fits = comes_round("c.birthday", q, rule.next_days)
         else:
-            fits = f"EXTRACT(month FROM c.birthday) = {q.arg(rule.month, 'int')}"
+            fits = f"date_part('month', c.birthday) = {q.arg(rule.month, 'int')}"
         return f"(c.birthday IS NOT NULL AND {fits})"
 
     def found(self, rule: BirthdayRule, q: Query) -> str:
@@ -124,7 +124,7 @@ class Age(Facet):
 
     def found(self, rule: AgeRule, q: Query) -> str:
         year, place = q.arg(q.today().year, "int"), q.arg(_last_place(q.today()), "int")
-        return f"""({year} - EXTRACT(year FROM c.birthday)
+        return f"""({year} - date_part('year', c.birthday)
             - CASE WHEN {_place_sql("c.birthday")} > {place} THEN 1 ELSE 0 END)::int"""
 
     def explain(self, rule: AgeRule, say: Say) -> str:
