@@ -66,6 +66,7 @@ async def test_events_are_written_in_order_and_the_bell_rings_once_after_the_com
     assert db.doorbell.rung == [
         ("job.run", (merchant.id, 5), 2),
         ("outbox.drain", (merchant.id,), 2),
+        ("segments.follow", (merchant.id,), 2),
     ]
 
 
