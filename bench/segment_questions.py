@@ -1,7 +1,8 @@
 """Segments from trivial to the worst that a marketer builds, each beside SQL written by hand.
 
-The statements are what somebody writes who knows the tables, their indexes and these data, has the
-stored figures of customers at hand, and answers this one question only.
+The statements are what somebody writes who knows the tables and their indexes, has the stored
+figures of customers at hand, and answers this one question only, right for whatever the merchant
+may have.
 """
 
 from collections.abc import Callable

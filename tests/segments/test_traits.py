@@ -11,7 +11,7 @@ import pytest
 
 from core.domain.customers.fields import FieldChange, create_field, set_fields
 from core.domain.orders.facts import refresh_facts
-from core.domain.segments.segments import create_segment
+from core.domain.segments.segments import create_segment, delete_segment
 from core.domain.segments.traits import start_traits
 from core.domain.shops.shops import create_shop
 from core.installation import job_kinds
@@ -24,16 +24,22 @@ ZONE = ZoneInfo("Asia/Shanghai")
 TODAY = START.astimezone(ZONE).date()
 
 
-async def traits(merchant, limit=100, stored=INSIDE, **given):
+async def begin(merchant, limit=100, **given):
     async with merchant.work() as w:
-        if not given:
-            given = {"stored": stored}
-        job_id = await start_traits(w, merchant.installation.registry, limit, **given)
+        given = given or {"stored": INSIDE}
+        return await start_traits(w, merchant.installation.registry, limit, **given)
+
+
+async def end(merchant, job_id):
     opened = merchant.installation
     job = await jobs.claim(opened.db, merchant.id, job_id, force=True)
     await jobs.perform(opened.db, job, job_kinds(opened.registry))
     async with merchant.read() as session:
-        row = await jobs.get(session, job_id)
+        return await jobs.get(session, job_id)
+
+
+async def traits(merchant, limit=100, **given):
+    row = await end(merchant, await begin(merchant, limit, **given))
     assert row["state"] == "succeeded", row["error"]
     assert row["done"] == row["total"]
     return orjson.loads(row["result"])
@@ -273,3 +279,29 @@ async def test_of_a_segment_or_of_a_rule(merchant):
             await start_traits(w, registry, 5, segment_id=2**60)
         with pytest.raises(Several, match="no facet"):
             await start_traits(w, registry, 5, stored={"version": 1, "rule": {"fly": {}}})
+
+
+async def test_a_rule_that_can_no_longer_be_asked_ends_the_job(merchant):
+    registry = merchant.installation.registry
+    async with merchant.work() as w:
+        pk = await create_segment(w, registry, "inside", INSIDE)
+    asked = {"version": 1, "rule": {"in_segment": {"segment_id": pk}}}
+    job_id = await begin(merchant, stored=asked)
+    async with merchant.work() as w:
+        await delete_segment(w, pk)
+    row = await end(merchant, job_id)
+    assert row["state"] == "failed"
+    assert "no such segment" in orjson.loads(row["error"])["message"]
+
+
+async def test_a_cancelled_job_ends(merchant):
+    job_id = await begin(merchant)
+    opened = merchant.installation
+    job = await jobs.claim(opened.db, merchant.id, job_id, force=True)
+    async with merchant.work() as w:
+        await jobs.cancel(w, job_id)
+    await jobs.perform(opened.db, job, job_kinds(opened.registry))
+    async with merchant.read() as session:
+        assert (await jobs.get(session, job_id))["state"] == "cancelled"
+    # and leaves nothing in the way of the next
+    assert (await traits(merchant))["size"] == 0

@@ -92,7 +92,7 @@ SOURCES: Sequence[TraitSource] = [
     ),
     TraitSource(
         "tag", Text("Tag", "标签"),
-        lambda q: """SELECT DISTINCT customer_id, tag AS value FROM customer_tags
+        lambda q: """SELECT customer_id, tag AS value FROM customer_tags
             WHERE merchant_id = $1""",
     ),
     TraitSource(

@@ -15,7 +15,7 @@ from core.domain.segments.rules import Rule, cheapest, read_rule
 from core.domain.segments.segments import get_segment
 from core.domain.segments.trait_sources import TraitSource, trait_sources
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import InvalidInput, NotFound, Several, WrongState
 from core.sdk.facets import Text
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
@@ -124,7 +124,7 @@ class SegmentTraits:
             # several statements, one snapshot, and the table goes with the transaction
             session.sql.transaction(isolation="repeatable_read"),
         ):
-            rule = replace(await read_rule(session, self._registry, job.params["rule"]), now=at)
+            rule = replace(await self._rule(session, job), now=at)
             sources = await trait_sources(session)
             job.done, job.total = 0, len(sources)
             size, everybody = await _gather(session, rule)
@@ -140,6 +140,12 @@ class SegmentTraits:
             best = sorted(found, key=lambda one: (-abs(one.z), one.source, one.value))
             best = await _labelled(session, sources, best[: job.params["limit"]])
         return Traits(at, size, everybody, enough, best).described()
+
+    async def _rule(self, session: Session, job: jobs.Job) -> Rule:
+        try:
+            return await read_rule(session, self._registry, job.params["rule"])
+        except Several as error:
+            raise WrongState(f"the rule can no longer be asked: {error}") from None
 
 
 async def _gather(session: Session, rule: Rule) -> tuple[int, int]:
