@@ -16,6 +16,7 @@ from core.domain.customers.customers import add_tags
 from core.domain.customers.fields import create_field
 from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
+from core.domain.orders.facts import refresh_facts
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import _store
@@ -109,6 +110,7 @@ async def make_world(merchant):
                VALUES ($1, $2, '1', '茶', 2, 9900)""",
             w.merchant_id, order,
         )  # fmt: skip
+        await refresh_facts(w, [customer])
         everybody = {"version": 1, "rule": {"all": []}}
         segment = await create_segment(w, registry, "all", everybody)
         unused = await create_segment(w, registry, "unused", everybody)
