@@ -47,9 +47,10 @@ async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterato
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def merchant(installation: Installation) -> TestMerchant:
-    """A fresh merchant with a Taobao shop named "shop"."""
+    """A fresh merchant with a Taobao shop named "shop"; the clock stands at START again."""
     clock = installation.db.clock
     assert isinstance(clock, MovableClock)
+    clock.move(START - clock())
     made = await set_up_merchant(installation.db, installation.registry, "Test", shop="shop")
     assert made.shop_id is not None
     return TestMerchant(made.merchant_id, made.shop_id, made.token, installation, clock)

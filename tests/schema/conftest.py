@@ -18,6 +18,7 @@ from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
 from core.domain.lifecycle.calendar import calendar_of
 from core.domain.lifecycle.rfm import measure
+from core.domain.orders.facts import refresh_facts
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.lists import add_to_list
 from core.domain.segments.segments import create_kept_segment, create_segment
@@ -113,6 +114,7 @@ async def make_world(merchant):
                VALUES ($1, $2, '1', '茶', 2, 9900)""",
             w.merchant_id, order,
         )  # fmt: skip
+        await refresh_facts(w, [customer])
         everybody = {"version": 1, "rule": {"all": []}}
         segment = await create_segment(w, registry, "all", everybody)
         unused = await create_segment(w, registry, "unused", everybody)

@@ -39,7 +39,7 @@ async def test_every_parameters_type_is_one_of_the_schema(api, merchant):
 
 
 CREATE = """mutation ($input: SegmentCreateInput!) { segmentCreate(input: $input) {
-    segment { rule preview { count } } errors { message path } } }"""
+    segment { rule preview { preview { count } } } errors { message path } } }"""
 
 
 async def test_a_rule_comes_back_in_the_form_in_which_it_was_sent(api, merchant):

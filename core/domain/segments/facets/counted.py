@@ -58,6 +58,15 @@ def purchases(q: Query, orders: OrderFilter | None, hit: str = "TRUE") -> Rows:
     return Rows(source, "p.customer_id")
 
 
+def first_two(q: Query, orders: OrderFilter | None) -> Rows:
+    """Purchases `p`, among them the first two of a customer's, from the stored figures `f`."""
+    rows = facts(q, orders, "p.at IS NOT NULL", by_shop=True)
+    source = f"""{rows.source} CROSS JOIN LATERAL (
+        VALUES (f.first_purchase_at, f.shop_id, f.currency),
+               (f.second_purchase_at, f.shop_id, f.currency)) p (at, shop_id, currency)"""
+    return Rows(source, rows.customer, rows.where)
+
+
 def only_one(
     q: Query, rows: Rows, total: str, bounds: tuple[str | None, str | None], none: bool
 ) -> str:

@@ -12,6 +12,7 @@ from core.domain.segments.facets.counted import (
     PURCHASES,
     counted,
     facts,
+    first_two,
     purchases,
     stored,
 )
@@ -119,12 +120,19 @@ class FirstPurchase(Facet):
         return Text("the first purchase", "首次购买")
 
     def sql(self, rule: Any, q: Query) -> str:
-        if self.place(rule) == 1 and rule.having is None and stored(rule.orders):
+        place, figures = self.place(rule), rule.having is None and stored(rule.orders)
+        if figures and place == 1:
             return q.has(self._by_facts(rule, q))
-        having = rule.having or EVERY_ORDER
-        rows = purchases(q, rule.orders, " AND ".join(having.sql(q)) or "TRUE")
-        within = rule.within.sql("p.at", q, "p.shop_id", "p.customer_id") if rule.within else []
-        return q.between(rows, self._taken(rule, " AND ".join(["p.hit", *within])), "TRUE", None)
+        if figures and place == 2:
+            rows = first_two(q, rule.orders)
+            hits = rule.within.sql("p.at", q, "p.shop_id", rows.customer)
+        else:
+            having = rule.having or EVERY_ORDER
+            rows = purchases(q, rule.orders, " AND ".join(having.sql(q)) or "TRUE")
+            hits = ["p.hit"]
+            if rule.within is not None:
+                hits += rule.within.sql("p.at", q, "p.shop_id", rows.customer)
+        return q.between(rows, self._taken(rule, " AND ".join(hits)), "TRUE", None)
 
     def found(self, rule: Any, q: Query) -> str:
         return q.value(purchases(q, rule.orders), self._taken(rule, "p.at"))
@@ -293,9 +301,12 @@ class PurchaseGap(Facet):
                 rows,
                 f"((max({last}) - min({first}))::numeric / NULLIF(sum(f.purchases) - 1, 0))",
             )
-        rows = purchases(q, rule.orders)
+        if rule.gap is GapKind.FIRST and stored(rule.orders):
+            rows, day = first_two(q, rule.orders), day_of("p.at", q, "p.shop_id")
+        else:
+            rows, day = purchases(q, rule.orders), "p.day"
         if rule.gap is GapKind.AVERAGE:
             return rows, "((max(p.day) - min(p.day))::numeric / NULLIF(count(*) - 1, 0))"
         order = PURCHASES if rule.gap is GapKind.FIRST else LATEST
-        days = f"(array_agg(p.day ORDER BY {order}))"
+        days = f"(array_agg({day} ORDER BY {order}))"
         return rows, f"abs({days}[2] - {days}[1])"
