@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import pytest
 
+from core.domain.orders.facts import refresh_facts
 from core.domain.segments.compile import sentence
 from core.domain.segments.facets import FACETS
 from core.domain.segments.facets.random_share import PARTS, part_sql
@@ -97,6 +98,11 @@ def test_faults_are_refused_with_their_path(rule, path, word):
         ({"tag": {"any_of": ["a"], "within": {"last_days": 7}, "sources": ["staff"]}},
          "is tagged a in the last 7 days by staff", "近7天由staff打上标签a"),
         ({"tag": {}}, "has a tag", "带有标签(任意)"),
+        ({"tag": {"all_of": [str(n) for n in range(12)]}},
+         "is tagged 0 and 1 and 2 and 3 and 4 and 5 and 6 and 7 and 8 and 9 and 2 others",
+         "带有标签0和1和2和3和4和5和6和7和8和9等12个"),
+        ({"tag": {"none_of": ["a"], "sources": ["rule"]}}, "is not tagged a by rule",
+         "没有由rule打上的标签a"),
         ({"birthday": {"next_days": 7}}, "has the birthday in the next 7 days", "未来7天内生日"),
         ({"birthday": {"next_days": 0}}, "has the birthday today", "今天生日"),
         ({"birthday": {"month": 5}}, "has the birthday in May", "5月生日"),
@@ -303,3 +309,45 @@ async def test_facts_of_another_merchant_do_not_count(installation, merchant):
                 asked = read.ask(form)
                 sql = f"SELECT count(*) {asked.matching}"
                 assert await w.sql.fetchval(sql, *asked.q.args) == 0, (rule, form)
+
+
+async def test_the_first_purchase_is_that_of_all_currencies_in_days_of_the_merchant(merchant):
+    """Noon of 15 June 2026 in Shanghai; figures are kept for each currency."""
+    bought = [
+        ("CNY", datetime(2025, 6, 15, 4, tzinfo=UTC)),
+        ("USD", datetime(2025, 6, 18, 4, tzinfo=UTC)),
+    ]
+    async with merchant.work() as w:
+        customer_id = await w.sql.fetchval(
+            """INSERT INTO customers (merchant_id, version, created_at, updated_at)
+               VALUES ($1, 1, $2, $2) RETURNING id""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
+
+        async def matches(days):
+            rule = stored({"first_purchase_anniversary": {"next_days": days}})
+            preview = await preview_segment(w, merchant.installation.registry, rule)
+            return preview.sample == [customer_id]
+
+        async def buy(currency, at):
+            await w.sql.execute(
+                """INSERT INTO orders (merchant_id, shop_id, external_id, customer_id, state,
+                       currency, total, paid, refunded, ordered_at, paid_at, content_hash, taken_at)
+                   VALUES ($1, $2, $3, $4, 'completed', $5, 1, 1, 0, $6, $6, '', $6)""",
+                w.merchant_id, merchant.shop_id, f"{currency} {at}", customer_id, currency, at,
+            )  # fmt: skip
+            await refresh_facts(w, [customer_id])
+
+        assert not await matches(364)
+        await buy(*bought[1])
+        assert not await matches(2)
+        assert await matches(3)
+        await buy(*bought[0])
+        assert await matches(0)
+        # the 18th is no anniversary any more: 16 June 2024 in Shanghai, the 15th in UTC, is first
+        await buy("CNY", datetime(2024, 6, 15, 16, tzinfo=UTC))
+        assert not await matches(0)
+        assert await matches(1)
+        await buy("CNY", datetime(2023, 6, 14, 15, 59, tzinfo=UTC))
+        assert not await matches(363)
+        assert await matches(364)

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from core.domain.segments.facets.choices import check_choices
 from core.domain.segments.facets.filters import Window
-from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text
+from core.sdk.facets import SHOWN, Facet, Fault, Query, Rows, Say, Text
 
 
 @dataclass(frozen=True)
@@ -68,11 +68,12 @@ class Tag(Facet):
         if rule.any_of is not None:
             said.append(say("{} {}{}", "{}{}").format(put, say.either(rule.any_of), by))
         if rule.all_of is not None:
-            tags = say(" and ", "和").join(rule.all_of) or say("nothing in particular", "(不限)")
+            tags = _each(rule.all_of, say)
             said.append(say("{} {}{}", "{}{}").format(put, tags, by))
         if rule.none_of is not None:
             tags = say.either(rule.none_of)
-            said.append(say(f"is not tagged {tags}{by}", f"未{by}带有标签{tags}"))
+            zh = f"没有{by}打上的标签{tags}" if by else f"未带有标签{tags}"
+            said.append(say(f"is not tagged {tags}{by}", zh))
         if not said:
             said.append(say(f"has a tag{by and ' put on'}{by}", f"{put}(任意)"))
         return say(" and ", "且").join(said)
@@ -86,3 +87,11 @@ class Tag(Facet):
         if rule.sources is not None:
             where.append(f"t.source = ANY({q.arg(rule.sources)}::text[])")
         return Rows("customer_tags t", "t.customer_id", where)
+
+
+def _each(tags: list[str], say: Say) -> str:
+    """ "a and b", cut short after ten."""
+    shown = say(" and ", "和").join(tags[:SHOWN])
+    if len(tags) > SHOWN:
+        shown += say(f" and {len(tags) - SHOWN} others", f"等{len(tags)}个")
+    return shown or say("nothing in particular", "(不限)")
