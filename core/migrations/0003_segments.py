@@ -8,6 +8,8 @@ from tortoise import fields
 STATEMENTS = [
     "ALTER TABLE segment_members ADD PRIMARY KEY (merchant_id, id)",
     "ALTER TABLE customer_changes ADD PRIMARY KEY (merchant_id, id)",
+    # rows come and go, and the next look passes over the dead
+    "ALTER TABLE customer_changes SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)",
     "ALTER TABLE segments ADD CONSTRAINT segments_kind CHECK (kind IN ('dynamic', 'snapshot', 'list'))",
     "ALTER TABLE segment_members ADD CONSTRAINT segment_members_times CHECK (left_at >= entered_at)",
     "CREATE UNIQUE INDEX segment_members_now ON segment_members (merchant_id, segment_id, customer_id) WHERE left_at IS NULL",
@@ -187,20 +189,39 @@ def triggers(table: str, function: str, name: str) -> list[str]:
     ]
 
 
-# Days are those of the merchant's and the shops' time zones: with another one, all is asked anew.
-ZONES = [
-    """CREATE FUNCTION segments_of_other_days() RETURNS trigger LANGUAGE plpgsql AS $$
+# Any table with a column of merchants' ids can make the merchant's segments ask everybody: these
+# have the time zones that say when days begin.
+ASK_EVERYBODY = [
+    """CREATE FUNCTION huike_ask_everybody() RETURNS trigger LANGUAGE plpgsql AS $$
+       DECLARE
+           changed jsonb := to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END);
        BEGIN
            UPDATE segments SET stale = 'refresh'
-           WHERE merchant_id = (to_jsonb(NEW) ->> TG_ARGV[0])::bigint AND kind = 'dynamic';
+           WHERE merchant_id = (changed ->> TG_ARGV[0])::bigint AND kind = 'dynamic'
+             AND stale IS NULL;
            RETURN NULL;
        END $$""",
     *(
         f"""CREATE TRIGGER {table}_other_days AFTER UPDATE OF time_zone ON {table} FOR EACH ROW
             WHEN (OLD.time_zone IS DISTINCT FROM NEW.time_zone)
-            EXECUTE FUNCTION segments_of_other_days('{column}')"""
+            EXECUTE FUNCTION huike_ask_everybody('{column}')"""
         for table, column in (("shops", "merchant_id"), ("merchants", "id"))
     ),
+]
+
+# A merge moves members: it waits for a refresh that is writing them, and is then not in its way.
+MERGES = [
+    """CREATE FUNCTION customer_merges_hold_segments() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN
+           PERFORM 1 FROM segments s
+           WHERE s.merchant_id = NEW.merchant_id AND s.id IN (
+               SELECT segment_id FROM segment_members WHERE merchant_id = NEW.merchant_id
+                  AND customer_id IN (NEW.from_id, NEW.into_id))
+           ORDER BY s.id FOR NO KEY UPDATE;
+           RETURN NEW;
+       END $$""",
+    """CREATE TRIGGER customer_merges_hold_segments BEFORE INSERT OR UPDATE OF undone_at
+       ON customer_merges FOR EACH ROW EXECUTE FUNCTION customer_merges_hold_segments()""",
 ]
 
 
@@ -211,7 +232,7 @@ def statements() -> list[str]:
         function = f"{table}_changed"
         made.append(watch_function(function, customer, columns, table == "deliveries"))
         made += triggers(table, function, function)
-    return [*made, *ZONES]
+    return [*made, *ASK_EVERYBODY, *MERGES]
 
 
 class Migration(migrations.Migration):

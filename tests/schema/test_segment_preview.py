@@ -305,7 +305,12 @@ async def test_a_broken_stored_rule_is_shown_with_what_is_wrong(api, world, stor
     listed = await api.data(
         world.token, "{ segments { nodes { name rule preview { preview { count } } } } }"
     )
-    assert [one["name"] for one in listed["segments"]["nodes"]] == ["broken", "list", "unused", "all"]
+    assert [one["name"] for one in listed["segments"]["nodes"]] == [
+        "broken",
+        "list",
+        "unused",
+        "all",
+    ]
     query = """query ($id: ID!, $segment: ID!) { customer(id: $id) { inSegment(id: $segment) {
         segment { name } isMember since sentence why { holds } errors { code path } } } }"""
     seen = await api.data(world.token, query, id=world.ids["Customer"], segment=broken)

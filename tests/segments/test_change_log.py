@@ -15,6 +15,7 @@ from tests.segments.members_kit import (
     follow,
     logged,
     make,
+    refresh,
     segment_row,
     tag,
 )
@@ -179,6 +180,30 @@ async def test_copied_rows_are_logged(merchant):
             records=[(merchant.id, one, name, "import", w.now) for name in ("a", "b")],
         )  # fmt: skip
     assert await logged(merchant) == {one}
+
+
+async def test_settings_that_rules_ask_for_have_everybody_asked_anew(merchant):
+    segment = await make(merchant, "all", {"all": []})
+    async with merchant.work() as w:
+        await w.sql.execute("CREATE TABLE x_limits (merchant_id bigint, days int)")
+        await w.sql.execute(
+            """CREATE TRIGGER x_limits AFTER INSERT OR UPDATE OR DELETE ON x_limits FOR EACH ROW
+               EXECUTE FUNCTION huike_ask_everybody('merchant_id')"""
+        )
+    try:
+        for statement in (
+            f"INSERT INTO x_limits VALUES ({merchant.id}, 30)",
+            "UPDATE x_limits SET days = 50",
+            "DELETE FROM x_limits",
+        ):
+            async with merchant.work() as w:
+                await w.sql.execute(statement)
+            assert (await segment_row(merchant, segment))["stale"] == "refresh"
+            assert await refresh(merchant) == 1
+            assert (await segment_row(merchant, segment))["stale"] is None
+    finally:
+        async with merchant.work() as w:
+            await w.sql.execute("DROP TABLE x_limits")
 
 
 async def test_messages_are_watched_where_a_rule_asks_about_them_alone(merchant):

@@ -1,5 +1,6 @@
 """Lists, snapshots, copies, files, and what merges and erasures do to membership."""
 
+import asyncio
 import io
 
 import openpyxl
@@ -11,6 +12,7 @@ from core.domain.privacy.erasure import start_erasure
 from core.domain.segments.list_import import Options, start_list_import
 from core.domain.segments.lists import add_to_list, check_members, remove_from_list
 from core.domain.segments.preview import preview_segment
+from core.domain.segments.refresh import refresh_soon
 from core.domain.segments.segments import (
     copy_segment,
     create_kept_segment,
@@ -175,6 +177,34 @@ async def test_membership_follows_a_merge_and_comes_back(merchant):
     assert await members(merchant, both) == [kept, lost]
     for one in (his, vip, asking):
         assert await members(merchant, one) == [lost]
+
+
+async def test_merges_and_refreshes_at_once_stay_sound(merchant):
+    registry = merchant.installation.registry
+    async with merchant.work() as w:
+        pairs = []
+        for n in range(8):
+            pairs.append([await furnish(w, merchant, f"{n}{side}", tags=("vip",)) for side in "ab"])
+    vip = await make(merchant, "vip", VIP)
+    both = await make(merchant, "both", {"not": {"tag": {"any_of": ["none"]}}})
+
+    async def merge(kept, lost):
+        async with merchant.work() as w:
+            await merge_customers(w, registry, kept, lost, "staff")
+
+    async def anew():
+        async with merchant.work() as w:
+            await refresh_soon(w, vip)
+            await refresh_soon(w, both)
+        await refresh(merchant)
+
+    work = [merge(*pair) for pair in pairs]
+    for _ in range(4):
+        work += [follow(merchant), anew()]
+    await asyncio.gather(*work)
+    await follow(merchant)
+    for one in (vip, both):
+        assert await members(merchant, one) == sorted(kept for kept, _ in pairs)
 
 
 async def test_erasure_takes_membership_along(merchant):

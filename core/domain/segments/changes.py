@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from core.domain.customers.identify import lock_customers
 from core.domain.segments.compile import Compiler, question
 from core.domain.segments.many import read_rules
 from core.domain.segments.members import differences
@@ -70,6 +71,11 @@ async def follow_changes(db: Database, registry: Registry, merchant_id: int) -> 
 
 
 async def _follow_some(w: Work, registry: Registry) -> int:
+    if not await w.sql.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM customer_changes WHERE merchant_id = $1)", w.merchant_id
+    ):
+        return 0
+    await lock_customers(w)  # a merge moves members, too
     segments = await _hold_segments(w)
     rows = await w.sql.fetch(
         """DELETE FROM customer_changes WHERE merchant_id = $1 AND id = ANY(ARRAY(

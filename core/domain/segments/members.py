@@ -37,6 +37,7 @@ def differences(matching: str, scope: str, now: str, cause: str | None) -> str:
         come AS (
             INSERT INTO segment_members (merchant_id, segment_id, customer_id, entered_at)
             SELECT $1, d.segment_id, d.customer_id, {now} FROM differing d WHERE d.id IS NULL
+            ON CONFLICT DO NOTHING  -- a merge just now brought the customer in
             RETURNING segment_id, customer_id)
         {told({SegmentLeft.type: "gone", SegmentEntered.type: "come"}, now, cause) if cause else ""}
         SELECT (SELECT count(*) FROM come) AS entered, (SELECT count(*) FROM gone) AS left
