@@ -1,6 +1,7 @@
 """Why a customer is in a segment: every node of the rule, and what was found."""
 
 from dataclasses import dataclass, replace
+from datetime import timedelta
 
 import pytest
 
@@ -115,13 +116,14 @@ async def test_kept_members_are_explained_by_their_entry(merchant):
                FROM (VALUES ($3::bigint, NULL), ($4, $5::timestamptz)) x (id, left_at)""",
             w.merchant_id, segment, one, two, w.now,
         )  # fmt: skip
+        since = (w.now - timedelta(days=9)).isoformat()
         _, (here, gone) = await ask(
             w, registry, {"in_segment": {"segment_id": segment}}, one, two
         )  # fmt: skip
-        assert shape(here) == [("inSegment", None, 0, True, "2026-06-06T04:00:00+00:00")]
+        assert shape(here) == [("inSegment", None, 0, True, since)]
         assert shape(gone) == [("inSegment", None, 0, False, None)]
-        since = await entered_at(w, segment, [one, two])
-    assert {pk: at.isoformat() for pk, at in since.items()} == {one: "2026-06-06T04:00:00+00:00"}
+        members = await entered_at(w, segment, [one, two])
+    assert {pk: at.isoformat() for pk, at in members.items()} == {one: since}
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 from core.domain.segments.tree import SEGMENT, Leaf, Node
 from core.registry import CORE
-from core.sdk.facets import Query, Say
+from core.sdk.facets import MAX_JOINS, Query, Say
 
 
 class Compiler:
@@ -17,7 +17,10 @@ class Compiler:
         if isinstance(node, Leaf):
             key = (node.owned.value.name, repr(node.rule))
             if key not in self._made:
-                self._made[key] = _leaf(node, self.q)
+                made = _leaf(node, self.q)
+                # the planner makes a join of an EXISTS that it finds bare
+                many = len(self._made) >= MAX_JOINS
+                self._made[key] = f"(({made}) IS TRUE)" if many else made
             return self._made[key]
         parts = [self.sql(child) for child in node.children]
         if node.operator == "not":
