@@ -14,6 +14,8 @@ Language = Literal["en", "zh"]
 Form = Literal["probe", "mixed", "joined"]
 MAX_DAYS = 36_500
 SHOWN = 10
+MAX_JOINS = 20
+"""Planning takes the cube of the joins: rows of further questions are looked up instead."""
 
 
 class Text(NamedTuple):
@@ -85,7 +87,7 @@ class Query:
 
     def has(self, rows: Rows) -> str:
         """A condition: the customer has at least one such row."""
-        if self._form == "joined":
+        if self._form == "joined" and len(self._joins) < MAX_JOINS:
             found = self._join(f"SELECT DISTINCT {rows.customer} AS id {_all(rows)}", rows)
             return f"({found} IS NOT NULL)"
         return f"EXISTS (SELECT 1 {_own(rows)})"
@@ -109,7 +111,7 @@ class Query:
         if high:
             bounds.append(f"{total} {'<' if before_high else '<='} {high}")
         test = " AND ".join(bounds) or f"{total} IS NOT NULL"
-        if self._form == "probe":
+        if self._form == "probe" or len(self._joins) >= MAX_JOINS:
             return f"COALESCE((SELECT {test} {_own(rows)}), {str(none).upper()})"
         kept = f"NOT ({test})" if none else test
         grouped = f"SELECT {rows.customer} AS id {_all(rows)}"

@@ -116,14 +116,14 @@ async def test_kept_members_are_explained_by_their_entry(merchant):
                FROM (VALUES ($3::bigint, NULL), ($4, $5::timestamptz)) x (id, left_at)""",
             w.merchant_id, segment, one, two, w.now,
         )  # fmt: skip
+        since = (w.now - timedelta(days=9)).isoformat()
         _, (here, gone) = await ask(
             w, registry, {"in_segment": {"segment_id": segment}}, one, two
         )  # fmt: skip
-        entered = (w.now - timedelta(days=9)).isoformat()
-        assert shape(here) == [("inSegment", None, 0, True, entered)]
+        assert shape(here) == [("inSegment", None, 0, True, since)]
         assert shape(gone) == [("inSegment", None, 0, False, None)]
-        since = await entered_at(w, segment, [one, two])
-    assert {pk: at.isoformat() for pk, at in since.items()} == {one: entered}
+        members = await entered_at(w, segment, [one, two])
+    assert {pk: at.isoformat() for pk, at in members.items()} == {one: since}
 
 
 @pytest.mark.parametrize(

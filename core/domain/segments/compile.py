@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from core.domain.segments.tree import SEGMENT, Leaf, Node
 from core.registry import CORE
-from core.sdk.facets import Query, Say
+from core.sdk.facets import MAX_JOINS, Query, Say
 
 Question = tuple[str, str]
 
@@ -29,7 +29,10 @@ class Compiler:
         if isinstance(node, Leaf):
             key = question(node)
             if key not in self._made:
-                self._made[key] = _leaf(node, self.q)
+                made = _leaf(node, self.q)
+                # the planner makes a join of an EXISTS that it finds bare
+                many = len(self._made) >= MAX_JOINS
+                self._made[key] = f"(({made}) IS TRUE)" if many else made
             return self._made[key]
         parts = [self.sql(child) for child in node.children]
         if node.operator == "not":
