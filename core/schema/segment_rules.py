@@ -24,7 +24,6 @@ from graphql import (
     GraphQLString,
 )
 
-from core.domain.segments.tree import parts_of
 from core.registry import Registry
 from core.schema.scalars import camel, global_id, read_id
 from core.sdk.facets import Facet
@@ -104,13 +103,8 @@ class _Inputs:
                 )
                 for one in fields(rule)
             }
-            ids = {
-                one.name: id_kind(one.name)
-                for one in fields(rule)
-                if int in parts_of(hints[one.name])
-            }
             self._leaves[rule] = GraphQLInputObjectType(
-                name, made, description=rule.__doc__, out_type=lambda given: _stored(given, ids)
+                name, made, description=rule.__doc__, out_type=_stored
             )
         return self._leaves[rule]
 
@@ -150,9 +144,9 @@ def id_kind(name: str) -> str | None:
     return None if kind in (name, name.removesuffix("s")) else kind.title().replace("_", "")
 
 
-def _stored(given: dict[str, Any], ids: Mapping[str, str | None]) -> dict[str, Any]:
+def _stored(given: dict[str, Any]) -> dict[str, Any]:
     """Parameters as JSON values; global ids become numbers."""
-    return {name: _plain(value, ids.get(name)) for name, value in given.items()}
+    return {name: _plain(value, id_kind(name)) for name, value in given.items()}
 
 
 def _plain(value: Any, kind: str | None) -> Any:
