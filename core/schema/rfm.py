@@ -1,15 +1,22 @@
 """The RFM model: boundaries of scores, means, how customers are spread; products' cycles."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Any, TypeVar
 
 import strawberry
 
 from core.domain.lifecycle.calendar import Calendar
-from core.domain.lifecycle.rfm import Bounds, RfmGroup, distribution, fix_bounds, rfm_model
+from core.domain.lifecycle.rfm import (
+    Bounds,
+    Cell,
+    RfmGroup,
+    distribution,
+    fix_bounds,
+    rfm_model,
+)
 from core.schema.context import Info, field, mutation
 from core.schema.customer_standing import place
 from core.schema.errors import UserError
@@ -20,6 +27,9 @@ from core.schema.shops import Shop, shops_by_id
 from core.schema.where import IdColumn, IdFilter, IntFilter, StringFilter
 from core.sdk.errors import InvalidInput
 from core.sdk.money import to_minor
+
+K = TypeVar("K")
+Sum = tuple[int, int]
 
 
 @strawberry.type(description="How many customers have the same three scores, and their net sales.")
@@ -73,24 +83,23 @@ class RfmModel:
             cells = await distribution(session, self.calendar, self.currency)
         return RfmDistribution(
             scores=[
-                RfmScoreCount(
-                    r=cell.scores[0],
-                    f=cell.scores[1],
-                    m=cell.scores[2],
-                    customers=cell.customers,
-                    net=money(cell.net, self.currency),
-                )
-                for cell in cells
-                if cell.scores
+                RfmScoreCount(r=r, f=f, m=m, customers=customers, net=money(net, self.currency))
+                for (r, f, m), (customers, net) in added_up(cells, lambda cell: cell.scores)
             ],
             groups=[
-                RfmGroupCount(
-                    group=cell.group, customers=cell.customers, net=money(cell.net, self.currency)
-                )
-                for cell in cells
-                if cell.group
+                RfmGroupCount(group=group, customers=customers, net=money(net, self.currency))
+                for group, (customers, net) in added_up(cells, lambda cell: cell.group)
             ],
         )
+
+
+def added_up(cells: Sequence[Cell], key: Callable[[Cell], K]) -> Iterable[tuple[K, Sum]]:
+    """Customers and net sales of the cells, by a key, in the order of the cells."""
+    sums: dict[K, Sum] = {}
+    for cell in cells:
+        customers, net = sums.get(key(cell), (0, 0))
+        sums[key(cell)] = (customers + cell.customers, net + cell.net)
+    return sums.items()
 
 
 def rfm_of(calendar: Calendar, row: Mapping[str, Any]) -> RfmModel:

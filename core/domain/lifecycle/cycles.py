@@ -7,14 +7,17 @@ MIN_SAMPLE = 20
 """Of fewer gaps between purchases of a product nothing is concluded."""
 
 BOUGHT_AGAIN = f"""
-    WITH bought AS MATERIALIZED (
+    WITH again AS (  -- who bought once at all bought nothing again
+        SELECT customer_id FROM customer_facts WHERE merchant_id = $1 AND shop_id = 0
+        GROUP BY customer_id HAVING sum(purchases) > 1),
+    bought AS (
         SELECT o.shop_id, l.product_id, o.customer_id,
                (o.paid_at AT TIME ZONE s.time_zone)::date AS day
         FROM orders o
         JOIN order_lines l ON l.merchant_id = o.merchant_id AND l.order_id = o.id
         JOIN shops s ON s.merchant_id = o.merchant_id AND s.id = o.shop_id
-        WHERE o.merchant_id = $1 AND o.customer_id IS NOT NULL AND l.product_id IS NOT NULL
-          AND {COUNTED}),
+        JOIN again ON again.customer_id = o.customer_id
+        WHERE o.merchant_id = $1 AND l.product_id IS NOT NULL AND {COUNTED}),
     gaps AS (
         SELECT shop_id, product_id, customer_id,
                day - lag(day) OVER (PARTITION BY shop_id, product_id, customer_id ORDER BY day)

@@ -75,19 +75,22 @@ class Bounds:
                 raise InvalidInput(f"the boundaries of {name} must rise", path)
 
 
-def figures_sql(only: str = "") -> str:
+def figures_sql(calendar: Calendar, only: str = "") -> str:
     """Rows (customer_id, r, f, m) of who bought in the window; see `_scope` for $1 to $6.
 
     `only` is a further condition on order `o`, beginning with AND.
     """
+    shops, zone = "", "$4"
+    if not calendar.one_zone:
+        shops, zone = "JOIN shops s ON s.merchant_id = $1 AND s.id = o.shop_id", "s.time_zone"
     return f"""
         SELECT customer_id, $5::date - (max(at) AT TIME ZONE $4)::date AS r, count(*) AS f,
                sum(net)::bigint AS m
-        FROM (SELECT o.customer_id, max(o.paid_at) AS at, sum(o.paid - {REFUNDED}) AS net
-              FROM orders o JOIN shops s ON s.merchant_id = o.merchant_id AND s.id = o.shop_id
+        FROM (SELECT o.customer_id, max(o.paid_at) AS at, sum(o.paid - {REFUNDED})::bigint AS net
+              FROM orders o {shops}
               WHERE o.merchant_id = $1 AND ($2::bigint = 0 OR o.shop_id = $2) AND o.currency = $3
                 AND o.customer_id IS NOT NULL AND {COUNTED} AND o.paid_at >= $6 {only}
-              GROUP BY o.customer_id, o.shop_id, (o.paid_at AT TIME ZONE s.time_zone)::date
+              GROUP BY o.customer_id, o.shop_id, (o.paid_at AT TIME ZONE {zone})::date
              ) AS purchases
         GROUP BY customer_id"""
 
@@ -99,32 +102,20 @@ def _scope(session: Session, calendar: Calendar, currency: str) -> list[Any]:
     ]  # fmt: skip
 
 
-def score_sql(value: str, bounds: str) -> str:
-    """The score of a whole number as SQL: 1 and the number of boundaries below it."""
-    return f"(1 + width_bucket({value}::bigint - 1, {bounds}))"
+VALUED = f"""
+    1 + {SCORES - 1} - width_bucket(v.r::bigint - 1, model.r_bounds) AS r_score,
+    1 + width_bucket(v.f - 1, model.f_bounds) AS f_score,
+    1 + width_bucket(v.m - 1, model.m_bounds) AS m_score,
+    v.r <= model.r_edge AS r_good, v.f >= model.f_edge AS f_good, v.m >= model.m_edge AS m_good"""
+"""The scores of figures `v` by `model`: 1 and the number of boundaries below; and what is good."""
 
-
-def recency_sql(days: str, bounds: str) -> str:
-    """The score of days since the last purchase as SQL: the fewer the better."""
-    return f"({SCORES + 1} - {score_sql(days, bounds)})"
-
-
-def group_sql(r: str, f: str, m: str, model: str) -> str:
-    """The name of a group as SQL; `model` is the alias of its row of rfm_models."""
-    good = {
-        name: f"{value} {sign} {model}.{name}_mean"
-        for name, value, sign in (("r", r, "<="), ("f", f, ">="), ("m", m, ">="))
-    }
-    cases = "".join(
-        " WHEN "
-        + " AND ".join(
-            good[name] if wanted else f"NOT {good[name]}"
-            for name, wanted in zip("rfm", key, strict=True)
-        )
-        + f" THEN '{group.value}'"
-        for key, group in GROUPS.items()
-    )
-    return f"(CASE{cases} END)"
+IN_FORCE = """(
+    SELECT r_bounds, f_bounds, m_bounds, percentiles, floor(r_mean)::bigint AS r_edge,
+           ceil(f_mean)::bigint AS f_edge, ceil(m_mean)::bigint AS m_edge
+    FROM rfm_models
+    WHERE merchant_id = $1 AND shop_id = $2 AND currency = $3 AND valid_to IS NULL
+      AND customers > 0 OFFSET 0)"""
+"""The boundaries in force; of whole numbers the mean divides as the next whole number does."""
 
 
 async def rfm_model(session: Session, shop_id: int, currency: str) -> Mapping[str, Any] | None:
@@ -197,7 +188,7 @@ async def _store(
     )
     await w.sql.execute("SELECT 1 FROM merchants WHERE id = $1 FOR NO KEY UPDATE", w.merchant_id)
     made: int = await w.sql.fetchval(
-        f"""WITH figures AS MATERIALIZED ({figures_sql()}),
+        f"""WITH figures AS MATERIALIZED ({figures_sql(calendar)}),
             quintiles AS (
                 SELECT {_quantiles("r", SCORES)}::bigint[] AS r,
                        {_quantiles("f", SCORES)}::bigint[] AS f,
@@ -245,69 +236,50 @@ async def value_of(
     session: Session, calendar: Calendar, currency: str, customer_ids: Sequence[int]
 ) -> dict[int, Value]:
     """The values of these customers, of those with a purchase in the window."""
-    model = "model"
     rows = await session.sql.fetch(
-        f"""SELECT v.customer_id, v.r, v.f, v.m, {_scores("v", model)},
-                   {group_sql("v.r", "v.f", "v.m", model)} AS rfm_group,
+        f"""SELECT v.customer_id, v.r, v.f, v.m, {VALUED},
                    100 - width_bucket(f.paid - f.refunded - 1, model.percentiles) AS top_percent
-            FROM ({figures_sql("AND o.customer_id = ANY($7::bigint[])")}) v
+            FROM ({figures_sql(calendar, "AND o.customer_id = ANY($7::bigint[])")}) v
             JOIN customer_facts f ON f.merchant_id = $1 AND f.customer_id = v.customer_id
                 AND f.shop_id = $2 AND f.currency = $3
-            JOIN rfm_models model ON model.merchant_id = $1 AND model.shop_id = $2
-                AND model.currency = $3 AND model.valid_to IS NULL AND model.buyers > 0
-                AND model.customers > 0""",
+            CROSS JOIN {IN_FORCE} model WHERE model.percentiles IS NOT NULL""",
         *_scope(session, calendar, currency), list(customer_ids),
     )  # fmt: skip
     return {
         row["customer_id"]: Value(
-            row["r"], row["f"], row["m"], (row["r_score"], row["f_score"], row["m_score"]),
-            RfmGroup(row["rfm_group"]), row["top_percent"],
+            row["r"], row["f"], row["m"], _scores(row), _group(row), row["top_percent"]
         )
         for row in rows
-    }  # fmt: skip
+    }
 
 
-def _scores(figures: str, model: str) -> str:
-    return ", ".join(
-        f"{make(f'{figures}.{name}', f'{model}.{name}_bounds')} AS {name}_score"
-        for name, make in (("r", recency_sql), ("f", score_sql), ("m", score_sql))
-    )
+def _scores(row: Mapping[str, Any]) -> tuple[int, int, int]:
+    return row["r_score"], row["f_score"], row["m_score"]
+
+
+def _group(row: Mapping[str, Any]) -> RfmGroup:
+    return GROUPS[row["r_good"], row["f_good"], row["m_good"]]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """How many customers have the three scores, or are in the group; net in minor units."""
+    """How many customers of a group have the three scores; their net sales in minor units."""
 
-    scores: tuple[int, int, int] | None
-    group: RfmGroup | None
+    scores: tuple[int, int, int]
+    group: RfmGroup
     customers: int
     net: int
 
 
 async def distribution(session: Session, calendar: Calendar, currency: str) -> list[Cell]:
-    """All customers with a purchase in the window, by scores and by group, as of now.
+    """All customers with a purchase in the window, by scores and group, as of now; the best first.
 
     One statement over the orders of the window; nothing before the first measuring.
     """
-    model = "model"
     rows = await session.sql.fetch(
-        f"""WITH valued AS (
-                SELECT {_scores("v", model)}, {group_sql("v.r", "v.f", "v.m", model)} AS rfm_group,
-                       v.m
-                FROM ({figures_sql()}) v
-                JOIN rfm_models model ON model.merchant_id = $1 AND model.shop_id = $2
-                    AND model.currency = $3 AND model.valid_to IS NULL AND model.customers > 0)
-            SELECT r_score, f_score, m_score, rfm_group, count(*)::int AS customers,
-                   sum(m)::bigint AS net
-            FROM valued GROUP BY GROUPING SETS ((r_score, f_score, m_score), (rfm_group))
-            ORDER BY rfm_group, r_score DESC, f_score DESC, m_score DESC""",
+        f"""SELECT {VALUED}, count(*)::int AS customers, sum(v.m)::bigint AS net
+            FROM ({figures_sql(calendar)}) v CROSS JOIN {IN_FORCE} model
+            GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1 DESC, 2 DESC, 3 DESC, 4 DESC, 5 DESC, 6 DESC""",
         *_scope(session, calendar, currency),
     )
-    return [
-        Cell(
-            None if row["rfm_group"] else (row["r_score"], row["f_score"], row["m_score"]),
-            RfmGroup(row["rfm_group"]) if row["rfm_group"] else None,
-            row["customers"], row["net"],
-        )
-        for row in rows
-    ]  # fmt: skip
+    return [Cell(_scores(row), _group(row), row["customers"], row["net"]) for row in rows]
