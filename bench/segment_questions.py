@@ -27,7 +27,7 @@ class Question:
     hand: Callable[[Ago], str]
 
 
-def _of_product(*products: str) -> str:
+def _of_products(*products: str) -> str:
     names = ", ".join(f"'{one}'" for one in products)
     return f"""FROM order_lines l
         JOIN orders o ON o.merchant_id = l.merchant_id AND o.id = l.order_id
@@ -83,9 +83,11 @@ QUESTIONS = [
             {"order_count": {"at_least": 1, "orders": {"product_ids": ["P1"]}}},
             {"not": {"order_count": {"at_least": 1, "orders": {"product_ids": ["P0"]}}}},
         ]},
+        # the orders are read once for both
         lambda ago: f"""SELECT count(*) FROM (
-            SELECT o.customer_id {_of_product("P1")}
-            EXCEPT SELECT o.customer_id {_of_product("P0")}) x WHERE customer_id IS NOT NULL""",
+            SELECT o.customer_id {_of_products("P0", "P1")} AND o.customer_id IS NOT NULL
+            GROUP BY o.customer_id
+            HAVING bool_or(l.product_id = 'P1') AND NOT bool_or(l.product_id = 'P0')) x""",
     ),
     Question(
         "nested",

@@ -39,7 +39,8 @@ class SegmentTrait:
 
 @strawberry.type(
     description="In what a segment differs from everybody else, the surest difference first; only "
-    "differences that are hardly by chance (z beyond 4, and at least 10 customers)."
+    "differences that are hardly by chance (z beyond 4, and at least 10 customers), and at most 5 "
+    "values of one attribute."
 )
 class SegmentTraits:
     at: datetime

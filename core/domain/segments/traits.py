@@ -26,6 +26,8 @@ SMALLEST = 30
 """Of fewer customers nothing can be told."""
 FEWEST = 10
 """So many must be found inside, or be expected there and missing."""
+OF_ONE = 5
+"""So many values of one attribute are shown at most, so that none crowds out the others."""
 SURE = 4
 """A |z| so great that of thousands of values hardly one gets there by chance."""
 
@@ -134,9 +136,7 @@ class SegmentTraits:
                 async with job.step(db):
                     job.done += 1
                 if enough:
-                    found += await _compare(
-                        session, rule, source, size, everybody, job.params["limit"]
-                    )
+                    found += await _compare(session, rule, source, size, everybody)
             best = sorted(found, key=lambda one: (-abs(one.z), one.source, one.value))
             best = await _labelled(session, sources, best[: job.params["limit"]])
         return Traits(at, size, everybody, enough, best).described()
@@ -164,12 +164,12 @@ async def _gather(session: Session, rule: Rule) -> tuple[int, int]:
 
 
 async def _compare(
-    session: Session, rule: Rule, source: TraitSource, size: int, everybody: int, limit: int
+    session: Session, rule: Rule, source: TraitSource, size: int, everybody: int
 ) -> list[Trait]:
     q = rule.query()
     statement = COMPARED.format(
         rows=source.rows(q), all=q.arg(everybody, "bigint"), size=q.arg(size, "bigint"),
-        sure=SURE, fewest=FEWEST, limit=limit,
+        sure=SURE, fewest=FEWEST, limit=OF_ONE,
     )  # fmt: skip
     return [
         Trait(
