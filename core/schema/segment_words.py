@@ -15,7 +15,7 @@ from core.sdk.errors import Several
 from core.storage.database import Session
 
 
-@strawberry.enum(description="A language that a rule can be put into words of.")
+@strawberry.enum(description="A language that rules are put into words in.")
 class Language(Enum):
     EN = "en"
     ZH = "zh"
