@@ -3,6 +3,7 @@
 What counts as bought is said in counted.py. Days are calendar days of the order's shop.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
@@ -36,15 +37,10 @@ class OrderCount(Facet):
         return check_bounds(rule.at_least, rule.at_most, MAX_COUNT)
 
     def sql(self, rule: OrderCountRule, q: Query) -> str:
-        if not rule.at_least and rule.at_most is None:
-            return "TRUE"
-        if (rule.at_least, rule.at_most) == (1, None):
-            return ever_bought(rule.orders, q)
-        if not rule.at_least and rule.at_most == 0:
-            return f"(NOT {ever_bought(rule.orders, q)})"
-        low = q.arg(rule.at_least, "bigint") if rule.at_least else None
-        high = None if rule.at_most is None else q.arg(rule.at_most, "bigint")
-        return q.between(*self._rows(rule, q), low, high, none=not rule.at_least)
+        return count_sql(
+            q, rule.at_least, rule.at_most,
+            lambda: ever_bought(rule.orders, q), lambda: self._rows(rule, q),
+        )  # fmt: skip
 
     def found(self, rule: OrderCountRule, q: Query) -> str:
         return f"COALESCE({q.value(*self._rows(rule, q))}, 0)"
@@ -286,7 +282,7 @@ class Ordered(Facet):
         return check_some(rule.at_least, rule.at_most)
 
     def sql(self, rule: OrderedRule, q: Query) -> str:
-        return count_or_some(q, placed(q, rule.orders), rule.at_least, rule.at_most)
+        return count_or_some(q, rule.at_least, rule.at_most, lambda: placed(q, rule.orders))
 
     def found(self, rule: OrderedRule, q: Query) -> str:
         return q.value(placed(q, rule.orders), "count(*)")
@@ -310,15 +306,34 @@ def check_some(at_least: int | None, at_most: int | None) -> Fault | None:
     return check_bounds(at_least, at_most, MAX_COUNT)
 
 
-def count_or_some(q: Query, rows: Rows, at_least: int | None, at_most: int | None) -> str:
+def count_or_some(
+    q: Query, at_least: int | None, at_most: int | None, rows: Callable[[], Rows]
+) -> str:
     """A condition: the customer has so many such rows, at least one if nothing is said."""
-    low = 1 if at_least is None and at_most is None else at_least or 0
-    if (low, at_most) == (1, None):
-        return q.has(rows)
-    if (low, at_most) == (0, 0):
-        return f"(NOT {q.has(rows)})"
+    low = 1 if at_least is None and at_most is None else at_least
+    return count_sql(q, low, at_most, lambda: q.has(rows()), lambda: (rows(), "count(*)"))
+
+
+def count_sql(
+    q: Query,
+    at_least: int | None,
+    at_most: int | None,
+    some: Callable[[], str],
+    total: Callable[[], tuple[Rows, str]],
+) -> str:
+    """A condition on a count of rows, asked the cheapest way.
+
+    `some` makes the condition that there is any at all, `total` the rows and how they are counted.
+    """
+    if not at_least and at_most is None:
+        return "TRUE"
+    if (at_least, at_most) == (1, None):
+        return some()
+    if not at_least and at_most == 0:
+        return f"(NOT {some()})"
+    low = q.arg(at_least, "bigint") if at_least else None
     high = None if at_most is None else q.arg(at_most, "bigint")
-    return q.between(rows, "count(*)", q.arg(low, "bigint"), high, none=low == 0)
+    return q.between(*total(), low, high, none=not at_least)
 
 
 def bounds_or_some(say: Say, at_least: int | None, at_most: int | None, unit: Text) -> str:

@@ -23,7 +23,7 @@ from core.domain.segments.facets.filters import (
     Window,
     day_of,
 )
-from core.domain.segments.facets.orders import MAX_COUNT, ever_bought
+from core.domain.segments.facets.orders import MAX_COUNT, count_sql, ever_bought
 from core.sdk.facets import MAX_DAYS, Facet, Fault, Query, Rows, Say, Text, check_bounds
 
 MAX_PLACE = 1_000
@@ -49,15 +49,10 @@ class PurchaseCount(Facet):
         return check_bounds(rule.at_least, rule.at_most, MAX_COUNT)
 
     def sql(self, rule: PurchaseCountRule, q: Query) -> str:
-        if not rule.at_least and rule.at_most is None:
-            return "TRUE"
-        if (rule.at_least, rule.at_most) == (1, None):
-            return ever_bought(rule.orders, q)
-        if not rule.at_least and rule.at_most == 0:
-            return f"(NOT {ever_bought(rule.orders, q)})"
-        low = q.arg(rule.at_least, "bigint") if rule.at_least else None
-        high = None if rule.at_most is None else q.arg(rule.at_most, "bigint")
-        return q.between(*self._rows(rule, q), low, high, none=not rule.at_least)
+        return count_sql(
+            q, rule.at_least, rule.at_most,
+            lambda: ever_bought(rule.orders, q), lambda: self._rows(rule, q),
+        )  # fmt: skip
 
     def found(self, rule: PurchaseCountRule, q: Query) -> str:
         return f"COALESCE({q.value(*self._rows(rule, q))}, 0)"

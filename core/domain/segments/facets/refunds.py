@@ -57,7 +57,7 @@ class RefundCount(Facet):
         return rule.check() or check_some(rule.at_least, rule.at_most)
 
     def sql(self, rule: RefundCountRule, q: Query) -> str:
-        return count_or_some(q, self._rows(rule, q), rule.at_least, rule.at_most)
+        return count_or_some(q, rule.at_least, rule.at_most, lambda: self._rows(rule, q))
 
     def found(self, rule: RefundCountRule, q: Query) -> str:
         return q.value(self._rows(rule, q), "count(*)")
