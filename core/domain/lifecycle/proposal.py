@@ -26,23 +26,23 @@ ENOUGH = 30
 QUANTILES = (Fraction(5, 10), Fraction(7, 10), Fraction(9, 10))
 BAR_DAYS = 7
 
-FIRST_AND_SECOND = """
-    SELECT customer_id, min(first_purchase_at) AS first_at, max(last_purchase_at) AS last_at,
-           CASE WHEN count(*) = 1 THEN ARRAY[min(second_purchase_at)]
-                ELSE array_agg(first_purchase_at) || array_agg(second_purchase_at) END AS later
-    FROM customer_facts
-    WHERE merchant_id = $1 AND shop_id = $2 AND first_purchase_at IS NOT NULL
-    GROUP BY customer_id
-"""
-"""Per customer the first purchase, and among `later` the second; several currencies are one."""
-
-GAPS = f"""
-    WITH buyers AS ({FIRST_AND_SECOND}),
+GAPS = """
+    WITH buyers AS (
+        SELECT customer_id, min(first_purchase_at) AS first_at,
+               min(second_purchase_at) AS second_at, count(*) AS currencies
+        FROM customer_facts
+        WHERE merchant_id = $1 AND shop_id = $2 AND first_purchase_at IS NOT NULL
+        GROUP BY customer_id),
     days AS (
         SELECT (first_at AT TIME ZONE $3)::date AS first_day,
-               CASE WHEN cardinality(later) = 1 THEN (later[1] AT TIME ZONE $3)::date
-                    ELSE (SELECT min((at AT TIME ZONE $3)::date) FROM unnest(later) AS one (at)
-                          WHERE (at AT TIME ZONE $3)::date > (first_at AT TIME ZONE $3)::date)
+               CASE WHEN currencies = 1 THEN (second_at AT TIME ZONE $3)::date
+                    ELSE (  -- the second of all currencies may be the first of another one
+                        SELECT min((one.at AT TIME ZONE $3)::date)
+                        FROM customer_facts f, LATERAL (
+                            VALUES (f.first_purchase_at), (f.second_purchase_at)) AS one (at)
+                        WHERE f.merchant_id = $1 AND f.customer_id = buyers.customer_id
+                          AND f.shop_id = $2 AND (one.at AT TIME ZONE $3)::date
+                              > (buyers.first_at AT TIME ZONE $3)::date)
                END AS second_day
         FROM buyers WHERE first_at < $5
         OFFSET 0)  -- the days of a customer are worked out once, not at each place below
