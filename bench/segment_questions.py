@@ -27,10 +27,13 @@ class Question:
     hand: Callable[[Ago], str]
 
 
-def _of_products(*products: str) -> str:
+SHOP = "JOIN shops s ON s.merchant_id = o.merchant_id AND s.id = o.shop_id"
+
+
+def _of_products(*products: str, joined: str = "") -> str:
     names = ", ".join(f"'{one}'" for one in products)
     return f"""FROM order_lines l
-        JOIN orders o ON o.merchant_id = l.merchant_id AND o.id = l.order_id
+        JOIN orders o ON o.merchant_id = l.merchant_id AND o.id = l.order_id {joined}
         WHERE l.merchant_id = $1 AND l.product_id IN ({names}) AND {BOUGHT}"""
 
 
@@ -80,14 +83,38 @@ QUESTIONS = [
     Question(
         "this_and_never_that",
         {"all": [
-            {"order_count": {"at_least": 1, "orders": {"product_ids": ["P1"]}}},
-            {"not": {"order_count": {"at_least": 1, "orders": {"product_ids": ["P0"]}}}},
+            {"bought": {"orders": {"product_ids": ["P1"]}}},
+            {"not": {"bought": {"orders": {"product_ids": ["P0"]}}}},
         ]},
         # the orders are read once for both
         lambda ago: f"""SELECT count(*) FROM (
             SELECT o.customer_id {_of_products("P0", "P1")} AND o.customer_id IS NOT NULL
             GROUP BY o.customer_id
             HAVING bool_or(l.product_id = 'P1') AND NOT bool_or(l.product_id = 'P0')) x""",
+    ),
+    Question(
+        "this_then_that",
+        {"bought_then": {
+            "first": {"product_ids": ["P0"]}, "then": {"product_ids": ["P1"]}, "days_at_most": 30,
+        }},
+        lambda ago: f"""
+            WITH bought AS MATERIALIZED (
+                SELECT o.customer_id, l.product_id, o.paid_at,
+                       (o.paid_at AT TIME ZONE s.time_zone)::date AS day
+                {_of_products("P0", "P1", joined=SHOP)})
+            SELECT count(DISTINCT later.customer_id)
+            FROM bought first JOIN bought later USING (customer_id)
+            WHERE first.product_id = 'P0' AND later.product_id = 'P1'
+              AND later.paid_at > first.paid_at AND later.day - first.day <= 30""",
+    ),
+    Question(
+        "average_order_of_a_year",
+        {"order_average": {"currency": "CNY", "at_least": "550", **_within(365)}},
+        lambda ago: f"""SELECT count(*) FROM (
+            SELECT o.customer_id FROM orders o
+            WHERE {BOUGHT} AND o.currency = 'CNY' AND o.paid_at >= {ago(365)}
+            GROUP BY o.customer_id HAVING {NET} >= 55000 * count(*)) x
+            WHERE customer_id IS NOT NULL""",
     ),
     Question(
         "nested",
@@ -122,7 +149,7 @@ QUESTIONS = [
         {"all": [
             {"any": [
                 {"province": {"any_of": ["浙江", "广东", "江苏", "四川"]}},
-                {"order_count": {"at_least": 1, **_within(720, provinces=["上海"])}},
+                {"bought": _within(720, provinces=["上海"])},
             ]},
             {"has_phone": {}},
             {"has_email": {}},
@@ -136,10 +163,10 @@ QUESTIONS = [
             {"order_count": {"at_most": 60}},
             {"days_since_last_purchase": {"at_least": 7, "at_most": 500}},
             {"any": [
-                {"order_count": {"at_least": 1, **_within(540, categories=["类目0", "类目1"])}},
+                {"bought": _within(540, categories=["类目0", "类目1"])},
                 {"custom_field": {"field": "custom.size", "any_of": ["M", "L"]}},
             ]},
-            {"not": {"order_count": {"at_least": 1, **_within(90, product_ids=["P0"])}}},
+            {"not": {"bought": _within(90, product_ids=["P0"])}},
         ]},
         # one pass over the orders for all that is asked of them, another for the lines
         lambda ago: f"""SELECT count(*) FROM customers c

@@ -17,6 +17,8 @@ from pathlib import Path
 from bench.large import CUSTOMERS, ORDERS_EACH, show
 from bench.segment_counts import counts
 from bench.segment_data import END, load_segment_data
+from bench.segment_lifecycle import models
+from bench.segment_members import changes, refreshes
 from bench.turns import memory
 from core.cli import run
 from core.clock import MovableClock
@@ -44,13 +46,17 @@ async def measure(home: Path, count: int) -> None:
         await load_segment_data(opened, made.merchant_id, made.shop_id, count)
         show("segments_load_seconds", time.perf_counter() - started, "s", customers=count,
              orders=count * ORDERS_EACH, lines=count * 8)  # fmt: skip
-        await figures(opened, made.merchant_id)
+        await figures(opened, made.merchant_id, count)
 
 
-async def figures(opened: Installation, merchant_id: int) -> None:
+async def figures(opened: Installation, merchant_id: int, count: int) -> None:
     """What is measured, on loaded data."""
     with memory("segments_memory_counting"):
         await counts(opened, merchant_id)
+        await models(opened, merchant_id)
+    with memory("segments_memory_refreshing"):
+        await refreshes(opened, merchant_id)
+        await changes(opened, merchant_id, count)
 
 
 if __name__ == "__main__":
