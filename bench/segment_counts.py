@@ -49,9 +49,7 @@ async def count_one(opened: Installation, session: Session, question: Question) 
 
 
 async def _counted(session: Session, statement: str, *args: Any) -> int:
-    # fetchval asks for one row only, for which the database starts no parallel workers
-    ((found,),) = await session.sql.fetch(statement, *args)
-    return int(found)
+    return int((await session.figures(statement, *args))[0])
 
 
 async def _days(session: Session) -> Ago:

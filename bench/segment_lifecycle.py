@@ -74,8 +74,8 @@ async def models(opened: Installation, merchant_id: int) -> None:
             await session.sql.fetch(RFM, merchant_id, calendar.today, since)
 
         await measured()
-        hand = await session.sql.fetchrow(RFM, merchant_id, calendar.today, since)
-        ours = await session.sql.fetchrow(
+        hand = await session.figures(RFM, merchant_id, calendar.today, since)
+        ours = await session.figures(
             """SELECT r_bounds AS r, f_bounds AS f, m_bounds AS m, customers, r_mean, f_mean,
                       m_mean, percentiles
                FROM rfm_models WHERE merchant_id = $1 AND shop_id = 0 AND currency = $2
@@ -109,7 +109,7 @@ async def models(opened: Installation, merchant_id: int) -> None:
             await session.sql.fetch(GAPS, merchant_id)
 
         proposal = await propose(session, calendar)
-        hand = await session.sql.fetchrow(GAPS, merchant_id)
+        hand = await session.figures(GAPS, merchant_id)
         days = proposal.thresholds
         if [days.active, days.silent, days.sleeping] != hand["days"]:
             raise AssertionError(f"5221: {days}, by hand {hand['days']}")

@@ -67,6 +67,15 @@ class Session:
     actor: str = "system"
     """Who acts, for the logs: "system", "token:12", "job:7", "customer:4711"."""
 
+    async def figures(self, statement: str, *args: Any) -> asyncpg.Record:
+        """The one row of a statement that reads many.
+
+        fetchrow and fetchval ask the database for one row only, which then leaves its parallel
+        workers out.
+        """
+        (row,) = await self.sql.fetch(statement, *args)
+        return row
+
     async def hurry(self) -> None:
         """Called between long statements; ends a session that has had its time."""
 

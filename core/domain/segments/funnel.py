@@ -57,7 +57,7 @@ async def count_clauses(
         for n in places
     ]
     # OFFSET 0 keeps each clause from being asked again for each of its figures
-    row = await session.sql.fetchrow(
+    row = await session.figures(
         f"""SELECT {", ".join([
             f"count(*) AS {CUSTOMERS}", f"count(*) FILTER (WHERE failed = 0) AS {MATCHING}",
             *figures,

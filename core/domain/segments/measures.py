@@ -42,8 +42,8 @@ async def count_customers(
 ) -> Counts:
     """How many customers there are at all."""
     q = rule.query(within=within)
-    found = await session.sql.fetchval(f"SELECT count(*) FROM {q.source} WHERE {q.base}", *q.args)
-    return Counter({CUSTOMERS: found})
+    row = await session.figures(f"SELECT count(*) FROM {q.source} WHERE {q.base}", *q.args)
+    return Counter({CUSTOMERS: row[0]})
 
 
 async def count_matching(
@@ -51,5 +51,5 @@ async def count_matching(
 ) -> Counts:
     """How many customers the rule matches."""
     asked = await cheapest(session, rule, within)
-    found = await session.sql.fetchval(f"SELECT count(*) {asked.matching}", *asked.q.args)
-    return Counter({MATCHING: found})
+    row = await session.figures(f"SELECT count(*) {asked.matching}", *asked.q.args)
+    return Counter({MATCHING: row[0]})
