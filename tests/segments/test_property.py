@@ -24,6 +24,7 @@ from tests.segments.oracle import (
     orders,
     purchases,
 )
+from tests.segments.oracle.kit import within
 
 FAMILIES = [customers, orders, purchases, after_sales, campaigns, lifecycle]
 EVALUATE = {name: one for family in FAMILIES for name, one in family.EVALUATE.items()}
@@ -150,6 +151,37 @@ async def test_compiled_rules_agree_with_brute_force(merchant, people):
     parameters = Counter(key for _, params in seen for key in set(keys(params)))
     shared = [*OrderFilter.__dataclass_fields__, *OrderWindow.__dataclass_fields__]
     assert min(parameters[key] for key in shared) >= 10, parameters
+
+
+COUNTED = {"order_count", "purchase_count", "days_since_last_purchase"}
+"""Facets that show the number that is asked about."""
+
+
+async def test_what_is_found_explains_the_answer(merchant, people):
+    oracle = Oracle(people)
+    rules = drawn(LEAVES, RULES // 10)
+    compared = 0
+    async with merchant.read() as session:
+        stored = await stored_rule(session, merchant.installation.registry, {"all": rules})
+        together = replace(
+            await read_rule(session, merchant.installation.registry, stored), now=START
+        )
+        for rule, leaf in zip(rules, together.root.children, strict=True):
+            q = together.query()
+            found = leaf.owned.value.found(leaf.rule, q)
+            if found is None:
+                continue
+            rows = await session.sql.fetch(
+                f"SELECT c.id, to_jsonb({found}) #>> '{{}}' FROM {q.source} WHERE {q.base}", *q.args
+            )
+            ((name, params),) = rule.items()
+            if name in COUNTED:
+                hits = {
+                    row[0] for row in rows if row[1] is not None and within(params, int(row[1]))
+                }
+                assert hits == oracle.matching(rule), rule
+                compared += 1
+    assert compared >= 20
 
 
 def keys(params: dict) -> Iterator[str]:
