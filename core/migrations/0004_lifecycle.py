@@ -20,6 +20,12 @@ STATEMENTS = [
     "CREATE INDEX lifecycle_models_history ON lifecycle_models (merchant_id, shop_id, valid_from)",
     "CREATE UNIQUE INDEX rfm_models_last ON rfm_models (merchant_id, shop_id, currency) WHERE valid_to IS NULL",
     "CREATE UNIQUE INDEX product_cycles_unique_1 ON product_cycles (merchant_id, shop_id, product_id)",
+    # whoever is in a segment of stages, of RFM's groups or of products used up may be another now
+    *(
+        f"""CREATE TRIGGER {table}_asks_everybody AFTER INSERT OR UPDATE OR DELETE ON {table}
+            FOR EACH ROW EXECUTE FUNCTION huike_ask_everybody('merchant_id')"""
+        for table in ("lifecycle_models", "rfm_models", "product_cycles")
+    ),
 ]
 
 

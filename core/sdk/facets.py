@@ -146,6 +146,11 @@ class Query:
         """The first instant of a calendar day, as SQL; see `days_ago`."""
         return self._by_zone(lambda zone: midnight(day, zone), shop)
 
+    @property
+    def one_zone(self) -> bool:
+        """Whether the days of every shop are those of the merchant's calendar."""
+        return all(zone == self.time_zone for zone in self._zones.values())
+
     def today(self) -> date:
         """Today in the merchant's time zone."""
         return self.now.astimezone(ZoneInfo(self.time_zone)).date()

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
+import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -71,12 +72,20 @@ class Oracle:
         return 0 < len(self.matching(node)) < len(self.people)
 
 
+@pytest.fixture
+def second_zone(monkeypatch, request):
+    """The time zone of the second shop: another one than the merchant's, unless told otherwise."""
+    zone = getattr(request, "param", orders.ZONES[1])
+    monkeypatch.setitem(orders.ZONES, 1, zone)
+    return zone
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def people(merchant):
+async def people(merchant, second_zone):
     r = random.Random(7)
     made: list[dict] = [{} for _ in range(80)]
     async with merchant.work() as w:
-        await create_shop(w, "second", "aliexpress", time_zone=orders.ZONES[1])
+        await create_shop(w, "second", "aliexpress", time_zone=second_zone)
         for key, kind in customers.FIELDS.items():
             choices = ["S", "M"] if kind == "choice" else []
             await create_field(w, "custom", "custom", key, key, kind, choices)
@@ -122,10 +131,8 @@ async def asked_of_all(session, registry, rules: list[dict], form: str) -> list[
     return [{row["id"]: row["hits"][n] for row in rows} for n in range(len(rules))]
 
 
-async def test_compiled_rules_agree_with_brute_force(merchant, people):
-    oracle = Oracle(people)
-    rules = [*drawn(TREES, RULES // 2), *drawn(LEAVES, RULES // 2)]
-    assert len(rules) >= RULES * 3 // 5
+async def compare(merchant, oracle: Oracle, rules: list[dict]) -> None:
+    """Each rule in each form against the oracle."""
     registry = merchant.installation.registry
     async with merchant.read() as session:
         for start in range(0, len(rules), AT_ONCE):
@@ -138,6 +145,19 @@ async def test_compiled_rules_agree_with_brute_force(merchant, people):
                 found = await asked_of_all(session, registry, some, form)
                 for rule, is_, should in zip(some, found, expected, strict=True):
                     assert is_ == should, (form, rule)  # also refuses NULL
+
+
+@pytest.mark.parametrize("second_zone", ["Asia/Shanghai"], indirect=True)
+async def test_figures_of_all_shops_answer_where_all_have_the_same_days(merchant, people):
+    rules = [*drawn(TREES, RULES // 10), *drawn(purchases.LEAVES, RULES // 10)]
+    await compare(merchant, Oracle(people), rules)
+
+
+async def test_compiled_rules_agree_with_brute_force(merchant, people):
+    oracle = Oracle(people)
+    rules = [*drawn(TREES, RULES // 2), *drawn(LEAVES, RULES // 2)]
+    assert len(rules) >= RULES * 3 // 5
+    await compare(merchant, oracle, rules)
     telling = [rule for rule in rules if oracle.tells_apart(rule)]
     assert len(telling) >= RULES // 4, "the data hardly tells rules apart"
     seen = [

@@ -11,7 +11,7 @@ from core.domain.segments.segments import create_segment
 from core.domain.segments.why import entered_at, explain_customers
 from core.registry import Owned
 from core.sdk import Facet, Text
-from tests.segments.test_property import RULES, TREES, people  # noqa: F401
+from tests.segments.test_property import RULES, TREES, people, second_zone  # noqa: F401
 from tests.segments.test_segments import add_customer, add_order
 
 

@@ -12,7 +12,8 @@ from core.domain.segments.facets.states import AskedOrderState
 from core.testing.fixtures import START
 from tests.segments.oracle.kit import DAYS, bounded, days_ago, within
 
-ZONES = ["Asia/Shanghai", "America/Los_Angeles"]
+ZONES = {0: "Asia/Shanghai", 1: "America/Los_Angeles"}
+"""Of the first shop, whose zone is the merchant's, and of the second."""
 PLATFORMS = ["taobao", "aliexpress"]
 SHOPS: list[int] = []
 """The ids of the merchant's two shops, once people are stored."""

@@ -21,13 +21,13 @@ def counted(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
     return Rows("orders o", "o.customer_id", [COUNTED, *(orders or EVERY_ORDER).sql(q), *more])
 
 
-def facts(q: Query, orders: OrderFilter | None, *more: str, by_shop: bool = False) -> Rows:
+def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False) -> Rows:
     """The stored figures `f` of orders that only shops tell apart: one row per currency.
 
-    `by_shop` has them one row per currency and shop, even if all shops are meant.
+    For questions `by_day` they are of single shops, unless all shops have the same days.
     """
     shops = (orders or EVERY_ORDER).shop_sql(q, "f.shop_id")
-    if shops or by_shop:
+    if shops or (by_day and not q.one_zone):
         return Rows("customer_facts f", "f.customer_id", ["f.shop_id > 0", *shops, *more])
     return Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0", *more])
 
@@ -60,7 +60,7 @@ def purchases(q: Query, orders: OrderFilter | None, hit: str = "TRUE") -> Rows:
 
 def first_two(q: Query, orders: OrderFilter | None) -> Rows:
     """Purchases `p`, among them the first two of a customer's, from the stored figures `f`."""
-    rows = facts(q, orders, "p.at IS NOT NULL", by_shop=True)
+    rows = facts(q, orders, "p.at IS NOT NULL", by_day=True)
     source = f"""{rows.source} CROSS JOIN LATERAL (
         VALUES (f.first_purchase_at, f.shop_id, f.currency),
                (f.second_purchase_at, f.shop_id, f.currency)) p (at, shop_id, currency)"""

@@ -93,7 +93,7 @@ class OrderSum(Facet):
         return q.between(*self._rows(rule, q), *bounds, none=none)
 
     def found(self, rule: OrderSumRule, q: Query) -> str:
-        return f"COALESCE({q.value(*self._rows(rule, q))}, 0)"
+        return q.money(f"COALESCE({q.value(*self._rows(rule, q))}, 0)", rule.currency)
 
     def explain(self, rule: OrderSumRule, say: Say) -> str:
         amount = say.bounds(rule.at_least, rule.at_most, Text(rule.currency, rule.currency))
@@ -138,7 +138,7 @@ class OrderAverage(Facet):
 
     def found(self, rule: OrderAverageRule, q: Query) -> str:
         rows, total = self._rows(rule, q)
-        return q.value(rows, f"round({total})::bigint")
+        return q.money(q.value(rows, f"round({total})"), rule.currency)
 
     def explain(self, rule: OrderAverageRule, say: Say) -> str:
         amount = say.bounds(rule.at_least, rule.at_most, Text(rule.currency, rule.currency))
@@ -182,7 +182,7 @@ class OrderLargest(Facet):
         return q.between(_counted_in(rule, q), f"max({NET})", low, high)
 
     def found(self, rule: OrderLargestRule, q: Query) -> str:
-        return q.value(_counted_in(rule, q), f"max({NET})")
+        return q.money(q.value(_counted_in(rule, q), f"max({NET})"), rule.currency)
 
     def explain(self, rule: OrderLargestRule, say: Say) -> str:
         amount = say.bounds(rule.at_least, rule.at_most, Text(rule.currency, rule.currency))

@@ -150,13 +150,15 @@ class FirstPurchase(Facet):
         first = self.order == PURCHASES
         name, sign = ("first_purchase_at", "<") if first else ("last_purchase_at", ">")
         within = rule.within.sql(f"f.{name}", q, "f.shop_id", "f.customer_id")
+        rows = facts(q, rule.orders, *within, by_day=True)
         shops = (rule.orders or EVERY_ORDER).shop_sql(q, "b.shop_id")
+        same = "b.shop_id = 0" if "f.shop_id = 0" in rows.where else "b.shop_id > 0"
         other = " AND ".join(
-            ["b.merchant_id = f.merchant_id", "b.customer_id = f.customer_id", "b.shop_id > 0",
-             *shops, f"(b.{name}, b.shop_id, b.currency) {sign} (f.{name}, f.shop_id, f.currency)"]
+            ["b.merchant_id = f.merchant_id", "b.customer_id = f.customer_id", same, *shops,
+             f"(b.{name}, b.shop_id, b.currency) {sign} (f.{name}, f.shop_id, f.currency)"]
         )  # fmt: skip
         none = f"NOT EXISTS (SELECT 1 FROM customer_facts b WHERE {other})"
-        return facts(q, rule.orders, *within, none, by_shop=True)
+        return Rows(rows.source, rows.customer, [*rows.where, none])
 
 
 class LastPurchase(FirstPurchase):
@@ -232,7 +234,7 @@ class DaysSinceLastPurchase(Facet):
     def _rows(self, rule: DaysSinceLastPurchaseRule, q: Query, within: Window) -> Rows:
         if stored(rule.orders):
             times = within.sql("f.last_purchase_at", q, "f.shop_id")
-            return facts(q, rule.orders, *times, by_shop=True)
+            return facts(q, rule.orders, *times, by_day=True)
         return counted(q, rule.orders, *within.sql("o.paid_at", q, "o.shop_id"))
 
 
@@ -291,7 +293,7 @@ class PurchaseGap(Facet):
         if rule.gap is GapKind.AVERAGE and stored(rule.orders):
             first = day_of("f.first_purchase_at", q, "f.shop_id")
             last = day_of("f.last_purchase_at", q, "f.shop_id")
-            rows = facts(q, rule.orders, by_shop=True)
+            rows = facts(q, rule.orders, by_day=True)
             return (
                 rows,
                 f"((max({last}) - min({first}))::numeric / NULLIF(sum(f.purchases) - 1, 0))",
