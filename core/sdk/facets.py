@@ -173,6 +173,10 @@ class Query:
     def _join(self, select: str, rows: Rows, rest: str = "") -> str:
         alias = f"j{len(self._joins) + 1}"
         inner = f"{select}{self._in_range(rows.customer)}{rest}"
+        if self._joins:
+            # asking for the process keeps several of them out of the statement's parallel workers,
+            # each of which would gather everything again for itself; inside, workers may help
+            inner = f"SELECT g.id FROM ({inner}) g WHERE pg_backend_pid() > 0 OFFSET 0"
         self._joins.append(f"LEFT JOIN ({inner}) {alias} ON {alias}.id = c.id")
         return f"{alias}.id"
 
