@@ -52,7 +52,7 @@ def test_serves_on_a_free_port_until_ctrl_c(tmp_path):
             found = wait_for(process, said, r"(http://\S+)/graphiql#token=(\S+)[^{]*(\{.*\})")
             base, token, query = found.groups()
             answer = ask(base, token, query)
-            assert answer["segments"]["nodes"][0]["preview"]["count"] > 0
+            assert answer["segments"]["nodes"][0]["preview"]["preview"]["count"] > 0
             # a terminal sends it to the whole group
             os.killpg(process.pid, signal.SIGINT)
             assert process.wait(30) == 0, said.read_text()

@@ -72,8 +72,8 @@ def test_a_facet_takes_thirty_lines_and_appears_in_the_api_and_in_words(tmp_path
     assert '"""Whose name begins with this."""\ninput NamesInitialRuleInput {' in printed
     tree = read_tree({"version": 1, "rule": {"not": {"names_initial": {"begins_with": "L"}}}},
                      loaded.facets)  # fmt: skip
-    assert sentence(tree, Say("en")) == "not (has a name that begins with L)"
-    assert sentence(tree, Say("zh")) == "不满足(姓名以L开头)"
+    assert sentence(tree, Say("en")) == "not: has a name that begins with L"
+    assert sentence(tree, Say("zh")) == "不满足：姓名以L开头"
     del sys.modules["example_words"]
 
 

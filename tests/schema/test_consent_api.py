@@ -45,7 +45,7 @@ async def say(world, status, shop_id=0, channel="email", **more):
 
 
 async def test_consents_are_states_or_what_counts_in_a_shop(api, world):
-    shop, other = world.merchant.shop_id, world.ids["Shop"][:-4] + "OTk="
+    shop, other = world.merchant.shop_id, global_id("Shop", world.merchant.shop_id + 1_000_000)
     await say(world, "granted")
     await say(world, "denied", shop)
     await say(world, "unproven", channel="sms")

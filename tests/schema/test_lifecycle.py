@@ -87,12 +87,12 @@ RULE = {"all": [
 
 async def test_a_rule_of_these_facets_is_shown_as_it_was_given(api, world):
     query = """mutation ($input: SegmentCreateInput!) { segmentCreate(input: $input) {
-        segment { rule preview { count explanation } } errors { message path } } }"""
+        segment { rule preview { preview { count explanation } } } errors { message path } } }"""
     given = {"name": "win back", "rule": RULE}
     found = (await api.data(world.token, query, input=given))["segmentCreate"]
     assert found["errors"] == []
     assert found["segment"]["rule"] == RULE
-    assert found["segment"]["preview"]["explanation"] == (
+    assert found["segment"]["preview"]["preview"]["explanation"] == (
         "is sleeping or churned and is in the RFM group important, to win back and scores M at "
         "least 4 and is among the best 10% by net sales and is expected to buy again in at most "
         "-1 days and is due to buy product tea again in 0 to 7 days"
