@@ -52,12 +52,12 @@ async def test_a_worker_fills_follows_and_tells(merchant, listening):
             return False
         return await members(merchant, segment) == list(ids)
 
-    await until(lambda: has(first))
+    await until(lambda: has(first), 60)
     async with merchant.work() as w:
         await tag(w, second)
         await w.sql.execute("DELETE FROM customer_tags WHERE customer_id = $1", first)
-    await until(lambda: has(second))
-    await until(lambda: len(listening.heard) == 2)
+    await until(lambda: has(second), 60)
+    await until(lambda: len(listening.heard) == 2, 60)
     assert listening.heard == [
         (kind, {"segment_id": segment, "customer_ids": [one], "cause": "change"})
         for kind, one in (("segment.left", first), ("segment.entered", second))
