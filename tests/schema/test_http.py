@@ -134,10 +134,13 @@ async def test_costly_documents_are_refused_quickly(api, merchant, query):
 
 
 def test_measuring_is_linear():
-    document = parse(bomb(200))
-    started = time.perf_counter()
-    assert check_size(document) is not None
-    assert time.perf_counter() - started < 0.05
+    # the best of several: any one may be interrupted
+    document, taken = parse(bomb(200)), []
+    for _ in range(5):
+        started = time.perf_counter()
+        assert check_size(document) is not None
+        taken.append(time.perf_counter() - started)
+    assert min(taken) < 0.05
 
 
 @pytest.mark.parametrize(
