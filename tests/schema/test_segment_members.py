@@ -2,11 +2,8 @@
 
 from datetime import timedelta
 
-import pytest
-
 from core.domain.segments.changes import follow_changes
 from core.domain.segments.refresh import refresh_due
-from core.testing.fixtures import START
 
 MEMBERS = """query ($id: ID!, $first: Int! = 20, $after: String, $onDay: Date,
                     $where: SegmentMembershipWhere) {
@@ -24,14 +21,6 @@ CREATE = """mutation ($input: SegmentCreateInput!) {
 }"""
 
 
-@pytest.fixture
-async def clock(merchant):
-    before = merchant.clock()
-    merchant.clock.move(START - before)
-    yield merchant.clock
-    merchant.clock.move(before - merchant.clock())
-
-
 async def work_off(world):
     merchant = world.merchant
     registry, db = merchant.installation.registry, merchant.installation.db
@@ -39,7 +28,7 @@ async def work_off(world):
     await follow_changes(db, registry, merchant.id)
 
 
-async def test_members_are_paged_and_known_of_past_days(api, world, clock):
+async def test_members_are_paged_and_known_of_past_days(api, world):
     made = await api(
         world.token, CREATE, input={"name": "vip", "rule": {"tag": {"anyOf": ["vip"]}}}
     )
@@ -71,7 +60,7 @@ async def test_members_are_paged_and_known_of_past_days(api, world, clock):
     rest = (await members(first=1, after=found["members"]["pageInfo"]["endCursor"]))["members"]
     assert [one["customer"]["id"] for one in rest["nodes"]] == both[1:]
     assert not rest["pageInfo"]["hasNextPage"]
-    clock.move(timedelta(days=2))
+    world.merchant.clock.move(timedelta(days=2))
     await tags("Remove", both[:1])
     now = (await members())["members"]["nodes"]
     assert [(one["customer"]["id"], one["segment"]["name"]) for one in now] == [(both[1], "vip")]

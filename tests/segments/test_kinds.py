@@ -4,7 +4,6 @@ import asyncio
 import io
 
 import openpyxl
-import orjson
 import pytest
 
 from core.domain.customers.merge import merge_customers, unmerge
@@ -22,10 +21,9 @@ from core.domain.segments.segments import (
     update_segment,
 )
 from core.domain.segments.snapshot import start_snapshot
-from core.installation import job_kinds
 from core.sdk import InvalidInput, NotFound, Several, WrongState
-from core.storage import jobs
 from tests.merge_kit import add_identity, furnish
+from tests.privacy.kit import run_job
 from tests.segments.members_kit import (
     add_customers,
     events,
@@ -48,16 +46,6 @@ async def make_list(merchant, name="list", ids=()):
         if ids:
             await add_to_list(w, made, ids)
         return made
-
-
-async def run(merchant, job_id):
-    db = merchant.installation.db
-    job = await jobs.claim(db, merchant.id, job_id)
-    await jobs.perform(db, job, job_kinds(merchant.installation.registry))
-    async with merchant.read() as session:
-        row = await jobs.get(session, job_id)
-    assert row["state"] == "succeeded", row["error"]
-    return orjson.loads(row["result"])
 
 
 async def test_a_list_has_whom_it_was_given(merchant):
@@ -132,7 +120,7 @@ async def test_a_snapshot_stays_as_it_was(merchant):
         await tag(w, one)
         rule = stored(merchant.installation, VIP)
         snapshot, job_id = await start_snapshot(w, registry, "then", rule)
-    assert await run(merchant, job_id) == {"customers": 1}
+    assert await run_job(merchant, job_id) == {"customers": 1}
     async with merchant.work() as w:
         await tag(w, two)
         await w.sql.execute("DELETE FROM customer_tags WHERE customer_id = $1", one)
@@ -215,7 +203,7 @@ async def test_erasure_takes_membership_along(merchant):
     vip = await make(merchant, "vip", VIP)
     async with merchant.work() as w:
         job_id = await start_erasure(w, one, "on_request")
-    await run(merchant, job_id)
+    await run_job(merchant, job_id)
     await follow(merchant)
     assert await members(merchant, kept) == [two]
     assert await members(merchant, vip) == []
@@ -257,7 +245,7 @@ async def test_a_list_from_a_file(merchant):
 
     async def take(options, data, name="people.csv"):
         job_id = await start_list_import(db, merchant.id, segment, options, pieces(data), name)
-        result = await run(merchant, job_id)
+        result = await run_job(merchant, job_id)
         async with merchant.read() as session:
             rejects = await session.sql.fetch(
                 "SELECT row, code, message FROM job_rejects WHERE merchant_id = $1 AND job_id = $2",

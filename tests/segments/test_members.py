@@ -30,16 +30,7 @@ from tests.segments.members_kit import (
 VIP = {"tag": {"any_of": ["vip"]}}
 
 
-@pytest.fixture
-async def clock(merchant):
-    """The tests' clock at noon in Shanghai; as it was afterwards, since other tests share it."""
-    before = merchant.clock()
-    merchant.clock.move(START - before)
-    yield merchant.clock
-    merchant.clock.move(before - merchant.clock())
-
-
-async def test_a_new_segment_is_filled_without_events(merchant, clock):
+async def test_a_new_segment_is_filled_without_events(merchant):
     async with merchant.work() as w:
         first, second, _ = await add_customers(w, 3)
         await tag(w, first)
@@ -53,12 +44,12 @@ async def test_a_new_segment_is_filled_without_events(merchant, clock):
     assert await refresh(merchant) == 0
 
 
-async def test_changes_are_followed_with_one_event_each(merchant, clock):
+async def test_changes_are_followed_with_one_event_each(merchant):
     async with merchant.work() as w:
         first, second = await add_customers(w, 2)
         await tag(w, first)
     segment = await make(merchant, "vip", VIP)
-    clock.move(timedelta(minutes=5))
+    merchant.clock.move(timedelta(minutes=5))
     async with merchant.work() as w:
         await tag(w, second)
         await w.sql.execute("DELETE FROM customer_tags WHERE customer_id = $1", first)
@@ -170,26 +161,26 @@ async def test_a_transaction_that_began_before_the_first_fill_is_not_lost(mercha
     assert await members(merchant, segment) == [one]
 
 
-async def test_days_pass_and_membership_with_them(merchant, clock):
+async def test_days_pass_and_membership_with_them(merchant):
     bought = {"order_count": {"at_least": 1, "orders": {"within": {"last_days": 1}}}}
     async with merchant.work() as w:
         (one,) = await add_customers(w)
         await add_order(w, one, "a")
     segment = await make(merchant, "lately", bought)
     db = merchant.installation.db
-    clock.move(timedelta(hours=11, minutes=59))  # 23:59 in Shanghai
+    merchant.clock.move(timedelta(hours=11, minutes=59))  # 23:59 in Shanghai
     assert merchant.id not in await merchants_due(db)
-    clock.move(timedelta(minutes=2))
+    merchant.clock.move(timedelta(minutes=2))
     assert merchant.id in await merchants_due(db)
     assert await refresh(merchant) == 1
     assert await members(merchant, segment) == [one]  # yesterday is 1 day ago
-    clock.move(timedelta(days=1))
+    merchant.clock.move(timedelta(days=1))
     assert await refresh(merchant) == 1
     assert await members(merchant, segment) == []
     assert await events(merchant, segment) == [("left", "refresh", [one])]
 
 
-async def test_each_shops_midnight_counts(merchant, clock):
+async def test_each_shops_midnight_counts(merchant):
     segment = await make(merchant, "vip", VIP)
     db = merchant.installation.db
     async with merchant.work() as w:
@@ -199,9 +190,9 @@ async def test_each_shops_midnight_counts(merchant, clock):
     # another time zone is another calendar: at once
     assert (await segment_row(merchant, segment))["stale"] == "refresh"
     await refresh(merchant)
-    clock.move(timedelta(hours=13))  # 01:00 in Shanghai, 20:00 in Moscow
+    merchant.clock.move(timedelta(hours=13))  # 01:00 in Shanghai, 20:00 in Moscow
     assert await refresh(merchant) == 1
-    clock.move(timedelta(hours=5))
+    merchant.clock.move(timedelta(hours=5))
     assert merchant.id in await merchants_due(db)
     assert await refresh(merchant) == 1
     assert merchant.id not in await merchants_due(db)

@@ -6,7 +6,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.domain.segments.rules import Asked, cheapest, read_rule
-from core.domain.segments.tree import SEGMENT, VERSION
+from core.domain.segments.tree import asks_for_segment
 from core.domain.shops.merchants import time_zone_of
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound
@@ -39,8 +39,7 @@ async def choose_customers(
             raise NotFound("there is no such segment", ("input", "segmentId"))
         if on_day is not None:
             await _check_day(session, on_day, segment["filled_at"])
-        asked = {"segment_id": segment_id, **({"on_day": str(on_day)} if on_day else {})}
-        stored = {"version": VERSION, "rule": {SEGMENT: asked}}
+        stored = asks_for_segment(segment_id, on_day)
     if stored is None:
         return None
     return await cheapest(session, await read_rule(session, registry, stored))

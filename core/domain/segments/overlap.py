@@ -8,7 +8,7 @@ from typing import Any
 
 from core.domain.segments.compile import Compiler
 from core.domain.segments.rules import read_rule
-from core.domain.segments.tree import SEGMENT, VERSION
+from core.domain.segments.tree import VERSION, asks_for_segment
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage.database import Session
@@ -71,7 +71,7 @@ async def _counted(
     session: Session, registry: Registry, ids: Sequence[int]
 ) -> Mapping[tuple[bool, ...], int]:
     """Customers by whether they are in each of the segments; those in none are left out."""
-    nodes: list[dict[str, Any]] = [{SEGMENT: {"segment_id": one}} for one in ids]
+    nodes = [asks_for_segment(one)["rule"] for one in ids]
     rule = await read_rule(session, registry, {"version": VERSION, "rule": {"any": nodes}})
     # one query for all: what several segments ask is gathered once
     q = rule.query("joined")

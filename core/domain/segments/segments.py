@@ -9,7 +9,7 @@ import orjson
 from core.domain.segments.references import User, dependents_of, users_of
 from core.domain.segments.refresh import refresh_soon, watches_deliveries
 from core.domain.segments.rules import read_rule
-from core.domain.segments.tree import SEGMENT, VERSION
+from core.domain.segments.tree import asks_for_segment
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
@@ -41,7 +41,7 @@ async def create_kept_segment(
     Its rule asks for its own members. Raises InvalidInput, AlreadyExists.
     """
     segment_id = await _insert(w, name, kind, {}, description)
-    rule = {"version": VERSION, "rule": {SEGMENT: {"segment_id": segment_id}}}
+    rule = asks_for_segment(segment_id)
     await w.sql.execute(
         "UPDATE segments SET rule = $3, filled_at = $4 WHERE merchant_id = $1 AND id = $2",
         w.merchant_id, segment_id, orjson.dumps(rule).decode(), w.now,

@@ -10,6 +10,7 @@ import json
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
+from datetime import date
 from functools import cache, cached_property
 from typing import Any
 
@@ -69,6 +70,12 @@ class Group:
 
 
 Node = Leaf | Group
+
+
+def asks_for_segment(segment_id: int, on_day: date | None = None) -> dict[str, Any]:
+    """The stored rule of whoever is in a segment, or was when a day ended."""
+    asked = {"segment_id": segment_id, **({"on_day": str(on_day)} if on_day else {})}
+    return {"version": VERSION, "rule": {SEGMENT: asked}}
 
 
 def write_rule(node: Mapping[str, Any], facets: Facets) -> dict[str, Any]:
