@@ -20,7 +20,8 @@ from pathlib import Path
 import uvloop
 from aiosmtplib import SMTP
 
-from core.domain.campaigns.campaigns import create_campaign, start_campaign
+from core.domain.campaigns.campaigns import create_campaign
+from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.sending import send_run
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import enable_plugin

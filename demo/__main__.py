@@ -20,7 +20,8 @@ from zoneinfo import ZoneInfo
 from core.cli import EXPECTED, configure_logging
 from core.clock import system_clock
 from core.domain.campaigns.audit import Audit, audit_run
-from core.domain.campaigns.campaigns import create_campaign, start_campaign
+from core.domain.campaigns.campaigns import create_campaign
+from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.links import message_key
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.consent import unsubscribe

@@ -11,7 +11,7 @@ TABLES = [
     "api_tokens", "audit_log", "campaign_runs", "campaigns", "consent_events",
     "consent_policies", "consent_requests", "consents", "custom_field_values", "custom_fields",
     "customer_facts", "customer_identities", "customer_log", "customer_merge_moves",
-    "customer_merges", "customer_notes", "customer_tags", "customers", "deliveries",
+    "customer_merges", "customer_notes", "customer_tags", "customers", "deliveries", "enrolments",
     "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
     "merge_suggestions", "order_lines", "orders", "outbox_events", "parcel_events", "parcels",
     "plugin_states", "refunds", "retention_rules", "segments", "shops", "suppression_events",
@@ -21,6 +21,7 @@ TABLES = [
 UNIQUE = {
     "audit_log": "number",
     "campaigns": "name",
+    "campaign_runs": "campaign_id, occurrence",
     "consent_requests": "token_hash",
     "consents": "customer_id, shop_id, channel, purpose",
     "custom_field_values": "customer_id, field_id",
@@ -29,7 +30,8 @@ UNIQUE = {
     "customer_identities": "scope, scope_id, kind, value",
     "customer_merge_moves": "merge_id, table_name, row_id",
     "customer_tags": "customer_id, tag",
-    "deliveries": "run_id, step, customer_id",
+    "deliveries": "run_id, step, customer_id, enrolment_id",
+    "enrolments": "campaign_id, customer_id, entry_key",
     "idempotency_keys": "operation, key",
     "import_changes": "job_id, customer_id",
     "job_files": "job_id, role, piece",
@@ -73,10 +75,14 @@ INDEXES = [
     "CREATE INDEX customers_created ON customers (merchant_id, created_at, id)",
     "CREATE INDEX customers_province ON customers (merchant_id, province)",
     "CREATE INDEX customers_name ON customers (merchant_id, lower(normalize(name, NFKC)) text_pattern_ops) WHERE name IS NOT NULL",
-    "CREATE INDEX deliveries_due ON deliveries (merchant_id, run_id, next_at, id) WHERE state = 'pending'",
+    "CREATE INDEX deliveries_due ON deliveries (merchant_id, run_id, step, next_at, id) WHERE state = 'pending'",
     "CREATE INDEX deliveries_sending ON deliveries (lease_until) WHERE state = 'sending'",
     "CREATE INDEX deliveries_run ON deliveries (merchant_id, run_id, state, id)",
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
+    "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
+    "CREATE INDEX enrolments_due ON enrolments (merchant_id, wake_at, id) WHERE state = 'waiting'",
+    "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
+    "CREATE INDEX enrolments_customer ON enrolments (merchant_id, customer_id, id)",
     "CREATE INDEX job_rejects_job ON job_rejects (merchant_id, job_id, id)",
     "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
@@ -95,6 +101,7 @@ CHECKS = {
     ],
     "campaigns": [
         "campaigns_state CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled'))",
+        "campaigns_kind CHECK (kind IN ('broadcast', 'recurring', 'journey'))",
         "campaigns_class CHECK (message_class IN ('marketing', 'service'))",
     ],
     "consent_events": [
@@ -114,7 +121,12 @@ CHECKS = {
     ],
     "deliveries": [
         "deliveries_state CHECK (state IN ('pending', 'sending', 'sent', 'skipped', 'failed', 'unknown'))",
+        "deliveries_receipt CHECK (receipt IN ('delivered', 'undelivered', 'bounced', 'complained'))",
         "deliveries_reason CHECK (state <> 'skipped' OR reason IS NOT NULL)",
+    ],
+    "enrolments": [
+        "enrolments_state CHECK (state IN ('waiting', 'done', 'left'))",
+        "enrolments_reason CHECK (state <> 'left' OR reason IS NOT NULL)",
     ],
     "job_files": [
         "job_files_role CHECK (role IN ('input', 'output'))",

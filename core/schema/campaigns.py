@@ -6,19 +6,18 @@ from datetime import datetime
 from enum import Enum
 from typing import Any
 
-import orjson
 import strawberry
 
 from core.domain.campaigns.audit import audit_run
-from core.domain.campaigns.campaigns import (
+from core.domain.campaigns.campaigns import create_campaign, update_campaign
+from core.domain.campaigns.control import (
     cancel_campaign,
-    create_campaign,
     pause_campaign,
     resume_campaign,
     schedule_campaign,
     start_campaign,
-    update_campaign,
 )
+from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
 from core.schema.context import Info, field, mutation, subscription
@@ -32,6 +31,7 @@ from core.schema.shops import Shop, shops_by_id
 from core.schema.skips import Skipped, skips
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.sdk.errors import InvalidInput
+from core.sdk.flows import Flow
 from core.storage.database import Session
 
 MAX_SAMPLE = 20
@@ -247,20 +247,33 @@ class CampaignPreview:
         return self.rendered
 
 
-@strawberry.type(description="A message to a segment through a channel.")
+@strawberry.enum(description="One message to a segment, once or again and again, or a journey.")
+class CampaignKind(Enum):
+    BROADCAST = "broadcast"
+    RECURRING = "recurring"
+    JOURNEY = "journey"
+
+
+@strawberry.type(description="What is sent to whom and when.")
 class Campaign(Node):
     row: strawberry.Private[Any]
     name: str
-    channel: str
-    message_class: MessageClass
+    kind: CampaignKind
+    channel: str | None = strawberry.field(description="Null if there are several, or none.")
+    message_class: MessageClass | None = strawberry.field(description="Null if there are both.")
     state: CampaignState
-    content: list[ContentPart]
+    pause_reason: str | None
+    content: list[ContentPart] = strawberry.field(
+        description="The message of a campaign that has one; its first variant."
+    )
     scheduled_at: datetime | None
     created_at: datetime
     updated_at: datetime
 
     @field("SEGMENTS_READ")
     async def segment(self, info: Info) -> Segment | None:
+        if self.row["segment_id"] is None:
+            return None
         return await info.context.load("segments", self.row["segment_id"], segments_by_id)
 
     @field("SHOPS_READ")
@@ -305,15 +318,22 @@ def content_of(given: list[ContentPartInput]) -> dict[str, str]:
     return made
 
 
+def _message(flow: Flow) -> list[ContentPart]:
+    sends = list(flow.sends().values())
+    return parts(sends[0].variants[0].content) if len(sends) == 1 else []
+
+
 def campaign_of(row: Any) -> Campaign:
     return Campaign(
         id=global_id("Campaign", row["id"]),
         row=row,
         name=row["name"],
+        kind=CampaignKind(row["kind"]),
         channel=row["channel"],
-        message_class=MessageClass(row["message_class"]),
+        message_class=row["message_class"] and MessageClass(row["message_class"]),
         state=CampaignState(row["state"]),
-        content=parts(orjson.loads(row["content"])),
+        pause_reason=row["pause_reason"],
+        content=_message(stored_flow(row["flow"])),
         scheduled_at=row["scheduled_at"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],

@@ -2,15 +2,13 @@ from datetime import timedelta
 
 import pytest
 
-from core.domain.campaigns.campaigns import (
+from core.domain.campaigns.campaigns import create_campaign, get_campaign, update_campaign
+from core.domain.campaigns.control import (
     cancel_campaign,
-    create_campaign,
-    get_campaign,
     pause_campaign,
     resume_campaign,
     schedule_campaign,
     start_campaign,
-    update_campaign,
 )
 from core.domain.campaigns.links import read_unsubscribe_token, unsubscribe_token
 from core.domain.campaigns.preview import preview_campaign

@@ -3,8 +3,9 @@
 import pytest
 
 from core.domain.campaigns import preview as module
-from core.domain.campaigns.campaigns import start_campaign, update_campaign
+from core.domain.campaigns.campaigns import update_campaign
 from core.domain.campaigns.content import Content, Recipient, check_content
+from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.campaigns.sending import send_run
 from core.domain.customers.fields import FieldChange, create_field, delete_field, set_fields

@@ -9,7 +9,7 @@ import pytest
 from core.domain.campaigns import ledger
 from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.audit import audit_run
-from core.domain.campaigns.campaigns import start_campaign
+from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.campaigns.sending import send_run
 from core.domain.customers.consent import Word, set_consent, set_consents, unsubscribe

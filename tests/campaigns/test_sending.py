@@ -6,7 +6,7 @@ import pytest
 from core.domain.campaigns import ledger
 from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.audit import Audit, audit_run
-from core.domain.campaigns.campaigns import (
+from core.domain.campaigns.control import (
     cancel_campaign,
     pause_campaign,
     resume_campaign,
@@ -180,7 +180,7 @@ async def test_rows_of_a_dead_worker_become_unknown_after_their_lease(merchant, 
     await plan_run(merchant.installation.db, merchant.installation.registry, merchant.id, run_id)
     async with merchant.work() as w:
         marked = await ledger.mark_sending(
-            w, run_id, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30
+            w, run_id, 0, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30
         )
     assert len(marked) == 30
     await send(merchant, run_id)

@@ -11,7 +11,7 @@ import orjson
 import pytest
 
 from core.domain.campaigns.audit import audit_run
-from core.domain.campaigns.campaigns import start_campaign
+from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.sending import send_run
 from core.domain.customers.consent import set_consent, unsubscribe
 from core.domain.customers.customers import update_customer

@@ -15,7 +15,7 @@ import uvicorn
 import websockets
 
 from core.app import listen
-from core.domain.campaigns.campaigns import pause_campaign
+from core.domain.campaigns.control import pause_campaign
 from core.schema.scalars import split_id
 from core.settings import SettingsError
 from core.storage import jobs

@@ -19,7 +19,7 @@ import redis
 
 from core.clock import system_clock
 from core.domain.campaigns.audit import audit_run
-from core.domain.campaigns.campaigns import start_campaign
+from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.links import message_key
 from core.domain.shops.setup import set_up_merchant
 from core.installation import open_installation

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.domain.campaigns.campaigns import schedule_campaign, start_campaign
+from core.domain.campaigns.control import schedule_campaign, start_campaign
 from core.registry import Owned
 from core.sdk import CampaignFinished, Subscriber
 from core.storage import outbox

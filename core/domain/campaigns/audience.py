@@ -5,14 +5,15 @@ from typing import Any
 
 import orjson
 
-from core.domain.campaigns.campaigns import campaign_channel
+from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
 from core.sdk.events import CampaignStarted
 from core.sdk.facets import Query
-from core.storage.database import Database, Session
+from core.storage.database import Database, Session, Work
 
 
 async def audience_sql(
@@ -51,7 +52,7 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
     """
     async with db.work(merchant_id) as w:
         run = await w.sql.fetchrow(
-            """SELECT r.*, c.channel, c.message_class, c.shop_id FROM campaign_runs r
+            """SELECT r.*, c.kind, c.shop_id FROM campaign_runs r
                JOIN campaigns c ON c.merchant_id = r.merchant_id AND c.id = r.campaign_id
                WHERE r.merchant_id = $1 AND r.id = $2 AND r.state = 'planning'
                FOR UPDATE OF r""",
@@ -59,7 +60,7 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
         )  # fmt: skip
         if run is None:
             return False
-        target = await _freeze(w, registry, run)
+        target = 0 if run["kind"] == "journey" else await _freeze(w, registry, run)
         await w.sql.execute(
             """UPDATE campaign_runs SET state = 'running', planned_at = $3
                WHERE merchant_id = $1 AND id = $2""",
@@ -70,20 +71,12 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
     return True
 
 
-async def _freeze(w: Session, registry: Registry, run: Mapping[str, Any]) -> int:
-    channel = campaign_channel(registry, run["channel"])
-    audience, q = await audience_sql(
-        w, registry, channel, run["message_class"], run["shop_id"], orjson.loads(run["rule"])
-    )
-    run_id, name, now = q.arg(run["id"]), q.arg(channel.name), q.arg(w.now)
-    result: str = await w.sql.execute(
-        f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state, reason,
-                                    attempts, next_at, updated_at)
-            SELECT $1, {run_id}, 0, a.customer_id, {name},
-                   CASE WHEN a.reason IS NULL THEN 'pending' ELSE 'skipped' END, a.reason,
-                   0, {now}, {now}
-            FROM ({audience}) a ORDER BY a.customer_id
-            ON CONFLICT (merchant_id, run_id, step, customer_id) DO NOTHING""",
-        *q.args,
-    )
-    return int(result.rpartition(" ")[2])
+async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
+    ((step, send),) = stored_flow(run["flow"]).sends().items()
+    channel = campaign_channel(registry, send.channel)
+    rule = await read_rule(w, registry, orjson.loads(run["rule"]), facets=registry.facets)
+    asked = await cheapest(w, rule)
+    q = asked.q
+    message = Message(run["id"], step, send, channel, run["shop_id"])
+    recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
+    return await plan_messages(w, q, message, recipients)

@@ -7,7 +7,8 @@ from typing import Any
 
 from markupsafe import escape
 
-from core.domain.campaigns.campaigns import campaign_channel, check_channel
+from core.domain.campaigns.control import check_channel
+from core.domain.campaigns.flows import campaign_channel
 from core.domain.campaigns.links import confirmation_key, confirmation_url
 from core.domain.campaigns.policy import CONTACTS, skip_reason_sql
 from core.domain.customers.consent_requests import VALID, make_request, new_secret

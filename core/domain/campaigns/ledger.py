@@ -46,6 +46,7 @@ async def hold_run(w: Work, run_id: int) -> str | None:
 async def mark_sending(
     w: Work,
     run_id: int,
+    step: int,
     channel: str,
     contact: ContactKind,
     message_class: MessageClass,
@@ -54,19 +55,20 @@ async def mark_sending(
     lease: timedelta,
     limit: int,
 ) -> list[Mapping[str, Any]]:
-    """Take up to `limit` due rows; returns them with their customer's data.
+    """Take up to `limit` due rows of a step; returns them with their customer's data.
 
     Policy is asked again in this statement: a row that it forbids becomes skipped, and is returned
     with its `reason`. Rows that another worker is just taking are passed over. `shop_id` is the
     shop in whose name the run speaks, if any.
     """
     sealed = f"{CONTACTS[contact]}_sealed"
-    shop, named = (None, []) if shop_id is None else ("$8::bigint", [shop_id])
+    shop, named = (None, []) if shop_id is None else ("$9::bigint", [shop_id])
     personal, join = personal_columns(message_class, shop)
     rows: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
                 SELECT id, customer_id FROM deliveries
-                WHERE merchant_id = $1 AND run_id = $2 AND state = 'pending' AND next_at <= $3
+                WHERE merchant_id = $1 AND run_id = $2 AND step = $8 AND state = 'pending'
+                  AND next_at <= $3 AND variant IS NOT NULL
                 ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
             allowed AS (
                 SELECT due.id, c.name, {personal},
@@ -79,9 +81,9 @@ async def mark_sending(
                 reason = a.reason, attempts = d.attempts + 1, lease_owner = $6, lease_until = $7,
                 updated_at = $3
             FROM allowed a WHERE d.merchant_id = $1 AND d.id = a.id
-            RETURNING d.id, d.customer_id, d.attempts, a.reason, a.name, a.province, a.city,
-                      a.sealed""",
-        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, *named,
+            RETURNING d.id, d.customer_id, d.order_id, d.parcel_id, d.variant, d.attempts,
+                      a.reason, a.name, a.province, a.city, a.sealed""",
+        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, step, *named,
     )  # fmt: skip
     return rows
 
@@ -176,9 +178,11 @@ async def finish(w: Work, run_id: int, campaign_id: int) -> bool:
     )  # fmt: skip
     finished = await w.sql.fetchval(
         """UPDATE campaign_runs SET state = 'finished', finished_at = $3
-           WHERE merchant_id = $1 AND id = $2 AND state = 'running' AND NOT EXISTS (
-               SELECT 1 FROM deliveries d WHERE d.merchant_id = $1 AND d.run_id = $2
-                  AND d.state IN ('pending', 'sending')) RETURNING id""",
+           WHERE merchant_id = $1 AND id = $2 AND state = 'running' AND NOT open
+             AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = $1
+                AND d.run_id = $2 AND d.state IN ('pending', 'sending'))
+             AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.merchant_id = $1
+                AND e.run_id = $2 AND e.state = 'waiting') RETURNING id""",
         w.merchant_id, run_id, w.now,
     )  # fmt: skip
     if finished is None:
@@ -201,8 +205,11 @@ async def open_runs(session: Session, limit: int = 100) -> list[tuple[int, int]]
              AND (r.state = 'planning'
                   OR EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = r.merchant_id
                        AND d.run_id = r.id AND d.state = 'pending' AND d.next_at <= $1)
-                  OR NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = r.merchant_id
-                       AND d.run_id = r.id AND d.state IN ('pending', 'sending')))
+                  OR NOT r.open
+                     AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = r.merchant_id
+                       AND d.run_id = r.id AND d.state IN ('pending', 'sending'))
+                     AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.merchant_id = r.merchant_id
+                       AND e.run_id = r.id AND e.state = 'waiting'))
            UNION
            SELECT d.merchant_id, d.run_id FROM deliveries d
            WHERE d.state = 'sending' AND d.lease_until < $1

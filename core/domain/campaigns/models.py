@@ -9,17 +9,26 @@ from core.storage.models import Id
 
 
 class Campaign(Model):
-    """A message to a segment through a channel."""
+    """What is sent to whom and when; `flow` and `options` are core.sdk.flows as JSON.
+
+    `segment_id`, `channel` and `message_class` repeat what a campaign of one message to one
+    segment says in its flow, so that campaigns can be found by them.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
     name = fields.TextField()
-    channel = fields.TextField()
-    message_class = fields.TextField(default="marketing")
-    segment_id = fields.BigIntField()
+    kind = fields.TextField(default="broadcast")
+    channel = fields.TextField(null=True)
+    message_class = fields.TextField(null=True)
+    segment_id = fields.BigIntField(null=True)
     shop_id = fields.BigIntField(null=True)
-    content: Any = fields.JSONField()
+    flow: Any = fields.JSONField()
+    options: Any = fields.JSONField()
+    recipe = fields.TextField(null=True)
+    parameters: Any = fields.JSONField(null=True)
     state = fields.TextField(default="draft")
+    pause_reason = fields.TextField(null=True)
     scheduled_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
     created_at = fields.DatetimeField()
@@ -30,14 +39,24 @@ class Campaign(Model):
 
 
 class CampaignRun(Model):
-    """One execution of a campaign; its audience is frozen in the ledger."""
+    """One execution of a campaign, with its flow as it was then.
+
+    A broadcast's audience is frozen in the ledger. A journey has one run for each version that
+    people are on; `open` says whether it still lets people in. `occurrence` is the moment of a
+    recurring campaign that this run is for.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
     campaign_id = fields.BigIntField()
+    version = fields.IntField()
     state = fields.TextField(default="planning")
-    rule: Any = fields.JSONField()
-    content: Any = fields.JSONField()
+    open = fields.BooleanField(default=False, db_default=False)
+    occurrence = fields.DatetimeField(null=True)
+    rule: Any = fields.JSONField(null=True)
+    flow: Any = fields.JSONField()
+    options: Any = fields.JSONField()
+    priority = fields.SmallIntField(default=0, db_default=0)
     pause_reason = fields.TextField(null=True)
     resume_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField()
@@ -48,24 +67,72 @@ class CampaignRun(Model):
         table = "campaign_runs"
 
 
+class Enrolment(Model):
+    """A customer on the way through a journey, at step number `step` of its run's flow.
+
+    `wake_at` is when it is looked at next, `until` when its present wait ends; `heard` says that
+    what it waits for has come. `entry_key` keeps it from coming in twice for one reason: 0, the
+    order, the event or the run, as the entry rule has it.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    campaign_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    entry_key = fields.BigIntField()
+    order_id = fields.BigIntField(null=True)
+    parcel_id = fields.BigIntField(null=True)
+    step = fields.SmallIntField(default=0, db_default=0)
+    state = fields.TextField(default="waiting", db_default="waiting")
+    reason = fields.TextField(null=True)
+    wake_at = fields.DatetimeField(null=True)
+    until = fields.DatetimeField(null=True)
+    heard = fields.BooleanField(default=False, db_default=False)
+    entered_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "enrolments"
+
+
 class Delivery(Model):
-    """One message to one customer: a row of the delivery ledger."""
+    """One message to one customer: a row of the delivery ledger.
+
+    `state` is how far the handing over has come, `receipt` what the provider told afterwards.
+    `cost` is in millionths of the currency's major unit. A message whose occasion is past is not
+    sent after `not_after`. `variant` is NULL while its winner is not known.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
     run_id = fields.BigIntField()
-    step = fields.SmallIntField(default=0)
+    step = fields.SmallIntField(default=0, db_default=0)
     customer_id = fields.BigIntField()
+    enrolment_id = fields.BigIntField(default=0, db_default=0)
+    order_id = fields.BigIntField(null=True)
+    parcel_id = fields.BigIntField(null=True)
+    variant = fields.SmallIntField(null=True, default=0, db_default=0)
     channel = fields.TextField()
+    marketing = fields.BooleanField(default=True, db_default=True)
     state = fields.TextField(default="pending")
     reason = fields.TextField(null=True)
     attempts = fields.SmallIntField(default=0)
     next_at = fields.DatetimeField()
+    not_after = fields.DatetimeField(null=True)
     lease_owner = fields.TextField(null=True)
     lease_until = fields.DatetimeField(null=True)
+    provider = fields.TextField(null=True)
     provider_id = fields.TextField(null=True)
     detail = fields.TextField(null=True)
+    parts = fields.SmallIntField(null=True)
+    cost = fields.BigIntField(null=True)
+    currency = fields.CharField(max_length=3, null=True)
+    receipt = fields.TextField(null=True)
     sent_at = fields.DatetimeField(null=True)
+    delivered_at = fields.DatetimeField(null=True)
+    opened_at = fields.DatetimeField(null=True)
+    clicked_at = fields.DatetimeField(null=True)
     updated_at = fields.DatetimeField()
 
     class Meta:

@@ -7,11 +7,13 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.audience import audience_sql
-from core.domain.campaigns.campaigns import campaign_channel, get_campaign, known_fields
+from core.domain.campaigns.campaigns import get_campaign
 from core.domain.campaigns.content import Content, Recipient, RenderError
+from core.domain.campaigns.flows import campaign_channel, known_fields, stored_flow
 from core.domain.customers.fields import read_fields
 from core.registry import Registry
-from core.sdk.errors import NotFound
+from core.sdk.channels import Channel
+from core.sdk.errors import NotFound, WrongState
 from core.storage.database import Session
 
 SAMPLE_URL = "https://example.com/unsubscribe"
@@ -48,17 +50,20 @@ async def preview_campaign(
     `show_name` gives each customer's name as the reader may see it.
     """
     campaign = await get_campaign(session, campaign_id)
+    flow = stored_flow(campaign["flow"])
+    if flow.kind == "journey":
+        raise WrongState("a journey has no audience of one moment to preview", ("id",))
+    (send,) = flow.sends().values()
     rule = await session.sql.fetchval(
         "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
         session.merchant_id, campaign["segment_id"],
     )  # fmt: skip
     if rule is None:
         raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
-    channel = campaign_channel(registry, campaign["channel"])
+    channel = campaign_channel(registry, send.channel)
     audience, q = await audience_sql(
-        session, registry, channel, campaign["message_class"], campaign["shop_id"],
-        orjson.loads(rule),
-    )  # fmt: skip
+        session, registry, channel, send.message_class, campaign["shop_id"], orjson.loads(rule)
+    )
     rows = await session.sql.fetch(
         f"SELECT reason, count(*) AS n FROM ({audience}) a GROUP BY reason", *q.args
     )
@@ -69,8 +74,8 @@ async def preview_campaign(
             WHERE a.reason IS NULL ORDER BY a.customer_id LIMIT {limit}""",
         *q.args,
     )
-    content = await open_content(session, registry, campaign, orjson.loads(campaign["content"]))
-    values = await values_named(session, content, [row["id"] for row in chosen])
+    content = await open_content(session, channel, campaign["shop_id"], send.variants[0].content)
+    values = await values_named(session, content.fields, [row["id"] for row in chosen])
     return CampaignPreview(
         counts.pop(None, 0),
         dict(sorted(counts.items())),
@@ -79,26 +84,28 @@ async def preview_campaign(
 
 
 async def open_content(
-    session: Session, registry: Registry, campaign: Mapping[str, Any], content: Mapping[str, str]
+    session: Session,
+    channel: Channel,
+    shop_id: int | None,
+    content: Mapping[str, str],
 ) -> Content:
-    """A campaign's templates, compiled, with the names of its merchant and shop."""
+    """A message's templates, compiled, with the names of its merchant and shop."""
     names = await session.sql.fetchrow(
         """SELECT m.name AS merchant, s.name AS shop FROM merchants m
            LEFT JOIN shops s ON s.merchant_id = m.id AND s.id = $2 WHERE m.id = $1""",
-        session.merchant_id, campaign["shop_id"],
+        session.merchant_id, shop_id,
     )  # fmt: skip
-    channel = campaign_channel(registry, campaign["channel"])
     known = await known_fields(session, content)
     return Content(channel, content, names["merchant"], names["shop"], known)
 
 
 async def values_named(
-    session: Session, content: Content, customer_ids: Sequence[int]
+    session: Session, fields: Sequence[str], customer_ids: Sequence[int]
 ) -> dict[int, dict[str, Any]]:
-    """Customers' values of the custom fields that the templates name, by one statement or none."""
-    if not content.fields or not customer_ids:
+    """Customers' values of custom fields by name, by one statement or none."""
+    if not fields or not customer_ids:
         return {}
-    found = await read_fields(session, customer_ids, content.fields)
+    found = await read_fields(session, customer_ids, fields)
     return {
         customer_id: {name: one.value for name, one in values.items()}
         for customer_id, values in found.items()

@@ -4,7 +4,7 @@ import logging
 from datetime import timedelta
 
 from core.domain.campaigns import ledger
-from core.domain.campaigns.campaigns import pause_run, start_campaign
+from core.domain.campaigns.control import pause_run, start_campaign
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several
 from core.storage.database import SYSTEM, Database

@@ -12,14 +12,14 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
-
-import orjson
 
 from core.domain.campaigns import ledger
 from core.domain.campaigns.audience import plan_run
-from core.domain.campaigns.campaigns import campaign_channel, pause_run
 from core.domain.campaigns.content import Content, Recipient, RenderError
+from core.domain.campaigns.control import pause_run
+from core.domain.campaigns.flows import campaign_channel, stored_flow
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy import CONTACTS
@@ -27,7 +27,7 @@ from core.domain.campaigns.preview import open_content, values_named
 from core.domain.shops.plugins import plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
-from core.sdk.channels import Channel, ChannelSession, OutgoingMessage
+from core.sdk.channels import Channel, ChannelSession, MessageClass, OutgoingMessage
 from core.sdk.errors import (
     HuikeError,
     ReconnectNeeded,
@@ -36,6 +36,7 @@ from core.sdk.errors import (
     Several,
     Unknown,
 )
+from core.sdk.flows import Send
 from core.storage.database import Database
 from core.storage.keyring import SealError
 
@@ -54,18 +55,24 @@ NOTIFY_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
-class _Run:
-    """What every message of a run has in common."""
+class _Lane:
+    """What every message of a run's step has in common; `contents` is one for each variant."""
 
-    id: int
+    run_id: int
+    step: int
     campaign_id: int
     merchant_id: int
-    message_class: Any
+    message_class: MessageClass
     shop_id: int | None
     plugin: str
     timeout: float
     channel: Channel
-    content: Content
+    contents: list[Content]
+
+    @cached_property
+    def fields(self) -> list[str]:
+        """The custom fields that any of the texts name."""
+        return sorted({name for content in self.contents for name in content.fields})
 
 
 async def send_run(
@@ -94,32 +101,54 @@ async def send_run(
     row = await _running(db, merchant_id, run_id)
     if row is None:
         return
+    stop = stop or asyncio.Event()
+    sends = stored_flow(row["flow"]).sends()
+    for step in await _due_steps(db, merchant_id, run_id):
+        lane_row = dict(row) | {"step": step, "send": sends[step]}
+        if stop.is_set() or not await _send_step(
+            db, registry, merchant_id, lane_row, base_url.rstrip("/"), lease, stop
+        ):
+            return
+    async with db.work(merchant_id) as w:
+        if not await ledger.finish(w, run_id, row["campaign_id"]):
+            await w.notify("campaign", row["campaign_id"])
+
+
+async def _send_step(
+    db: Database,
+    registry: Registry,
+    merchant_id: int,
+    row: Mapping[str, Any],
+    base_url: str,
+    lease: timedelta,
+    stop: asyncio.Event,
+) -> bool:
+    """Send what is due of one step; returns whether the run goes on."""
     try:
-        run, settings = await _prepare(db, registry, merchant_id, row)
-        opening = run.channel.open(settings)
-        session = await guarded(run.plugin, merchant_id, run.timeout, opening.__aenter__())
+        lane, settings = await _prepare(db, registry, merchant_id, row)
+        opening = lane.channel.open(settings)
+        session = await guarded(lane.plugin, merchant_id, lane.timeout, opening.__aenter__())
     except (HuikeError, Several, ReconnectNeeded, Refused, Unknown) as error:
         if isinstance(error, PluginFailed):
-            await _rest(db, merchant_id, run_id, str(error))
+            await _rest(db, merchant_id, row["id"], str(error))
         else:
             await _pause(db, merchant_id, row["campaign_id"], str(error))
-        return
+        return False
     except RetryLater as error:
-        await _rest(db, merchant_id, run_id, str(error), error.after)
-        return
+        await _rest(db, merchant_id, row["id"], str(error), error.after)
+        return False
     try:
-        sender = _Sender(db, run, session, base_url.rstrip("/"), lease, stop or asyncio.Event())
-        await sender.work()
+        return await _Sender(db, lane, session, base_url, lease, stop).work()
     finally:
-        await _closed(opening, run)
+        await _closed(opening, lane)
 
 
-async def _closed(opening: Any, run: _Run) -> None:
+async def _closed(opening: Any, lane: _Lane) -> None:
     try:
-        async with asyncio.timeout(run.timeout):
+        async with asyncio.timeout(lane.timeout):
             await opening.__aexit__(None, None, None)
     except Exception:
-        logger.exception("plugin %s failed to close its connections", run.plugin)
+        logger.exception("plugin %s failed to close its connections", lane.plugin)
 
 
 async def _campaign_of(db: Database, merchant_id: int, run_id: int) -> int:
@@ -134,8 +163,7 @@ async def _campaign_of(db: Database, merchant_id: int, run_id: int) -> int:
 async def _running(db: Database, merchant_id: int, run_id: int) -> Mapping[str, Any] | None:
     async with db.read(merchant_id) as session:
         row: Mapping[str, Any] | None = await session.sql.fetchrow(
-            """SELECT r.id, r.campaign_id, r.content, c.channel, c.message_class, c.shop_id
-               FROM campaign_runs r
+            """SELECT r.id, r.campaign_id, r.flow, c.shop_id FROM campaign_runs r
                JOIN campaigns c ON c.merchant_id = r.merchant_id AND c.id = r.campaign_id
                WHERE r.merchant_id = $1 AND r.id = $2 AND r.state = 'running'
                  AND COALESCE(r.resume_at, $3) <= $3""",
@@ -144,20 +172,33 @@ async def _running(db: Database, merchant_id: int, run_id: int) -> Mapping[str, 
     return row
 
 
+async def _due_steps(db: Database, merchant_id: int, run_id: int) -> list[int]:
+    async with db.read(merchant_id) as session:
+        rows = await session.sql.fetch(
+            """SELECT DISTINCT step FROM deliveries WHERE merchant_id = $1 AND run_id = $2
+                  AND state = 'pending' AND next_at <= $3 AND variant IS NOT NULL ORDER BY step""",
+            merchant_id, run_id, session.now,
+        )  # fmt: skip
+    return [row["step"] for row in rows]
+
+
 async def _prepare(
     db: Database, registry: Registry, merchant_id: int, row: Mapping[str, Any]
-) -> tuple[_Run, Any]:
-    channel = campaign_channel(registry, row["channel"])
+) -> tuple[_Lane, Any]:
+    send: Send = row["send"]
+    channel = campaign_channel(registry, send.channel)
     plugin = registry.channels[channel.name].plugin
     async with db.read(merchant_id) as session:
         settings = await plugin_settings(session, registry, plugin)
-        content = await open_content(session, registry, row, orjson.loads(row["content"]))
-    timeout = registry.manifests[plugin].timeout
-    run = _Run(
-        row["id"], row["campaign_id"], merchant_id, row["message_class"], row["shop_id"], plugin,
-        timeout, channel, content,
+        contents = [
+            await open_content(session, channel, row["shop_id"], variant.content)
+            for variant in send.variants
+        ]
+    lane = _Lane(
+        row["id"], row["step"], row["campaign_id"], merchant_id, send.message_class,
+        row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents,
     )  # fmt: skip
-    return run, settings
+    return lane, settings
 
 
 async def _pause(db: Database, merchant_id: int, campaign_id: int, reason: str) -> None:
@@ -184,26 +225,26 @@ async def _rest(
 
 
 class _Sender:
-    """One worker's part in a run."""
+    """One worker's part in a step of a run."""
 
     def __init__(
         self,
         db: Database,
-        run: _Run,
+        lane: _Lane,
         session: ChannelSession,
         base_url: str,
         lease: timedelta,
         stop: asyncio.Event,
     ) -> None:
         self._db = db
-        self._run = run
+        self._lane = lane
         self._session = session
         self._base_url = base_url
         self._lease = lease
         self._stop = stop
         self._owner = uuid.uuid4().hex
-        self._low_water = run.channel.concurrency * 2
-        self._group = run.channel.concurrency * 3
+        self._low_water = lane.channel.concurrency * 2
+        self._group = lane.channel.concurrency * 3
         self._queue: deque[Mapping[str, Any]] = deque()
         self._values: dict[int, dict[str, Any]] = {}
         self._active: set[int] = set()
@@ -219,12 +260,15 @@ class _Sender:
         self._turn_failed = False
         self._renewed_at = db.clock()
         self._notified_at = 0.0
-        self._place = f"customers.{CONTACTS[run.channel.contact]}|{run.merchant_id}|"
+        self._place = f"customers.{CONTACTS[lane.channel.contact]}|{lane.merchant_id}|"
 
-    async def work(self) -> None:
-        """Send until nothing is due or the run has to stop, and record everything."""
+    async def work(self) -> bool:
+        """Send until nothing is due or the run has to stop, and record everything.
+
+        Returns whether the run goes on.
+        """
         senders = [
-            asyncio.create_task(self._send_queued()) for _ in range(self._run.channel.concurrency)
+            asyncio.create_task(self._send_queued()) for _ in range(self._lane.channel.concurrency)
         ]
         try:
             await self._take_turns()
@@ -232,7 +276,7 @@ class _Sender:
             for sender in senders:
                 sender.cancel()
             await asyncio.gather(*senders, return_exceptions=True)
-        await self._end()
+        return await self._end()
 
     async def _take_turns(self) -> None:
         while True:
@@ -268,37 +312,37 @@ class _Sender:
                 if attempt == TURN_TRIES - 1:
                     raise
                 if attempt == 0:
-                    logger.warning("run %s: %s; trying again", self._run.id, error)
+                    logger.warning("run %s: %s; trying again", self._lane.run_id, error)
                 self._turn_failed = True
                 await asyncio.sleep(min(0.1 * 2**attempt, 2.0))
             else:
                 return
 
     async def _turn(self, wanted: int) -> None:
-        run = self._run
+        lane = self._lane
         outcomes = list(self._outcomes)
         rows: list[Mapping[str, Any]] = []
         values: dict[int, dict[str, Any]] = {}
         held = self._held()
         renewing = self._lease_is_old()
-        async with self._db.work(run.merchant_id) as w:
+        async with self._db.work(lane.merchant_id) as w:
             now = w.now
-            state = await ledger.hold_run(w, run.id)
+            state = await ledger.hold_run(w, lane.run_id)
             await ledger.record(w, self._owner, state, outcomes)
             if self._turn_failed:
-                await ledger.give_back_lost(w, run.id, self._owner, state, held)
+                await ledger.give_back_lost(w, lane.run_id, self._owner, state, held)
             if renewing:
                 await ledger.renew(w, self._owner, self._lease, held)
             if wanted and state == "running" and not self._stop.is_set():
                 rows = await ledger.mark_sending(
-                    w, run.id, run.channel.name, run.channel.contact, run.message_class,
-                    run.shop_id, self._owner, self._lease, wanted,
+                    w, lane.run_id, lane.step, lane.channel.name, lane.channel.contact,
+                    lane.message_class, lane.shop_id, self._owner, self._lease, wanted,
                 )  # fmt: skip
-                if run.content.fields:
+                if lane.fields:
                     ids = [row["customer_id"] for row in rows if row["reason"] is None]
-                    values = await values_named(w, run.content, ids)
+                    values = await values_named(w, lane.fields, ids)
             if self._time_to_notify():
-                await w.notify("campaign", run.campaign_id)
+                await w.notify("campaign", lane.campaign_id)
         self._turn_failed = False
         if renewing or not held:
             # all that we hold from here on is held at least a lease from this instant
@@ -338,15 +382,13 @@ class _Sender:
             row = self._queue.popleft()
             self._outcomes.append(Outcome(row["id"], "pending", tried=False))
 
-    async def _end(self) -> None:
-        run = self._run
+    async def _end(self) -> bool:
+        lane = self._lane
         if self._pause_reason is not None:
-            await _pause(self._db, run.merchant_id, run.campaign_id, self._pause_reason)
+            await _pause(self._db, lane.merchant_id, lane.campaign_id, self._pause_reason)
         elif self._rest_reason is not None:
-            await _rest(self._db, run.merchant_id, run.id, self._rest_reason)
-        async with self._db.work(run.merchant_id) as w:
-            if not await ledger.finish(w, run.id, run.campaign_id):
-                await w.notify("campaign", run.campaign_id)
+            await _rest(self._db, lane.merchant_id, lane.run_id, self._rest_reason)
+        return self._pause_reason is None and self._rest_reason is None
 
     # -- messages ---------------------------------------------------------------------------
 
@@ -375,7 +417,7 @@ class _Sender:
         if self._db.clock() - self._renewed_at >= self._lease:
             return Outcome(delivery_id, "pending", tried=False)
         try:
-            async with asyncio.timeout(self._run.timeout):
+            async with asyncio.timeout(self._lane.timeout):
                 receipt = await self._session.send(message)
         except RetryLater as error:
             return self._later(row, error)
@@ -394,29 +436,29 @@ class _Sender:
         return Outcome(delivery_id, "sent", provider_id=receipt.provider_id)
 
     def _message(self, row: Mapping[str, Any]) -> OutgoingMessage:
-        run, keyring, customer_id = self._run, self._db.keyring, row["customer_id"]
+        lane, keyring, customer_id = self._lane, self._db.keyring, row["customer_id"]
+        content = lane.contents[row["variant"]]
         url = unsubscribe_url(
-            keyring, self._base_url, run.merchant_id, customer_id, run.channel.name
+            keyring, self._base_url, lane.merchant_id, customer_id, lane.channel.name
         )
         preferences = ""
-        if run.content.links_preferences:
-            preferences = preferences_url(keyring, self._base_url, run.merchant_id, customer_id)
+        if content.links_preferences:
+            preferences = preferences_url(keyring, self._base_url, lane.merchant_id, customer_id)
         recipient = Recipient(
             row["name"], row["province"], row["city"], url, preferences,
             self._values.pop(customer_id, None),
         )  # fmt: skip
-        content = run.content.render(recipient)
         return OutgoingMessage(
-            message_key(keyring, run.merchant_id, row["id"]),
+            message_key(keyring, lane.merchant_id, row["id"]),
             keyring.open(row["sealed"], f"{self._place}{customer_id}"),
-            content,
-            run.message_class,
-            url if run.message_class == "marketing" else None,
+            content.render(recipient),
+            lane.message_class,
+            url if lane.message_class == "marketing" else None,
         )
 
     def _later(self, row: Mapping[str, Any], error: RetryLater) -> Outcome:
         self._retries_in_a_row += 1
-        if self._retries_in_a_row >= 2 * self._run.channel.concurrency:
+        if self._retries_in_a_row >= 2 * self._lane.channel.concurrency:
             # nothing gets through: let the run rest instead of using up everybody's attempts
             self._rest_reason = str(error)
             self._halt()
@@ -431,7 +473,7 @@ class _Sender:
         )
 
     def _unexpected(self, row: Mapping[str, Any], error: Exception) -> Outcome:
-        logger.exception("channel %s failed on delivery %s", self._run.channel.name, row["id"])
+        logger.exception("channel %s failed on delivery %s", self._lane.channel.name, row["id"])
         self._failures_in_a_row += 1
         if self._failures_in_a_row >= FAILURES_TO_PAUSE:
             self._pause_reason = f"the channel failed unexpectedly: {type(error).__name__}"

@@ -1,0 +1,168 @@
+"""A campaign's flow: read from what a merchant gives or from storage, and checked.
+
+Its form is core.sdk.flows'; whether what it names is there, and its texts fit, is asked here.
+"""
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from core.domain.campaigns.content import check_content, mentions_fields
+from core.domain.customers.fields import field_types
+from core.domain.segments.rules import read_rule
+from core.registry import Registry
+from core.sdk.channels import Channel
+from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
+from core.sdk.flows import ChangeList, Flow, OnAudience, OnSegment, Options, Send, Variant
+from core.storage.database import Session
+
+Path = tuple[str, ...]
+FLOW = ("input", "flow")
+
+_FLOW = TypeAdapter(Flow)
+_OPTIONS = TypeAdapter(Options)
+
+
+def message_flow(
+    segment_id: int, channel: str, content: Mapping[str, str], message_class: Any = "marketing"
+) -> Flow:
+    """The flow of one message to one segment. Raises Several of InvalidInput."""
+    send = {
+        "kind": "send", "key": "message", "channel": channel, "message_class": message_class,
+        "variants": [{"content": dict(content)}],
+    }  # fmt: skip
+    return parse_flow({
+        "trigger": {"kind": "audience", "segment_id": segment_id}, "steps": [send],
+    })  # fmt: skip
+
+
+def with_message(flow: Flow, **changes: Any) -> Flow:
+    """The flow of one message with another segment_id, content or message_class."""
+    trigger, send = flow.trigger, flow.steps[0]
+    if not isinstance(trigger, OnAudience) or not isinstance(send, Send):
+        raise TypeError("a flow of one message to one segment is needed")
+    if "segment_id" in changes:
+        trigger = trigger.model_copy(update={"segment_id": changes["segment_id"]})
+    if "content" in changes:
+        variant = Variant(content=dict(changes["content"]))
+        send = send.model_copy(update={"variants": [variant], "winner": None})
+    if "message_class" in changes:
+        send = send.model_copy(update={"message_class": changes["message_class"]})
+    return flow.model_copy(update={"trigger": trigger, "steps": [send]})
+
+
+def parse_flow(given: Any) -> Flow:
+    """A flow from JSON values, checked for its form. Raises Several of InvalidInput."""
+    made: Flow = _parsed(_FLOW, given, FLOW)
+    return made
+
+
+def parse_options(given: Any) -> Options:
+    """Options from JSON values, checked. Raises Several of InvalidInput."""
+    made: Options = _parsed(_OPTIONS, given, ("input", "options"))
+    return made
+
+
+def stored_flow(text: str) -> Flow:
+    """The flow of a database row."""
+    return _FLOW.validate_json(text)
+
+
+def stored_options(text: str) -> Options:
+    """The options of a database row."""
+    return _OPTIONS.validate_json(text)
+
+
+async def check_flow(
+    session: Session, registry: Registry, flow: Flow, simple: bool = False
+) -> None:
+    """Whether everything that the flow names is there and fits.
+
+    `simple` gives the paths that a campaign of one message has in the API. Raises Several.
+    """
+    errors: list[HuikeError] = []
+    for segment_id, path in _segments(flow):
+        if not await _segment_exists(session, segment_id):
+            error = NotFound(
+                f"there is no segment {segment_id}", ("input", "segment") if simple else path
+            )
+            errors.append(error)
+    for number, send in flow.sends().items():
+        channel = campaign_channel(registry, send.channel)
+        for place, variant in enumerate(send.variants):
+            path = (*FLOW, "steps", str(number), "variants", str(place), "content")
+            try:
+                await check_variant(session, channel, variant.content)
+            except Several as several:
+                errors += [
+                    error if simple else type(error)(error.message, path + error.path[2:])
+                    for error in several.errors
+                ]
+    for rule, path in _rules(flow):
+        try:
+            await read_rule(session, registry, rule)
+        except Several as several:
+            errors += [type(e)(e.message, path + e.path[1:]) for e in several.errors]
+        except InvalidInput as error:
+            errors.append(InvalidInput(error.message, path + error.path[1:]))
+    if errors:
+        raise Several(errors)
+
+
+async def check_variant(session: Session, channel: Channel, content: Mapping[str, str]) -> None:
+    """Whether the texts fit the channel and name only what there is. Raises Several."""
+    check_content(channel, content, await known_fields(session, content))
+
+
+async def known_fields(session: Session, content: Mapping[str, str]) -> Collection[str]:
+    """The custom fields that there are, if the templates use any at all."""
+    if not any(mentions_fields(text or "") for text in content.values()):
+        return ()
+    return await field_types(session)
+
+
+def campaign_channel(registry: Registry, name: str) -> Channel:
+    """The channel of that name. Raises InvalidInput."""
+    owned = registry.channels.get(name)
+    if owned is None:
+        known = ", ".join(sorted(registry.channels)) or "none"
+        raise InvalidInput(f"there is no channel {name!r}; there are {known}", ("input", "channel"))
+    return owned.value
+
+
+def _segments(flow: Flow) -> Iterable[tuple[int, Path]]:
+    if isinstance(flow.trigger, OnAudience | OnSegment):
+        yield flow.trigger.segment_id, (*FLOW, "trigger", "segmentId")
+    for number, step in enumerate(flow.steps):
+        if isinstance(step, ChangeList):
+            yield step.segment_id, (*FLOW, "steps", str(number), "segmentId")
+
+
+def _rules(flow: Flow) -> Iterable[tuple[Any, Path]]:
+    """The segment rules in a flow, as stored."""
+    for name, part in (("entry", flow.entry), ("exit", flow.exit)):
+        if part.rule is not None:
+            yield part.rule, (*FLOW, name, "rule")
+    for number, step in enumerate(flow.steps):
+        rule = getattr(step, "rule", None)
+        if rule is not None:
+            yield rule, (*FLOW, "steps", str(number), "rule")
+
+
+async def _segment_exists(session: Session, segment_id: int) -> bool:
+    found: bool = await session.sql.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM segments WHERE merchant_id = $1 AND id = $2)",
+        session.merchant_id, segment_id,
+    )  # fmt: skip
+    return found
+
+
+def _parsed(adapter: TypeAdapter[Any], given: Any, path: Path) -> Any:
+    try:
+        return adapter.validate_python(given)
+    except ValidationError as error:
+        raise Several([
+            InvalidInput(one["msg"].removeprefix("Value error, "), (*path, *map(str, one["loc"])))
+            for one in error.errors()
+        ]) from None  # fmt: skip
