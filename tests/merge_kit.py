@@ -71,7 +71,7 @@ async def add_delivery(w, customer_id, run_id):
         """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state,
                attempts, next_at, updated_at)
            VALUES ($1, $2, 0, $3, 'email', 'sent', 1, $4, $4)
-           ON CONFLICT (merchant_id, run_id, step, customer_id) DO NOTHING""",
+           ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
         w.merchant_id, run_id, customer_id, w.now,
     )  # fmt: skip
 

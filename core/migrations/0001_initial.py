@@ -1,14 +1,16 @@
 from tortoise import migrations
 from tortoise.migrations import operations as ops
 from core.storage.models import Bytes, Id, json_default
+from core.storage.operations import CreateModels
 from orjson import loads
+from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.fields.data import JSON_DUMPS
 from tortoise import fields
 
 class Migration(migrations.Migration):
     initial = True
 
-    operations = [
+    tables = [
         ops.CreateModel(
             name='ApiToken',
             fields=[
@@ -211,6 +213,16 @@ class Migration(migrations.Migration):
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'customers', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A person who bought from the merchant, in whichever shops.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='CustomerChange',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('customer_id', fields.BigIntField()),
+            ],
+            options={'table': 'customer_changes', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Something about a customer changed; its segments are asked again, and the row goes.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -464,6 +476,27 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='LifecycleModel',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('shop_id', fields.BigIntField()),
+                ('active', fields.IntField()),
+                ('silent', fields.IntField()),
+                ('sleeping', fields.IntField()),
+                ('source', fields.TextField(unique=False)),
+                ('sample', fields.IntField(null=True)),
+                ('min_age_days', fields.IntField(null=True)),
+                ('reason', fields.TextField(unique=False)),
+                ('actor', fields.TextField(unique=False)),
+                ('at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('valid_from', fields.DateField()),
+                ('valid_to', fields.DateField(null=True)),
+            ],
+            options={'table': 'lifecycle_models', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Up to how many days after the last purchase a customer is active, silent, sleeping.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='Merchant',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
@@ -601,6 +634,21 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='ProductCycle',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('shop_id', fields.BigIntField()),
+                ('product_id', fields.TextField(unique=False)),
+                ('days', fields.IntField()),
+                ('sample', fields.IntField()),
+                ('customers', fields.IntField()),
+                ('at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'product_cycles', 'app': 'core', 'pk_attr': 'id', 'table_description': "After how many days customers buy a shop's product again: the median of `sample` gaps."},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='Refund',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
@@ -640,17 +688,63 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='RfmModel',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('shop_id', fields.BigIntField()),
+                ('currency', fields.CharField(max_length=3)),
+                ('fixed', fields.BooleanField()),
+                ('customers', fields.IntField()),
+                ('r_bounds', ArrayField(null=True, element_type='BIGINT')),
+                ('f_bounds', ArrayField(null=True, element_type='BIGINT')),
+                ('m_bounds', ArrayField(null=True, element_type='BIGINT')),
+                ('r_mean', fields.DecimalField(null=True, max_digits=38, decimal_places=12)),
+                ('f_mean', fields.DecimalField(null=True, max_digits=38, decimal_places=12)),
+                ('m_mean', fields.DecimalField(null=True, max_digits=38, decimal_places=12)),
+                ('buyers', fields.IntField()),
+                ('percentiles', ArrayField(null=True, element_type='BIGINT')),
+                ('actor', fields.TextField(unique=False)),
+                ('at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('valid_from', fields.DateField()),
+                ('valid_to', fields.DateField(null=True)),
+            ],
+            options={'table': 'rfm_models', 'app': 'core', 'pk_attr': 'id', 'table_description': 'By what boundaries recency, frequency and money are scored, and net sales ranked.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='Segment',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
                 ('merchant_id', fields.BigIntField()),
                 ('name', fields.TextField(unique=False)),
+                ('description', fields.TextField(default='', db_default='', unique=False)),
+                ('kind', fields.TextField(default='dynamic', db_default='dynamic', unique=False)),
                 ('rule', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
+                ('size', fields.IntField(default=0, db_default=0)),
+                ('filled_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('refreshed_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('problem', fields.TextField(null=True, unique=False)),
+                ('stale', fields.TextField(null=True, unique=False)),
+                ('watches_deliveries', fields.BooleanField(default=False, db_default=False)),
                 ('version', fields.IntField(default=1)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'segments', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A named rule; who belongs to it is asked afresh each time.'},
+            options={'table': 'segments', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A named set of customers.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='SegmentMember',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('segment_id', fields.BigIntField()),
+                ('customer_id', fields.BigIntField()),
+                ('entered_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('left_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'segment_members', 'app': 'core', 'pk_attr': 'id', 'table_description': "A customer's time in a segment: still in it while `left_at` is null."},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -724,3 +818,5 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
     ]
+
+    operations = [CreateModels(tables)]

@@ -6,16 +6,18 @@ distributes tables by merchant asks for.
 
 from tortoise import migrations
 from tortoise.migrations import operations as ops
+from core.migrations.sql import logs, segments
 
 TABLES = [
     "api_tokens", "audit_log", "campaign_runs", "campaigns", "consent_events",
     "consent_policies", "consent_requests", "consents", "custom_field_values", "custom_fields",
-    "customer_facts", "customer_identities", "customer_log", "customer_merge_moves",
-    "customer_merges", "customer_notes", "customer_tags", "customers", "deliveries", "enrolments",
-    "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
-    "merge_suggestions", "order_lines", "orders", "outbox_events", "parcel_events", "parcels",
-    "plugin_states", "refunds", "retention_rules", "segments", "shops", "suppression_events",
-    "suppressions", "waiting_records",
+    "customer_changes", "customer_facts", "customer_identities", "customer_log",
+    "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
+    "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
+    "lifecycle_models", "merge_suggestions", "order_lines", "orders", "outbox_events",
+    "parcel_events", "parcels", "plugin_states", "product_cycles", "refunds", "retention_rules",
+    "rfm_models", "segment_members", "segments", "shops", "suppression_events", "suppressions",
+    "waiting_records",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -86,13 +88,21 @@ INDEXES = [
     "CREATE INDEX job_rejects_job ON job_rejects (merchant_id, job_id, id)",
     "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
+    "CREATE UNIQUE INDEX lifecycle_models_last ON lifecycle_models (merchant_id, shop_id) WHERE valid_to IS NULL",
+    "CREATE INDEX lifecycle_models_history ON lifecycle_models (merchant_id, shop_id, valid_from)",
     "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
     "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",
+    "CREATE INDEX order_lines_product ON order_lines (merchant_id, product_id, order_id) WHERE product_id IS NOT NULL",
     "CREATE INDEX orders_customer ON orders (merchant_id, customer_id, paid_at)",
     "CREATE INDEX orders_ordered ON orders (merchant_id, ordered_at, id)",
     "CREATE INDEX outbox_open ON outbox_events (merchant_id, id) WHERE done_at IS NULL",
     "CREATE INDEX parcels_number ON parcels (merchant_id, tracking_number)",
+    "CREATE UNIQUE INDEX product_cycles_unique_1 ON product_cycles (merchant_id, shop_id, product_id)",
     "CREATE INDEX refunds_order ON refunds (merchant_id, order_id)",
+    "CREATE UNIQUE INDEX rfm_models_last ON rfm_models (merchant_id, shop_id, currency) WHERE valid_to IS NULL",
+    "CREATE UNIQUE INDEX segment_members_now ON segment_members (merchant_id, segment_id, customer_id) WHERE left_at IS NULL",
+    "CREATE INDEX segment_members_past ON segment_members (merchant_id, segment_id, left_at) WHERE left_at IS NOT NULL",
+    "CREATE INDEX segment_members_customer ON segment_members (merchant_id, customer_id, segment_id)",
 ]
 
 CHECKS = {
@@ -134,6 +144,11 @@ CHECKS = {
     "jobs": [
         "jobs_state CHECK (state IN ('queued', 'running', 'succeeded', 'failed', 'cancelled'))",
     ],
+    "lifecycle_models": [
+        "lifecycle_models_days CHECK (0 < active AND active < silent AND silent < sleeping)",
+        "lifecycle_models_source CHECK (source IN ('default', 'model', 'manual'))",
+        "lifecycle_models_valid CHECK (valid_to >= valid_from)",
+    ],
     "merge_suggestions": [
         "merge_suggestions_order CHECK (first_id < second_id)",
         "merge_suggestions_state CHECK (state IN ('open', 'accepted', 'rejected'))",
@@ -151,6 +166,9 @@ CHECKS = {
     "parcels": [
         "parcels_state CHECK (state IN ('shipped', 'in_transit', 'arrived_city', 'out_for_delivery', 'signed', 'failed', 'returned'))",
     ],
+    "product_cycles": [
+        "product_cycles_days CHECK (days > 0 AND sample > 0)",
+    ],
     "refunds": [
         "refunds_amount CHECK (amount >= 0)",
         "refunds_kind CHECK (kind IN ('refund_only', 'return', 'exchange', 'resend'))",
@@ -158,6 +176,16 @@ CHECKS = {
     ],
     "retention_rules": [
         "retention_rules_days CHECK (days > 0)",
+    ],
+    "rfm_models": [
+        "rfm_models_valid CHECK (valid_to >= valid_from)",
+        "rfm_models_bounds CHECK (cardinality(r_bounds) = 4 AND cardinality(f_bounds) = 4 AND cardinality(m_bounds) = 4 AND cardinality(percentiles) = 99)",
+    ],
+    "segment_members": [
+        "segment_members_times CHECK (left_at >= entered_at)",
+    ],
+    "segments": [
+        "segments_kind CHECK (kind IN ('dynamic', 'snapshot', 'list'))",
     ],
     "suppression_events": [
         "suppression_events_action CHECK (action IN ('added', 'removed'))",
@@ -167,40 +195,11 @@ CHECKS = {
     ],
 }
 
-# A row of `consent_events` may change its customer (a merge moves it), and is deleted only in a
-# transaction that says so with `SET LOCAL huike.erasing = 'on'` (an erasure). What a merge itself
-# wrote down is nobody's word, and goes or changes when a merge is undone. `suppression_events`
-# never change.
-KEEP_LOG = """
-    CREATE FUNCTION huike_keep_log() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-        IF TG_OP <> 'TRUNCATE' AND TG_TABLE_NAME = 'consent_events' THEN
-            IF OLD.source = 'merge' THEN
-                IF TG_OP = 'DELETE' THEN RETURN OLD; END IF;
-                RETURN NEW;
-            END IF;
-        END IF;
-        IF TG_OP = 'UPDATE' AND TG_TABLE_NAME = 'consent_events'
-           AND to_jsonb(NEW) - 'customer_id' = to_jsonb(OLD) - 'customer_id' THEN
-            RETURN NEW;
-        END IF;
-        IF TG_OP = 'DELETE' AND TG_TABLE_NAME = 'consent_events'
-           AND current_setting('huike.erasing', true) = 'on' THEN
-            RETURN OLD;
-        END IF;
-        RAISE EXCEPTION '% is only ever appended to', TG_TABLE_NAME;
-    END $$
-"""
-
-KEEP_AUDIT = [
-    """CREATE FUNCTION audit_log_keep() RETURNS trigger LANGUAGE plpgsql AS $$
-       BEGIN
-           RAISE EXCEPTION 'the audit log is only ever added to' USING ERRCODE = '42501';
-       END $$""",
-    """CREATE TRIGGER audit_log_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON audit_log
-       FOR EACH STATEMENT EXECUTE FUNCTION audit_log_keep()""",
-    # also in a session that replicates
-    "ALTER TABLE audit_log ENABLE ALWAYS TRIGGER audit_log_keep",
+STORAGE = [
+    # a hot ledger: updates stay on the page when there is room
+    "ALTER TABLE deliveries SET (fillfactor = 70)",
+    # rows come and go, and the next look passes over the dead
+    "ALTER TABLE customer_changes SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)",
 ]
 
 
@@ -214,21 +213,7 @@ def statements() -> list[str]:
                 f"UNIQUE (merchant_id, {UNIQUE[table]})"
             )
         made += [f"ALTER TABLE {table} ADD CONSTRAINT {check}" for check in CHECKS.get(table, [])]
-    # a hot ledger: updates stay on the page when there is room
-    made.append("ALTER TABLE deliveries SET (fillfactor = 70)")
-    return [*made, *INDEXES, *keep_logs(), *KEEP_AUDIT]
-
-
-def keep_logs() -> list[str]:
-    made = [KEEP_LOG]
-    for table in ("consent_events", "suppression_events"):
-        made += [
-            f"""CREATE TRIGGER {table}_stay BEFORE UPDATE OR DELETE ON {table}
-                FOR EACH ROW EXECUTE FUNCTION huike_keep_log()""",
-            f"""CREATE TRIGGER {table}_stay_all BEFORE TRUNCATE ON {table}
-                FOR EACH STATEMENT EXECUTE FUNCTION huike_keep_log()""",
-        ]
-    return made
+    return [*made, *STORAGE, *INDEXES, *logs.statements(), *segments.statements()]
 
 
 class Migration(migrations.Migration):

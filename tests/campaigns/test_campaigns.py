@@ -87,7 +87,7 @@ async def test_update_changes_what_is_given_only(merchant, campaign_id):
     async with merchant.read() as session:
         row = await get_campaign(session, campaign_id)
     assert (row["name"], row["version"]) == ("new", 2)
-    assert "好久不见" in row["content"]
+    assert "好久不见" in row["flow"]
 
 
 async def test_faults_are_told_together(merchant):
@@ -96,10 +96,10 @@ async def test_faults_are_told_together(merchant):
         async with merchant.work() as w:
             await create_campaign(
                 w, registry, name="", channel="email", segment_id=10**9, content={},
-                message_class="spam", shop_id=10**9,
+                shop_id=10**9,
             )  # fmt: skip
     paths = {error.path[-1] for error in caught.value.errors}
-    assert paths == {"name", "subject", "html", "messageClass", "segment", "shop"}
+    assert paths == {"name", "subject", "html", "segment", "shop"}
     with pytest.raises(InvalidInput, match="pigeon"):
         async with merchant.work() as w:
             await create_campaign(w, registry, name="x", channel="pigeon", segment_id=1, content={})

@@ -52,7 +52,7 @@ async def reasons(merchant, campaign_id):
             merchant.id, run_id,
         )  # fmt: skip
         marked = await ledger.mark_sending(
-            w, run_id, "email", "email", row["message_class"], row["shop_id"], "w",
+            w, run_id, 0, "email", "email", row["message_class"], row["shop_id"], "w",
             timedelta(seconds=60), 10_000,
         )  # fmt: skip
     assert {r["customer_id"]: r["reason"] for r in marked} == frozen

@@ -125,11 +125,11 @@ async def make_order(w, shop_id, pk, plain):
 async def make_deliveries(w, pk, plain):
     campaign = await insert(
         w, "campaigns", name="c", channel="email", message_class="marketing", segment_id=1,
-        content="{}", state="running", version=1, created_at=w.now, updated_at=w.now,
+        flow="{}", options="{}", state="running", version=1, created_at=w.now, updated_at=w.now,
     )  # fmt: skip
     for number, state in enumerate(("sent", "pending", "sending")):
-        run = await insert(w, "campaign_runs", campaign_id=campaign, state="running", rule="{}",
-                           content="{}", created_at=w.now)  # fmt: skip
+        run = await insert(w, "campaign_runs", campaign_id=campaign, state="running", version=1,
+                           flow="{}", options="{}", created_at=w.now)  # fmt: skip
         await insert(
             w, "deliveries", run_id=run, step=0, customer_id=pk, channel="email", state=state,
             attempts=number, next_at=w.now, updated_at=w.now, detail=plain["detail"],

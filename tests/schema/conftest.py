@@ -130,8 +130,8 @@ async def make_world(merchant):
         )
         run = await w.sql.fetchval(
             """INSERT INTO campaign_runs
-                   (merchant_id, campaign_id, state, rule, content, created_at)
-               VALUES ($1, $2, 'running', '{}', '{}', $3) RETURNING id""",
+                   (merchant_id, campaign_id, version, state, rule, flow, options, created_at)
+               VALUES ($1, $2, 1, 'running', '{}', '{}', '{}', $3) RETURNING id""",
             w.merchant_id, sent, w.now,
         )  # fmt: skip
         await w.sql.execute(

@@ -268,8 +268,8 @@ async def test_crud(merchant):
     async with merchant.work() as w:
         await w.sql.execute(
             """INSERT INTO campaigns (merchant_id, name, channel, message_class, segment_id,
-                   content, state, version, created_at, updated_at)
-               VALUES ($1, 'spring', 'email', 'marketing', $2, $3, 'draft', 1, $4, $4)""",
+                   flow, options, state, version, created_at, updated_at)
+               VALUES ($1, 'spring', 'email', 'marketing', $2, $3, '{}', 'draft', 1, $4, $4)""",
             w.merchant_id, one, orjson.dumps({}).decode(), w.now,
         )  # fmt: skip
         with pytest.raises(WrongState, match="spring"):

@@ -191,14 +191,14 @@ async def test_orders_and_deliveries(merchant):
                    INSERT INTO segments (merchant_id, name, rule, version, created_at, updated_at)
                    VALUES ($1, 's', '{}', 1, $2, $2) RETURNING id),
                campaign AS (
-                   INSERT INTO campaigns (merchant_id, name, channel, segment_id, content, state,
+                   INSERT INTO campaigns (merchant_id, name, channel, segment_id, flow, options, state,
                                           message_class, version, created_at, updated_at)
-                   SELECT $1, '=sale', 'email', id, '{}', 'finished', 'marketing', 1, $2, $2
+                   SELECT $1, '=sale', 'email', id, '{}', '{}', 'finished', 'marketing', 1, $2, $2
                    FROM segment
                    RETURNING id)
-               INSERT INTO campaign_runs (merchant_id, campaign_id, state, rule, content,
-                                          created_at)
-               SELECT $1, id, 'finished', '{}', '{}', $2 FROM campaign RETURNING id""",
+               INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, flow,
+                                          options, created_at)
+               SELECT $1, id, 1, 'finished', '{}', '{}', $2 FROM campaign RETURNING id""",
             w.merchant_id, w.now,
         )  # fmt: skip
         await w.sql.execute(

@@ -68,14 +68,15 @@ async def store(w, person: dict) -> None:
 
 async def make_run(w, name: str) -> dict:
     campaign_id = await w.sql.fetchval(
-        """INSERT INTO campaigns (merchant_id, name, channel, message_class, segment_id, content,
-               state, version, created_at, updated_at)
-           VALUES ($1, $2, 'email', 'marketing', 0, '{}', 'finished', 1, $3, $3) RETURNING id""",
+        """INSERT INTO campaigns (merchant_id, name, channel, message_class, segment_id, flow,
+               options, state, version, created_at, updated_at)
+           VALUES ($1, $2, 'email', 'marketing', 0, '{}', '{}', 'finished', 1, $3, $3) RETURNING id""",
         w.merchant_id, name, w.now,
     )  # fmt: skip
     run_id = await w.sql.fetchval(
-        """INSERT INTO campaign_runs (merchant_id, campaign_id, state, rule, content, created_at)
-           VALUES ($1, $2, 'finished', '{}', '{}', $3) RETURNING id""",
+        """INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, flow, options,
+               created_at)
+           VALUES ($1, $2, 1, 'finished', '{}', '{}', $3) RETURNING id""",
         w.merchant_id, campaign_id, w.now,
     )  # fmt: skip
     return {"id": run_id, "campaign_id": campaign_id}

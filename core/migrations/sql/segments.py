@@ -1,27 +1,8 @@
-"""Kinds and members of segments, and the customers whose membership may have changed."""
-
-from tortoise import migrations
-from tortoise.migrations import operations as ops
-from core.storage.models import Id
-from tortoise import fields
-
-STATEMENTS = [
-    "ALTER TABLE segment_members ADD PRIMARY KEY (merchant_id, id)",
-    "ALTER TABLE customer_changes ADD PRIMARY KEY (merchant_id, id)",
-    # rows come and go, and the next look passes over the dead
-    "ALTER TABLE customer_changes SET (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000)",
-    "ALTER TABLE segments ADD CONSTRAINT segments_kind CHECK (kind IN ('dynamic', 'snapshot', 'list'))",
-    "ALTER TABLE segment_members ADD CONSTRAINT segment_members_times CHECK (left_at >= entered_at)",
-    "CREATE UNIQUE INDEX segment_members_now ON segment_members (merchant_id, segment_id, customer_id) WHERE left_at IS NULL",
-    "CREATE INDEX segment_members_past ON segment_members (merchant_id, segment_id, left_at) WHERE left_at IS NOT NULL",
-    "CREATE INDEX segment_members_customer ON segment_members (merchant_id, customer_id, segment_id)",
-    "CREATE INDEX order_lines_product ON order_lines (merchant_id, product_id, order_id) WHERE product_id IS NOT NULL",
-]
+"""What keeps segments up to date when data change; part of 0002_keys, and as unchangeable."""
 
 # How many are in a segment is counted where its members change, whoever changes them: a refresh,
 # a list's import, a merge of two customers, an erasure.
-SIZES = [
-    """CREATE FUNCTION segment_members_count() RETURNS trigger LANGUAGE plpgsql AS $$
+SIZES = """CREATE FUNCTION segment_members_count() RETURNS trigger LANGUAGE plpgsql AS $$
        BEGIN
            IF TG_OP = 'INSERT' THEN
                UPDATE segments s SET size = s.size + n.members
@@ -45,8 +26,7 @@ SIZES = [
                WHERE s.merchant_id = n.merchant_id AND s.id = n.segment_id;
            END IF;
            RETURN NULL;
-       END $$""",
-]
+       END $$"""
 
 # Whether a merchant has a segment that follows its customers. Whoever begins to follow takes the
 # lock alone: it waits for the transactions that saw nobody follow, whose changes are not logged.
@@ -190,7 +170,8 @@ def triggers(table: str, function: str, name: str) -> list[str]:
 
 
 # Any table with a column of merchants' ids can make the merchant's segments ask everybody: these
-# have the time zones that say when days begin.
+# have the time zones that say when days begin, and say who is in which stage, in which of RFM's
+# groups, and who has used a product up.
 ASK_EVERYBODY = [
     """CREATE FUNCTION huike_ask_everybody() RETURNS trigger LANGUAGE plpgsql AS $$
        DECLARE
@@ -206,6 +187,11 @@ ASK_EVERYBODY = [
             WHEN (OLD.time_zone IS DISTINCT FROM NEW.time_zone)
             EXECUTE FUNCTION huike_ask_everybody('{column}')"""
         for table, column in (("shops", "merchant_id"), ("merchants", "id"))
+    ),
+    *(
+        f"""CREATE TRIGGER {table}_asks_everybody AFTER INSERT OR UPDATE OR DELETE ON {table}
+            FOR EACH ROW EXECUTE FUNCTION huike_ask_everybody('merchant_id')"""
+        for table in ("lifecycle_models", "rfm_models", "product_cycles")
     ),
 ]
 
@@ -226,87 +212,10 @@ MERGES = [
 
 
 def statements() -> list[str]:
-    made = [*STATEMENTS, *SIZES, FOLLOWS, watch_function(ANY_TABLE, CUSTOMER, "")]
+    made = [SIZES, FOLLOWS, watch_function(ANY_TABLE, CUSTOMER, "")]
     made += triggers("segment_members", "segment_members_count", "segment_members_count")
     for table, (customer, columns) in WATCHED.items():
         function = f"{table}_changed"
         made.append(watch_function(function, customer, columns, table == "deliveries"))
         made += triggers(table, function, function)
     return [*made, *ASK_EVERYBODY, *MERGES]
-
-
-class Migration(migrations.Migration):
-    dependencies = [('core', '0002_keys')]
-
-    initial = False
-
-    operations = [
-        ops.CreateModel(
-            name='CustomerChange',
-            fields=[
-                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
-                ('merchant_id', fields.BigIntField()),
-                ('customer_id', fields.BigIntField()),
-            ],
-            options={'table': 'customer_changes', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Something about a customer changed; its segments are asked again, and the row goes.'},
-            bases=['Model'],
-        ),
-        ops.CreateModel(
-            name='SegmentMember',
-            fields=[
-                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
-                ('merchant_id', fields.BigIntField()),
-                ('segment_id', fields.BigIntField()),
-                ('customer_id', fields.BigIntField()),
-                ('entered_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
-                ('left_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
-            ],
-            options={'table': 'segment_members', 'app': 'core', 'pk_attr': 'id', 'table_description': "A customer's time in a segment: still in it while `left_at` is null."},
-            bases=['Model'],
-        ),
-        ops.AlterModelOptions(
-            name='Segment',
-            options={'table': 'segments', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A named set of customers.'},
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='description',
-            field=fields.TextField(default='', db_default='', unique=False),
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='filled_at',
-            field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='kind',
-            field=fields.TextField(default='dynamic', db_default='dynamic', unique=False),
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='problem',
-            field=fields.TextField(null=True, unique=False),
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='refreshed_at',
-            field=fields.DatetimeField(null=True, auto_now=False, auto_now_add=False),
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='size',
-            field=fields.IntField(default=0, db_default=0),
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='stale',
-            field=fields.TextField(null=True, unique=False),
-        ),
-        ops.AddField(
-            model_name='Segment',
-            name='watches_deliveries',
-            field=fields.BooleanField(default=False, db_default=False),
-        ),
-        ops.RunSQL(statements(), reverse_sql=ops.RunSQL.noop),
-    ]

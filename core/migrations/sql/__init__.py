@@ -1,0 +1,1 @@
+"""Triggers and functions that migrations make."""
