@@ -48,7 +48,7 @@ class Migration(migrations.Migration):
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
                 ('merchant_id', fields.BigIntField()),
                 ('name', fields.TextField(unique=False)),
-                ('kind', fields.TextField(default='broadcast', unique=False)),
+                ('kind', fields.TextField(default='broadcast', db_default='broadcast', unique=False)),
                 ('channel', fields.TextField(null=True, unique=False)),
                 ('message_class', fields.TextField(null=True, unique=False)),
                 ('segment_id', fields.BigIntField(null=True)),

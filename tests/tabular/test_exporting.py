@@ -191,8 +191,8 @@ async def test_orders_and_deliveries(merchant):
                    INSERT INTO segments (merchant_id, name, rule, version, created_at, updated_at)
                    VALUES ($1, 's', '{}', 1, $2, $2) RETURNING id),
                campaign AS (
-                   INSERT INTO campaigns (merchant_id, name, channel, segment_id, flow, options, state,
-                                          message_class, version, created_at, updated_at)
+                   INSERT INTO campaigns (merchant_id, name, channel, segment_id, flow, options,
+                                          state, message_class, version, created_at, updated_at)
                    SELECT $1, '=sale', 'email', id, '{}', '{}', 'finished', 'marketing', 1, $2, $2
                    FROM segment
                    RETURNING id)

@@ -18,7 +18,7 @@ class Campaign(Model):
     id = Id()
     merchant_id = fields.BigIntField()
     name = fields.TextField()
-    kind = fields.TextField(default="broadcast")
+    kind = fields.TextField(default="broadcast", db_default="broadcast")
     channel = fields.TextField(null=True)
     message_class = fields.TextField(null=True)
     segment_id = fields.BigIntField(null=True)

@@ -50,7 +50,8 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
                 parcel_id, channel, marketing, state, reason, attempts, next_at, updated_at)
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
                    {name}, {marketing},
-                   CASE WHEN a.reason IS NULL THEN 'pending' ELSE 'skipped' END, a.reason, 0, {now}, {now}
+                   CASE WHEN a.reason IS NULL THEN 'pending' ELSE 'skipped' END, a.reason, 0,
+                   {now}, {now}
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
                          {reason} AS reason

@@ -70,7 +70,8 @@ async def make_run(w, name: str) -> dict:
     campaign_id = await w.sql.fetchval(
         """INSERT INTO campaigns (merchant_id, name, channel, message_class, segment_id, flow,
                options, state, version, created_at, updated_at)
-           VALUES ($1, $2, 'email', 'marketing', 0, '{}', '{}', 'finished', 1, $3, $3) RETURNING id""",
+           VALUES ($1, $2, 'email', 'marketing', 0, '{}', '{}', 'finished', 1, $3, $3)
+           RETURNING id""",
         w.merchant_id, name, w.now,
     )  # fmt: skip
     run_id = await w.sql.fetchval(
