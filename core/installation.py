@@ -50,7 +50,7 @@ from core.tabular.exporting import Export
 logger = logging.getLogger(__name__)
 
 EXPORTS = (CUSTOMERS, ORDERS, REFUNDS, DELIVERIES)
-NOUNS = ("shops", "customers", "orders", "lifecycle", "segments", "campaigns")
+NOUNS = ("shops", "customers", "orders", "members", "lifecycle", "segments", "campaigns")
 
 
 @dataclass(frozen=True)
