@@ -859,6 +859,7 @@ class Migration(migrations.Migration):
                 ('valid_from', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('valid_to', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('review_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('threshold', fields.BigIntField(null=True)),
                 ('manual', fields.BooleanField(default=False, db_default=False)),
                 ('cause', fields.TextField(unique=False)),
             ],

@@ -69,7 +69,8 @@ class TierInterval(Model):
     """A customer in a tier from `valid_from` until `valid_to`.
 
     `review_at` is the end of the period for which the tier is kept whatever happens; a tier given
-    by hand is kept until then too, or for good when it is NULL.
+    by hand is kept until then too, or for good when it is NULL. `threshold` is what had to be
+    reached, if the tier was reached.
     """
 
     id = Id()
@@ -79,6 +80,7 @@ class TierInterval(Model):
     valid_from = fields.DatetimeField()
     valid_to = fields.DatetimeField(null=True)
     review_at = fields.DatetimeField(null=True)
+    threshold = fields.BigIntField(null=True)
     manual = fields.BooleanField(default=False, db_default=False)
     cause = fields.TextField()
 
