@@ -6,9 +6,9 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import asyncpg
-import orjson
 from pydantic import ValidationError
 
+from core.domain.members.benefits import check_benefits, dump_benefits
 from core.domain.members.rules import Rules
 from core.domain.members.tiers import TierRule
 from core.domain.shops.merchants import check_name
@@ -93,9 +93,9 @@ async def create_tier(
     rank: int,
     threshold: int | None,
     keep_threshold: int | None,
-    benefits: Sequence[Mapping[str, Any]],
+    benefits: Sequence[Mapping[str, Any]] = (),
 ) -> int:
-    """Add a tier; returns its id. Raises InvalidInput, AlreadyExists."""
+    """Add a tier; returns its id. Raises InvalidInput, Several, AlreadyExists."""
     await _check_order(w, rank, threshold, keep_threshold)
     try:
         async with w.sql.transaction():
@@ -104,7 +104,7 @@ async def create_tier(
                        created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
                    RETURNING id""",
                 w.merchant_id, check_name(name), rank, threshold, keep_threshold,
-                orjson.dumps(list(benefits)).decode(), w.now,
+                dump_benefits(check_benefits(benefits)), w.now,
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise AlreadyExists(f"there is a tier of rank {rank} already", ("input", "rank")) from None

@@ -82,9 +82,9 @@ class PointsRules(Part):
     """How points are earned and lost.
 
     Points of an order can be used `pending_days` after it was paid, when it can no longer be
-    returned. With `debts` the points of a refunded order are taken back even if they were spent;
-    otherwise no more than there is. Adjustments by hand above `approve_above` need approval by
-    somebody else.
+    returned. With `debts` the points of a refunded order are taken back even if they were spent,
+    and the balance may fall below 0; otherwise what is missing is forgiven. Adjustments by hand
+    above `approve_above` need approval by somebody else.
     """
 
     orders: list[OrderEarning] = Field(default_factory=list, max_length=20)
