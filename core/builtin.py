@@ -15,6 +15,7 @@ from core.domain.customers.importing import AlreadyRunning as CustomersImportRun
 from core.domain.customers.importing import RowRefused
 from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
 from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
+from core.domain.members.events import EarningLimit
 from core.domain.members.personal import PERSONAL_TABLES as MEMBER_TABLES
 from core.domain.members.points import NotEnoughPoints
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
@@ -61,7 +62,7 @@ class CorePlugin:
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
-            FieldChanged, FieldNotYours, NotEnoughPoints,
+            FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip
 

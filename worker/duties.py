@@ -8,6 +8,7 @@ from typing import Any
 
 from core.domain.campaigns import scheduling, sending
 from core.domain.lifecycle.refresh import start_due_refreshes
+from core.domain.members import reacting, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
@@ -46,7 +47,9 @@ class Duties:
         self._lease = lease
         self._kinds = job_kinds(installation.registry)
         self._max_short = max(1, installation.settings.pool_size // 3)
-        self._handlers = subscribers(installation)
+        self._handlers = {
+            "core.members": (reacting.EVENTS, reacting.follow_event), **subscribers(installation),
+        }  # fmt: skip
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
         self.by_name: dict[str, Duty] = {
@@ -57,6 +60,7 @@ class Duties:
             "segments.refresh": self._refresh,
             "house.keep": self._house_keep,
             "lifecycle.start": self._start_refreshes,
+            "members.review": self._review_members,
         }
         self._house_kept_at: datetime | None = None
         self._problems_asked_at: datetime | None = None
@@ -89,6 +93,8 @@ class Duties:
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
             self._begin_if_idle("segments.refresh", merchant_id)
+        for merchant_id in await review.merchants_due(db):
+            self._begin_if_idle("members.review", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
@@ -167,6 +173,9 @@ class Duties:
     async def _refresh(self, merchant_id: int) -> None:
         installation = self._installation
         await refresh.refresh_due(installation.db, installation.registry, merchant_id)
+
+    async def _review_members(self, merchant_id: int) -> None:
+        await review.review_due(self._installation.db, merchant_id)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)

@@ -811,6 +811,7 @@ class Migration(migrations.Migration):
                 ('currency', fields.CharField(max_length=3)),
                 ('rules', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
                 ('version', fields.IntField(default=1, db_default=1)),
+                ('reviewed', fields.IntField(default=0, db_default=0)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],

@@ -29,12 +29,14 @@ from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.points import PointsMutations, PointsQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.rfm import RfmMutations, RfmQueries
@@ -61,7 +63,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries,
+    LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
 ):  # fmt: skip
     pass
 
@@ -72,7 +74,7 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
 ):  # fmt: skip
     pass
 

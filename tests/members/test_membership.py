@@ -5,9 +5,10 @@ from datetime import date, timedelta
 
 import pytest
 
+import core.domain.members.review as review_module
 from core.domain.members.membership import counts_by_day, join, leave
 from core.domain.members.points import balances
-from core.domain.members.programme import create_tier, get_programme, set_programme
+from core.domain.members.programme import create_tier, get_programme, set_programme, update_tier
 from core.domain.members.rules import Expiry
 from core.domain.members.tiers import apply_changes, find_changes, set_tier, summary
 from core.sdk import AlreadyExists, InvalidInput, Several, WrongState
@@ -257,3 +258,27 @@ async def test_random_histories_agree_with_plain_python(merchant, measure):
                 merchant.id,
             ))  # fmt: skip
         assert rows == {pk: kept[0] for pk, kept in state.items() if kept}
+
+
+async def test_new_rules_move_everybody_and_ended_periods_those_concerned(merchant, monkeypatch):
+    monkeypatch.setattr(review_module, "CHUNK", 2)
+    db = merchant.installation.db
+    async with merchant.work() as w:
+        _, gold = await set_up(w)
+        people = [await customer(w) for _ in range(5)]
+        for pk in people:
+            await join(w, pk, "page")
+            await buy(merchant, w, pk, 1200)
+    assert merchant.id in await review_module.merchants_due(db)
+    await review_module.review_due(db, merchant.id)
+    assert merchant.id not in await review_module.merchants_due(db)
+    assert await events(merchant, "member.tier_changed") == 5
+    async with merchant.work() as w:
+        await update_tier(w, gold, {"threshold": 120_000})
+    assert merchant.id in await review_module.merchants_due(db)
+    await review_module.review_due(db, merchant.id)
+    assert await events(merchant, "member.tier_changed") == 10
+    merchant.clock.move(timedelta(days=100))
+    assert merchant.id in await review_module.merchants_due(db)
+    await review_module.review_due(db, merchant.id)
+    assert merchant.id not in await review_module.merchants_due(db)

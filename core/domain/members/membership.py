@@ -2,6 +2,7 @@
 
 import secrets
 from datetime import date
+from enum import StrEnum
 
 from core.domain.customers.customers import get_customer
 from core.domain.members.points import Lot, give
@@ -11,8 +12,20 @@ from core.sdk.errors import AlreadyExists, InvalidInput, WrongState
 from core.sdk.events import MemberJoined, MemberLeft, TierChanged
 from core.storage.database import Session, Work
 
-SOURCES = ("page", "agent", "sms", "campaign", "shop", "platform", "import", "rule", "api")
-"""How customers join and leave."""
+
+class MemberSource(StrEnum):
+    """By what a customer joined or left."""
+
+    PAGE = "page"
+    AGENT = "agent"
+    SMS = "sms"
+    CAMPAIGN = "campaign"
+    SHOP = "shop"
+    PLATFORM = "platform"
+    IMPORT = "import"
+    RULE = "rule"
+    API = "api"
+
 
 CARD_DIGITS = 12
 
@@ -115,8 +128,8 @@ async def counts_by_day(
 
 
 def _check_source(source: str) -> None:
-    if source not in SOURCES:
-        raise InvalidInput(f"a source is one of {', '.join(SOURCES)}", ("input", "source"))
+    if source not in list(MemberSource):
+        raise InvalidInput(f"a source is one of {', '.join(MemberSource)}", ("input", "source"))
 
 
 def _new_card_number() -> str:

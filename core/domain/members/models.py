@@ -12,7 +12,10 @@ from core.storage.models import Id
 
 
 class Programme(Model):
-    """A merchant's programme over all its shops; there is one. `rules` is rules.py's as JSON."""
+    """A merchant's programme over all its shops; there is one. `rules` is rules.py's as JSON.
+
+    `reviewed` is the last version by which every member was looked at.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
@@ -20,6 +23,7 @@ class Programme(Model):
     currency = fields.CharField(max_length=3)
     rules: Any = fields.JSONField()
     version = fields.IntField(default=1, db_default=1)
+    reviewed = fields.IntField(default=0, db_default=0)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 

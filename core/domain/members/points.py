@@ -21,7 +21,7 @@ from typing import Literal
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, WrongState
 from core.storage.database import Session, Work
 
-MAX_POINTS = 10**12
+MAX_POINTS = 10**9
 
 LAPSED = """EXISTS (SELECT 1 FROM points_holds h WHERE h.merchant_id = $1
     AND h.entry_id = {entry} AND h.state = 'held' AND h.expires_at <= $3)"""

@@ -74,6 +74,7 @@ async def set_programme(w: Work, name: str, currency: str, rules: Mapping[str, A
         w.merchant_id, check_name(name), currency, checked.model_dump_json(), w.now,
     )  # fmt: skip
     w.audit("programme.set", {"fields": sorted(rules)})
+    w.ring("members.review", w.merchant_id)
 
 
 def check_rules(rules: Mapping[str, Any]) -> Rules:
@@ -108,7 +109,33 @@ async def create_tier(
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise AlreadyExists(f"there is a tier of rank {rank} already", ("input", "rank")) from None
+    await _review_all(w)
     return tier_id
+
+
+async def update_tier(w: Work, tier_id: int, changes: Mapping[str, Any]) -> None:
+    """Change a tier's name, threshold, keep_threshold or benefits; the rank stays.
+
+    Members are looked at again soon. Raises NotFound, InvalidInput, Several.
+    """
+    row = await w.sql.fetchrow(
+        "SELECT * FROM tiers WHERE merchant_id = $1 AND id = $2 FOR UPDATE", w.merchant_id, tier_id
+    )
+    if row is None:
+        raise NotFound(f"there is no tier {tier_id}", ("id",))
+    threshold = changes.get("threshold", row["threshold"])
+    keep_threshold = changes.get("keep_threshold", row["keep_threshold"])
+    await _check_order(w, row["rank"], threshold, keep_threshold)
+    benefits = row["benefits"]
+    if "benefits" in changes:
+        benefits = dump_benefits(check_benefits(changes["benefits"]))
+    await w.sql.execute(
+        """UPDATE tiers SET name = $3, threshold = $4, keep_threshold = $5, benefits = $6,
+               updated_at = $7 WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, tier_id, check_name(changes.get("name", row["name"])), threshold,
+        keep_threshold, benefits, w.now,
+    )  # fmt: skip
+    await _review_all(w)
 
 
 async def delete_tier(w: Work, tier_id: int) -> None:
@@ -118,6 +145,15 @@ async def delete_tier(w: Work, tier_id: int) -> None:
     )
     if gone == "DELETE 0":
         raise NotFound(f"there is no tier {tier_id}", ("id",))
+    await _review_all(w)
+
+
+async def _review_all(w: Work) -> None:
+    """Have every member looked at soon, since tiers are not what they were."""
+    await w.sql.execute(
+        "UPDATE programmes SET version = version + 1 WHERE merchant_id = $1", w.merchant_id
+    )
+    w.ring("members.review", w.merchant_id)
 
 
 async def _check_order(
