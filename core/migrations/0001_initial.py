@@ -824,7 +824,7 @@ class Migration(migrations.Migration):
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
                 ('merchant_id', fields.BigIntField()),
                 ('customer_id', fields.BigIntField()),
-                ('card_number', fields.TextField(unique=False)),
+                ('card_number', fields.TextField(null=True, unique=False)),
                 ('joined_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('join_source', fields.TextField(unique=False)),
                 ('join_shop_id', fields.BigIntField(null=True)),

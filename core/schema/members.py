@@ -25,9 +25,9 @@ from core.domain.members.standing import MemberStanding, members_of
 from core.domain.members.tiers import TierRule, find_changes, set_tier, summary
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import JSON, Node, changes, global_id, need_id
+from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.shops import Shop, shops_by_id
-from core.sdk.errors import InvalidInput, WrongState
+from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.money import from_minor, to_minor
 from core.storage.database import Session
 
@@ -358,16 +358,17 @@ class MemberQueries:
 
     @field(
         "MEMBERS_READ",
-        description="What these thresholds would do to today's members; tiers not named stay.",
+        description="What these thresholds would do to today's members; tiers not named stay. Null "
+        "if a tier is unknown.",
     )
-    async def tiers_effect(self, info: Info, tiers: list[TierThresholdInput]) -> TierEffect:
+    async def tiers_effect(self, info: Info, tiers: list[TierThresholdInput]) -> TierEffect | None:
         async with info.context.read() as session:
             programme = await get_programme(session)
             proposed = {tier.id: tier for tier in programme.tiers}
             for given in tiers:
-                pk = need_id("Tier", given.tier_id, ("tiers",))
-                if pk not in proposed:
-                    raise InvalidInput(f"there is no tier {given.tier_id}", ("tiers",))
+                pk = read_id("Tier", given.tier_id)
+                if pk is None or pk not in proposed:
+                    return None
                 proposed[pk] = TierRule(
                     pk, proposed[pk].rank, stored(given.threshold, programme, "threshold"),
                     stored(given.keep_threshold, programme, "keepThreshold"),
@@ -462,7 +463,7 @@ class MemberMutations:
         async with info.context.work() as w:
             programme = await get_programme(w)
             if tier not in {one.id for one in programme.tiers}:
-                raise InvalidInput("there is no such tier", ("input", "tierId"))
+                raise NotFound("there is no such tier", ("input", "tierId"))
             if input.until is not None and input.until <= w.now:
                 raise InvalidInput("the time lies in the past", ("input", "until"))
             found = await members_of(w, programme, [pk])

@@ -28,7 +28,7 @@ from core.schema.orders import Order, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import InvalidInput, NotFound
 from core.storage.database import Session, Work
 
 REASON_LIMIT = 500
@@ -304,7 +304,7 @@ class PointsMutations:
         order_pk = need_id("Order", order, ("input", "orderId")) if order else None
         async with info.context.work() as w:
             if order_pk is not None and order_pk not in await orders_by_id(w, [order_pk]):
-                raise InvalidInput("there is no such order", ("input", "orderId"))
+                raise NotFound("there is no such order", ("input", "orderId"))
 
             async def spend() -> int:
                 return await take(

@@ -1,6 +1,7 @@
 """A client of the real application, and a merchant with one object of each kind."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import httpx2
@@ -18,6 +19,9 @@ from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
 from core.domain.lifecycle.calendar import calendar_of
 from core.domain.lifecycle.rfm import measure
+from core.domain.members.membership import join
+from core.domain.members.points import Lot, give, hold, take
+from core.domain.members.programme import create_tier, set_programme
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.lists import add_to_list
@@ -179,6 +183,13 @@ async def make_world(merchant):
         nobody = {"version": 1, "rule": {"any": []}}
         counting = await jobs.enqueue(w, "segment.preview", {"rule": nobody}, queued=False)
         traits = await start_traits(w, registry, 10, segment_id=segment)
+        rules = {"points": {"events": [{"key": "review", "points": 5}]}}
+        await set_programme(w, "Club", "CNY", rules)
+        tier = await create_tier(w, "Silver", 1, 10_000)
+        await join(w, customer, "page")
+        await give(w, "adjust", [Lot(customer, 100, w.now)])
+        spent = await take(w, customer, 10, "spend")
+        held = await hold(w, customer, 10, w.now + timedelta(minutes=15), "checkout")
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
@@ -186,6 +197,7 @@ async def make_world(merchant):
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
+        "Tier": tier, "PointsEntry": spent, "PointsHold": held,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign", "Second": "Customer",

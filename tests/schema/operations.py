@@ -226,6 +226,48 @@ def variables(name, ids):
         "campaign-cancel": {"id": ids["Sent"]},
         "campaign-progress": {"id": ids["Sent"]},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
+        "programme-set": {
+            "input": {"name": "Club", "currency": "CNY", "rules": {"welcome_points": 10}}
+        },
+        "tier-create": {
+            "input": {"name": "Gold", "rank": 2, "threshold": "5000", "keepThreshold": "3000",
+                      "benefits": [{"kind": "discount", "percent": 5}]}
+        },
+        "tier-update": {"id": ids["Tier"], "input": {"threshold": "99.50"}},
+        "tier-delete": {"id": ids["Tier"]},
+        "tiers-effect": {"tiers": [{"tierId": ids["Tier"], "threshold": "10"}]},
+        "member-join": {"input": {"customerId": ids["Second"], "source": "AGENT"}},
+        "member-leave": {"input": {"customerId": ids["Customer"], "source": "PLATFORM"}},
+        "member-tier-set": {
+            "input": {"customerId": ids["Customer"], "tierId": ids["Tier"]}
+        },
+        "membership": {"id": ids["Customer"]},
+        "membership-counts": {"first": "2026-06-01", "last": "2026-06-30"},
+        "points-entries": {"customer": ids["Customer"]},
+        "points-earn": {
+            "input": {"customerId": ids["Customer"], "rule": "review", "idempotencyKey": "p1"}
+        },
+        "points-adjust": {
+            "input": {"customerId": ids["Customer"], "points": -5, "reason": "a mistake",
+                      "idempotencyKey": "p1"}
+        },
+        "points-spend": {
+            "input": {"customerId": ids["Customer"], "points": 5, "orderId": ids["Order"],
+                      "idempotencyKey": "p1"}
+        },
+        "points-hold": {
+            "input": {"customerId": ids["Customer"], "points": 5, "idempotencyKey": "p1"}
+        },
+        "points-hold-settle": {
+            "input": {"holdId": ids["PointsHold"], "spend": True, "idempotencyKey": "p1"}
+        },
+        "points-return": {
+            "input": {"entryId": ids["PointsEntry"], "points": 4, "idempotencyKey": "p1"}
+        },
+        "points-transfer": {
+            "input": {"fromCustomerId": ids["Customer"], "toCustomerId": ids["Second"],
+                      "points": 5, "reason": "family", "idempotencyKey": "p1"}
+        },
         "customer-data-export": {"id": ids["Customer"], "input": {"idempotencyKey": "e1"}},
         "customer-erase": {
             "id": ids["Customer"], "input": {"reason": "ON_REQUEST", "idempotencyKey": "e1"},

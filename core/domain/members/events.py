@@ -1,5 +1,6 @@
 """Points for what customers do beside buying: reviews, sign-ins, and the like."""
 
+from core.domain.customers.customers import get_customer
 from core.domain.members.membership import find_membership
 from core.domain.members.points import Lot, give
 from core.domain.members.programme import get_programme
@@ -20,6 +21,7 @@ async def earn_by_event(w: Work, customer_id: int, key: str, reason: str | None 
     Raises WrongState for who is no member, InvalidInput for an unknown rule, EarningLimit.
     """
     programme = await get_programme(w)
+    await get_customer(w, customer_id)
     known = {rule.key: rule for rule in programme.rules.points.events}
     rule = known.get(key)
     if rule is None:

@@ -37,7 +37,7 @@ class Membership(Model):
     id = Id()
     merchant_id = fields.BigIntField()
     customer_id = fields.BigIntField()
-    card_number = fields.TextField()
+    card_number = fields.TextField(null=True)
     joined_at = fields.DatetimeField()
     join_source = fields.TextField()
     join_shop_id = fields.BigIntField(null=True)

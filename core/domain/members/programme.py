@@ -92,8 +92,8 @@ async def create_tier(
     w: Work,
     name: str,
     rank: int,
-    threshold: int | None,
-    keep_threshold: int | None,
+    threshold: int | None = None,
+    keep_threshold: int | None = None,
     benefits: Sequence[Mapping[str, Any]] = (),
 ) -> int:
     """Add a tier; returns its id. Raises InvalidInput, Several, AlreadyExists."""
