@@ -49,7 +49,7 @@ class Process:
         self._process.kill()
         return self.end()
 
-    async def kill_once(self, begun, seconds=120):
+    async def kill_once(self, begun, seconds=300):
         """Kill it with SIGKILL as soon as `begun()` is true; it has not ended before."""
         async with asyncio.timeout(seconds):
             while not await begun():
@@ -60,7 +60,7 @@ class Process:
     def signal(self, number):
         os.kill(self.pid, number)
 
-    def end(self, seconds=120):
+    def end(self, seconds=300):
         """Wait until it has ended by itself; raises TimeoutError when it does not."""
         self._process.join(seconds)
         if self._process.exitcode is None:

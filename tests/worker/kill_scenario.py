@@ -35,7 +35,7 @@ RECIPIENTS = 5000
 CAMPAIGNS = 4
 KILLS_PER_CAMPAIGN = 5
 LEASE_SECONDS = 2
-SECONDS = 60
+SECONDS = 300
 
 
 async def work(home):
@@ -177,7 +177,7 @@ def stop_postgres(home, number):
     server = psutil.Process(int((home / "postgres/postmaster.pid").read_text().split()[0]))
     server.send_signal(number)
     with contextlib.suppress(psutil.NoSuchProcess):
-        server.wait(20)
+        server.wait(120)
 
 
 async def main(home, scenario):
