@@ -38,7 +38,7 @@ NAMED = {"shop": "shops", "segment": "segments", "campaign": "campaigns"}
 
 @dataclass(frozen=True)
 class Asked:
-    """A rule compiled for a statement: `FROM {source} WHERE {base} AND {condition}`.
+    """A rule compiled for a statement: `FROM {q.source} WHERE {q.base} AND {condition}`.
 
     Parameters of the statement around it are added by `q.arg`.
     """
@@ -48,8 +48,8 @@ class Asked:
 
     @property
     def matching(self) -> str:
-        """The FROM and WHERE clause that leave the rule's customers, as alias `c`."""
-        return f"FROM {self.q.source} WHERE {self.q.base} AND {self.condition}"
+        """A FROM clause of the ids of the rule's customers, `c.id`."""
+        return f"FROM ({self.q.select(self.condition)}) c"
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,10 @@ class Rule:
     def ask(self, form: Form = "probe", within: tuple[int, int] | None = None) -> Asked:
         """The rule as a condition of a statement of its own."""
         q = self.query(form, within)
-        return Asked(q, Compiler(q).sql(self.root))
+        compiler = Compiler(q)
+        condition = compiler.sql(self.root)
+        q.lead(compiler.only_in(self.root))
+        return Asked(q, condition)
 
     def sentence(self, language: Language = "en", node: Node | None = None) -> str:
         """The rule in words, or one node of it."""

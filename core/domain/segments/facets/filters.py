@@ -261,6 +261,14 @@ class OrderFilter(LineFilter):
 
     def sql(self, q: Query, time: str = "o.paid_at", amount: str = NET) -> list[str]:
         """Conditions on order `o`; `within` is about the column `time`."""
+        made = self.order_sql(q, time, amount)
+        if lines := self.line_sql(q):
+            made.append(f"""EXISTS (SELECT 1 FROM order_lines l WHERE l.merchant_id = $1
+                AND l.order_id = o.id AND {" AND ".join(lines)})""")
+        return made
+
+    def order_sql(self, q: Query, time: str = "o.paid_at", amount: str = NET) -> list[str]:
+        """The same without what is asked of products."""
         made = self.shop_sql(q, "o.shop_id")
         if self.within is not None:
             made += self.within.sql(time, q, "o.shop_id")
@@ -274,9 +282,6 @@ class OrderFilter(LineFilter):
             made += self.amount.sql(amount, q)
         if self.in_dispute is not None:
             made.append("o.in_dispute" if self.in_dispute else "NOT o.in_dispute")
-        if lines := self.line_sql(q):
-            made.append(f"""EXISTS (SELECT 1 FROM order_lines l WHERE l.merchant_id = $1
-                AND l.order_id = o.id AND {" AND ".join(lines)})""")
         return made
 
     def shop_sql(self, q: Query, shop: str) -> list[str]:
