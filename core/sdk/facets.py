@@ -109,6 +109,13 @@ class Query:
             self._known[key] = f"${len(self.args)}" + (f"::{cast}" if cast else "")
         return self._known[key]
 
+    def one_of(self, column: str, values: Sequence[Any], cast: str = "text") -> str:
+        """A condition: the column holds one of these; the values of several such are looked up in
+        an index together when there is one of each."""
+        if len(values) == 1:
+            return f"{column} = {self.arg(values[0], cast)}"
+        return f"{column} = ANY({self.arg(values, f'{cast}[]')})"
+
     def has(self, rows: Rows) -> str:
         """A condition: the customer has at least one such row."""
         if self._form == "joined" and (found := self._gather(rows)):

@@ -211,7 +211,7 @@ class LineFilter:
             ("l.product_id", self.product_ids), ("l.sku", self.skus),
             ("l.category", self.categories),
         )  # fmt: skip
-        made = [f"{column} = ANY({q.arg(one)}::text[])" for column, one in lists if one is not None]
+        made = [q.one_of(column, one) for column, one in lists if one is not None]
         if self.title_contains is not None:
             text = q.arg(self.title_contains, "text")
             made.append(f"strpos(lower(l.title), lower({text})) > 0")
@@ -288,7 +288,7 @@ class OrderFilter(LineFilter):
         """Conditions on a column that holds a shop's id."""
         made = []
         if self.shop_ids is not None:
-            made.append(f"{shop} = ANY({q.arg(self.shop_ids)}::bigint[])")
+            made.append(q.one_of(shop, self.shop_ids, "bigint"))
         if self.platforms is not None:
             names = [name.strip().lower() for name in self.platforms]  # as shops have them
             made.append(f"""{shop} IN (SELECT s.id FROM shops s WHERE s.merchant_id = $1

@@ -81,7 +81,7 @@ class Tag(Facet):
     def _rows(self, rule: TagRule, q: Query, tags: list[str] | None = None) -> Rows:
         where = []
         if tags is not None:
-            where.append(f"t.tag = ANY({q.arg(tags)}::text[])")
+            where.append(q.one_of("t.tag", tags))
         if rule.within is not None:
             where += rule.within.sql("t.created_at", q)
         if rule.sources is not None:
