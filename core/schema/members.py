@@ -253,7 +253,7 @@ class ProgrammeSetInput:
 
 
 @strawberry.input
-class TierInput:
+class TierCreateInput:
     name: str
     rank: int
     threshold: Decimal | None = None
@@ -396,7 +396,7 @@ class MemberMutations:
             return ProgrammeSetPayload(programme=programme_of(await get_programme(w)))
 
     @mutation("MEMBERS_WRITE", TierCreatePayload)
-    async def tier_create(self, info: Info, input: TierInput) -> TierCreatePayload | None:
+    async def tier_create(self, info: Info, input: TierCreateInput) -> TierCreatePayload | None:
         async with info.context.work() as w:
             programme = await get_programme(w)
             pk = await create_tier(
