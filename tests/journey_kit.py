@@ -95,7 +95,7 @@ def order(number, state=OrderState.CREATED_UNPAID, *, at, **more):
     values = {
         "currency": "CNY", "total": 1000, "paid": 0 if unpaid else 1000, "ordered_at": at,
         "paid_at": None if unpaid else at, "buyer_id": f"buyer-{number}",
-        "email": f"{number}@example.com",
+        "email": f"{number}@example.com", "name": "李雷",
     }  # fmt: skip
     return OrderRecord(number, state, **values | more)
 

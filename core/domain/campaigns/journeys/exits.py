@@ -1,12 +1,16 @@
 """What takes a customer out of a journey: asked before each step, and again before each message."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from core.domain.campaigns.journeys.asking import new_query, rule_sql
 from core.domain.campaigns.journeys.running import Journey
+from core.domain.segments.compile import Compiler
+from core.domain.segments.rules import Rule, read_rule
 from core.registry import Registry
 from core.sdk.flows import Exit
-from core.storage.database import Work
+from core.storage.database import Session, Work
 
 
 def exit_reason_sql(leaving: Exit, rule: str) -> str:
@@ -50,3 +54,32 @@ async def leavers(
         *q.args,
     )
     return {row["id"]: row["reason"] for row in rows}
+
+
+@dataclass(frozen=True)
+class Leaving:
+    """A journey's exit rule, ready to be asked about messages just before they are sent."""
+
+    exit: Exit
+    rule: Rule | None
+
+    def reason_sql(self, w: Work, args: list[Any], enrolment: str) -> str:
+        """Why the message is no longer wanted, or NULL, as SQL; `enrolment` is its enrolment's id.
+
+        About customer `c` of a statement whose parameters are `args`, to which more are added.
+        """
+        rule = "FALSE"
+        if self.rule is not None:
+            q = replace(self.rule, now=w.now).query()
+            q.args = args
+            rule = Compiler(q).sql(self.rule.root)
+        return f"""(SELECT {exit_reason_sql(self.exit, rule)} FROM enrolments e
+            WHERE e.merchant_id = $1 AND e.id = {enrolment})"""
+
+
+async def read_leaving(session: Session, registry: Registry, leaving: Exit) -> Leaving:
+    """Read and check the exit's segment rule, if any. Raises Several."""
+    if leaving.rule is None:
+        return Leaving(leaving, None)
+    rule = await read_rule(session, registry, leaving.rule, facets=registry.facets)
+    return Leaving(leaving, rule)
