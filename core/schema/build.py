@@ -16,6 +16,8 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.campaign_flows import STEPS
+from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -61,7 +63,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries,
+    LifecycleQueries, RfmQueries, JourneyQueries,
 ):  # fmt: skip
     pass
 
@@ -72,7 +74,7 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, JourneyMutations,
 ):  # fmt: skip
     pass
 
@@ -99,7 +101,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError, CustomerError, CustomerFacts],
+            types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
             extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={
