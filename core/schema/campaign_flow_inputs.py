@@ -8,13 +8,13 @@ from typing import Any
 
 import strawberry
 
-from core.domain.campaigns.flows import parse_flow
+from core.domain.campaigns.flows import parse_flow, parse_options
 from core.domain.segments.rules import stored_rule
 from core.registry import Registry
 from core.schema.campaign_parts import ContentPartInput, MessageClass, content_of
 from core.schema.scalars import JSON, SegmentRule, camel, need_id
 from core.schema.segment_rules import id_kind
-from core.sdk.flows import Flow
+from core.sdk.flows import Flow, Options
 from core.sdk.orders import OrderState
 from core.storage.database import Session
 
@@ -42,6 +42,12 @@ class WinnerGoal(Enum):
     OPENED = "opened"
     CLICKED = "clicked"
     BOUGHT = "bought"
+
+
+@strawberry.enum(description="Whether a customer is put on a list or taken off.")
+class ListChange(Enum):
+    ADD = "add"
+    REMOVE = "remove"
 
 
 @strawberry.input(description="A length of time; a day is 24 hours.")
@@ -209,7 +215,7 @@ class SetFieldStepInput:
 class ChangeListStepInput:
     key: str
     segment_id: strawberry.ID
-    remove: bool = False
+    change: ListChange = ListChange.ADD
     next: str | None = strawberry.field(default=None, description=NEXT)
 
 
@@ -250,6 +256,26 @@ class CampaignFlowInput:
     exit: FlowExitInput | None = None
 
 
+@strawberry.input(description="How a campaign behaves beside its flow; absent: the defaults.")
+class CampaignOptionsInput:
+    priority: int = strawberry.field(
+        default=0, description="-10 to 10; the higher goes first where a cap leaves room for one."
+    )
+    holdout_percent: int = strawberry.field(
+        default=0, description="0 to 50; so many get nothing, to see what the campaign adds."
+    )
+    max_lateness: DurationInput | None = strawberry.field(
+        default=None, description="A message later than this is not sent; one day if absent."
+    )
+    track_clicks: bool = True
+    track_opens: bool = False
+
+
+def options_of(given: CampaignOptionsInput) -> Options:
+    """The options that an input describes. Raises Several of InvalidInput."""
+    return parse_options(_plain(given, ("input", "options")))
+
+
 async def flow_of(session: Session, registry: Registry, given: CampaignFlowInput) -> Flow:
     """The flow that an input describes, checked for its form. Raises Several, NotFound."""
     made: dict[str, Any] = {
@@ -274,10 +300,12 @@ def _one_of(given: Any, path: Path) -> dict[str, Any]:
 
 def _plain(value: Any, path: Path) -> dict[str, Any]:
     """An input as JSON values; what was not given is left out, ids become numbers."""
-    made = {}
+    made: dict[str, Any] = {}
     for field in fields(value):
         one = getattr(value, field.name)
-        if one is not None:
+        if isinstance(one, ListChange):
+            made["remove"] = one is ListChange.REMOVE
+        elif one is not None:
             made[field.name] = _value(field.name, one, (*path, camel(field.name)))
     return made
 

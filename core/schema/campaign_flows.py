@@ -7,7 +7,13 @@ import strawberry
 
 from core.domain.campaigns.flows import stored_flow, stored_options
 from core.registry import Registry
-from core.schema.campaign_flow_inputs import EntryAgain, SegmentMoment, WinnerGoal, shown_where
+from core.schema.campaign_flow_inputs import (
+    EntryAgain,
+    ListChange,
+    SegmentMoment,
+    WinnerGoal,
+    shown_where,
+)
 from core.schema.campaign_parts import ContentPart, MessageClass, parts
 from core.schema.context import Info, field
 from core.schema.scalars import JSON, global_id
@@ -170,7 +176,7 @@ class SetFieldStep(FlowStep):
 @strawberry.type
 class ChangeListStep(FlowStep):
     segment_id: strawberry.ID
-    remove: bool
+    change: ListChange
 
 
 @strawberry.type
@@ -223,6 +229,10 @@ class _Shower:
         self._facets = registry.facets
 
     def fields(self, part: flows.Part) -> dict[str, Any]:
+        if isinstance(part, flows.ChangeList):
+            change = ListChange.REMOVE if part.remove else ListChange.ADD
+            segment_id = global_id("Segment", part.segment_id)
+            return {"key": part.key, "next": part.next, "segment_id": segment_id, "change": change}
         names = (name for name in type(part).model_fields if name != "kind")
         return {name: self._value(name, getattr(part, name)) for name in names}
 

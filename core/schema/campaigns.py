@@ -24,7 +24,12 @@ from core.domain.campaigns.control import (
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
-from core.schema.campaign_flow_inputs import CampaignFlowInput, flow_of
+from core.schema.campaign_flow_inputs import (
+    CampaignFlowInput,
+    CampaignOptionsInput,
+    flow_of,
+    options_of,
+)
 from core.schema.campaign_flows import WithFlow
 from core.schema.campaign_parts import (
     ContentPart,
@@ -419,6 +424,7 @@ class CampaignCreateInput:
     flow: CampaignFlowInput | None = strawberry.field(
         default=None, description="In place of channel, segment and content of one message."
     )
+    options: CampaignOptionsInput | None = None
     shop_id: strawberry.ID | None = None
 
 
@@ -432,6 +438,7 @@ class CampaignUpdateInput:
         default=None,
         description="Of a journey that is on: a new version, which lets people in from now on.",
     )
+    options: strawberry.Maybe[CampaignOptionsInput]
     shop_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(
         default=None, description="Null clears it."
     )
@@ -550,18 +557,20 @@ class CampaignMutations:
         registry = info.context.installation.registry
         given = input.shop_id
         shop_id = need_id("Shop", given, ("input", "shopId")) if given else None
+        options = None if input.options is None else options_of(input.options)
         async with info.context.work() as w:
             if input.flow is not None:
                 _check_alone(input)
                 flow = await flow_of(w, registry, input.flow)
                 pk = await create_flow_campaign(
-                    w, registry, name=input.name, flow=flow, shop_id=shop_id
+                    w, registry, name=input.name, flow=flow, shop_id=shop_id, options=options
                 )
             else:
                 channel, segment_id, content = _message_of(input)
                 pk = await create_campaign(
                     w, registry, name=input.name, channel=channel, segment_id=segment_id,
                     content=content, message_class=input.message_class.value, shop_id=shop_id,
+                    options=options,
                 )  # fmt: skip
             return CampaignCreatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
@@ -578,6 +587,8 @@ class CampaignMutations:
             changed["content"] = content_of(changed["content"])
         if "message_class" in changed:
             changed["message_class"] = changed["message_class"].value
+        if "options" in changed:
+            changed["options"] = options_of(changed["options"])
         async with info.context.work() as w:
             if "flow" in changed:
                 registry = info.context.installation.registry
