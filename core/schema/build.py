@@ -16,6 +16,8 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.campaign_flows import STEPS
+from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -64,6 +66,7 @@ class Query(
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
+    JourneyQueries,
 ):  # fmt: skip
     pass
 
@@ -75,6 +78,7 @@ class Mutation(
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
     SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
+    JourneyMutations,
 ):  # fmt: skip
     pass
 
@@ -101,7 +105,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError, CustomerError, CustomerFacts],
+            types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
             extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={
