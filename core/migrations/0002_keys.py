@@ -16,7 +16,8 @@ TABLES = [
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
     "lifecycle_models", "merge_suggestions", "order_lines", "orders", "outbox_events",
     "parcel_events", "parcels", "plugin_states", "product_cycles", "refunds", "retention_rules",
-    "rfm_models", "segment_members", "segments", "shops", "suppression_events", "suppressions",
+    "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
+    "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
     "waiting_records",
 ]  # fmt: skip
 
@@ -46,6 +47,10 @@ UNIQUE = {
     "refunds": "shop_id, external_id",
     "retention_rules": "table_name",
     "segments": "name",
+    "sending_caps": "shop_id, channel, hours",
+    "sending_holidays": "shop_id, day",
+    "sending_hours": "shop_id, channel",
+    "sending_rates": "channel",
     "shops": "name",
     "suppressions": "channel, address_index, shop_id",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
@@ -81,6 +86,7 @@ INDEXES = [
     "CREATE INDEX deliveries_sending ON deliveries (lease_until) WHERE state = 'sending'",
     "CREATE INDEX deliveries_run ON deliveries (merchant_id, run_id, state, id)",
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
+    "CREATE INDEX deliveries_counted ON deliveries (merchant_id, customer_id, (COALESCE(sent_at, updated_at))) WHERE marketing AND state IN ('sending', 'sent', 'unknown')",
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
     "CREATE INDEX enrolments_due ON enrolments (merchant_id, wake_at, id) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
@@ -186,6 +192,12 @@ CHECKS = {
     ],
     "segments": [
         "segments_kind CHECK (kind IN ('dynamic', 'snapshot', 'list'))",
+    ],
+    "sending_caps": [
+        "sending_caps_numbers CHECK (messages >= 0 AND hours > 0)",
+    ],
+    "sending_rates": [
+        "sending_rates_numbers CHECK (messages > 0 AND seconds > 0)",
     ],
     "suppression_events": [
         "suppression_events_action CHECK (action IN ('added', 'removed'))",

@@ -8,6 +8,7 @@ from core.sdk.channels import (
     MessageClass,
     OutgoingMessage,
     Receipt,
+    marketing_hours,
 )
 from core.sdk.errors import (
     AlreadyExists,
@@ -88,5 +89,6 @@ __all__ = [
     "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "Rows", "Say",
     "SchemaField", "SegmentEntered", "SegmentLeft",
     "SettingsCheck", "Several", "Subscriber", "Text", "TimelineSource", "TraceEvent", "Unknown",
-    "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
+    "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl",
+    "marketing_hours", "to_minor",
 ]  # fmt: skip

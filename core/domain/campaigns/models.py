@@ -5,7 +5,18 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
+from core.domain.campaigns.policy.models import (
+    SendingCap,
+    SendingHoliday,
+    SendingHours,
+    SendingRate,
+)
 from core.storage.models import Id
+
+__all__ = [
+    "Campaign", "CampaignRun", "Delivery", "Enrolment", "SendingCap", "SendingHoliday",
+    "SendingHours", "SendingRate",
+]  # fmt: skip
 
 
 class Campaign(Model):

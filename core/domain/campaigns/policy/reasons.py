@@ -3,9 +3,13 @@
 from core.sdk.facets import Text
 
 SKIP_REASONS: dict[str, Text] = {
-    "no_address": Text("The customer has no address for this channel.", "客户没有该渠道的联系方式。"),
+    "no_address": Text(
+        "The customer has no address for this channel.",
+        "客户没有该渠道的联系方式。",
+    ),
     "no_consent": Text(
-        "The customer has not agreed to marketing on this channel.", "客户未同意在该渠道接收营销消息。"
+        "The customer has not agreed to marketing on this channel.",
+        "客户未同意在该渠道接收营销消息。",
     ),
     "unproven": Text(
         "Nobody can prove that the customer agreed to marketing on this channel.",
@@ -29,7 +33,8 @@ SKIP_REASONS: dict[str, Text] = {
     ),
     "holiday": Text("Nothing goes out on this holiday.", "节假日不发送。"),
     "legal_hours": Text(
-        "Marketing may not go out by this channel at this time of day.", "该时段不允许发送营销消息。"
+        "Marketing may not go out by this channel at this time of day.",
+        "该时段不允许发送营销消息。",
     ),
     "channel_hours": Text("The channel is closed at this time.", "渠道不在开放时段。"),
     "quiet_hours": Text("It is the shop's quiet time.", "店铺处于免打扰时段。"),
