@@ -75,27 +75,27 @@ async def hold_caps(w: Work) -> None:
 
 def room_sql(
     q: Query,
-    now: datetime,
+    at: datetime,
     caps: Sequence[Cap],
     customer: str,
     rank: str | None,
     higher: Sequence[int] = (),
 ) -> str:
-    """An SQL expression: the first instant at which all caps have room for the customer.
+    """An SQL expression: the first instant from `at` on with room for the customer in all caps.
 
-    NULL or an instant not in the future is: now; infinity is: never. `rank` is an expression: the
+    NULL or an instant not after `at` is: at once; infinity is: never. `rank` is an expression: the
     message is the n-th, from 1, that this statement takes for the customer. Pending messages of
     the runs `higher` that fall due within a cap's window are counted as if they had been sent.
     """
-    at = q.arg(now, "timestamptz")
     return f"GREATEST({', '.join(_room(q, at, cap, customer, rank, higher) for cap in caps)})"
 
 
 def _room(
-    q: Query, now: str, cap: Cap, customer: str, rank: str | None, higher: Sequence[int]
+    q: Query, at: datetime, cap: Cap, customer: str, rank: str | None, higher: Sequence[int]
 ) -> str:
     if cap.messages == 0:
         return "'infinity'::timestamptz"
+    now = q.arg(at, "timestamptz")
     window = q.arg(timedelta(hours=cap.hours), "interval")
     messages = q.arg(cap.messages, "bigint")
     which = ""

@@ -121,7 +121,7 @@ async def spend(w: Work, channel: str, room: Room, messages: int) -> None:
         return
     await w.sql.execute(
         """UPDATE sending_rates SET tokens = $3,
-               filled_at = CASE WHEN filled_at > $4 + $5::interval THEN $4
+               filled_at = CASE WHEN filled_at > $4::timestamptz + $5::interval THEN $4
                                 ELSE GREATEST(filled_at, $4) END
            WHERE merchant_id = $1 AND channel = $2""",
         w.merchant_id, channel, max(0.0, room.tokens - messages), w.now, CLOCK_WENT_BACK,
