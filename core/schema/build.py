@@ -48,6 +48,8 @@ from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQuerie
 from core.schema.segment_why import SegmentWhyQueries
 from core.schema.segment_words import SegmentWordsQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
+from core.schema.sending_outlook import SendingOutlookQueries
+from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
@@ -61,7 +63,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries,
+    LifecycleQueries, RfmQueries, SendingPolicyQueries, SendingOutlookQueries,
 ):  # fmt: skip
     pass
 
@@ -72,7 +74,7 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, SendingPolicyMutations,
 ):  # fmt: skip
     pass
 

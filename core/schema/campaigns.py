@@ -18,6 +18,7 @@ from core.domain.campaigns.control import (
     start_campaign,
 )
 from core.domain.campaigns.flows import stored_flow
+from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
 from core.schema.context import Info, field, mutation, subscription
@@ -26,6 +27,7 @@ from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, changes, global_id, need_id, read_id
+from core.schema.segment_words import Language
 from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.skips import Skipped, skips
@@ -99,12 +101,21 @@ class Delivery(Node):
     customer_pk: strawberry.Private[int]
     channel: str
     state: DeliveryState
-    reason: str | None
+    reason: str | None = strawberry.field(
+        description="The rule that keeps it back: for good when skipped, until `nextAt` when "
+        "pending."
+    )
+    next_at: datetime = strawberry.field(description="When a pending one is due.")
+    not_after: datetime | None = strawberry.field(description="It is not sent later than that.")
     attempts: int
     provider_id: str | None
     detail: str | None
     sent_at: datetime | None
     updated_at: datetime
+
+    @strawberry.field
+    def reason_sentence(self, language: Language = Language.EN) -> str | None:
+        return reason_in_words(self.reason, language.value) if self.reason else None
 
     @field("CUSTOMERS_READ")
     async def customer(self, info: Info) -> Customer | None:
@@ -118,6 +129,8 @@ def delivery_of(row: Any) -> Delivery:
         channel=row["channel"],
         state=DeliveryState(row["state"]),
         reason=row["reason"],
+        next_at=row["next_at"],
+        not_after=row["not_after"],
         attempts=row["attempts"],
         provider_id=row["provider_id"],
         detail=row["detail"],

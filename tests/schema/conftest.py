@@ -1,6 +1,7 @@
 """A client of the real application, and a merchant with one object of each kind."""
 
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 import httpx2
@@ -10,6 +11,8 @@ import pytest_asyncio
 
 from core.app import create_app
 from core.domain.campaigns.campaigns import create_campaign
+from core.domain.campaigns.policy.caps import Cap, set_cap
+from core.domain.campaigns.policy.hours import set_holidays
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
 from core.domain.customers.customers import add_tags
@@ -179,6 +182,14 @@ async def make_world(merchant):
         nobody = {"version": 1, "rule": {"any": []}}
         counting = await jobs.enqueue(w, "segment.preview", {"rule": nobody}, queued=False)
         traits = await start_traits(w, registry, 10, segment_id=segment)
+        simulating = await jobs.enqueue(
+            w, "campaign.simulate", {"campaign_id": campaign}, queued=False
+        )
+        cap = await set_cap(w, registry, Cap(0, "*", 24, 5))
+        await set_holidays(w, registry, 0, [date(2026, 12, 25)], "Christmas", False)
+        holiday = await w.sql.fetchval(
+            "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
+        )
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
@@ -187,10 +198,12 @@ async def make_world(merchant):
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
+        "Simulating": simulating, "Cap": cap, "Holiday": holiday,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign", "Second": "Customer",
                "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
-               "Counting": "Job", "Traits": "Job"}  # fmt: skip
+               "Counting": "Job", "Traits": "Job", "Simulating": "Job", "Cap": "SendingCap",
+               "Holiday": "SendingHoliday"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

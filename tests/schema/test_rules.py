@@ -37,6 +37,7 @@ NOUNS = (
     "customers?", "orders?", "parcels", "refunds", "segment", "campaign", "job", "shop", "token",
     "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
     "consent(Policy|Request)", "lifecycle", "rfm",
+    "sending",
 )  # fmt: skip
 
 

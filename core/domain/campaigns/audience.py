@@ -78,6 +78,8 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
     asked = await cheapest(w, rule)
     q = asked.q
     options = stored_options(run["options"])
-    message = Message(run["id"], step, send, channel, run["shop_id"], options)
+    message = Message(
+        run["id"], step, send, channel, run["shop_id"], options.max_lateness.span, options.priority
+    )
     recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
     return await plan_messages(w, q, message, recipients)

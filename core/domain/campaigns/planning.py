@@ -1,12 +1,13 @@
 """Writing messages into the delivery ledger: the one place where they come from."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 from core.domain.campaigns.policy import skip_reason_sql
 from core.domain.campaigns.policy.gate import Gate, judged_sql, read_gate
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
-from core.sdk.flows import Options, Send
+from core.sdk.flows import Send
 from core.storage.database import Work
 
 
@@ -15,26 +16,30 @@ class Recipients:
     """Whom a step's messages go to, as SQL of the query that its parameters were added to.
 
     `source` is a FROM clause with the customers as `c` and its WHERE; the others are expressions
-    of its rows: why each is written to, and when its message is due if that is not now.
+    of its rows: why each is written to, and at which moment, None being now.
     """
 
     source: str
     enrolment: str = "0"
     order: str = "NULL::bigint"
     parcel: str = "NULL::bigint"
-    due: str | None = None
+    at: str | None = None
 
 
 @dataclass(frozen=True)
 class Message:
-    """A step of a run that sends, in the name of a shop if any."""
+    """A step of a run that sends, in the name of a shop if any.
+
+    One that is later than `max_lateness` after its moment is not sent.
+    """
 
     run_id: int
     step: int
     send: Send
     channel: Channel
     shop_id: int | None
-    options: Options
+    max_lateness: timedelta | None = None
+    priority: int = 0
 
 
 async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipients) -> int:
@@ -43,7 +48,7 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     A recipient that the step has planned already is passed over.
     """
     send, channel = message.send, message.channel
-    gate = await read_gate(w, channel, send, message.shop_id, message.options.priority)
+    gate = await read_gate(w, channel, send, message.shop_id, message.priority)
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
@@ -66,8 +71,8 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
 def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) -> str:
     """A SELECT of what would be planned: the recipients' columns and those of `judged_sql`."""
     send, channel = message.send, message.channel
-    name, due = q.arg(channel.name, "text"), recipients.due or q.arg(gate.now, "timestamptz")
-    late = q.arg(message.options.max_lateness.span, "interval")
+    name, moment = q.arg(channel.name, "text"), recipients.at or q.arg(gate.now, "timestamptz")
+    late = q.arg(message.max_lateness, "interval")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
     return judged_sql(
@@ -75,6 +80,6 @@ def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) 
         f"""SELECT p.*, p.due_at + {late} AS not_after
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {due} AS due_at, {reason} AS reason
+                         {moment} AS due_at, {reason} AS reason
                   FROM {recipients.source}) p""",
     )  # fmt: skip

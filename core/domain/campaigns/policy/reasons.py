@@ -48,7 +48,31 @@ SKIP_REASONS: dict[str, Text] = {
 """Every reason that core writes into the ledger."""
 
 
+ANSWERS: dict[str, Text] = {
+    "sent": Text("The message was sent.", "消息已发送。"),
+    "sending": Text("The message is just being handed over.", "消息正在发送。"),
+    "pending": Text("The message waits to be sent.", "消息等待发送。"),
+    "failed": Text("The channel refused the message.", "渠道拒绝了该消息。"),
+    "unknown": Text(
+        "Nobody knows whether the message was sent; it is not sent again blindly.",
+        "无法确定消息是否已发送，不会盲目重发。",
+    ),
+    "on_the_way": Text(
+        "The customer is on the way through the campaign and has not come to a message yet.",
+        "客户正在活动流程中，尚未到发送步骤。",
+    ),
+    "not_in_audience": Text("The customer is not in the audience.", "客户不在目标人群中。"),
+    "not_started": Text("The campaign has not started.", "活动尚未开始。"),
+    "not_planned": Text(
+        "The campaign has not come to the customer: it began before the customer belonged to its "
+        "audience, or nothing that starts it has happened.",
+        "活动尚未涉及该客户：活动开始时客户不在人群中，或尚未发生触发事件。",
+    ),
+}
+"""What else there is to say of a customer who may have got no message of a campaign."""
+
+
 def reason_in_words(reason: str, language: str) -> str:
-    """The rule's words in "en" or "zh"; a reason that core does not know stays as it is."""
-    text = SKIP_REASONS.get(reason)
+    """The words, in "en" or "zh"; a name that core does not know stays as it is."""
+    text = SKIP_REASONS.get(reason) or ANSWERS.get(reason)
     return reason if text is None else str(getattr(text, language))
