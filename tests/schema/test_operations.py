@@ -99,7 +99,8 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "customer_tags", "consents", "orders", "segments", "segment_members", "campaigns",
           "campaign_runs", "deliveries", "custom_fields", "custom_field_values", "customer_notes",
           "customer_log", "jobs", "suppressions",
-          "consent_requests", "consent_policies", "sending_caps", "sending_holidays", "api_tokens", "plugin_states")  # fmt: skip
+          "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
+          "api_tokens", "plugin_states")  # fmt: skip
 
 
 async def snapshot(world):
