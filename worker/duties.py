@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.domain.campaigns import scheduling, sending
+from core.domain.campaigns import recurring, scheduling, sending
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
@@ -79,6 +79,7 @@ class Duties:
         """Find due work of every merchant in the database, and begin it."""
         db = self._installation.db
         await scheduling.start_due_campaigns(db, self._installation.registry)
+        await recurring.begin_due_occurrences(db, self._installation.registry)
         for merchant_id, run_id in await scheduling.due_runs(db):
             self._begin_if_idle("run.send", merchant_id, run_id)
         for merchant_id, job_id in await jobs.due(db):

@@ -60,6 +60,7 @@ class Migration(migrations.Migration):
                 ('state', fields.TextField(default='draft', unique=False)),
                 ('pause_reason', fields.TextField(null=True, unique=False)),
                 ('scheduled_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('next_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('version', fields.IntField(default=1)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),

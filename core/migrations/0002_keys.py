@@ -57,6 +57,7 @@ INDEXES = [
     "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
     "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
     "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",
+    "CREATE INDEX campaigns_recurring ON campaigns (next_at) WHERE state = 'running' AND next_at IS NOT NULL",
     "CREATE INDEX consent_events_customer ON consent_events (merchant_id, customer_id, id)",
     "CREATE UNIQUE INDEX consent_policies_current ON consent_policies (merchant_id, channel) WHERE valid_to IS NULL",
     "CREATE INDEX consent_policies_history ON consent_policies (merchant_id, channel, id)",
@@ -107,7 +108,7 @@ INDEXES = [
 
 CHECKS = {
     "campaign_runs": [
-        "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled'))",
+        "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled', 'missed'))",
     ],
     "campaigns": [
         "campaigns_state CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled'))",

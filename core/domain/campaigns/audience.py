@@ -1,13 +1,17 @@
 """Who a campaign goes to: counted in a preview, and frozen into the ledger when it starts."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
 
+from core.domain.campaigns.campaigns import campaign_zone
 from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.occurrences import wall_clock
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
+from core.domain.customers.time_zones import moment_sql, moments
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
@@ -78,5 +82,21 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
     asked = await cheapest(w, rule)
     q = asked.q
     message = Message(run["id"], step, send, channel, run["shop_id"])
-    recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
+    source = f"{q.source} WHERE {q.base} AND {asked.condition}"
+    recipients = Recipients(source, at=await _local_moment(w, q, run))
     return await plan_messages(w, q, message, recipients)
+
+
+async def _local_moment(w: Work, q: Query, run: Mapping[str, Any]) -> str | None:
+    """When each customer's message is due, as SQL, if by the clocks where the customer lives.
+
+    For whom that moment has passed already the message is due now.
+    """
+    schedule = stored_flow(run["flow"]).schedule
+    if schedule is None or not schedule.local:
+        return None
+    moment: datetime = run["occurrence"] or schedule.at  # type: ignore[assignment]  # one is set
+    clock = wall_clock(moment, await campaign_zone(w, run["shop_id"]))
+    places = q.arg(orjson.dumps(moments(clock)).decode(), "jsonb")
+    due = moment_sql(places, q.arg(moment, "timestamptz"))
+    return f"GREATEST({due}, {q.arg(w.now, 'timestamptz')})"

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -12,6 +13,7 @@ from core.domain.campaigns.flows import (
     stored_flow,
     with_message,
 )
+from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
 from core.sdk.channels import MessageClass
@@ -130,6 +132,11 @@ async def get_campaign(session: Session, campaign_id: int) -> Mapping[str, Any]:
     if row is None:
         raise NotFound(f"there is no campaign {campaign_id}", ("id",))
     return dict(row)
+
+
+async def campaign_zone(session: Session, shop_id: int | None) -> ZoneInfo:
+    """The time zone of a campaign's shop, or of the merchant."""
+    return ZoneInfo((await calendar_of(session, shop_id or ALL_SHOPS)).zone)
 
 
 async def locked_campaign(w: Work, campaign_id: int) -> Mapping[str, Any]:

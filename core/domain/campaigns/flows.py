@@ -14,7 +14,16 @@ from core.domain.segments.rules import read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
-from core.sdk.flows import ChangeList, Flow, OnAudience, OnSegment, Options, Send, Variant
+from core.sdk.flows import (
+    ChangeList,
+    Flow,
+    OnAudience,
+    OnSegment,
+    Options,
+    Schedule,
+    Send,
+    Variant,
+)
 from core.storage.database import Session
 
 Path = tuple[str, ...]
@@ -50,6 +59,15 @@ def with_message(flow: Flow, **changes: Any) -> Flow:
     if "message_class" in changes:
         send = send.model_copy(update={"message_class": changes["message_class"]})
     return flow.model_copy(update={"trigger": trigger, "steps": [send]})
+
+
+def with_schedule(flow: Flow, schedule: Schedule | None) -> Flow:
+    """The flow of customers of a segment, at another time."""
+    if not isinstance(flow.trigger, OnAudience):
+        raise TypeError("a flow of the customers of a segment is needed")
+    return flow.model_copy(
+        update={"trigger": flow.trigger.model_copy(update={"schedule": schedule})}
+    )
 
 
 def parse_flow(given: Any) -> Flow:

@@ -189,7 +189,9 @@ async def finish(w: Work, run_id: int, campaign_id: int) -> bool:
         return False
     await w.sql.execute(
         """UPDATE campaigns SET state = 'finished', updated_at = $3
-           WHERE merchant_id = $1 AND id = $2 AND state = 'running'""",
+           WHERE merchant_id = $1 AND id = $2 AND state = 'running' AND next_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM campaign_runs r WHERE r.merchant_id = $1
+                AND r.campaign_id = $2 AND r.state IN ('planning', 'running', 'paused'))""",
         w.merchant_id, campaign_id, w.now,
     )  # fmt: skip
     w.emit(CampaignFinished(campaign_id, run_id))

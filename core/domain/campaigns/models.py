@@ -12,7 +12,8 @@ class Campaign(Model):
     """What is sent to whom and when; `flow` and `options` are core.sdk.flows as JSON.
 
     `segment_id`, `channel` and `message_class` repeat what a campaign of one message to one
-    segment says in its flow, so that campaigns can be found by them.
+    segment says in its flow, so that campaigns can be found by them. `next_at` is when the next
+    occurrence of a running campaign that recurs begins.
     """
 
     id = Id()
@@ -30,6 +31,7 @@ class Campaign(Model):
     state = fields.TextField(default="draft")
     pause_reason = fields.TextField(null=True)
     scheduled_at = fields.DatetimeField(null=True)
+    next_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
@@ -43,7 +45,7 @@ class CampaignRun(Model):
 
     A broadcast's audience is frozen in the ledger. A journey has one run for each version that
     people are on; `open` says whether it still lets people in. `occurrence` is the moment of a
-    recurring campaign that this run is for.
+    recurring campaign that this run is for; one that came too late is a run that is `missed`.
     """
 
     id = Id()

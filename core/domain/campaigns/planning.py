@@ -14,13 +14,14 @@ class Recipients:
     """Whom a step's messages go to, as SQL of the query that its parameters were added to.
 
     `source` is a FROM clause with the customers as `c` and its WHERE; the others are expressions
-    of its rows: why each is written to.
+    of its rows: why each is written to, and at which moment, None being now.
     """
 
     source: str
     enrolment: str = "0"
     order: str = "NULL::bigint"
     parcel: str = "NULL::bigint"
+    at: str | None = None
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
                    {name}, {marketing},
                    CASE WHEN a.reason IS NULL THEN 'pending' ELSE 'skipped' END, a.reason, 0,
-                   {now}, {now}
+                   a.at, {now}
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {reason} AS reason
+                         {recipients.at or now} AS at, {reason} AS reason
                   FROM {recipients.source}) a
             ORDER BY a.customer_id
             ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
