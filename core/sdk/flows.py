@@ -351,7 +351,9 @@ class Flow(Part):
 
     @property
     def schedule(self) -> Schedule | None:
-        """When the customers of a segment come in, if not at once."""
+        """When customers come in again: those of a segment as it says, on a date each day."""
+        if isinstance(self.trigger, OnDate):
+            return Schedule(cron=f"{self.trigger.at.minute} {self.trigger.at.hour} * * *")
         return self.trigger.schedule if isinstance(self.trigger, OnAudience) else None
 
     def place(self, key: str | None, after: int) -> int | None:

@@ -8,6 +8,8 @@ import orjson
 
 from core.domain.campaigns.campaigns import campaign_zone
 from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.journeys.audience import let_all_in
+from core.domain.campaigns.journeys.running import journey_of
 from core.domain.campaigns.occurrences import wall_clock
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
@@ -64,12 +66,15 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
         )  # fmt: skip
         if run is None:
             return False
-        target = 0 if run["kind"] == "journey" else await _freeze(w, registry, run)
         await w.sql.execute(
             """UPDATE campaign_runs SET state = 'running', planned_at = $3
                WHERE merchant_id = $1 AND id = $2""",
             merchant_id, run_id, w.now,
         )  # fmt: skip
+        if run["kind"] == "journey":
+            target = await let_all_in(w, registry, journey_of(run), run["rule"])
+        else:
+            target = await _freeze(w, registry, run)
         w.emit(CampaignStarted(run["campaign_id"], run_id, target))
         await w.notify("campaign", run["campaign_id"])
     return True

@@ -5,23 +5,33 @@ campaign that was too late for its schedule is paused without a run; resuming st
 recurs is running between its occurrences too, each of which gets a run from recurring.py.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.domain.campaigns.campaigns import campaign_zone, locked_campaign, require_state
+from core.domain.campaigns.campaigns import (
+    await_next,
+    campaign_zone,
+    locked_campaign,
+    require_state,
+)
 from core.domain.campaigns.flows import (
     campaign_channel,
     check_flow,
     stored_flow,
     with_schedule,
 )
-from core.domain.campaigns.occurrences import begin, next_begin
+from core.domain.campaigns.occurrences import begin
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound
 from core.sdk.flows import Flow, OnAudience, Schedule
-from core.storage.database import Work
+from core.storage.database import Database, Work
+
+logger = logging.getLogger(__name__)
+
+REASON_LIMIT = 500
 
 
 async def schedule_campaign(
@@ -76,6 +86,18 @@ async def pause_run(w: Work, campaign_id: int, reason: str) -> None:
     await _set_state(w, campaign_id, "paused", ("running", "scheduled"), reason)
 
 
+async def pause_troubled(db: Database, merchant_id: int, campaign_id: int, reason: str) -> None:
+    """Hold a campaign that cannot go on, in a transaction of its own, and say why."""
+    logger.warning("campaign %s is paused: %s", campaign_id, reason)
+    async with db.work(merchant_id) as w:
+        # every statement that takes both locks takes the campaign's first
+        await w.sql.execute(
+            "SELECT 1 FROM campaigns WHERE merchant_id = $1 AND id = $2 FOR UPDATE",
+            merchant_id, campaign_id,
+        )  # fmt: skip
+        await pause_run(w, campaign_id, reason[:REASON_LIMIT])
+
+
 async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int | None:
     """Go on with a paused campaign; returns the newest open run's id, if any.
 
@@ -90,13 +112,11 @@ async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int 
            WHERE merchant_id = $1 AND campaign_id = $2 AND state = 'paused' RETURNING id""",
         w.merchant_id, campaign_id,
     )  # fmt: skip
-    schedule = stored_flow(row["flow"]).schedule
-    if not runs and (schedule is None or schedule.cron is None):
+    if not runs and row["kind"] != "recurring":
         return await _start(w, registry, row)
     await _set_state(w, campaign_id, "running", ("paused",))
-    if schedule and schedule.cron:
-        zone = await campaign_zone(w, row["shop_id"])
-        await await_next(w, campaign_id, next_begin(schedule, zone, w.now))
+    schedule = stored_flow(row["flow"]).schedule
+    await await_next(w, campaign_id, row["shop_id"], schedule, w.now)
     run_ids = sorted(run["id"] for run in runs)
     for run_id in run_ids:
         w.ring("run.send", w.merchant_id, run_id)
@@ -185,31 +205,26 @@ async def begin_run(
            VALUES ($1, $2, $3, 'planning', $4, $5, $6, $7, ($7::jsonb ->> 'priority')::smallint,
                $8, $9)
            RETURNING id""",
-        w.merchant_id, row["id"], row["version"], rule is None, rule, row["flow"], row["options"],
-        w.now, occurrence,
+        w.merchant_id, row["id"], row["version"], flow.kind == "journey", rule, row["flow"],
+        row["options"], w.now, occurrence,
     )  # fmt: skip
     w.ring("run.send", w.merchant_id, run_id)
     return run_id
 
 
 async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | None:
-    flow = stored_flow(row["flow"])
-    schedule, run_id = flow.schedule, None
-    zone = await campaign_zone(w, row["shop_id"])
-    if schedule and schedule.cron:
-        await _ready(w, registry, row)
-        # what happens just now is not passed over
-        since = (row["scheduled_at"] or w.now) - timedelta.resolution
-        await await_next(w, row["id"], next_begin(schedule, zone, since))
-    elif (
-        schedule and schedule.at and row["state"] == "draft"
-        and (at := begin(schedule, zone, schedule.at)) > w.now
-    ):  # fmt: skip
-        await _ready(w, registry, row)
-        await _schedule(w, row["id"], at, flow)
-        return None
-    else:
-        run_id = await begin_run(w, registry, row)
+    flow = await _ready(w, registry, row)
+    schedule = flow.schedule
+    if schedule and schedule.at and row["state"] == "draft":
+        zone = await campaign_zone(w, row["shop_id"])
+        if (at := begin(schedule, zone, schedule.at)) > w.now:
+            await _schedule(w, row["id"], at, flow)
+            return None
+    recurs = flow.kind == "recurring"
+    run_id = None if recurs else await begin_run(w, registry, row)
+    # what happens just now is not passed over
+    since = (row["scheduled_at"] or w.now) - timedelta.resolution
+    await await_next(w, row["id"], row["shop_id"], schedule, since)
     await _set_state(w, row["id"], "running", (row["state"],))
     return run_id
 
@@ -220,14 +235,6 @@ async def _ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:
     flow = stored_flow(row["flow"])
     await check_flow(w, registry, flow, flow.kind != "journey")
     return flow
-
-
-async def await_next(w: Work, campaign_id: int, next_at: datetime | None) -> None:
-    """Write down when a campaign's next occurrence begins."""
-    await w.sql.execute(
-        "UPDATE campaigns SET next_at = $3 WHERE merchant_id = $1 AND id = $2",
-        w.merchant_id, campaign_id, next_at,
-    )  # fmt: skip
 
 
 async def _schedule(w: Work, campaign_id: int, at: datetime, flow: Flow) -> None:

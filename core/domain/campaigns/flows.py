@@ -18,6 +18,7 @@ from core.sdk.flows import (
     ChangeList,
     Flow,
     OnAudience,
+    OnDate,
     OnSegment,
     Options,
     Schedule,
@@ -28,6 +29,8 @@ from core.storage.database import Session
 
 Path = tuple[str, ...]
 FLOW = ("input", "flow")
+BIRTHDAY = "birthday"
+"""The date that customers have beside those of custom fields."""
 
 _FLOW = TypeAdapter(Flow)
 _OPTIONS = TypeAdapter(Options)
@@ -106,6 +109,11 @@ async def check_flow(
                 f"there is no segment {segment_id}", ("input", "segment") if simple else path
             )
             errors.append(error)
+    if flow.kind == "journey" and flow.schedule and flow.schedule.local:
+        path = (*FLOW, "trigger", "schedule", "local")
+        errors.append(InvalidInput("a journey follows the shop's clocks, not each customer's", path))
+    if isinstance(flow.trigger, OnDate):
+        errors += await _date_faults(session, flow.trigger)
     for number, send in flow.sends().items():
         channel = campaign_channel(registry, send.channel)
         for place, variant in enumerate(send.variants):
@@ -126,6 +134,15 @@ async def check_flow(
             errors.append(InvalidInput(error.message, path + error.path[1:]))
     if errors:
         raise Several(errors)
+
+
+async def _date_faults(session: Session, trigger: OnDate) -> list[HuikeError]:
+    types = {BIRTHDAY: "date", **await field_types(session)}
+    if types.get(trigger.field) in ("date", "datetime"):
+        return []
+    known = ", ".join(name for name, type_ in types.items() if type_ in ("date", "datetime"))
+    message = f"there is no date {trigger.field!r} of customers; there are {known}"
+    return [NotFound(message, (*FLOW, "trigger", "field"))]
 
 
 async def check_variant(session: Session, channel: Channel, content: Mapping[str, str]) -> None:

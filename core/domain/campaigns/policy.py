@@ -15,6 +15,10 @@ SKIP_REASONS = {
     "opted_out": "The customer has refused such messages on this channel.",
     "suppressed": "The address must not be written to.",
     "render_error": "The content could not be filled in for this customer.",
+    "too_late": "The message would come too late to make sense.",
+    "order_changed": "The order is no longer in the state that the message is about.",
+    "bought": "The customer has bought again since coming into the journey.",
+    "left": "The customer left the journey before this message was sent.",
     "cancelled": "The campaign was cancelled before this message was sent.",
 }
 

@@ -1,4 +1,4 @@
-"""Campaigns that recur: a run for each occurrence, begun by the worker's sweep."""
+"""Campaigns that recur, by the worker's sweep: a run begins, or a journey lets people in."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -6,10 +6,11 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
-from core.domain.campaigns.campaigns import campaign_zone
-from core.domain.campaigns.control import await_next, begin_run, pause_run
+from core.domain.campaigns.campaigns import await_next, campaign_zone
+from core.domain.campaigns.control import begin_run, pause_run
 from core.domain.campaigns.flows import stored_flow, stored_options
-from core.domain.campaigns.occurrences import begin, begun, next_begin, occurrences
+from core.domain.campaigns.journeys.recurring import let_in_again
+from core.domain.campaigns.occurrences import begin, begun, occurrences
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several, WrongState
 from core.storage.database import SYSTEM, Database, Session, Work
@@ -43,7 +44,8 @@ async def begin_due_occurrences(db: Database, registry: Registry) -> None:
     """Begin a run for every occurrence whose time has come, of every merchant.
 
     Of several that are due (the server was down) only the newest gets one, and that only within
-    the campaign's max_lateness; the others are noted as missed.
+    the campaign's max_lateness; the others are noted as missed. A journey lets in the segment's
+    customers, or within max_lateness those of each day whose date it was.
     """
     async with db.read(SYSTEM) as session:
         rows = await session.sql.fetch(
@@ -81,13 +83,19 @@ async def _catch_up(w: Work, registry: Registry, row: Mapping[str, Any]) -> None
         lambda moment: begin(schedule, zone, moment) <= w.now,
         occurrences(schedule.cron, zone, max(first, w.now - NOTED)),
     )
-    *missed, newest = [first, *later]
-    if w.now - newest <= stored_options(row["options"]).max_lateness.span:
-        await begin_run(w, registry, row, newest)
+    due = [first, *later]
+    oldest = w.now - stored_options(row["options"]).max_lateness.span
+    if row["kind"] == "journey":
+        if not await let_in_again(w, registry, row["id"], [one for one in due if one >= oldest]):
+            return
     else:
-        missed.append(newest)
-    await _note_missed(w, row, missed)
-    await await_next(w, row["id"], next_begin(schedule, zone, newest))
+        *missed, newest = due
+        if newest >= oldest:
+            await begin_run(w, registry, row, newest)
+        else:
+            missed.append(newest)
+        await _note_missed(w, row, missed)
+    await await_next(w, row["id"], row["shop_id"], schedule, due[-1])
     await w.notify("campaign", row["id"])
 
 
