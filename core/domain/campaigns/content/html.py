@@ -5,8 +5,10 @@ one stands between tags it becomes a comment, which is allowed everywhere, table
 """
 
 import re
+import string
 from collections.abc import Callable, Iterator
 from functools import lru_cache
+from urllib.parse import quote
 
 import css_inline
 import mrml
@@ -166,7 +168,12 @@ def _gather(node: LexborNode | None, pieces: list[str]) -> None:
             pieces.append(" " if tag in ("td", "th") else edge)
 
 
+def ascii_url(url: str) -> str:
+    """An address whose other characters are coded, as browsers send it."""
+    return quote(url, safe=string.punctuation)
+
+
 def _add_address(href: str, pieces: list[str], start: int) -> None:
     """The address of a link behind its text, unless that is the address."""
     if href and not href.startswith("#") and "".join(pieces[start:]).strip() != href:
-        pieces.append(f" ({href})")
+        pieces.append(f" ({ascii_url(href)})")

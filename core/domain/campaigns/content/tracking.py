@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from html import unescape
 from urllib.parse import urlsplit
 
-from core.domain.campaigns.content.html import MARK, around_liquid
+from core.domain.campaigns.content.html import MARK, around_liquid, ascii_url
 from core.domain.campaigns.links import click_url, open_url
 from core.sdk.channels import Channel
 from core.sdk.flows import Options
@@ -121,7 +121,11 @@ def is_sound(url: str) -> bool:
 def _replaced(source: str, html: bool, urls: dict[str, int]) -> str:
     def in_html(found: re.Match[str]) -> str:
         start, quote, url = found.groups()
-        return f"{start}{quote}{_mark(unescape(url), urls)}{quote}" if _plain(url) else found[0]
+        return (
+            f"{start}{quote}{_mark(ascii_url(unescape(url)), urls)}{quote}"
+            if _plain(url)
+            else found[0]
+        )
 
     def in_text(found: re.Match[str]) -> str:
         url = found.group(0).rstrip(_AFTER)
