@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns import recurring, scheduling, sending
+from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, triggers
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.privacy import retention
@@ -58,6 +59,7 @@ class Duties:
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "house.keep": self._house_keep,
+            "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
         }
         self._house_kept_at: datetime | None = None
@@ -94,6 +96,8 @@ class Duties:
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
             self._begin_if_idle("segments.refresh", merchant_id)
+        for merchant_id in await clicks.merchants_clicked(db):
+            self._begin_if_idle("clicks.judge", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
@@ -176,6 +180,9 @@ class Duties:
     async def _refresh(self, merchant_id: int) -> None:
         installation = self._installation
         await refresh.refresh_due(installation.db, installation.registry, merchant_id)
+
+    async def _judge_clicks(self, merchant_id: int) -> None:
+        await clicks.judge_clicks(self._installation.db, merchant_id)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)

@@ -375,6 +375,33 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='TrackedLink',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('run_id', fields.BigIntField()),
+                ('step', fields.SmallIntField()),
+                ('variant', fields.SmallIntField()),
+                ('number', fields.SmallIntField()),
+                ('url', fields.TextField(unique=False)),
+            ],
+            options={'table': 'tracked_links', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Where link number `number` of a text leads; messages refer to it by the number.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='LinkClick',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('delivery_id', fields.BigIntField()),
+                ('link_id', fields.BigIntField()),
+                ('at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('machine', fields.BooleanField(null=True)),
+            ],
+            options={'table': 'link_clicks', 'app': 'core', 'pk_attr': 'id', 'table_description': 'One hit on a link of a message; `machine` is NULL until it is judged who made it.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='Enrolment',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),

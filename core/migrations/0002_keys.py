@@ -14,10 +14,10 @@ TABLES = [
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
     "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
-    "lifecycle_models", "merge_suggestions", "order_lines", "orders", "outbox_events",
+    "lifecycle_models", "link_clicks", "merge_suggestions", "order_lines", "orders", "outbox_events",
     "parcel_events", "parcels", "plugin_states", "product_cycles", "refunds", "retention_rules",
     "rfm_models", "segment_members", "segments", "shops", "suppression_events", "suppressions",
-    "waiting_records", "webhook_calls",
+    "tracked_links", "waiting_records", "webhook_calls",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -48,6 +48,7 @@ UNIQUE = {
     "segments": "name",
     "shops": "name",
     "suppressions": "channel, address_index, shop_id",
+    "tracked_links": "run_id, step, variant, number",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
     "webhook_calls": "run_id, step, enrolment_id",
 }
@@ -94,6 +95,8 @@ INDEXES = [
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
     "CREATE UNIQUE INDEX lifecycle_models_last ON lifecycle_models (merchant_id, shop_id) WHERE valid_to IS NULL",
     "CREATE INDEX lifecycle_models_history ON lifecycle_models (merchant_id, shop_id, valid_from)",
+    "CREATE INDEX link_clicks_delivery ON link_clicks (merchant_id, delivery_id, at)",
+    "CREATE INDEX link_clicks_open ON link_clicks (merchant_id, at) WHERE machine IS NULL",
     "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
     "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",
     "CREATE INDEX order_lines_product ON order_lines (merchant_id, product_id, order_id) WHERE product_id IS NOT NULL",

@@ -127,6 +127,8 @@ async def make_deliveries(w, pk, plain):
         w, "campaigns", name="c", channel="email", message_class="marketing", segment_id=1,
         flow="{}", options="{}", state="running", version=1, created_at=w.now, updated_at=w.now,
     )  # fmt: skip
+    await insert(w, "enrolments", campaign_id=campaign, run_id=1, customer_id=pk, entry_key=0,
+                 entered_at=w.now)  # fmt: skip
     for number, state in enumerate(("sent", "pending", "sending")):
         run = await insert(w, "campaign_runs", campaign_id=campaign, state="running", version=1,
                            flow="{}", options="{}", created_at=w.now)  # fmt: skip

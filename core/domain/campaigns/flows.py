@@ -8,7 +8,8 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.campaigns.content import check_content, mentions_fields
+from core.domain.campaigns.content.variables import EVERYTHING, About, flow_about, known_variables
+from core.domain.campaigns.content.writing import check_content, mentions_fields
 from core.domain.customers.fields import field_types
 from core.domain.segments.rules import read_rule
 from core.registry import Registry
@@ -119,7 +120,7 @@ async def check_flow(
         for place, variant in enumerate(send.variants):
             path = (*FLOW, "steps", str(number), "variants", str(place), "content")
             try:
-                await check_variant(session, channel, variant.content)
+                await check_variant(session, channel, variant.content, flow_about(flow))
             except Several as several:
                 errors += [
                     error if simple else type(error)(error.message, path + error.path[2:])
@@ -145,16 +146,23 @@ async def _date_faults(session: Session, trigger: OnDate) -> list[HuikeError]:
     return [NotFound(message, (*FLOW, "trigger", "field"))]
 
 
-async def check_variant(session: Session, channel: Channel, content: Mapping[str, str]) -> None:
+async def check_variant(
+    session: Session,
+    channel: Channel,
+    content: Mapping[str, str],
+    about: Collection[About] = EVERYTHING,
+) -> None:
     """Whether the texts fit the channel and name only what there is. Raises Several."""
-    check_content(channel, content, await known_fields(session, content))
+    check_content(channel, content, await variables(session, content, about))
 
 
-async def known_fields(session: Session, content: Mapping[str, str]) -> Collection[str]:
-    """The custom fields that there are, if the templates use any at all."""
+async def variables(
+    session: Session, content: Mapping[str, str], about: Collection[About] = EVERYTHING
+) -> frozenset[str]:
+    """The variables that there are; custom fields only if the templates use any at all."""
     if not any(mentions_fields(text or "") for text in content.values()):
-        return ()
-    return await field_types(session)
+        return known_variables((), about)
+    return known_variables(await field_types(session), about)
 
 
 def campaign_channel(registry: Registry, name: str) -> Channel:

@@ -128,6 +128,35 @@ class WebhookCall(Model):
         table = "webhook_calls"
 
 
+class TrackedLink(Model):
+    """Where link number `number` of a text leads; messages refer to it by the number."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    variant = fields.SmallIntField()
+    number = fields.SmallIntField()
+    url = fields.TextField()
+
+    class Meta:
+        table = "tracked_links"
+
+
+class LinkClick(Model):
+    """One hit on a link of a message; `machine` is NULL until it is judged who made it."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    delivery_id = fields.BigIntField()
+    link_id = fields.BigIntField()
+    at = fields.DatetimeField()
+    machine = fields.BooleanField(null=True)
+
+    class Meta:
+        table = "link_clicks"
+
+
 class Delivery(Model):
     """One message to one customer: a row of the delivery ledger.
 
