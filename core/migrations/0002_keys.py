@@ -14,11 +14,11 @@ TABLES = [
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
     "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
-    "lifecycle_models", "merge_suggestions", "order_lines", "orders", "outbox_events",
+    "lifecycle_models", "link_clicks", "merge_suggestions", "order_lines", "orders", "outbox_events",
     "parcel_events", "parcels", "plugin_states", "product_cycles", "refunds", "retention_rules",
     "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
     "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
-    "waiting_records",
+    "tracked_links", "waiting_records", "webhook_calls",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -53,7 +53,9 @@ UNIQUE = {
     "sending_rates": "channel",
     "shops": "name",
     "suppressions": "channel, address_index, shop_id",
+    "tracked_links": "run_id, step, variant, number",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
+    "webhook_calls": "run_id, step, enrolment_id",
 }
 
 # Names and tags are searched folded; a text value of a custom field may be longer than an index
@@ -62,6 +64,7 @@ INDEXES = [
     "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
     "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
     "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",
+    "CREATE INDEX campaigns_recurring ON campaigns (next_at) WHERE state = 'running' AND next_at IS NOT NULL",
     "CREATE INDEX consent_events_customer ON consent_events (merchant_id, customer_id, id)",
     "CREATE UNIQUE INDEX consent_policies_current ON consent_policies (merchant_id, channel) WHERE valid_to IS NULL",
     "CREATE INDEX consent_policies_history ON consent_policies (merchant_id, channel, id)",
@@ -88,14 +91,18 @@ INDEXES = [
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
     "CREATE INDEX deliveries_counted ON deliveries (merchant_id, customer_id, (COALESCE(sent_at, updated_at))) WHERE marketing AND state IN ('sending', 'sent', 'unknown')",
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
-    "CREATE INDEX enrolments_due ON enrolments (merchant_id, wake_at, id) WHERE state = 'waiting'",
+    "CREATE INDEX enrolments_due ON enrolments (merchant_id, run_id, wake_at, id) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_customer ON enrolments (merchant_id, customer_id, id)",
+    "CREATE INDEX webhook_calls_due ON webhook_calls (merchant_id, next_at, id) WHERE state = 'pending'",
+    "CREATE INDEX webhook_calls_customer ON webhook_calls (merchant_id, customer_id, id)",
     "CREATE INDEX job_rejects_job ON job_rejects (merchant_id, job_id, id)",
     "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
     "CREATE UNIQUE INDEX lifecycle_models_last ON lifecycle_models (merchant_id, shop_id) WHERE valid_to IS NULL",
     "CREATE INDEX lifecycle_models_history ON lifecycle_models (merchant_id, shop_id, valid_from)",
+    "CREATE INDEX link_clicks_delivery ON link_clicks (merchant_id, delivery_id, at)",
+    "CREATE INDEX link_clicks_open ON link_clicks (merchant_id, at) WHERE machine IS NULL",
     "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
     "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",
     "CREATE INDEX order_lines_product ON order_lines (merchant_id, product_id, order_id) WHERE product_id IS NOT NULL",
@@ -113,7 +120,7 @@ INDEXES = [
 
 CHECKS = {
     "campaign_runs": [
-        "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled'))",
+        "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled', 'missed'))",
     ],
     "campaigns": [
         "campaigns_state CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled'))",
@@ -201,6 +208,9 @@ CHECKS = {
     ],
     "suppression_events": [
         "suppression_events_action CHECK (action IN ('added', 'removed'))",
+    ],
+    "webhook_calls": [
+        "webhook_calls_state CHECK (state IN ('pending', 'done', 'failed'))",
     ],
     "waiting_records": [
         "waiting_records_kind CHECK (kind IN ('parcel', 'refund'))",

@@ -56,6 +56,7 @@ class RunState(Enum):
     PAUSED = "paused"
     FINISHED = "finished"
     CANCELLED = "cancelled"
+    MISSED = "missed"
 
 
 @strawberry.enum
@@ -191,6 +192,9 @@ DELIVERIES = Listing(
 class CampaignRun(Node):
     pk: strawberry.Private[int]
     state: RunState
+    occurrence: datetime | None = strawberry.field(
+        description="The moment that this run of a recurring campaign is for."
+    )
     pause_reason: str | None
     resume_at: datetime | None
     created_at: datetime
@@ -227,6 +231,7 @@ def run_of(row: Any) -> CampaignRun:
         id=global_id("CampaignRun", row["id"]),
         pk=row["id"],
         state=RunState(row["state"]),
+        occurrence=row["occurrence"],
         pause_reason=row["pause_reason"],
         resume_at=row["resume_at"],
         created_at=row["created_at"],
@@ -452,6 +457,11 @@ class CampaignUpdateInput:
 @strawberry.input
 class CampaignScheduleInput:
     at: datetime
+    local: bool = strawberry.field(
+        default=False,
+        description="Each customer gets it when the clocks where it lives show what the shop's "
+        "show at that instant; who has that behind already, at once.",
+    )
 
 
 @strawberry.input
@@ -481,7 +491,10 @@ class CampaignSchedulePayload:
 
 @strawberry.type
 class CampaignStartPayload:
-    run: CampaignRun | None = None
+    campaign: Campaign | None = None
+    run: CampaignRun | None = strawberry.field(
+        default=None, description="Null when its runs begin later, as it is scheduled."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -580,7 +593,8 @@ class CampaignMutations:
                 "a time needs its offset, as in 2026-06-15T12:00:00+08:00", ("input", "at")
             )
         async with info.context.work() as w:
-            await schedule_campaign(w, info.context.installation.registry, pk, input.at)
+            registry = info.context.installation.registry
+            await schedule_campaign(w, registry, pk, input.at, input.local)
             return CampaignSchedulePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignStartPayload)
@@ -590,11 +604,12 @@ class CampaignMutations:
         pk = need_id("Campaign", id)
         async with info.context.work() as w:
 
-            async def start() -> int:
+            async def start() -> int | None:
                 return await start_campaign(w, info.context.installation.registry, pk)
 
             run_id = await once(w, "campaignStart", input.idempotency_key, {"id": pk}, start)
-            return CampaignStartPayload(run=(await runs_by_id(w, [run_id]))[run_id])
+            run = None if run_id is None else (await runs_by_id(w, [run_id]))[run_id]
+            return CampaignStartPayload(run=run, campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignPausePayload)
     async def campaign_pause(self, info: Info, id: strawberry.ID) -> CampaignPausePayload | None:

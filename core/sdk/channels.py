@@ -14,13 +14,17 @@ MessageClass = Literal["marketing", "service"]
 
 @dataclass(frozen=True)
 class ContentField:
-    """One part of a channel's content, a Liquid template that the merchant writes."""
+    """One part of a channel's content, a Liquid template that the merchant writes.
+
+    `text_of` names the HTML field that this one says as plain text: left empty, it is made of it.
+    """
 
     name: str
     title: str
     required: bool = True
     html: bool = False
     max_length: int = 100_000
+    text_of: str | None = None
 
 
 @dataclass(frozen=True)

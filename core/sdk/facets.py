@@ -70,6 +70,12 @@ class Query:
         self._joins: list[str] = []
         self._range = within and (self.arg(within[0], "bigint"), self.arg(within[1], "bigint"))
 
+    def lookup(self) -> "Query":
+        """A query of the same statement whose conditions ask nothing of its FROM clause."""
+        made = Query(self.merchant_id, self.now, self.time_zone, shop_zones=self._zones)
+        made.args = self.args
+        return made
+
     @property
     def source(self) -> str:
         """The FROM clause that conditions made by this query need."""

@@ -232,6 +232,9 @@ async def test_unsubscribing_while_messages_go_out_stops_what_is_still_to_come(m
         assert (found.sent, found.skipped) == (1500, {"opted_out": 500})
 
 
+PLACE = "[{{ customer.province | default: '' }}]"
+
+
 async def test_who_refuses_personalisation_is_addressed_by_name_alone(merchant):
     async with smtp_sink() as sink:
         await enable_email(merchant, sink.port)
@@ -240,8 +243,8 @@ async def test_who_refuses_personalisation_is_addressed_by_name_alone(merchant):
             await set_consent(w, ids[0], "*", "personalisation", "denied", "preference_page")
         content = {
             "subject": "{{ customer.name }}",
-            "html": "[{{ customer.province }}]<a href='{{ preferences_url }}'>设置</a>",
-            "text": "[{{ customer.province }}] {{ unsubscribe_url }} {{ preferences_url }}",
+            "html": f"{PLACE}<a href='{{{{ preferences_url }}}}'>设置</a>",
+            "text": f"{PLACE} {{{{ unsubscribe_url }}}} {{{{ preferences_url }}}}",
         }
         campaign_id = await make_campaign(merchant, content)
         samples = {

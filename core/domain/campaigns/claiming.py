@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.domain.campaigns import ledger
+from core.domain.campaigns.journeys.exits import Leaving
 from core.domain.campaigns.policy.caps import hold_caps
 from core.domain.campaigns.policy.gate import Gate, read_gate
 from core.domain.campaigns.policy.rates import room_in_rate, spend
@@ -19,7 +20,11 @@ RATE = "rate"
 
 @dataclass(frozen=True)
 class Step:
-    """A run's step whose messages are claimed; `alone` is the only one that sends."""
+    """A run's step whose messages are claimed; `alone` is the only one that sends.
+
+    `leaving` is the exit rule of a journey. With `local` its messages keep to the clocks where
+    each customer lives.
+    """
 
     run_id: int
     number: int
@@ -28,6 +33,8 @@ class Step:
     shop_id: int | None
     priority: int
     alone: bool
+    leaving: Leaving | None = None
+    local: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,9 +51,9 @@ async def claim(w: Work, step: Step, owner: str, lease: timedelta, limit: int) -
     With a limit of 0 only the hours are asked.
     """
     send, channel = step.send, step.channel
-    gate = await read_gate(w, channel, send, step.shop_id, step.priority)
-    opening = gate.opening()
-    if opening.rule is not None:
+    gate = await read_gate(w, channel, send, step.shop_id, step.priority, step.local)
+    opening = gate.opening
+    if opening.rule is not None and not step.local:
         await ledger.put_off(w, step.run_id, step.number, opening.at, opening.rule, step.alone)
         return Claim(closed=opening)
     if not limit:
@@ -69,5 +76,5 @@ async def _mark(
 ) -> list[Mapping[str, Any]]:
     return await ledger.mark_sending(
         w, step.run_id, step.number, step.channel.name, step.channel.contact,
-        step.send.message_class, step.shop_id, owner, lease, limit, gate,
+        step.send.message_class, step.shop_id, owner, lease, limit, gate, step.leaving,
     )  # fmt: skip

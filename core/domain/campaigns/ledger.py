@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.domain.campaigns.journeys.exits import Leaving
 from core.domain.campaigns.policy import CONTACTS, personal_columns, skip_reason_sql
-from core.domain.campaigns.policy.gate import Gate, judged_sql
+from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns
 from core.sdk.channels import ContactKind, MessageClass
 from core.sdk.events import CampaignFinished
 from core.sdk.facets import Query
@@ -57,27 +58,30 @@ async def mark_sending(
     lease: timedelta,
     limit: int,
     gate: Gate,
+    leaving: Leaving | None = None,
 ) -> list[Mapping[str, Any]]:
     """Take up to `limit` due rows of a step; returns them with their customer's data.
 
     Policy is asked again in this statement: a row that it forbids becomes skipped, one that must
     wait stays pending until then, and both are returned with their `reason`. Rows that another
     worker is just taking are passed over. `shop_id` is the shop in whose name the run speaks, if
-    any.
+    any; `leaving` the exit rule of a journey.
     """
     q = Query(w.merchant_id, w.now, gate.zone.key)
     sealed = f"{CONTACTS[contact]}_sealed"
     shop = None if shop_id is None else q.arg(shop_id, "bigint")
     personal, join = personal_columns(message_class, shop)
     now, name = q.arg(w.now, "timestamptz"), q.arg(channel, "text")
+    reason = skip_reason_sql(contact, message_class, name, shop)
+    if leaving is not None:
+        reason = f"COALESCE({leaving.reason_sql(w, q.args, 'due.enrolment_id')}, {reason})"
     rows = f"""SELECT due.id, due.customer_id, due.next_at AS due_at, due.not_after, c.name,
-                      {personal}, c.{sealed} AS sealed,
-                      {skip_reason_sql(contact, message_class, name, shop)} AS reason
+                      {personal}, c.{sealed} AS sealed, {reason} AS reason{place_columns(q, gate)}
                FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id
                {join}"""
     taken: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
-                SELECT id, customer_id, next_at, not_after FROM deliveries
+                SELECT id, customer_id, enrolment_id, next_at, not_after FROM deliveries
                 WHERE merchant_id = $1 AND run_id = {q.arg(run_id, "bigint")}
                   AND step = {q.arg(step, "smallint")} AND state = 'pending'
                   AND next_at <= {now} AND variant IS NOT NULL
@@ -219,7 +223,9 @@ async def finish(w: Work, run_id: int, campaign_id: int) -> bool:
         return False
     await w.sql.execute(
         """UPDATE campaigns SET state = 'finished', updated_at = $3
-           WHERE merchant_id = $1 AND id = $2 AND state = 'running'""",
+           WHERE merchant_id = $1 AND id = $2 AND state = 'running' AND next_at IS NULL
+             AND NOT EXISTS (SELECT 1 FROM campaign_runs r WHERE r.merchant_id = $1
+                AND r.campaign_id = $2 AND r.state IN ('planning', 'running', 'paused'))""",
         w.merchant_id, campaign_id, w.now,
     )  # fmt: skip
     w.emit(CampaignFinished(campaign_id, run_id))

@@ -23,7 +23,8 @@ class Campaign(Model):
     """What is sent to whom and when; `flow` and `options` are core.sdk.flows as JSON.
 
     `segment_id`, `channel` and `message_class` repeat what a campaign of one message to one
-    segment says in its flow, so that campaigns can be found by them.
+    segment says in its flow, so that campaigns can be found by them. `next_at` is when the next
+    occurrence of a running campaign that recurs begins.
     """
 
     id = Id()
@@ -41,6 +42,7 @@ class Campaign(Model):
     state = fields.TextField(default="draft")
     pause_reason = fields.TextField(null=True)
     scheduled_at = fields.DatetimeField(null=True)
+    next_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
@@ -54,7 +56,7 @@ class CampaignRun(Model):
 
     A broadcast's audience is frozen in the ledger. A journey has one run for each version that
     people are on; `open` says whether it still lets people in. `occurrence` is the moment of a
-    recurring campaign that this run is for.
+    recurring campaign that this run is for; one that came too late is a run that is `missed`.
     """
 
     id = Id()
@@ -83,7 +85,8 @@ class Enrolment(Model):
 
     `wake_at` is when it is looked at next, `until` when its present wait ends; `heard` says that
     what it waits for has come. `entry_key` keeps it from coming in twice for one reason: 0, the
-    order, the event or the run, as the entry rule has it.
+    order (below 0), the event or the run, as the entry rule has it. Waits count from `entered_at`,
+    when what let the customer in happened; `event_id` is the last event that let it in or woke it.
     """
 
     id = Id()
@@ -94,6 +97,7 @@ class Enrolment(Model):
     entry_key = fields.BigIntField()
     order_id = fields.BigIntField(null=True)
     parcel_id = fields.BigIntField(null=True)
+    event_id = fields.BigIntField(null=True)
     step = fields.SmallIntField(default=0, db_default=0)
     state = fields.TextField(default="waiting", db_default="waiting")
     reason = fields.TextField(null=True)
@@ -105,6 +109,63 @@ class Enrolment(Model):
 
     class Meta:
         table = "enrolments"
+
+
+class WebhookCall(Model):
+    """A call of the merchant's server by a step of a journey; `answer` is the HTTP status.
+
+    It is tried until the server says that it has it, or too often.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    campaign_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    enrolment_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    order_id = fields.BigIntField(null=True)
+    parcel_id = fields.BigIntField(null=True)
+    url = fields.TextField()
+    state = fields.TextField(default="pending")
+    attempts = fields.SmallIntField(default=0)
+    next_at = fields.DatetimeField()
+    answer = fields.SmallIntField(null=True)
+    detail = fields.TextField(null=True)
+    created_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "webhook_calls"
+
+
+class TrackedLink(Model):
+    """Where link number `number` of a text leads; messages refer to it by the number."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    variant = fields.SmallIntField()
+    number = fields.SmallIntField()
+    url = fields.TextField()
+
+    class Meta:
+        table = "tracked_links"
+
+
+class LinkClick(Model):
+    """One hit on a link of a message; `machine` is NULL until it is judged who made it."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    delivery_id = fields.BigIntField()
+    link_id = fields.BigIntField()
+    at = fields.DatetimeField()
+    machine = fields.BooleanField(null=True)
+
+    class Meta:
+        table = "link_clicks"
 
 
 class Delivery(Model):

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.domain.campaigns.policy import skip_reason_sql
-from core.domain.campaigns.policy.gate import Gate, judged_sql, read_gate
+from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns, read_gate
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -30,7 +30,8 @@ class Recipients:
 class Message:
     """A step of a run that sends, in the name of a shop if any.
 
-    One that is later than `max_lateness` after its moment is not sent.
+    One that is later than `max_lateness` after its moment is not sent. With `local` it keeps to
+    the clocks where the customer lives.
     """
 
     run_id: int
@@ -40,6 +41,7 @@ class Message:
     shop_id: int | None
     max_lateness: timedelta | None = None
     priority: int = 0
+    local: bool = False
 
 
 async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipients) -> int:
@@ -48,7 +50,7 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     A recipient that the step has planned already is passed over.
     """
     send, channel = message.send, message.channel
-    gate = await read_gate(w, channel, send, message.shop_id, message.priority)
+    gate = await read_gate(w, channel, send, message.shop_id, message.priority, message.local)
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
@@ -80,6 +82,6 @@ def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) 
         f"""SELECT p.*, p.due_at + {late} AS not_after
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {moment} AS due_at, {reason} AS reason
+                         {moment} AS due_at, {reason} AS reason{place_columns(q, gate)}
                   FROM {recipients.source}) p""",
     )  # fmt: skip

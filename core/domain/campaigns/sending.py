@@ -18,14 +18,18 @@ from typing import Any
 from core.domain.campaigns import ledger
 from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.claiming import RATE, Claim, Step, claim
-from core.domain.campaigns.content import Content, Recipient, RenderError
+from core.domain.campaigns.content.message import Content, Recipient
+from core.domain.campaigns.content.templates import RenderError
+from core.domain.campaigns.content.tracking import store_links
+from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.control import pause_run
-from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
+from core.domain.campaigns.journeys.exits import read_leaving
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy import CONTACTS
 from core.domain.campaigns.policy.windows import Opening
-from core.domain.campaigns.preview import open_content, values_named
+from core.domain.campaigns.preview import open_content
 from core.domain.shops.plugins import plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
@@ -75,9 +79,9 @@ class _Lane:
     claims: Step
 
     @cached_property
-    def fields(self) -> list[str]:
-        """The custom fields that any of the texts name."""
-        return sorted({name for content in self.contents for name in content.fields})
+    def names(self) -> frozenset[str]:
+        """The variables that any of the texts name."""
+        return frozenset().union(*(content.names for content in self.contents))
 
 
 async def send_run(
@@ -170,7 +174,8 @@ async def _campaign_of(db: Database, merchant_id: int, run_id: int) -> int:
 async def _running(db: Database, merchant_id: int, run_id: int) -> Mapping[str, Any] | None:
     async with db.read(merchant_id) as session:
         row: Mapping[str, Any] | None = await session.sql.fetchrow(
-            """SELECT r.id, r.campaign_id, r.flow, r.priority, c.shop_id FROM campaign_runs r
+            """SELECT r.id, r.campaign_id, r.flow, r.options, r.priority, c.shop_id
+               FROM campaign_runs r
                JOIN campaigns c ON c.merchant_id = r.merchant_id AND c.id = r.campaign_id
                WHERE r.merchant_id = $1 AND r.id = $2 AND r.state = 'running'
                  AND COALESCE(r.resume_at, $3) <= $3""",
@@ -195,15 +200,24 @@ async def _prepare(
     send: Send = row["send"]
     channel = campaign_channel(registry, send.channel)
     plugin = registry.channels[channel.name].plugin
+    options = stored_options(row["options"])
     async with db.read(merchant_id) as session:
         settings = await plugin_settings(session, registry, plugin)
         contents = [
-            await open_content(session, channel, row["shop_id"], variant.content)
+            await open_content(session, channel, row["shop_id"], variant.content, options)
             for variant in send.variants
         ]
+        flow = stored_flow(row["flow"])
+        journey = flow.kind == "journey"
+        leaving = await read_leaving(session, registry, flow.exit) if journey else None
+    if any(content.tracking.urls for content in contents):
+        async with db.work(merchant_id) as w:
+            for number, content in enumerate(contents):
+                await store_links(w, row["id"], row["step"], number, content.tracking.urls)
     claims = Step(
-        row["id"], row["step"], send, channel, row["shop_id"], row["priority"], row["alone"]
-    )
+        row["id"], row["step"], send, channel, row["shop_id"], row["priority"], row["alone"],
+        leaving, flow.local,
+    )  # fmt: skip
     lane = _Lane(
         row["id"], row["step"], row["campaign_id"], merchant_id, send.message_class,
         row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents, claims,
@@ -363,9 +377,10 @@ class _Sender:
                 await ledger.renew(w, self._owner, self._lease, held)
             if state == "running" and not self._halted and not self._stop.is_set():
                 found = await claim(w, lane.claims, self._owner, self._lease, wanted)
-                if lane.fields:
-                    ids = [row["customer_id"] for row in found.rows if row["reason"] is None]
-                    values = await values_named(w, lane.fields, ids)
+                values = await fetch_values(w, lane.names, lane.contents[0].zone, [
+                    Occasion(row["id"], row["customer_id"], row["order_id"], row["parcel_id"])
+                    for row in found.rows if row["reason"] is None
+                ])  # fmt: skip
             if self._time_to_notify():
                 await w.notify("campaign", lane.campaign_id)
         self._turn_failed = False
@@ -471,11 +486,12 @@ class _Sender:
             keyring, self._base_url, lane.merchant_id, customer_id, lane.channel.name
         )
         preferences = ""
-        if content.links_preferences:
+        if "preferences_url" in content.names:
             preferences = preferences_url(keyring, self._base_url, lane.merchant_id, customer_id)
+        values = self._values.pop(row["id"], {})
+        values |= content.tracking.values(keyring, self._base_url, lane.merchant_id, row["id"])
         recipient = Recipient(
-            row["name"], row["province"], row["city"], url, preferences,
-            self._values.pop(customer_id, None),
+            row["name"], row["province"], row["city"], url, preferences, values
         )  # fmt: skip
         return OutgoingMessage(
             message_key(keyring, lane.merchant_id, row["id"]),

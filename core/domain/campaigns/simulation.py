@@ -154,11 +154,20 @@ async def _count(
     if rule is None:
         raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
     channel = campaign_channel(registry, send.channel)
-    gate = await read_gate(session, channel, send, campaign["shop_id"], options.priority)
+    gate = await read_gate(
+        session, channel, send, campaign["shop_id"], options.priority, flow.local
+    )
     asked = await cheapest(session, await read_rule(session, registry, orjson.loads(rule)), within)
     q = asked.q
     message = Message(
-        0, number, send, channel, campaign["shop_id"], options.max_lateness.span, options.priority
+        0,
+        number,
+        send,
+        channel,
+        campaign["shop_id"],
+        options.max_lateness.span,
+        options.priority,
+        flow.local,
     )
     recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
     rows = await session.sql.fetch(

@@ -108,9 +108,16 @@ async def _verdicts(
     made = []
     for number, send in flow.sends().items():
         channel = campaign_channel(registry, send.channel)
-        gate = await read_gate(session, channel, send, shop_id, options.priority)
+        gate = await read_gate(session, channel, send, shop_id, options.priority, flow.local)
         message = Message(
-            0, number, send, channel, shop_id, options.max_lateness.span, options.priority
+            0,
+            number,
+            send,
+            channel,
+            shop_id,
+            options.max_lateness.span,
+            options.priority,
+            flow.local,
         )
         q = Query(session.merchant_id, session.now, gate.zone.key)
         only = f"customers c WHERE c.merchant_id = $1 AND c.id = {q.arg(customer_id, 'bigint')}"

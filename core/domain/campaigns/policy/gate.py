@@ -7,6 +7,7 @@ simulated. What a merchant has no rules for leaves nothing in the SQL.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time
+from functools import cached_property, lru_cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,7 @@ import orjson
 from core.domain.campaigns.policy.caps import Cap, room_sql
 from core.domain.campaigns.policy.hours import stored_spans
 from core.domain.campaigns.policy.windows import HORIZON, Opening, Rules, Span, next_opening
+from core.domain.customers.time_zones import ZONES, moment_sql
 from core.sdk.channels import Channel, marketing_hours
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -28,7 +30,8 @@ class Gate:
     """What one step's messages must pass at an instant, beside the question who may be written to.
 
     `higher` are the running runs of higher priority, if caps make them matter. `rated` says
-    whether the channel has a rate.
+    whether the channel has a rate. With `local` the hours are those of the clocks where each
+    customer lives.
     """
 
     now: datetime
@@ -37,14 +40,42 @@ class Gate:
     caps: Sequence[Cap] = ()
     higher: Sequence[int] = ()
     rated: bool = False
+    local: bool = False
 
-    def opening(self, zone: ZoneInfo | None = None) -> Opening:
-        """From when on messages may go out by the clock of the zone, the shop's if not given."""
-        return next_opening(self.now, zone or self.zone, self.rules)
+    @cached_property
+    def opening(self) -> Opening:
+        """From when on messages may go out by the shop's clock."""
+        return next_opening(self.now, self.zone, self.rules)
+
+    @cached_property
+    def places(self) -> dict[str, dict[str, datetime]]:
+        """For each rule that forbids something somewhere: from when on it lets messages go out,
+        by places of time_zones.ZONES."""
+        if not self.local:
+            return {}
+        minute = self.now.replace(second=0, microsecond=0)
+        opening = {zone: _opening_at(minute, zone, self.rules) for zone in set(ZONES.values())}
+        found: dict[str, dict[str, datetime]] = {}
+        for rule in {one.rule for one in opening.values() if one.rule is not None}:
+            found[rule] = {
+                place: opening[zone].at if opening[zone].rule == rule else self.now
+                for place, zone in ZONES.items()
+            }
+        return found
+
+
+@lru_cache(maxsize=4096)
+def _opening_at(minute: datetime, zone: str, rules: Rules) -> Opening:
+    return next_opening(minute, ZoneInfo(zone), rules)
 
 
 async def read_gate(
-    session: Session, channel: Channel, send: Send, shop_id: int | None, priority: int
+    session: Session,
+    channel: Channel,
+    send: Send,
+    shop_id: int | None,
+    priority: int,
+    local: bool = False,
 ) -> Gate:
     """The policy for the messages of a step in a shop's name (None: of no single shop)."""
     marketing = send.message_class == "marketing"
@@ -79,30 +110,41 @@ async def read_gate(
         tuple(Cap(**cap) for cap in orjson.loads(row["caps"] or "[]")),
         tuple(row["higher"] or ()),
         row["rated"],
+        local,
     )
 
 
 def _rules(
     legal: tuple[time, time] | None, hours: Sequence[Mapping[str, Any]], holidays: Sequence[date]
 ) -> Rules:
-    opened = [stored_spans(row["open"]) for row in hours if row["open"]]
-    quiet = [span for row in hours for span in stored_spans(row["quiet"])]
+    opened = tuple(stored_spans(row["open"]) for row in hours if row["open"])
+    quiet = tuple(span for row in hours for span in stored_spans(row["quiet"]))
     return Rules(legal and Span(*legal), opened, quiet, frozenset(holidays))
+
+
+def place_columns(q: Query, gate: Gate) -> str:
+    """What the rows given to `judged_sql` need of their customer `c`, after their other columns."""
+    opening, columns = gate.opening, ""
+    for rule, places in sorted(gate.places.items()):
+        known = q.arg(orjson.dumps(places).decode(), "jsonb")
+        otherwise = q.arg(opening.at if opening.rule == rule else gate.now, "timestamptz")
+        columns += f", {moment_sql(known, otherwise)} AS opens_{rule}"
+    return columns
 
 
 def judged_sql(q: Query, gate: Gate, rows: str, *, batch: bool = False) -> str:
     """A SELECT of `rows` with the policy's verdict on each.
 
     `rows` is a SELECT with the columns customer_id, reason (why nothing may be sent at all, or
-    NULL), due_at, not_after and, with `batch`, id; with `batch` the same customer may be in it
-    more than once, and each counts for the next. Added are verdict (send, wait or skip), rule
-    (what forbids it, NULL for send) and moment (when it may be sent).
+    NULL), due_at, not_after and those of `place_columns`. With `batch` it has id too, and the same
+    customer may be in it more than once: each counts for the next. Added are verdict (send, wait
+    or skip), rule (what forbids it, NULL for send) and moment (when it may be sent).
     """
     now = q.arg(gate.now, "timestamptz")
     source, rank = f"({rows}) a", None
-    opening = gate.opening()
-    limits: dict[str, str] = {}
-    if opening.rule is not None:
+    limits = {rule: f"a.opens_{rule}" for rule in sorted(gate.places)}
+    opening = gate.opening
+    if opening.rule is not None and not gate.local:
         limits[opening.rule] = q.arg(opening.at, "timestamptz")
     if gate.caps:
         if batch:

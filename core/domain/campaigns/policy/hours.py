@@ -36,7 +36,7 @@ async def set_hours(
     for spans, name in ((open_, "open"), (quiet, "quiet")):
         if len(spans) > MAX_SPANS:
             raise InvalidInput(f"there can be {MAX_SPANS} spans at most", ("input", name))
-    if never_open(Rules(open=[open_] if open_ else [], quiet=quiet)):
+    if never_open(Rules(open=(tuple(open_),) if open_ else (), quiet=tuple(quiet))):
         raise InvalidInput("this leaves no time at all for messages", ("input", "quiet"))
     w.audit("sending_hours.set", {"shop_id": shop_id, "channel": channel})
     if not open_ and not quiet:
@@ -91,17 +91,17 @@ async def delete_holiday(w: Work, holiday_id: int) -> None:
     w.audit("sending_holidays.deleted", {"holiday_id": holiday_id})
 
 
-def stored_spans(value: str | Sequence[Mapping[str, Any]]) -> list[Span]:
+def stored_spans(value: str | Sequence[Mapping[str, Any]]) -> tuple[Span, ...]:
     """The spans of a database row, as JSON text or values."""
     given = orjson.loads(value) if isinstance(value, str) else value
-    return [
+    return tuple(
         Span(
             time.fromisoformat(one["start"]),
             time.fromisoformat(one["end"]),
             frozenset(one["weekdays"]),
         )
         for one in given
-    ]
+    )
 
 
 def _written(spans: Sequence[Span]) -> str:

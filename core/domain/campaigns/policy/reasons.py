@@ -24,6 +24,16 @@ SKIP_REASONS: dict[str, Text] = {
         "The customer belongs to those who get nothing, for comparison.", "客户属于不发送的对照组。"
     ),
     "too_late": Text("The message's time had passed.", "消息已超过最晚发送时间。"),
+    "order_changed": Text(
+        "The order is no longer in the state that the message is about.",
+        "订单状态已变化，消息不再适用。",
+    ),
+    "bought": Text(
+        "The customer has bought again since coming into the journey.", "客户进入流程后已再次购买。"
+    ),
+    "left": Text(
+        "The customer left the journey before this message was sent.", "客户在发送前已离开流程。"
+    ),
     "capped": Text(
         "The customer got as many messages as the frequency cap allows.", "客户已达到发送频次上限。"
     ),

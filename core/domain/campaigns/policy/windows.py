@@ -62,8 +62,8 @@ class Rules:
     """
 
     legal: Span | None = None
-    open: Sequence[Sequence[Span]] = ()
-    quiet: Sequence[Span] = ()
+    open: tuple[tuple[Span, ...], ...] = ()
+    quiet: tuple[Span, ...] = ()
     holidays: frozenset[date] = frozenset()
 
     def closed_by(self, day: date, minute: int) -> str | None:
@@ -80,7 +80,7 @@ class Rules:
 
     def boundaries(self) -> list[int]:
         """The minutes of a day at which the answer may change."""
-        spans = [span for group in self.open for span in group] + list(self.quiet)
+        spans = [*(span for group in self.open for span in group), *self.quiet]
         if self.legal is not None:
             spans.append(self.legal)
         found = {_minute(moment) for span in spans for moment in (span.start, span.end)}
