@@ -2,8 +2,11 @@
 
 import asyncio
 import inspect
+from zoneinfo import ZoneInfo
 
 from core.domain.campaigns.campaigns import create_campaign
+from core.domain.campaigns.policy.gate import Gate
+from core.domain.campaigns.policy.windows import Rules
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import enable_plugin
 
@@ -68,6 +71,11 @@ async def make_campaign(merchant, content=None, rule=None, name="campaign", **op
             w, registry, name=name, channel="email", segment_id=segment_id,
             content=content or CONTENT, **options,
         )  # fmt: skip
+
+
+def open_gate(w):
+    """A policy without any rules."""
+    return Gate(w.now, ZoneInfo("Asia/Shanghai"), Rules())
 
 
 async def states(merchant, run_id):

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Container
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.domain.campaigns import scheduling, sending
+from core.domain.campaigns import recurring, scheduling, sending
+from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, triggers
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.members import reacting, review
@@ -59,6 +60,7 @@ class Duties:
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "house.keep": self._house_keep,
+            "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
             "members.review": self._review_members,
         }
@@ -83,6 +85,7 @@ class Duties:
         """Find due work of every merchant in the database, and begin it."""
         db = self._installation.db
         await scheduling.start_due_campaigns(db, self._installation.registry)
+        await recurring.begin_due_occurrences(db, self._installation.registry)
         for merchant_id, run_id in await scheduling.due_runs(db):
             self._begin_if_idle("run.send", merchant_id, run_id)
         for merchant_id, job_id in await jobs.due(db):
@@ -97,6 +100,8 @@ class Duties:
             self._begin_if_idle("segments.refresh", merchant_id)
         for merchant_id in await review.merchants_due(db):
             self._begin_if_idle("members.review", merchant_id)
+        for merchant_id in await clicks.merchants_clicked(db):
+            self._begin_if_idle("clicks.judge", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
@@ -182,6 +187,9 @@ class Duties:
 
     async def _review_members(self, merchant_id: int) -> None:
         await review.review_due(self._installation.db, merchant_id)
+
+    async def _judge_clicks(self, merchant_id: int) -> None:
+        await clicks.judge_clicks(self._installation.db, merchant_id)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)

@@ -14,10 +14,12 @@ TABLES = [
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
     "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
-    "lifecycle_models", "memberships", "merge_suggestions", "order_lines", "orders", "outbox_events",
-    "parcel_events", "parcels", "plugin_states", "points_entries", "points_holds", "points_uses", "product_cycles", "programmes", "refunds", "retention_rules",
-    "rfm_models", "segment_members", "segments", "shops", "suppression_events", "suppressions",
-    "tier_intervals", "tiers", "waiting_records", "webhook_calls",
+    "lifecycle_models", "link_clicks", "memberships", "merge_suggestions", "order_lines",
+    "orders", "outbox_events", "parcel_events", "parcels", "plugin_states", "points_entries",
+    "points_holds", "points_uses", "product_cycles", "programmes", "refunds", "retention_rules",
+    "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
+    "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
+    "tier_intervals", "tiers", "tracked_links", "waiting_records", "webhook_calls",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -48,9 +50,14 @@ UNIQUE = {
     "refunds": "shop_id, external_id",
     "retention_rules": "table_name",
     "segments": "name",
+    "sending_caps": "shop_id, channel, hours",
+    "sending_holidays": "shop_id, day",
+    "sending_hours": "shop_id, channel",
+    "sending_rates": "channel",
     "shops": "name",
     "tiers": "rank",
     "suppressions": "channel, address_index, shop_id",
+    "tracked_links": "run_id, step, variant, number",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
     "webhook_calls": "run_id, step, enrolment_id",
 }
@@ -61,6 +68,7 @@ INDEXES = [
     "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
     "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
     "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",
+    "CREATE INDEX campaigns_recurring ON campaigns (next_at) WHERE state = 'running' AND next_at IS NOT NULL",
     "CREATE INDEX consent_events_customer ON consent_events (merchant_id, customer_id, id)",
     "CREATE UNIQUE INDEX consent_policies_current ON consent_policies (merchant_id, channel) WHERE valid_to IS NULL",
     "CREATE INDEX consent_policies_history ON consent_policies (merchant_id, channel, id)",
@@ -85,6 +93,7 @@ INDEXES = [
     "CREATE INDEX deliveries_sending ON deliveries (lease_until) WHERE state = 'sending'",
     "CREATE INDEX deliveries_run ON deliveries (merchant_id, run_id, state, id)",
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
+    "CREATE INDEX deliveries_counted ON deliveries (merchant_id, customer_id, (COALESCE(sent_at, updated_at))) WHERE marketing AND state IN ('sending', 'sent', 'unknown')",
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
     "CREATE INDEX enrolments_due ON enrolments (merchant_id, run_id, wake_at, id) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
@@ -109,6 +118,7 @@ INDEXES = [
     "CREATE INDEX points_uses_lot ON points_uses (merchant_id, lot_id)",
     "CREATE INDEX points_uses_entry ON points_uses (merchant_id, entry_id)",
     "CREATE INDEX points_holds_held ON points_holds (merchant_id, expires_at) WHERE state = 'held'",
+    "CREATE INDEX link_clicks_delivery ON link_clicks (merchant_id, delivery_id, at)", "CREATE INDEX link_clicks_open ON link_clicks (merchant_id, at) WHERE machine IS NULL",
     "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
     "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",
     "CREATE INDEX order_lines_product ON order_lines (merchant_id, product_id, order_id) WHERE product_id IS NOT NULL",
@@ -126,7 +136,7 @@ INDEXES = [
 
 CHECKS = {
     "campaign_runs": [
-        "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled'))",
+        "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled', 'missed'))",
     ],
     "campaigns": [
         "campaigns_state CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled'))",
@@ -212,6 +222,12 @@ CHECKS = {
     ],
     "segments": [
         "segments_kind CHECK (kind IN ('dynamic', 'snapshot', 'list'))",
+    ],
+    "sending_caps": [
+        "sending_caps_numbers CHECK (messages >= 0 AND hours > 0)",
+    ],
+    "sending_rates": [
+        "sending_rates_numbers CHECK (messages > 0 AND seconds > 0)",
     ],
     "suppression_events": [
         "suppression_events_action CHECK (action IN ('added', 'removed'))",

@@ -52,6 +52,8 @@ from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQuerie
 from core.schema.segment_why import SegmentWhyQueries
 from core.schema.segment_words import SegmentWordsQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
+from core.schema.sending_outlook import SendingOutlookQueries
+from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
@@ -67,6 +69,7 @@ class Query(
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
+    SendingPolicyQueries, SendingOutlookQueries,
 ):  # fmt: skip
     pass
 
@@ -79,6 +82,7 @@ class Mutation(
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
     SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
     JourneyMutations,
+    SendingPolicyMutations,
 ):  # fmt: skip
     pass
 

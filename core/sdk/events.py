@@ -181,6 +181,23 @@ class SegmentLeft(Event):
 
 
 @dataclass(frozen=True)
+class MessageClicked(Event):
+    """A person followed a link of a message for the first time; scanners' clicks do not count.
+
+    `order_id` is the order that the message was about, if any.
+    """
+
+    type: ClassVar[str] = "message.clicked"
+    delivery_id: int
+    customer_id: int
+    order_id: int | None
+    campaign_id: int
+    run_id: int
+    step: int
+    link_id: int
+
+
+@dataclass(frozen=True)
 class CampaignStarted(Event):
     """A campaign's audience was frozen into the ledger."""
 

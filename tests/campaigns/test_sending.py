@@ -21,6 +21,7 @@ from tests.sending_kit import (
     campaign_row,
     enable_email,
     make_campaign,
+    open_gate,
     states,
     until,
 )
@@ -180,8 +181,9 @@ async def test_rows_of_a_dead_worker_become_unknown_after_their_lease(merchant, 
     await plan_run(merchant.installation.db, merchant.installation.registry, merchant.id, run_id)
     async with merchant.work() as w:
         marked = await ledger.mark_sending(
-            w, run_id, 0, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30
-        )
+            w, run_id, 0, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30,
+            open_gate(w),
+        )  # fmt: skip
     assert len(marked) == 30
     await send(merchant, run_id)
     assert await states(merchant, run_id) == {"sent": 70, "sending": 30}

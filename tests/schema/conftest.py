@@ -1,7 +1,7 @@
 """A client of the real application, and a merchant with one object of each kind."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx2
@@ -17,6 +17,8 @@ from core.domain.campaigns.campaigns import (
 )
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.flows import parse_flow
+from core.domain.campaigns.policy.caps import Cap, set_cap
+from core.domain.campaigns.policy.hours import set_holidays
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
 from core.domain.customers.customers import add_tags
@@ -212,6 +214,14 @@ async def make_world(merchant):
         await give(w, "adjust", [Lot(customer, 100, w.now)])
         spent = await take(w, customer, 10, "spend")
         held = await hold(w, customer, 10, w.now + timedelta(minutes=15), "checkout")
+        simulating = await jobs.enqueue(
+            w, "campaign.simulate", {"campaign_id": campaign}, queued=False
+        )
+        cap = await set_cap(w, registry, Cap(0, "*", 24, 5))
+        await set_holidays(w, registry, 0, [date(2026, 12, 25)], "Christmas", False)
+        holiday = await w.sql.fetchval(
+            "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
+        )
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
@@ -222,10 +232,12 @@ async def make_world(merchant):
         "Tier": tier, "PointsEntry": spent, "PointsHold": held,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
         "Journey": journey, "Enrolment": enrolment,
+        "Simulating": simulating, "Cap": cap, "Holiday": holiday,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign", "Second": "Customer",
                "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
-               "Counting": "Job", "Traits": "Job", "Journey": "Campaign"}  # fmt: skip
+               "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
+               "Cap": "SendingCap", "Holiday": "SendingHoliday"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

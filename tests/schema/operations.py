@@ -307,6 +307,25 @@ def variables(name, ids):
             "input": {"fromCustomerId": ids["Customer"], "toCustomerId": ids["Second"],
                       "points": 5, "reason": "family", "idempotencyKey": "p1"}
         },
+        "sending-policy": {"from": "2026-06-01"},
+        "sending-cap-set": {
+            "input": {"shopId": ids["Shop"], "channel": "email", "hours": 168, "messages": 2}
+        },
+        "sending-cap-delete": {"id": ids["Cap"]},
+        "sending-hours-set": {
+            "input": {
+                "shopId": ids["Shop"], "commuteAndRest": True,
+                "quiet": [{"start": "22:00", "end": "08:00", "weekdays": [6, 7]}],
+            }
+        },
+        "sending-holidays-set": {
+            "input": {"shopId": ids["Shop"], "days": ["2026-10-01", "2026-10-02"], "name": "国庆节"}
+        },
+        "sending-holiday-delete": {"id": ids["Holiday"]},
+        "sending-rate-set": {"input": {"channel": "email", "messages": 600, "per": "MINUTE"}},
+        "campaign-simulation": {"id": ids["Campaign"]},
+        "campaign-simulation-result": {"jobId": ids["Simulating"]},
+        "why-not-sent": {"customerId": ids["Customer"], "campaignId": ids["Campaign"]},
         "customer-data-export": {"id": ids["Customer"], "input": {"idempotencyKey": "e1"}},
         "customer-erase": {
             "id": ids["Customer"], "input": {"reason": "ON_REQUEST", "idempotencyKey": "e1"},

@@ -100,7 +100,8 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "campaign_runs", "deliveries", "custom_fields", "custom_field_values", "customer_notes",
           "customer_log", "jobs", "programmes", "tiers", "memberships", "tier_intervals",
           "points_entries", "points_uses", "points_holds", "suppressions",
-          "consent_requests", "consent_policies", "api_tokens", "plugin_states")  # fmt: skip
+          "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
+          "api_tokens", "plugin_states")  # fmt: skip
 
 
 async def snapshot(world):

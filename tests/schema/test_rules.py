@@ -38,6 +38,7 @@ NOUNS = (
     "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
     "customEvent",
+    "sending",
 )  # fmt: skip
 
 

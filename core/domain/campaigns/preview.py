@@ -8,12 +8,14 @@ import orjson
 
 from core.domain.campaigns.audience import audience_sql
 from core.domain.campaigns.campaigns import get_campaign
-from core.domain.campaigns.content import Content, Recipient, RenderError
-from core.domain.campaigns.flows import campaign_channel, known_fields, stored_flow
-from core.domain.customers.fields import read_fields
+from core.domain.campaigns.content.message import UNTRACKED, Content, Recipient, Sender
+from core.domain.campaigns.content.templates import RenderError
+from core.domain.campaigns.content.values import Occasion, fetch_values
+from core.domain.campaigns.flows import campaign_channel, stored_flow, variables
 from core.registry import Registry
 from core.sdk.channels import Channel
 from core.sdk.errors import NotFound, WrongState
+from core.sdk.flows import Options
 from core.storage.database import Session
 
 SAMPLE_URL = "https://example.com/unsubscribe"
@@ -75,7 +77,9 @@ async def preview_campaign(
         *q.args,
     )
     content = await open_content(session, channel, campaign["shop_id"], send.variants[0].content)
-    values = await values_named(session, content.fields, [row["id"] for row in chosen])
+    values = await fetch_values(
+        session, content.names, content.zone, [Occasion(row["id"], row["id"]) for row in chosen]
+    )
     return CampaignPreview(
         counts.pop(None, 0),
         dict(sorted(counts.items())),
@@ -88,28 +92,17 @@ async def open_content(
     channel: Channel,
     shop_id: int | None,
     content: Mapping[str, str],
+    options: Options = UNTRACKED,
 ) -> Content:
-    """A message's templates, compiled, with the names of its merchant and shop."""
-    names = await session.sql.fetchrow(
-        """SELECT m.name AS merchant, s.name AS shop FROM merchants m
+    """A message's templates, compiled, in the name of its merchant and shop. Raises Several."""
+    row = await session.sql.fetchrow(
+        """SELECT m.name AS merchant, s.name AS shop, COALESCE(s.time_zone, m.time_zone) AS zone
+           FROM merchants m
            LEFT JOIN shops s ON s.merchant_id = m.id AND s.id = $2 WHERE m.id = $1""",
         session.merchant_id, shop_id,
     )  # fmt: skip
-    known = await known_fields(session, content)
-    return Content(channel, content, names["merchant"], names["shop"], known)
-
-
-async def values_named(
-    session: Session, fields: Sequence[str], customer_ids: Sequence[int]
-) -> dict[int, dict[str, Any]]:
-    """Customers' values of custom fields by name, by one statement or none."""
-    if not fields or not customer_ids:
-        return {}
-    found = await read_fields(session, customer_ids, fields)
-    return {
-        customer_id: {name: one.value for name, one in values.items()}
-        for customer_id, values in found.items()
-    }
+    sender = Sender(row["merchant"], row["shop"], row["zone"])
+    return Content(channel, content, sender, await variables(session, content), options)
 
 
 def _samples(
@@ -123,7 +116,7 @@ def _samples(
         name = show_name(row["name"]) if row["name"] else None
         recipient = Recipient(
             name, row["province"], row["city"], SAMPLE_URL, SAMPLE_PREFERENCES,
-            values.get(row["id"]),
+            values.get(row["id"], {}),
         )  # fmt: skip
         try:
             samples.append(RenderedSample(row["id"], content.render(recipient), None))
