@@ -112,7 +112,9 @@ async def check_flow(
             errors.append(error)
     if flow.kind == "journey" and flow.schedule and flow.schedule.local:
         path = (*FLOW, "trigger", "schedule", "local")
-        errors.append(InvalidInput("a journey follows the shop's clocks, not each customer's", path))
+        errors.append(
+            InvalidInput("a journey follows the shop's clocks, not each customer's", path)
+        )
     if isinstance(flow.trigger, OnDate):
         errors += await _date_faults(session, flow.trigger)
     for number, send in flow.sends().items():
