@@ -6,6 +6,14 @@ from dataclasses import replace
 from core.domain.campaigns.facets import FACETS as CAMPAIGN_FACETS
 from core.domain.campaigns.facets import Reachable
 from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
+from core.domain.campaigns.recipes import (
+    after_sales,
+    blasts,
+    dates,
+    delivery,
+    lifecycle,
+    payment,
+)
 from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
 from core.domain.customers.customers import CustomerMerged
 from core.domain.customers.fields import FieldChanged, FieldNotYours
@@ -31,6 +39,7 @@ from core.sdk import errors, hookimpl
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
+from core.sdk.recipes import Recipe
 from core.sdk.timeline import TimelineSource
 from core.tabular.exporting import AlreadyExporting
 from core.tabular.reading import FileUnreadable
@@ -54,6 +63,11 @@ class CorePlugin:
     @hookimpl
     def timeline_sources(self) -> Sequence[TimelineSource]:
         return [*ORDER_TIMELINE, *CAMPAIGN_TIMELINE, *CUSTOMER_TIMELINE]
+
+    @hookimpl
+    def campaign_recipes(self) -> Sequence[Recipe]:
+        families = (payment, delivery, after_sales, dates, lifecycle, blasts)
+        return [recipe for family in families for recipe in family.RECIPES]
 
     @hookimpl
     def error_codes(self) -> Sequence[type[errors.HuikeError]]:
