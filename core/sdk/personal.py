@@ -19,8 +19,11 @@ class PersonalTable:
 
     `unique` lists the columns that make a row unique beside the customer, if any: a merge keeps
     the row that the kept customer has, and undoing it brings back the other. `unique_while` names
-    a column that ends a row: only rows in which it is NULL are meant, those that ended are history;
-    without `unique` a customer has one such row at most.
+    a column that ends a row: only rows in which it is NULL are meant, those that ended are history.
+
+    Where a customer has one such row at most (`unique_while` without `unique`), `prefer` says by
+    SQL which of two is the better one: an ORDER BY over the row `r`. A merge ends the other and
+    sets its column `aside`; undoing it opens that one again, if its customer has no other then.
 
     `sealed` maps each encrypted column to its place ("customers.phone"), the first part of the
     associated data `place|merchant|id`. `hidden` columns (hashes, blind indexes) are not exported.
@@ -43,6 +46,8 @@ class PersonalTable:
     parent: tuple[str, str] | None = None
     unique: tuple[str, ...] = ()
     unique_while: str | None = None
+    prefer: str | None = None
+    aside: str | None = None
     sealed: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)

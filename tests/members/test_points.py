@@ -143,6 +143,43 @@ async def test_nobody_spends_the_same_points_twice(merchant):
     assert (await balance(merchant, pk)).available == 10
 
 
+async def test_a_transaction_that_began_before_the_other_spends_nothing_twice(merchant):
+    async with merchant.work() as w:
+        pk = await customer(w)
+        await give(w, "earn", [Lot(pk, 100, START)])
+    began, other_done = asyncio.Event(), asyncio.Event()
+
+    async def early():
+        async with merchant.work() as w:
+            began.set()
+            await other_done.wait()
+            await take(w, pk, 60, "spend")
+
+    task = asyncio.create_task(early())
+    await began.wait()
+    merchant.clock.move(timedelta(seconds=1))
+    async with merchant.work() as w:
+        await take(w, pk, 60, "spend")
+    other_done.set()
+    with pytest.raises(NotEnoughPoints, match="has 40 points"):
+        await task
+
+
+async def test_two_at_once_give_back_once(merchant):
+    async with merchant.work() as w:
+        pk = await customer(w)
+        await give(w, "earn", [Lot(pk, 100, START)])
+        spent = await take(w, pk, 50, "spend")
+
+    async def back():
+        async with merchant.work() as w:
+            await give_back(w, spent, 50)
+
+    done = await asyncio.gather(*(back() for _ in range(4)), return_exceptions=True)
+    assert sorted(type(one).__name__ for one in done) == ["InvalidInput"] * 3 + ["NoneType"]
+    assert (await balance(merchant, pk)).available == 100
+
+
 # -- random histories ---------------------------------------------------------------------------
 
 

@@ -23,12 +23,14 @@ async def move_rows(
 ) -> None:
     """Give the rows of `from_` to `into`; what `into` has already is taken out and kept as JSON."""
     for table in tables:
+        if table.prefer:
+            await w.sql.execute(_put_aside_sql(table), w.merchant_id, [into, from_], w.now)
         await w.sql.execute(_move_sql(table), w.merchant_id, merge_id, table.table, into, from_)
 
 
 def _move_sql(table: PersonalTable) -> str:
     name, customer = table.table, table.customer
-    if not table.unique and not table.unique_while:
+    if not table.unique:
         return f"""WITH moved AS (
                 UPDATE {name} SET {customer} = $4 WHERE merchant_id = $1 AND {customer} = $5
                 RETURNING id)
@@ -45,6 +47,27 @@ def _move_sql(table: PersonalTable) -> str:
         INSERT INTO customer_merge_moves (merchant_id, merge_id, table_name, row_id, content)
         SELECT $1, $2::bigint, $3::text, id, content FROM taken
         UNION ALL SELECT $1, $2::bigint, $3::text, id, NULL FROM moved"""
+
+
+def _put_aside_sql(table: PersonalTable) -> str:
+    """Of the present rows of two customers that become one the best one stays present."""
+    return f"""WITH ranked AS MATERIALIZED (
+            SELECT r.id, row_number() OVER (ORDER BY {table.prefer}) AS place FROM {table.table} r
+            WHERE r.merchant_id = $1 AND r.{table.customer} = ANY($2::bigint[])
+              AND r.{table.unique_while} IS NULL)
+        UPDATE {table.table} t SET {table.unique_while} = $3, {table.aside} = TRUE
+        FROM ranked WHERE t.merchant_id = $1 AND t.id = ranked.id AND ranked.place > 1"""
+
+
+def _open_again_sql(table: PersonalTable) -> str:
+    """Customers without a present row get the best one that a merge had put aside."""
+    return f"""UPDATE {table.table} t SET {table.unique_while} = NULL, {table.aside} = FALSE
+        FROM (SELECT DISTINCT ON (r.{table.customer}) r.id FROM {table.table} r
+              WHERE r.merchant_id = $1 AND r.{table.customer} = ANY($2::bigint[]) AND r.{table.aside}
+                AND NOT EXISTS (SELECT 1 FROM {table.table} p WHERE p.merchant_id = $1
+                    AND p.{table.customer} = r.{table.customer} AND p.{table.unique_while} IS NULL)
+              ORDER BY r.{table.customer}, {table.prefer}) best
+        WHERE t.merchant_id = $1 AND t.id = best.id"""
 
 
 def has_same(table: PersonalTable, row: str, customer: str) -> str:
@@ -82,6 +105,8 @@ async def move_back_rows(
             await w.sql.execute(
                 _revive_sql(table), w.merchant_id, merge_id, table.table, back, holder
             )
+        if table.prefer:
+            await w.sql.execute(_open_again_sql(table), w.merchant_id, [back, holder])
 
 
 def _move_back_sql(table: PersonalTable) -> str:

@@ -89,6 +89,12 @@ async def leave(w: Work, customer_id: int, source: str) -> None:
     )  # fmt: skip
     if ended == "UPDATE 0":
         raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+    for table in ("memberships", "tier_intervals"):  # who left as one customer did so as each
+        await w.sql.execute(
+            f"""UPDATE {table} SET merged = FALSE
+                WHERE merchant_id = $1 AND customer_id = $2 AND merged""",
+            w.merchant_id, customer_id,
+        )  # fmt: skip
     for tier_id in (await end_tiers(w, [customer_id])).values():
         w.emit(TierChanged(customer_id, tier_id, None, "left"))
     w.emit(MemberLeft(customer_id, source))
@@ -116,7 +122,7 @@ async def counts_by_day(
                FROM memberships WHERE merchant_id = $1
                UNION ALL
                SELECT left_at, leave_source, 0, 1 FROM memberships
-               WHERE merchant_id = $1 AND left_at IS NOT NULL)
+               WHERE merchant_id = $1 AND leave_source IS NOT NULL)
            SELECT (v.at AT TIME ZONE m.time_zone)::date AS day, v.source,
                   sum(v.joined)::int AS joined, sum(v.gone)::int AS gone
            FROM moves v JOIN merchants m ON m.id = $1

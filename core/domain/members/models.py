@@ -32,7 +32,10 @@ class Programme(Model):
 
 
 class Membership(Model):
-    """A customer in the programme from `joined_at` until `left_at`; who comes back has another."""
+    """A customer in the programme from `joined_at` until `left_at`; who comes back has another.
+
+    `merged`: nobody left, but the customer became one with another member; see PersonalTable.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
@@ -43,6 +46,7 @@ class Membership(Model):
     join_shop_id = fields.BigIntField(null=True)
     left_at = fields.DatetimeField(null=True)
     leave_source = fields.TextField(null=True)
+    merged = fields.BooleanField(default=False, db_default=False)
 
     class Meta:
         table = "memberships"
@@ -74,7 +78,8 @@ class TierInterval(Model):
 
     `review_at` is the end of the period for which the tier is kept whatever happens; a tier given
     by hand is kept until then too, or for good when it is NULL. `threshold` is what had to be
-    reached, if the tier was reached.
+    reached, if the tier was reached. `merged`: it ended because the customer became one with
+    another, in a better tier.
     """
 
     id = Id()
@@ -86,6 +91,7 @@ class TierInterval(Model):
     review_at = fields.DatetimeField(null=True)
     threshold = fields.BigIntField(null=True)
     manual = fields.BooleanField(default=False, db_default=False)
+    merged = fields.BooleanField(default=False, db_default=False)
     cause = fields.TextField()
 
     class Meta:

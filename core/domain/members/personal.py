@@ -2,13 +2,19 @@
 
 from core.sdk.personal import PersonalTable
 
+HIGHEST = """(SELECT t.rank FROM tiers t
+    WHERE t.merchant_id = r.merchant_id AND t.id = r.tier_id) DESC NULLS LAST,
+    r.review_at DESC NULLS FIRST, r.id"""
+"""Which of two tiers is the higher one, or the same one kept for longer; by hand or not."""
+
 PERSONAL_TABLES = [
     # figures of the past stay; who was a member as both customers is one once after a merge,
-    # in the tier of the kept one
+    # since the earlier of the two days, in the higher of the two tiers
     PersonalTable("memberships", "memberships", "Memberships", unique_while="left_at",
+                  prefer="r.joined_at, r.id", aside="merged",
                   erase="blank", blank=("card_number",)),
     PersonalTable("tier_intervals", "tier_intervals", "Tiers", unique_while="valid_to",
-                  erase="keep"),
+                  prefer=HIGHEST, aside="merged", erase="keep"),
     PersonalTable("points_entries", "points_entries", "Points", erase="blank", blank=("reason",)),
     PersonalTable("points_holds", "points_holds", "Points set aside", erase="keep"),
 ]  # fmt: skip

@@ -22,6 +22,7 @@ from core.sdk.errors import HuikeError, InvalidInput, NotFound, WrongState
 from core.storage.database import Session, Work
 
 MAX_POINTS = 10**9
+LAPSED_AT_ONCE = 1000
 
 LAPSED = """EXISTS (SELECT 1 FROM points_holds h WHERE h.merchant_id = $1
     AND h.entry_id = {entry} AND h.state = 'held' AND h.expires_at <= $3)"""
@@ -160,14 +161,17 @@ async def take(
     if not 0 < points <= MAX_POINTS:
         raise InvalidInput(f"points must be from 1 to {MAX_POINTS}", ("input", "points"))
     await _lock(w, [customer_id])
-    await release_lapsed(w, customer_id)
-    available = (await balances(w, [customer_id]))[customer_id].available
+    at = await _moment(w, customer_id)
+    await release_lapsed(w, customer_id, at)
+    available = (await balances(w, [customer_id], at))[customer_id].available
     if points > available and not debt:
         raise NotEnoughPoints(
             f"the customer has {available} points, {points} are to be taken", ("input", "points")
         )
-    entry_id = await _enter(w, customer_id, kind, -points, order_id=order_id, reason=reason)
-    await _use(w, entry_id, customer_id, points)
+    entry_id = await _enter(
+        w, customer_id, kind, -points, order_id=order_id, reason=reason, at=at
+    )
+    await _use(w, entry_id, customer_id, points, at)
     return entry_id
 
 
@@ -208,13 +212,30 @@ async def settle_hold(w: Work, hold_id: int, spend: bool) -> None:
         await give_back(w, row["entry_id"], at=w.now)
 
 
-async def release_lapsed(w: Work, customer_id: int | None = None) -> int:
-    """Write down the return of what lapsed holds set aside; returns how many there were."""
+async def release_lapsed(
+    w: Work, customer_id: int | None = None, at: datetime | None = None
+) -> int:
+    """Write down the return of what lapsed holds set aside; returns how many there were.
+
+    Without a customer it is for up to LAPSED_AT_ONCE holds of the merchant.
+    """
+    if customer_id is None:
+        # customers are locked before their holds, as whoever takes points does
+        found = await w.sql.fetch(
+            """SELECT customer_id FROM points_holds
+               WHERE merchant_id = $1 AND state = 'held' AND expires_at <= $2
+               ORDER BY expires_at LIMIT $3""",
+            w.merchant_id, w.now, LAPSED_AT_ONCE,
+        )  # fmt: skip
+        owners = sorted({row["customer_id"] for row in found})
+        await _lock(w, owners)
+    else:
+        owners = [customer_id]
     rows = await w.sql.fetch(
         """UPDATE points_holds SET state = 'lapsed', settled_at = expires_at
            WHERE merchant_id = $1 AND state = 'held' AND expires_at <= $2
-             AND COALESCE(customer_id = $3, TRUE) RETURNING entry_id, expires_at""",
-        w.merchant_id, w.now, customer_id,
+             AND customer_id = ANY($3::bigint[]) RETURNING entry_id, expires_at""",
+        w.merchant_id, at or w.now, owners,
     )  # fmt: skip
     for row in rows:
         await give_back(w, row["entry_id"], at=row["expires_at"])
@@ -229,6 +250,7 @@ async def give_back(
     The points go back into the very lots that they came from, those that expire last first: what
     has expired meanwhile stays expired. Raises NotFound, InvalidInput when less is left to undo.
     """
+    await _lock_owner(w, entry_id)
     entry = await w.sql.fetchrow(
         """SELECT customer_id, -points - COALESCE((SELECT sum(r.points) FROM points_entries r
                WHERE r.merchant_id = $1 AND r.reverses = e.id), 0)::bigint AS open
@@ -237,7 +259,6 @@ async def give_back(
     )  # fmt: skip
     if entry is None:
         raise NotFound(f"no points were taken by the entry {entry_id}", ("id",))
-    await _lock(w, [entry["customer_id"]])
     wanted = entry["open"] if points is None else points
     if not 0 < wanted <= entry["open"]:
         raise InvalidInput(
@@ -271,6 +292,7 @@ async def take_back(w: Work, lot_id: int, points: int, reason: str) -> int:
     What is left of the lot goes first, even while it is pending; what was spent of it already is
     taken from the customer's other lots, and the rest is a debt. Raises NotFound, InvalidInput.
     """
+    await _lock_owner(w, lot_id)
     lot = await w.sql.fetchrow(
         """SELECT customer_id, order_id, points - COALESCE((SELECT -sum(r.points)
                FROM points_entries r WHERE r.merchant_id = $1 AND r.reverses = e.id), 0)::bigint
@@ -286,7 +308,6 @@ async def take_back(w: Work, lot_id: int, points: int, reason: str) -> int:
             ("input", "points"),
         )
     customer_id = lot["customer_id"]
-    await _lock(w, [customer_id])
     await release_lapsed(w, customer_id)
     entry_id = await _enter(
         w, customer_id, "reverse", -points, order_id=lot["order_id"], reverses=lot_id,
@@ -299,7 +320,7 @@ async def take_back(w: Work, lot_id: int, points: int, reason: str) -> int:
         w.merchant_id, lot_id, entry_id, points, w.now,
     ) or 0  # fmt: skip
     if own < points:
-        await _use(w, entry_id, customer_id, points - own)
+        await _use(w, entry_id, customer_id, points - own, w.now)
     return entry_id
 
 
@@ -334,6 +355,27 @@ async def _lock(w: Work, customer_ids: Sequence[int]) -> None:
         raise NotFound(f"there is no customer {min(missing)}", ("input", "customerId"))
 
 
+async def _moment(w: Work, customer_id: int) -> datetime:
+    """Now; or when the customer's points changed last, if a transaction that began after this one
+    was quicker: what it took must not be overlooked as something of the future."""
+    moment: datetime = await w.sql.fetchval(
+        """SELECT GREATEST($3, max(at)) FROM points_entries
+           WHERE merchant_id = $1 AND customer_id = $2""",
+        w.merchant_id, customer_id, w.now,
+    )  # fmt: skip
+    return moment
+
+
+async def _lock_owner(w: Work, entry_id: int) -> None:
+    """Lock the customer of an entry, so that what is read of it afterwards stays true."""
+    await w.sql.execute(
+        """SELECT 1 FROM customers c JOIN points_entries e
+               ON e.merchant_id = $1 AND e.customer_id = c.id
+           WHERE c.merchant_id = $1 AND e.id = $2 FOR NO KEY UPDATE OF c""",
+        w.merchant_id, entry_id,
+    )  # fmt: skip
+
+
 async def _enter(
     w: Work,
     customer_id: int,
@@ -354,7 +396,7 @@ async def _enter(
     return entry_id
 
 
-async def _use(w: Work, entry_id: int, customer_id: int, points: int) -> None:
+async def _use(w: Work, entry_id: int, customer_id: int, points: int, at: datetime) -> None:
     """Take points from the customer's usable lots, as far as they go."""
     await w.sql.execute(
         f"""INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
@@ -364,7 +406,7 @@ async def _use(w: Work, entry_id: int, customer_id: int, points: int) -> None:
                 FROM ({LEFT.format(until="")} AND l.customer_id = $2 AND l.available_at <= $5
                       AND COALESCE(l.expires_at > $5, TRUE)) usable WHERE points > 0) lots
             WHERE before < $4""",
-        w.merchant_id, customer_id, entry_id, points, w.now,
+        w.merchant_id, customer_id, entry_id, points, at,
     )  # fmt: skip
 
 
