@@ -10,7 +10,7 @@ from core.domain.campaigns import recurring, scheduling, sending
 from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, triggers
 from core.domain.lifecycle.refresh import start_due_refreshes
-from core.domain.members import reacting, review
+from core.domain.members import reacting, reminders, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
@@ -63,6 +63,7 @@ class Duties:
             "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
             "members.review": self._review_members,
+            "members.remind": self._remind_members,
         }
         self._house_kept_at: datetime | None = None
         self._problems_asked_at: datetime | None = None
@@ -100,6 +101,8 @@ class Duties:
             self._begin_if_idle("segments.refresh", merchant_id)
         for merchant_id in await review.merchants_due(db):
             self._begin_if_idle("members.review", merchant_id)
+        for merchant_id in await reminders.merchants_to_remind(db):
+            self._begin_if_idle("members.remind", merchant_id)
         for merchant_id in await clicks.merchants_clicked(db):
             self._begin_if_idle("clicks.judge", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
@@ -187,6 +190,9 @@ class Duties:
 
     async def _review_members(self, merchant_id: int) -> None:
         await review.review_due(self._installation.db, merchant_id)
+
+    async def _remind_members(self, merchant_id: int) -> None:
+        await reminders.remind(self._installation.db, merchant_id)
 
     async def _judge_clicks(self, merchant_id: int) -> None:
         await clicks.judge_clicks(self._installation.db, merchant_id)

@@ -253,13 +253,71 @@ class TierChanged(Event):
 
 @dataclass(frozen=True)
 class PointsExpiring(Event):
-    """Points of a customer expire at an instant so many days ahead; told once for each."""
+    """Points of a member expire at an instant (ISO 8601) within `days`, a number of the
+    programme's rules; told once for each instant and number."""
 
     type: ClassVar[str] = "points.expiring"
     customer_id: int
     points: int
     expires_at: str
     days: int
+
+
+@dataclass(frozen=True)
+class TierEnding(Event):
+    """A member is about to lose the tier at an instant (ISO 8601) within `days`.
+
+    `missing` is what would keep it, in the programme's measure (minor units of its currency, a
+    number of purchases, points); None for a tier by hand, which ends in any case.
+    """
+
+    type: ClassVar[str] = "member.tier_ending"
+    customer_id: int
+    tier_id: int
+    ends_at: str
+    days: int
+    missing: int | None
+
+
+@dataclass(frozen=True)
+class NextTierNear(Event):
+    """Little is missing to a member's next tier, in the programme's measure as in TierEnding."""
+
+    type: ClassVar[str] = "member.next_tier_near"
+    customer_id: int
+    tier_id: int
+    missing: int
+
+
+@dataclass(frozen=True)
+class RewardRequested(Event):
+    """A customer paid for a reward with points; its provider hands it out."""
+
+    type: ClassVar[str] = "reward.requested"
+    redemption_id: int
+    reward_id: int
+    customer_id: int
+    points: int
+
+
+@dataclass(frozen=True)
+class RewardFulfilled(Event):
+    """A customer got a reward."""
+
+    type: ClassVar[str] = "reward.fulfilled"
+    redemption_id: int
+    reward_id: int
+    customer_id: int
+
+
+@dataclass(frozen=True)
+class RewardCancelled(Event):
+    """A redemption was cancelled, and its points given back."""
+
+    type: ClassVar[str] = "reward.cancelled"
+    redemption_id: int
+    reward_id: int
+    customer_id: int
 
 
 @dataclass(frozen=True)

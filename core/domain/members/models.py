@@ -14,7 +14,8 @@ from core.storage.models import Id
 class Programme(Model):
     """A merchant's programme over all its shops; there is one. `rules` is rules.py's as JSON.
 
-    `reviewed` is the last version by which every member was looked at.
+    `reviewed` is the last version by which every member was looked at; reminders were told last
+    for the day `reminded_on`.
     """
 
     id = Id()
@@ -24,6 +25,7 @@ class Programme(Model):
     rules: Any = fields.JSONField()
     version = fields.IntField(default=1, db_default=1)
     reviewed = fields.IntField(default=0, db_default=0)
+    reminded_on = fields.DateField(null=True)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 
@@ -152,3 +154,67 @@ class PointsHold(Model):
 
     class Meta:
         table = "points_holds"
+
+
+class MemberReminder(Model):
+    """That a member was told of something to come, `kind`; each `occasion` is told once."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    kind = fields.TextField()
+    occasion = fields.TextField()
+    at = fields.DatetimeField()
+
+    class Meta:
+        table = "member_reminders"
+
+
+class Reward(Model):
+    """What members can have for points, from `valid_from` until `valid_until`.
+
+    `stock` is how many are left, `per_customer` how many one customer can have; NULL is no limit.
+    `tier_ids` are the tiers that it is for; NULL is every member. `provider` hands it out, by its
+    `settings`; see core.sdk.rewards.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    name = fields.TextField()
+    provider = fields.TextField()
+    settings: Any = fields.JSONField()
+    cost = fields.BigIntField()
+    stock = fields.BigIntField(null=True)
+    per_customer = fields.IntField(null=True)
+    tier_ids: Any = fields.JSONField(null=True)
+    valid_from = fields.DatetimeField(null=True)
+    valid_until = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField()
+    updated_at = fields.DatetimeField()
+
+    class Meta:
+        table = "rewards"
+
+
+class Redemption(Model):
+    """A reward that a customer paid for with the points of `entry_id`.
+
+    It is "requested" until its provider, or somebody by hand, has "fulfilled" it; "cancelled" ones
+    gave the points back. `given` is what the customer got, such as a coupon's code.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    reward_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    entry_id = fields.BigIntField()
+    points = fields.BigIntField()
+    state = fields.TextField(default="requested", db_default="requested")
+    given = fields.TextField(null=True)
+    reason = fields.TextField(null=True)
+    actor = fields.TextField()
+    requested_at = fields.DatetimeField()
+    settled_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "redemptions"

@@ -17,4 +17,8 @@ PERSONAL_TABLES = [
                   prefer=HIGHEST, aside="merged", erase="keep"),
     PersonalTable("points_entries", "points_entries", "Points", erase="blank", blank=("reason",)),
     PersonalTable("points_holds", "points_holds", "Points set aside", erase="keep"),
+    PersonalTable("member_reminders", "member_reminders", "Reminders of points and tiers",
+                  unique=("kind", "occasion")),
+    PersonalTable("redemptions", "redemptions", "Redeemed rewards", erase="blank",
+                  blank=("given", "reason")),
 ]  # fmt: skip

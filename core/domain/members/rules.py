@@ -9,6 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field
 Measure = Literal["net_spend", "purchases", "points"]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
+Days = Annotated[int, Field(ge=1, le=365)]
+
 
 class Part(BaseModel):
     """Base of the rules' parts: frozen, and nothing unknown in them."""
@@ -95,9 +97,22 @@ class PointsRules(Part):
     approve_above: int | None = Field(default=None, ge=0)
 
 
+class ReminderRules(Part):
+    """What members are told ahead, each once: see reminders.py.
+
+    Points that expire within so many days, a tier that is about to end within so many days, and
+    the next tier once no more is missing than `next_tier_percent` of its threshold; None: never.
+    """
+
+    points_days: list[Days] = Field(default=[30, 7], max_length=5)
+    tier_days: list[Days] = Field(default=[30], max_length=5)
+    next_tier_percent: int | None = Field(default=10, ge=1, le=99)
+
+
 class Rules(Part):
     """All rules of a programme; `welcome_points` are given on joining for the first time."""
 
     tiers: TierRules = TierRules()
     points: PointsRules = PointsRules()
+    reminders: ReminderRules = ReminderRules()
     welcome_points: int = Field(default=0, ge=0, le=1_000_000)

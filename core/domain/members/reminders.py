@@ -1,0 +1,153 @@
+"""What members are told ahead: points that expire, a tier that ends, a next tier within reach.
+
+Once on each day of a merchant's calendar all members are looked at, a chunk at a time. What is
+told is an event; `member_reminders` remembers it, so that no occasion is told twice, whoever
+sweeps and however often. Of several days of a rule the nearest that has come is told.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, timedelta
+
+from core.domain.members.points import LAPSED, LEFT
+from core.domain.members.programme import Programme, get_programme
+from core.domain.members.standing import members_of
+from core.domain.members.tiers import measured
+from core.sdk.events import Event, NextTierNear, PointsExpiring, TierEnding
+from core.storage.database import SYSTEM, Database, Work
+
+CHUNK = 5000
+
+TELL = """INSERT INTO member_reminders (merchant_id, customer_id, kind, occasion, at)
+    SELECT $1, u.customer, $2, u.occasion, $3
+    FROM unnest($4::bigint[], $5::text[]) AS u (customer, occasion)
+    ON CONFLICT (merchant_id, customer_id, kind, occasion) DO NOTHING
+    RETURNING customer_id, occasion"""
+
+
+async def merchants_to_remind(db: Database) -> list[int]:
+    """Merchants whose members were not looked at yet on this day of the merchant's calendar."""
+    async with db.read(SYSTEM) as session:
+        rows = await session.sql.fetch(
+            """SELECT p.merchant_id FROM programmes p JOIN merchants m ON m.id = p.merchant_id
+               WHERE COALESCE(p.reminded_on < ($1::timestamptz AT TIME ZONE m.time_zone)::date,
+                              TRUE)
+               ORDER BY 1""",
+            session.now,
+        )  # fmt: skip
+    return [row["merchant_id"] for row in rows]
+
+
+async def remind(db: Database, merchant_id: int) -> None:
+    """Tell every member what is due; any worker may go on where another was stopped."""
+    after, day = 0, None
+    while True:
+        async with db.work(merchant_id) as w:
+            programme = await get_programme(w)
+            day = day or w.now.astimezone(programme.zone).date()
+            ids = await _next(w, after)
+            await _tell_points(w, programme, ids)
+            await _tell_endings(w, programme, ids)
+            await _tell_next_tiers(w, programme, ids)
+            if len(ids) < CHUNK:
+                await _done(w, day)
+                return
+        after = ids[-1]
+
+
+async def _next(w: Work, after: int) -> list[int]:
+    rows = await w.sql.fetch(
+        """SELECT customer_id FROM memberships
+           WHERE merchant_id = $1 AND left_at IS NULL AND customer_id > $2
+           ORDER BY customer_id LIMIT $3""",
+        w.merchant_id, after, CHUNK,
+    )  # fmt: skip
+    return [row["customer_id"] for row in rows]
+
+
+async def _done(w: Work, day: date) -> None:
+    await w.sql.execute(
+        "UPDATE programmes SET reminded_on = $2 WHERE merchant_id = $1", w.merchant_id, day
+    )
+
+
+async def _tell_points(w: Work, programme: Programme, customer_ids: Sequence[int]) -> None:
+    days = sorted(programme.rules.reminders.points_days)
+    if not days:
+        return
+    until = f"AND NOT {LAPSED.format(entry='u.entry_id')}"
+    rows = await w.sql.fetch(
+        f"""SELECT l.customer_id, l.expires_at, sum(l.points)::bigint AS points,
+                   (SELECT min(d) FROM unnest($4::int[]) d
+                    WHERE l.expires_at <= $3 + d * interval '1 day') AS days
+            FROM ({LEFT.format(until=until)} AND l.customer_id = ANY($2::bigint[])
+                  AND l.available_at <= $3 AND l.expires_at > $3 AND l.expires_at <= $5) l
+            GROUP BY l.customer_id, l.expires_at HAVING sum(l.points) > 0
+            ORDER BY l.customer_id, l.expires_at""",
+        w.merchant_id, list(customer_ids), w.now, days, w.now + timedelta(days=days[-1]),
+    )  # fmt: skip
+    due = {
+        (row["customer_id"], f"{row['expires_at'].isoformat()}/{row['days']}"): PointsExpiring(
+            row["customer_id"], row["points"], row["expires_at"].isoformat(), row["days"]
+        )
+        for row in rows
+    }
+    await _tell(w, PointsExpiring.type, due)
+
+
+async def _tell_endings(w: Work, programme: Programme, customer_ids: Sequence[int]) -> None:
+    """Who would keep the tier if its period ended with what was bought so far is not told."""
+    days, rules = sorted(programme.rules.reminders.tier_days), programme.rules.tiers
+    if not days:
+        return
+    measure = measured(rules, programme.zone, "i.customer_id", "i.ends_at")
+    rows = await w.sql.fetch(
+        f"""SELECT *, (SELECT min(d) FROM unnest($5::int[]) d
+                       WHERE ends_at <= $4::timestamptz + d * interval '1 day') AS days
+            FROM (SELECT i.customer_id, i.id, i.tier_id, i.ends_at,
+                         CASE WHEN NOT i.manual
+                              THEN COALESCE(t.keep_threshold, t.threshold) - {measure} END
+                             AS missing
+                  FROM (SELECT *, review_at + $6::interval AS ends_at FROM tier_intervals
+                        WHERE merchant_id = $1 AND customer_id = ANY($3::bigint[])
+                          AND valid_to IS NULL) i
+                  JOIN tiers t ON t.merchant_id = $1 AND t.id = i.tier_id
+                  WHERE i.ends_at > $4 AND i.ends_at <= $7) ending
+            WHERE COALESCE(missing > 0, TRUE) ORDER BY customer_id""",
+        w.merchant_id, programme.currency, list(customer_ids), w.now, days,
+        timedelta(days=rules.grace_days), w.now + timedelta(days=days[-1]),
+    )  # fmt: skip
+    due = {
+        (row["customer_id"], f"{row['id']}/{row['ends_at'].isoformat()}/{row['days']}"): TierEnding(
+            row["customer_id"], row["tier_id"], row["ends_at"].isoformat(), row["days"],
+            row["missing"],
+        )
+        for row in rows
+    }  # fmt: skip
+    await _tell(w, TierEnding.type, due)
+
+
+async def _tell_next_tiers(w: Work, programme: Programme, customer_ids: Sequence[int]) -> None:
+    percent = programme.rules.reminders.next_tier_percent
+    if percent is None:
+        return
+    thresholds = {tier.id: tier.threshold for tier in programme.tiers}
+    due: dict[tuple[int, str], NextTierNear] = {}
+    for pk, one in (await members_of(w, programme, customer_ids)).items():
+        if one.next_id is None or not one.missing:
+            continue
+        if one.missing * 100 > (thresholds[one.next_id] or 0) * percent:
+            continue
+        since = one.tier_since or one.joined_at
+        due[pk, f"{one.next_id}/{since.isoformat()}"] = NextTierNear(pk, one.next_id, one.missing)
+    await _tell(w, NextTierNear.type, due)
+
+
+async def _tell(w: Work, kind: str, due: Mapping[tuple[int, str], Event]) -> None:
+    """Emit the events by (customer, occasion), but for those that were told before."""
+    rows = await w.sql.fetch(
+        TELL, w.merchant_id, kind, w.now, [pk for pk, _ in due], [occasion for _, occasion in due]
+    )
+    new = {(row["customer_id"], row["occasion"]) for row in rows}
+    for key, event in due.items():
+        if key in new:
+            w.emit(event)
