@@ -26,6 +26,8 @@ from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
 from core.domain.members.events import EarningLimit
 from core.domain.members.personal import PERSONAL_TABLES as MEMBER_TABLES
 from core.domain.members.points import NotEnoughPoints
+from core.domain.members.redeeming import RewardUnavailable
+from core.domain.members.rewards import Gift
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import AlreadyRunning
 from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
@@ -40,6 +42,7 @@ from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.recipes import Recipe
+from core.sdk.rewards import RewardProvider
 from core.sdk.timeline import TimelineSource
 from core.tabular.exporting import AlreadyExporting
 from core.tabular.reading import FileUnreadable
@@ -70,13 +73,17 @@ class CorePlugin:
         return [recipe for family in families for recipe in family.RECIPES]
 
     @hookimpl
+    def reward_providers(self) -> Sequence[RewardProvider]:
+        return [Gift()]
+
+    @hookimpl
     def error_codes(self) -> Sequence[type[errors.HuikeError]]:
         return [
             errors.InvalidInput, errors.NotFound, errors.AlreadyExists, errors.WrongState,
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
-            FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit,
+            FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip
 

@@ -25,6 +25,7 @@ from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
 from core.sdk.recipes import Recipe
+from core.sdk.rewards import RewardProvider
 from core.sdk.timeline import TimelineSource
 
 logger = logging.getLogger(__name__)
@@ -65,6 +66,7 @@ class Registry:
     timeline_sources: Mapping[str, Owned[TimelineSource]]
     actions: Mapping[str, Owned[Action]]
     campaign_recipes: Mapping[str, Owned[Recipe]]
+    reward_providers: Mapping[str, Owned[RewardProvider]]
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def model_apps(self) -> dict[str, list[str]]:

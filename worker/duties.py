@@ -10,7 +10,7 @@ from core.domain.campaigns import recurring, scheduling, sending
 from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, triggers
 from core.domain.lifecycle.refresh import start_due_refreshes
-from core.domain.members import reacting, reminders, review
+from core.domain.members import handing_out, reacting, reminders, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
@@ -205,13 +205,17 @@ class Duties:
 
 
 def handlers(installation: Installation) -> dict[str, tuple[Container[str], outbox.Handler]]:
-    """Who is told of events: members' points and tiers, journeys, then the plugins' subscribers."""
+    """Who is told of events: members' points and tiers, rewards, journeys, then the plugins' subscribers."""
 
     async def hear(db: Database, occurrence: Occurrence) -> None:
         await triggers.hear(db, installation.registry, occurrence)
 
+    async def hand_out(db: Database, occurrence: Occurrence) -> None:
+        await handing_out.hand_out(db, installation.registry, occurrence)
+
     own: dict[str, tuple[Container[str], outbox.Handler]] = {
         f"{CORE}.members": (reacting.EVENTS, reacting.follow_event),
+        f"{CORE}.rewards": (handing_out.EVENTS, hand_out),
         f"{CORE}.journeys": (outbox.EveryType(), hear),
     }
     return own | {

@@ -77,6 +77,7 @@ from core.sdk.plugin import (
     SettingsCheck,
     Subscriber,
 )
+from core.sdk.rewards import Redeemed, RewardProvider
 from core.sdk.timeline import TimelineSource
 
 __all__ = [
@@ -131,12 +132,14 @@ __all__ = [
     "Query",
     "Receipt",
     "ReconnectNeeded",
+    "Redeemed",
     "RefundKind",
     "RefundRecord",
     "RefundState",
     "RefundStateChanged",
     "Refused",
     "RetryLater",
+    "RewardProvider",
     "Rows",
     "Say",
     "SchemaField",

@@ -27,6 +27,7 @@ from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
 from core.sdk.recipes import Recipe
+from core.sdk.rewards import RewardProvider
 from core.sdk.timeline import TimelineSource
 
 PROJECT = "huike"
@@ -85,3 +86,7 @@ class Hooks:
     @hookspec
     def campaign_recipes(self) -> Sequence[Recipe]:  # type: ignore[empty-body]
         """Ready-made campaigns. A recipe's name starts with the plugin's."""
+
+    @hookspec
+    def reward_providers(self) -> Sequence[RewardProvider]:  # type: ignore[empty-body]
+        """Who hands out rewards for points. A provider's name starts with the plugin's."""

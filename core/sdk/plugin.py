@@ -12,7 +12,7 @@ OwnerType = Literal["Query", "Mutation", "Customer", "Order", "Shop"]
 
 
 class NoSettings(BaseModel, extra="forbid"):
-    """For a plugin that needs nothing from the merchant."""
+    """For a plugin, or a reward, that needs nothing from the merchant."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,126 @@
+"""Redeeming rewards: points, stock and limits in one transaction, and what becomes of it.
+
+Whoever redeems or cancels a reward holds its row first and the customer's afterwards, so that the
+last one in stock goes to one customer and nobody gets more than the limit.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from core.domain.members.membership import find_membership
+from core.domain.members.points import give_back, take
+from core.domain.members.rewards import hold_reward
+from core.sdk.errors import HuikeError, NotFound, WrongState
+from core.sdk.events import RewardCancelled, RewardFulfilled, RewardRequested
+from core.storage.database import Work
+
+
+class RewardUnavailable(HuikeError):
+    code = "REWARD_UNAVAILABLE"
+    cause = "The reward is out of stock, not offered now, or not for this customer."
+    cure = "The message says which; choose another reward, or try again when that has changed."
+
+
+async def redeem(w: Work, reward_id: int, customer_id: int) -> int:
+    """Let a member have a reward for points; returns the redemption's id.
+
+    Raises NotFound, WrongState for who is no member, RewardUnavailable, NotEnoughPoints.
+    """
+    reward = await hold_reward(w, reward_id, ("input", "rewardId"))
+    if await find_membership(w, customer_id) is None:
+        raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+    if (why := await _why_not(w, reward, customer_id)) is not None:
+        raise RewardUnavailable(why, ("input", "rewardId"))
+    entry_id = await take(w, customer_id, reward["cost"], "spend", reason=reward["name"])
+    await w.sql.execute(
+        "UPDATE rewards SET stock = stock - 1 WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, reward_id,
+    )  # fmt: skip
+    redemption_id: int = await w.sql.fetchval(
+        """INSERT INTO redemptions (merchant_id, reward_id, customer_id, entry_id, points, actor,
+               requested_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id""",
+        w.merchant_id, reward_id, customer_id, entry_id, reward["cost"], w.actor, w.now,
+    )  # fmt: skip
+    w.emit(RewardRequested(redemption_id, reward_id, customer_id, reward["cost"]))
+    return redemption_id
+
+
+async def fulfil(w: Work, redemption_id: int, given: str | None = None) -> None:
+    """The customer has got it; `given` is what, such as a code. Raises NotFound, WrongState."""
+    row = await _hold_requested(w, redemption_id)
+    await _settle(w, redemption_id, "fulfilled", given=given)
+    w.emit(RewardFulfilled(redemption_id, row["reward_id"], row["customer_id"]))
+
+
+async def cancel(w: Work, redemption_id: int, reason: str) -> None:
+    """Give the points back, and the reward to the stock. Raises NotFound, WrongState."""
+    row = await _hold_requested(w, redemption_id)
+    await give_back(w, row["entry_id"])
+    await w.sql.execute(
+        "UPDATE rewards SET stock = stock + 1 WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, row["reward_id"],
+    )  # fmt: skip
+    await _settle(w, redemption_id, "cancelled", reason=reason)
+    w.emit(RewardCancelled(redemption_id, row["reward_id"], row["customer_id"]))
+
+
+async def note(w: Work, redemption_id: int, reason: str) -> None:
+    """Say why a redemption is still open, for whoever looks at it by hand."""
+    await w.sql.execute(
+        """UPDATE redemptions SET reason = $3
+           WHERE merchant_id = $1 AND id = $2 AND state = 'requested'""",
+        w.merchant_id, redemption_id, reason,
+    )  # fmt: skip
+
+
+async def _why_not(w: Work, reward: Mapping[str, Any], customer_id: int) -> str | None:
+    """Why the customer cannot have the reward, or None."""
+    if reward["valid_from"] is not None and w.now < reward["valid_from"]:
+        return f"it is offered from {reward['valid_from'].isoformat()} on"
+    if reward["valid_until"] is not None and w.now >= reward["valid_until"]:
+        return "it is not offered any more"
+    if reward["stock"] == 0:
+        return "there is none left"
+    if reward["tier_ids"] is not None and not await w.sql.fetchval(
+        """SELECT EXISTS (SELECT 1 FROM tier_intervals WHERE merchant_id = $1 AND customer_id = $2
+               AND valid_to IS NULL AND tier_id = ANY($3::bigint[]))""",
+        w.merchant_id, customer_id, orjson.loads(reward["tier_ids"]),
+    ):  # fmt: skip
+        return "it is for members of other tiers"
+    if reward["per_customer"] is not None:
+        had = await w.sql.fetchval(
+            """SELECT count(*) FROM redemptions WHERE merchant_id = $1 AND reward_id = $2
+                  AND customer_id = $3 AND state <> 'cancelled'""",
+            w.merchant_id, reward["id"], customer_id,
+        )  # fmt: skip
+        if had >= reward["per_customer"]:
+            return f"each customer can have {reward['per_customer']}"
+    return None
+
+
+async def _hold_requested(w: Work, redemption_id: int) -> Mapping[str, Any]:
+    reward_id = await w.sql.fetchval(
+        "SELECT reward_id FROM redemptions WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, redemption_id,
+    )  # fmt: skip
+    if reward_id is None:
+        raise NotFound(f"there is no redemption {redemption_id}", ("id",))
+    await hold_reward(w, reward_id, ("id",))
+    row: Mapping[str, Any] = await w.sql.fetchrow(
+        "SELECT * FROM redemptions WHERE merchant_id = $1 AND id = $2", w.merchant_id, redemption_id
+    )
+    if row["state"] != "requested":
+        raise WrongState(f"the redemption is {row['state']} already", ("id",))
+    return row
+
+
+async def _settle(
+    w: Work, redemption_id: int, state: str, *, given: str | None = None, reason: str | None = None
+) -> None:
+    await w.sql.execute(
+        """UPDATE redemptions SET state = $3, given = $4, reason = $5, settled_at = $6
+           WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, redemption_id, state, given, reason, w.now,
+    )  # fmt: skip

@@ -1,0 +1,131 @@
+"""The catalogue of rewards: what members can have for how many points."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import asyncpg
+import orjson
+from pydantic import BaseModel, ValidationError
+
+from core.domain.members.points import MAX_POINTS
+from core.domain.shops.merchants import check_name
+from core.registry import Registry
+from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several
+from core.sdk.facets import Text
+from core.sdk.plugin import NoSettings, PluginContext
+from core.sdk.rewards import Redeemed, RewardProvider
+from core.storage.database import Work
+
+COLUMNS = ("name", "cost", "stock", "per_customer", "tier_ids", "valid_from", "valid_until")
+
+
+class Gift:
+    """Something that somebody sends or hands over: the redemption is a task to do by hand."""
+
+    name = "gift"
+    title = Text("Gift", "礼品")
+    settings = NoSettings
+
+    async def hand_out(
+        self, context: PluginContext, settings: NoSettings, redeemed: Redeemed
+    ) -> str | None:
+        return None
+
+
+async def create_reward(
+    w: Work, registry: Registry, provider: str, settings: Mapping[str, Any], given: Mapping[str, Any]
+) -> int:
+    """Add a reward; returns its id. `given` are values of COLUMNS, name and cost at least.
+
+    Raises InvalidInput, Several, AlreadyExists.
+    """
+    owned = registry.reward_providers.get(provider)
+    if owned is None:
+        known = ", ".join(sorted(registry.reward_providers))
+        raise InvalidInput(
+            f"there is no provider {provider!r}; there are {known}", ("input", "provider")
+        )
+    checked = read_settings(owned.value, settings)
+    values = {**dict.fromkeys(COLUMNS), **given}
+    await _check(w, values)
+    try:
+        async with w.sql.transaction():
+            reward_id: int = await w.sql.fetchval(
+                """INSERT INTO rewards (merchant_id, provider, settings, name, cost, stock,
+                       per_customer, tier_ids, valid_from, valid_until, created_at, updated_at)
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11) RETURNING id""",
+                w.merchant_id, provider, checked.model_dump_json(), *_stored(values), w.now,
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AlreadyExists("there is a reward of this name already", ("input", "name")) from None
+    w.audit("reward.created", {"reward": reward_id})
+    return reward_id
+
+
+async def update_reward(w: Work, reward_id: int, changes: Mapping[str, Any]) -> None:
+    """Change values of COLUMNS; what was redeemed already stays as it is.
+
+    Raises NotFound, InvalidInput, AlreadyExists.
+    """
+    row = await hold_reward(w, reward_id, ("id",))
+    tier_ids = row["tier_ids"] and orjson.loads(row["tier_ids"])
+    values = {**{name: row[name] for name in COLUMNS}, "tier_ids": tier_ids, **changes}
+    await _check(w, values)
+    try:
+        async with w.sql.transaction():
+            await w.sql.execute(
+                """UPDATE rewards SET name = $3, cost = $4, stock = $5, per_customer = $6,
+                       tier_ids = $7, valid_from = $8, valid_until = $9, updated_at = $10
+                   WHERE merchant_id = $1 AND id = $2""",
+                w.merchant_id, reward_id, *_stored(values), w.now,
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AlreadyExists("there is a reward of this name already", ("input", "name")) from None
+    w.audit("reward.updated", {"reward": reward_id, "fields": sorted(changes)})
+
+
+async def hold_reward(w: Work, reward_id: int, path: tuple[str, ...]) -> Mapping[str, Any]:
+    """A reward's row, kept from changing: whoever redeems it waits. Raises NotFound."""
+    row: Mapping[str, Any] | None = await w.sql.fetchrow(
+        "SELECT * FROM rewards WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        w.merchant_id, reward_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound(f"there is no reward {reward_id}", path)
+    return row
+
+
+def read_settings(provider: RewardProvider, given: Mapping[str, Any]) -> BaseModel:
+    """A reward's settings, checked by the provider's model. Raises Several of InvalidInput."""
+    try:
+        return provider.settings.model_validate(given)
+    except ValidationError as error:
+        raise Several([
+            InvalidInput(one["msg"], ("input", "settings", *map(str, one["loc"])))
+            for one in error.errors()
+        ]) from None  # fmt: skip
+
+
+def _stored(values: Mapping[str, Any]) -> list[Any]:
+    tier_ids = values["tier_ids"]
+    kept = {**values, "tier_ids": None if tier_ids is None else orjson.dumps(tier_ids).decode()}
+    kept["name"] = check_name(values["name"])
+    return [kept[name] for name in COLUMNS]
+
+
+async def _check(w: Work, values: Mapping[str, Any]) -> None:
+    for name, path, least in (("cost", "cost", 1), ("stock", "stock", 0),
+                              ("per_customer", "perCustomer", 1)):  # fmt: skip
+        value = values[name]
+        if (value is not None or name == "cost") and not least <= (value or 0) <= MAX_POINTS:
+            raise InvalidInput(f"a number from {least} to {MAX_POINTS}", ("input", path))
+    first, last = values["valid_from"], values["valid_until"]
+    if first is not None and last is not None and last <= first:
+        raise InvalidInput("it would end before it begins", ("input", "validUntil"))
+    if values["tier_ids"] is not None:
+        known = await w.sql.fetchval(
+            "SELECT count(*) FROM tiers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+            w.merchant_id, values["tier_ids"],
+        )  # fmt: skip
+        if known < len(set(values["tier_ids"])) or not values["tier_ids"]:
+            raise InvalidInput("name tiers that there are, or none at all", ("input", "tierIds"))
