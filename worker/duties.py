@@ -205,7 +205,7 @@ class Duties:
 
 
 def handlers(installation: Installation) -> dict[str, tuple[Container[str], outbox.Handler]]:
-    """Who is told of events: members' points and tiers, rewards, journeys, then the plugins' subscribers."""
+    """Who is told of events: members, rewards and journeys, then the plugins' subscribers."""
 
     async def hear(db: Database, occurrence: Occurrence) -> None:
         await triggers.hear(db, installation.registry, occurrence)

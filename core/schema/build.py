@@ -31,6 +31,9 @@ from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.member_cards import MemberCardQueries
+from core.schema.member_figures import TierFigureQueries
+from core.schema.member_rewards import RewardMutations, RewardQueries
 from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.nodes import NodeQueries
@@ -69,6 +72,7 @@ class Query(
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
+    RewardQueries, MemberCardQueries, TierFigureQueries,
     SendingPolicyQueries, SendingOutlookQueries,
 ):  # fmt: skip
     pass
@@ -82,6 +86,7 @@ class Mutation(
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
     SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
     JourneyMutations,
+    RewardMutations,
     SendingPolicyMutations,
 ):  # fmt: skip
     pass

@@ -31,8 +31,7 @@ OWN = ("memberships", "tier_intervals", "points_entries", "points_holds")
 
 async def merge(merchant, into, from_):
     async with merchant.work() as w:
-        merge_id = await merge_customers(w, merchant.installation.registry, into, from_, "test")
-    return merge_id
+        return await merge_customers(w, merchant.installation.registry, into, from_, "test")
 
 
 async def unmerge(merchant, merge_id):

@@ -21,7 +21,8 @@ async def told(merchant, event):
     await remind(merchant.installation.db, merchant.id)
     async with merchant.read() as session:
         rows = await session.sql.fetch(
-            """SELECT payload FROM outbox_events WHERE merchant_id = $1 AND type = $2 ORDER BY id""",
+            """SELECT payload FROM outbox_events
+               WHERE merchant_id = $1 AND type = $2 ORDER BY id""",
             merchant.id, event.type,
         )  # fmt: skip
     return [event(**orjson.loads(row["payload"])) for row in rows]

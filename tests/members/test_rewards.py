@@ -123,7 +123,8 @@ async def test_what_a_catalogue_refuses(merchant):
         with pytest.raises(Several):
             await create_reward(w, registry, "gift", {"colour": 1}, {"name": "x", "cost": 1})
         for wrong in ({"cost": 0}, {"stock": -1}, {"per_customer": 0}, {"tier_ids": []},
-                      {"tier_ids": [10**9]}, {"valid_from": START, "valid_until": START}):  # fmt: skip
+                      {"tier_ids": [10**9]},
+                      {"valid_from": START, "valid_until": START}):  # fmt: skip
             with pytest.raises(InvalidInput):
                 await update_reward(w, mug, wrong)
         await update_reward(w, mug, {"stock": 7, "cost": 30})
@@ -210,9 +211,7 @@ async def test_a_provider_hands_out_after_the_commit(merchant):
 
     async def tell(redemption_id):
         payload = {"redemption_id": redemption_id}
-        await hand_out(
-            db, registry, Occurrence(1, merchant.id, "reward.requested", START, payload)
-        )
+        await hand_out(db, registry, Occurrence(1, merchant.id, "reward.requested", START, payload))
         return await row(merchant, "redemptions", redemption_id)
 
     for _ in range(2):

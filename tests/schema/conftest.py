@@ -30,6 +30,8 @@ from core.domain.lifecycle.rfm import measure
 from core.domain.members.membership import join
 from core.domain.members.points import Lot, give, hold, take
 from core.domain.members.programme import create_tier, set_programme
+from core.domain.members.redeeming import redeem
+from core.domain.members.rewards import create_reward
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.lists import add_to_list
@@ -214,6 +216,8 @@ async def make_world(merchant):
         await give(w, "adjust", [Lot(customer, 100, w.now)])
         spent = await take(w, customer, 10, "spend")
         held = await hold(w, customer, 10, w.now + timedelta(minutes=15), "checkout")
+        mug = await create_reward(w, registry, "gift", {}, {"name": "Mug", "cost": 5})
+        redeemed = await redeem(w, mug, customer)
         simulating = await jobs.enqueue(
             w, "campaign.simulate", {"campaign_id": campaign}, queued=False
         )
@@ -230,6 +234,7 @@ async def make_world(merchant):
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Tier": tier, "PointsEntry": spent, "PointsHold": held,
+        "Reward": mug, "Redemption": redeemed,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,

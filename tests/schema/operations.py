@@ -307,6 +307,21 @@ def variables(name, ids):
             "input": {"fromCustomerId": ids["Customer"], "toCustomerId": ids["Second"],
                       "points": 5, "reason": "family", "idempotencyKey": "p1"}
         },
+        "customer-by-card": {"cardNumber": "123456789012"},
+        "tier-figures": {"month": "2026-06-01"},
+        "rewards": {},
+        "redemptions": {"where": {"state": {"eq": "REQUESTED"},
+                                  "customer": {"eq": ids["Customer"]}}},
+        "reward-create": {
+            "input": {"name": "Cup", "cost": 50, "stock": 10, "tierIds": [ids["Tier"]]}
+        },
+        "reward-update": {"id": ids["Reward"], "input": {"stock": 3, "tierIds": None}},
+        "reward-redeem": {
+            "input": {"rewardId": ids["Reward"], "customerId": ids["Customer"],
+                      "idempotencyKey": "p1"}
+        },
+        "redemption-fulfil": {"id": ids["Redemption"], "input": {"given": "SF1"}},
+        "redemption-cancel": {"id": ids["Redemption"], "input": {"reason": "broken"}},
         "sending-policy": {"from": "2026-06-01"},
         "sending-cap-set": {
             "input": {"shopId": ids["Shop"], "channel": "email", "hours": 168, "messages": 2}

@@ -61,12 +61,13 @@ def _put_aside_sql(table: PersonalTable) -> str:
 
 def _open_again_sql(table: PersonalTable) -> str:
     """Customers without a present row get the best one that a merge had put aside."""
-    return f"""UPDATE {table.table} t SET {table.unique_while} = NULL, {table.aside} = FALSE
-        FROM (SELECT DISTINCT ON (r.{table.customer}) r.id FROM {table.table} r
-              WHERE r.merchant_id = $1 AND r.{table.customer} = ANY($2::bigint[]) AND r.{table.aside}
-                AND NOT EXISTS (SELECT 1 FROM {table.table} p WHERE p.merchant_id = $1
-                    AND p.{table.customer} = r.{table.customer} AND p.{table.unique_while} IS NULL)
-              ORDER BY r.{table.customer}, {table.prefer}) best
+    name, customer, ended = table.table, table.customer, table.unique_while
+    return f"""UPDATE {name} t SET {ended} = NULL, {table.aside} = FALSE
+        FROM (SELECT DISTINCT ON (r.{customer}) r.id FROM {name} r
+              WHERE r.merchant_id = $1 AND r.{customer} = ANY($2::bigint[]) AND r.{table.aside}
+                AND NOT EXISTS (SELECT 1 FROM {name} p WHERE p.merchant_id = $1
+                    AND p.{customer} = r.{customer} AND p.{ended} IS NULL)
+              ORDER BY r.{customer}, {table.prefer}) best
         WHERE t.merchant_id = $1 AND t.id = best.id"""
 
 

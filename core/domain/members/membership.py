@@ -110,6 +110,15 @@ async def find_membership(session: Session, customer_id: int) -> int | None:
     return found
 
 
+async def customer_of_card(session: Session, card_number: str) -> int | None:
+    """The customer who has or had this card, or None."""
+    found: int | None = await session.sql.fetchval(
+        "SELECT customer_id FROM memberships WHERE merchant_id = $1 AND card_number = $2",
+        session.merchant_id, card_number,
+    )  # fmt: skip
+    return found
+
+
 async def counts_by_day(
     session: Session, first: date, last: date
 ) -> list[tuple[date, str, int, int]]:

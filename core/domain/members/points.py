@@ -168,9 +168,7 @@ async def take(
         raise NotEnoughPoints(
             f"the customer has {available} points, {points} are to be taken", ("input", "points")
         )
-    entry_id = await _enter(
-        w, customer_id, kind, -points, order_id=order_id, reason=reason, at=at
-    )
+    entry_id = await _enter(w, customer_id, kind, -points, order_id=order_id, reason=reason, at=at)
     await _use(w, entry_id, customer_id, points, at)
     return entry_id
 

@@ -24,16 +24,20 @@ class Gift:
 
     name = "gift"
     title = Text("Gift", "礼品")
-    settings = NoSettings
+    settings: type[BaseModel] = NoSettings
 
     async def hand_out(
-        self, context: PluginContext, settings: NoSettings, redeemed: Redeemed
+        self, context: PluginContext, settings: BaseModel, redeemed: Redeemed
     ) -> str | None:
         return None
 
 
 async def create_reward(
-    w: Work, registry: Registry, provider: str, settings: Mapping[str, Any], given: Mapping[str, Any]
+    w: Work,
+    registry: Registry,
+    provider: str,
+    settings: Mapping[str, Any],
+    given: Mapping[str, Any],
 ) -> int:
     """Add a reward; returns its id. `given` are values of COLUMNS, name and cost at least.
 
