@@ -22,12 +22,13 @@ from tests.segments.oracle import (
     campaigns,
     customers,
     lifecycle,
+    members,
     orders,
     purchases,
 )
 from tests.segments.oracle.kit import within
 
-FAMILIES = [customers, orders, purchases, after_sales, campaigns, lifecycle]
+FAMILIES = [customers, orders, purchases, after_sales, campaigns, lifecycle, members]
 EVALUATE = {name: one for family in FAMILIES for name, one in family.EVALUATE.items()}
 LEAVES = st.one_of(*(family.LEAVES for family in FAMILIES))
 TREES = st.recursive(

@@ -25,14 +25,28 @@ MAX_POINTS = 10**9
 LAPSED_AT_ONCE = 1000
 
 LAPSED = """EXISTS (SELECT 1 FROM points_holds h WHERE h.merchant_id = $1
-    AND h.entry_id = {entry} AND h.state = 'held' AND h.expires_at <= $3)"""
-"""Whether an entry is a hold whose time was over at instant $3."""
+    AND h.entry_id = {entry} AND h.state = 'held' AND h.expires_at <= {now})"""
+"""Whether an entry is a hold whose time was over at an instant."""
 
 LEFT = """SELECT l.id, l.customer_id, l.available_at, l.expires_at, l.order_id,
        l.points - COALESCE((SELECT sum(u.points) FROM points_uses u
            WHERE u.merchant_id = l.merchant_id AND u.lot_id = l.id {until}), 0)::bigint AS points
     FROM points_entries l WHERE l.merchant_id = $1 AND l.lot"""
 """What is left of lots, as a SELECT; {until} is a condition on the uses that count."""
+
+LEFT_OF_LOT = f"""(e.points - COALESCE((SELECT sum(u.points) FROM points_uses u
+    WHERE u.merchant_id = $1 AND u.lot_id = e.id AND u.at <= {{now}}
+      AND NOT {LAPSED.format(entry="u.entry_id", now="{now}")}), 0))"""
+"""What is left at {now} of the lot `e`, an entry."""
+
+WORTH = f"""(CASE
+    WHEN e.at > {{now}} THEN 0
+    WHEN e.lot THEN CASE WHEN e.available_at <= {{now}} AND COALESCE(e.expires_at > {{now}}, TRUE)
+        THEN {LEFT_OF_LOT} ELSE 0 END
+    WHEN {LAPSED.format(entry="e.id", now="{now}")} THEN 0
+    ELSE e.points + COALESCE((SELECT sum(u.points) FROM points_uses u
+        WHERE u.merchant_id = $1 AND u.entry_id = e.id AND u.at <= {{now}}), 0) END)"""
+"""What the entry `e` adds to its customer's balance at {now}, as SQL; see the formula above."""
 
 
 class NotEnoughPoints(HuikeError):
@@ -73,7 +87,7 @@ async def balances(
     session: Session, customer_ids: Sequence[int], at: datetime | None = None
 ) -> dict[int, Balance]:
     """The customers' points at an instant, now unless another is given."""
-    until = f"AND u.at <= $3 AND NOT {LAPSED.format(entry='u.entry_id')}"
+    until = f"AND u.at <= $3 AND NOT {LAPSED.format(entry='u.entry_id', now='$3')}"
     rows = await session.sql.fetch(
         f"""WITH lots AS (
                 {LEFT.format(until=until)} AND l.customer_id = ANY($2::bigint[]) AND l.at <= $3
@@ -90,7 +104,7 @@ async def balances(
                              AND u.entry_id = e.id AND u.at <= $3), 0)) AS points
                 FROM points_entries e
                 WHERE e.merchant_id = $1 AND e.customer_id = ANY($2::bigint[]) AND NOT e.lot
-                  AND e.at <= $3 AND NOT {LAPSED.format(entry="e.id")}
+                  AND e.at <= $3 AND NOT {LAPSED.format(entry="e.id", now="$3")}
                 GROUP BY e.customer_id),
             held AS (
                 SELECT h.customer_id, -sum(e.points) AS points

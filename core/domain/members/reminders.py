@@ -74,7 +74,7 @@ async def _tell_points(w: Work, programme: Programme, customer_ids: Sequence[int
     days = sorted(programme.rules.reminders.points_days)
     if not days:
         return
-    until = f"AND NOT {LAPSED.format(entry='u.entry_id')}"
+    until = f"AND NOT {LAPSED.format(entry='u.entry_id', now='$3')}"
     rows = await w.sql.fetch(
         f"""SELECT l.customer_id, l.expires_at, sum(l.points)::bigint AS points,
                    (SELECT min(d) FROM unnest($4::int[]) d

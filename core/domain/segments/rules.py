@@ -34,7 +34,7 @@ ESTIMATE = """SET LOCAL random_page_cost = 0.2; SET LOCAL seq_page_cost = 0.1;
 it reckons lookups six times dearer than they are, measured at a million customers, and leaves out
 what it hopes to hand to idle processors."""
 
-NAMED = {"shop": "shops", "segment": "segments", "campaign": "campaigns"}
+NAMED = {"shop": "shops", "segment": "segments", "campaign": "campaigns", "tier": "tiers"}
 """The tables whose rows a rule may name by their ids, by the word before `_id` or `_ids`."""
 
 

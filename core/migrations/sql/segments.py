@@ -94,6 +94,10 @@ WATCHED = {
         "customer_id, orders, purchases, first_purchase_at, second_purchase_at, last_purchase_at, "
         "days_between, paid, refunded, refunds",
     ),
+    "memberships": (CUSTOMER, "customer_id, joined_at, left_at, leave_source"),
+    "tier_intervals": (CUSTOMER, "customer_id, tier_id, valid_to, review_at"),
+    # whatever takes points, or gives them back, adds an entry as well
+    "points_entries": (CUSTOMER, "customer_id"),
     "deliveries": (CUSTOMER, "customer_id, run_id, reason, state"),
 }
 

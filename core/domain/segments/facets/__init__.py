@@ -14,6 +14,14 @@ from core.domain.segments.facets.customers import (
 )
 from core.domain.segments.facets.dates import Age, Birthday, FirstPurchaseAnniversary
 from core.domain.segments.facets.lifecycle import DaysToNextPurchase, InStage
+from core.domain.segments.facets.members import (
+    Member,
+    MemberLeft,
+    MemberTier,
+    PointsBalance,
+    PointsExpiring,
+    TierEndsIn,
+)
 from core.domain.segments.facets.membership import InSegment
 from core.domain.segments.facets.orders import (
     Bought,
@@ -54,4 +62,5 @@ FACETS: list[Facet] = [
     *ORDERS,
     InStage(), DaysToNextPurchase(), ValuePercentile(), RfmScore(), InRfmGroup(),
     ReplenishmentDue(), RandomShare(), InSegment(),
+    Member(), MemberLeft(), MemberTier(), TierEndsIn(), PointsBalance(), PointsExpiring(),
 ]  # fmt: skip
