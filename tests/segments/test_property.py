@@ -40,7 +40,7 @@ TREES = st.recursive(
     ),
     max_leaves=8,
 )
-RULES = 3_000
+RULES = 4_500
 AT_ONCE = 20
 """Rules asked in one statement."""
 

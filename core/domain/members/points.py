@@ -95,9 +95,11 @@ async def balances(
             usable AS (
                 SELECT customer_id, sum(points) FILTER (WHERE available_at <= $3) AS available,
                        sum(points) FILTER (WHERE available_at > $3) AS pending,
-                       min(expires_at) FILTER (WHERE available_at <= $3 AND points > 0)
-                           AS expires_at
-                FROM lots GROUP BY customer_id),
+                       sum(points) FILTER (WHERE available_at <= $3 AND expires_at = first)
+                           AS expiring, min(first) AS expires_at
+                FROM (SELECT *, min(expires_at) FILTER (WHERE available_at <= $3 AND points > 0)
+                          OVER (PARTITION BY customer_id) AS first FROM lots) l
+                GROUP BY customer_id),
             debts AS (
                 SELECT e.customer_id, sum(-e.points - COALESCE((
                            SELECT sum(u.points) FROM points_uses u WHERE u.merchant_id = $1
@@ -115,10 +117,7 @@ async def balances(
                 GROUP BY h.customer_id)
             SELECT c.id, (COALESCE(a.available, 0) - COALESCE(d.points, 0))::bigint AS available,
                    COALESCE(a.pending, 0)::bigint AS pending, COALESCE(h.points, 0)::bigint AS held,
-                   a.expires_at,
-                   COALESCE((SELECT sum(points) FROM lots l WHERE l.customer_id = c.id
-                       AND l.available_at <= $3 AND l.expires_at = a.expires_at), 0)::bigint
-                       AS expiring
+                   a.expires_at, COALESCE(a.expiring, 0)::bigint AS expiring
             FROM unnest($2::bigint[]) c (id)
             LEFT JOIN usable a ON a.customer_id = c.id LEFT JOIN debts d ON d.customer_id = c.id
             LEFT JOIN held h ON h.customer_id = c.id""",
