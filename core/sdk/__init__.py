@@ -8,6 +8,8 @@ from core.sdk.channels import (
     MessageClass,
     OutgoingMessage,
     Receipt,
+    TextChannel,
+    TextRules,
 )
 from core.sdk.errors import (
     AlreadyExists,
@@ -88,7 +90,7 @@ __all__ = [
     "ParcelState", "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable",
     "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
     "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "Rows", "Say",
-    "SchemaField", "SegmentEntered", "SegmentLeft",
-    "SettingsCheck", "Several", "Subscriber", "Text", "TimelineSource", "TraceEvent", "Unknown",
-    "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
+    "SchemaField", "SegmentEntered", "SegmentLeft", "SettingsCheck", "Several", "Subscriber",
+    "Text", "TextChannel", "TextRules", "TimelineSource", "TraceEvent", "Unknown", "WrongState",
+    "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

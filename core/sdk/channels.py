@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -72,3 +72,25 @@ class Channel(Protocol):
 
     def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
         """Connect with a merchant's settings. Entering raises ReconnectNeeded or RetryLater."""
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What holds for a merchant's text messages.
+
+    `signature` is what the provider puts in front as 【signature】, `opt_out` how a marketing text
+    has to end, `price` what one part costs, in millionths of the currency's major unit.
+    """
+
+    signature: str = ""
+    opt_out: str | None = None
+    price: int | None = None
+    currency: str | None = None
+
+
+@runtime_checkable
+class TextChannel(Protocol):
+    """What a channel of text messages may have besides; its messages can then be priced."""
+
+    def text_rules(self, settings: BaseModel) -> TextRules:
+        """What holds with these settings of a merchant."""

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from core.domain.campaigns.campaigns import locked_campaign, require_state
+from core.domain.campaigns.content.checking import check_texts
 from core.domain.campaigns.flows import campaign_channel, check_flow, stored_flow
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
@@ -119,6 +120,7 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int:
     await _check_channels(w, registry, row)
     flow = stored_flow(row["flow"])
     await check_flow(w, registry, flow, flow.kind != "journey")
+    await check_texts(w, registry, flow)
     rule = None
     if isinstance(flow.trigger, OnAudience):
         rule = await w.sql.fetchval(
