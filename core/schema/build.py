@@ -33,6 +33,7 @@ from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
+from core.schema.message_content import MessageContentMutations, MessageContentQueries
 from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
@@ -70,6 +71,7 @@ class Query(
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
     SendingPolicyQueries, SendingOutlookQueries,
+    MessageContentQueries,
 ):  # fmt: skip
     pass
 
@@ -83,6 +85,7 @@ class Mutation(
     SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
     JourneyMutations,
     SendingPolicyMutations,
+    MessageContentMutations,
 ):  # fmt: skip
     pass
 

@@ -9,6 +9,8 @@ from core.sdk.channels import (
     MessageClass,
     OutgoingMessage,
     Receipt,
+    TextChannel,
+    TextRules,
     marketing_hours,
 )
 from core.sdk.errors import (
@@ -147,6 +149,8 @@ __all__ = [
     "Subject",
     "Subscriber",
     "Text",
+    "TextChannel",
+    "TextRules",
     "TimelineSource",
     "TraceEvent",
     "Unknown",

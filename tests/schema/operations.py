@@ -212,6 +212,19 @@ def variables(name, ids):
         "campaigns": {"where": {"id": {"eq": ids["Sent"]}}},
         "campaign": {"id": ids["Sent"]},
         "campaign-preview": {"id": ids["Campaign"]},
+        "message-preview": {
+            "message": {"channel": "email", "content": CONTENT}, "customerId": ids["Customer"],
+            "orderId": ids["Order"],
+        },
+        "campaign-message-preview": {"id": ids["Campaign"], "customerId": ids["Customer"]},
+        "message-measure": {"message": {"channel": "email", "content": CONTENT}},
+        "campaign-check": {"id": ids["Campaign"]},
+        "campaign-test-send": {
+            "id": ids["Campaign"],
+            "input": {
+                "to": "me@example.com", "customerId": ids["Customer"], "idempotencyKey": "t1",
+            },
+        },
         "campaign-create": {
             "input": {
                 "name": "second", "channel": "email", "segmentId": ids["Segment"],
