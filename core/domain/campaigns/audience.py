@@ -5,9 +5,10 @@ from typing import Any
 
 import orjson
 
-from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
+from core.domain.campaigns.results.holdout import holdout_of
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
@@ -77,6 +78,9 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
     rule = await read_rule(w, registry, orjson.loads(run["rule"]), facets=registry.facets)
     asked = await cheapest(w, rule)
     q = asked.q
-    message = Message(run["id"], step, send, channel, run["shop_id"])
+    message = Message(
+        run["id"], step, send, channel, run["shop_id"],
+        holdout_of(run["campaign_id"], stored_options(run["options"])),
+    )  # fmt: skip
     recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
     return await plan_messages(w, q, message, recipients)

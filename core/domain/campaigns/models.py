@@ -5,7 +5,18 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
+from core.domain.campaigns.results.models import (
+    Attribution,
+    AttributionChange,
+    AttributionWindow,
+    CampaignReport,
+)
 from core.storage.models import Id
+
+__all__ = [
+    "Attribution", "AttributionChange", "AttributionWindow", "Campaign", "CampaignReport",
+    "CampaignRun", "Delivery", "Enrolment",
+]  # fmt: skip
 
 
 class Campaign(Model):

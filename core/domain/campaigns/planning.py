@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.results.holdout import Holdout
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -32,6 +33,7 @@ class Message:
     send: Send
     channel: Channel
     shop_id: int | None
+    holdout: Holdout | None = None
 
 
 async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipients) -> int:
@@ -45,6 +47,9 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     marketing = q.arg(send.message_class == "marketing", "boolean")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
+    if message.holdout is not None:
+        # asked last: who is held out would have got the message
+        reason = f"COALESCE({reason}, {message.holdout.reason_sql(q, 'c.id')})"
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
                 parcel_id, channel, marketing, state, reason, attempts, next_at, updated_at)

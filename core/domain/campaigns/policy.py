@@ -15,6 +15,7 @@ SKIP_REASONS = {
     "opted_out": "The customer has refused such messages on this channel.",
     "suppressed": "The address must not be written to.",
     "render_error": "The content could not be filled in for this customer.",
+    "holdout": "The customer is one of those who get nothing, to see what the campaign adds.",
     "cancelled": "The campaign was cancelled before this message was sent.",
 }
 
