@@ -4,7 +4,7 @@ The kinds of touch, the stronger the later: a message was delivered, opened, cli
 of the very order that was then paid.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
@@ -18,7 +18,6 @@ TOUCHES: tuple[Touch, ...] = get_args(Touch)
 
 ANY_CHANNEL = "*"
 MAX_HOURS = 90 * 24
-MAX_HISTORY = 100
 
 DEFAULTS: Mapping[str, Mapping[Touch, int]] = {
     "email": {"delivery": 0, "open": 120, "click": 120, "reminder": 120},
@@ -46,10 +45,10 @@ class Window:
     actor: str | None
 
 
-async def windows(session: Session, channels: Sequence[str] = ()) -> list[Window]:
+async def windows(session: Session) -> list[Window]:
     """The windows of all times, without a gap for each kind of touch of each known channel.
 
-    Known are those with defaults, those that were ever decided about, and `channels`.
+    Known are the channels with defaults, and those that were ever decided about.
     """
     rows = await session.sql.fetch(
         """SELECT * FROM attribution_windows WHERE merchant_id = $1 AND valid_to IS DISTINCT FROM
@@ -59,7 +58,7 @@ async def windows(session: Session, channels: Sequence[str] = ()) -> list[Window
     decided: dict[tuple[str, Touch], list[Mapping[str, Any]]] = {}
     for row in rows:
         decided.setdefault((row["channel"], row["touch"]), []).append(row)
-    known = {*DEFAULTS, *channels, *(channel for channel, _ in decided)}
+    known = {*DEFAULTS, *(channel for channel, _ in decided)}
     return [
         window
         for channel in sorted(known)
@@ -86,9 +85,12 @@ def in_force(found: Sequence[Window], at: datetime) -> list[Window]:
     return [window for window in found if window.since <= at < window.until]
 
 
-def longest(found: Sequence[Window], at: datetime) -> timedelta:
-    """How long after its message an order of that instant can be credited at the most."""
-    return timedelta(hours=max(window.hours for window in in_force(found, at)))
+def longest(found: Sequence[Window], at: datetime, channels: Iterable[str]) -> timedelta:
+    """How long after a touch on one of the channels an order of that instant can be credited."""
+    known = {window.channel for window in found}
+    meant = {channel if channel in known else ANY_CHANNEL for channel in channels}
+    hours = (window.hours for window in in_force(found, at) if window.channel in meant)
+    return timedelta(hours=max(hours, default=0))
 
 
 async def set_window(w: Work, channel: str, touch: Touch, hours: int) -> None:
