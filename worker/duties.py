@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns import scheduling, sending
+from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
@@ -55,6 +56,8 @@ class Duties:
             "run.send": self._send,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
+            "orders.credit": self._credit,
+            "reports.write": self._write_reports,
             "house.keep": self._house_keep,
             "lifecycle.start": self._start_refreshes,
         }
@@ -89,11 +92,14 @@ class Duties:
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
             self._begin_if_idle("segments.refresh", merchant_id)
+        for merchant_id in await attribution.merchants_to_credit(db):
+            self._begin_if_idle("orders.credit", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
             self._begin_if_idle("lifecycle.start")
+            self._begin_if_idle("reports.write")
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -167,6 +173,12 @@ class Duties:
     async def _refresh(self, merchant_id: int) -> None:
         installation = self._installation
         await refresh.refresh_due(installation.db, installation.registry, merchant_id)
+
+    async def _credit(self, merchant_id: int) -> None:
+        await attribution.credit_changed(self._installation.db, merchant_id)
+
+    async def _write_reports(self) -> None:
+        await reports.write_due_reports(self._installation.db)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)

@@ -26,6 +26,7 @@ from core.sdk.errors import (
 )
 from core.sdk.events import (
     CampaignFinished,
+    CampaignReported,
     CampaignStarted,
     ConsentGranted,
     ConsentWithdrawn,
@@ -77,9 +78,10 @@ from core.sdk.timeline import TimelineSource
 
 __all__ = [
     "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
-    "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted", "ConsentWithdrawn",
-    "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed", "CustomersMerged",
-    "CustomersUnmerged", "Event", "Facet", "Fault", "HealthCheck", "HuikeError", "Identity",
+    "CampaignReported", "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted",
+    "ConsentWithdrawn", "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed",
+    "CustomersMerged", "CustomersUnmerged", "Event", "Facet", "Fault", "HealthCheck",
+    "HuikeError", "Identity",
     "InvalidInput", "KeyReused", "LineRecord", "Manifest", "MessageClass", "NoSettings",
     "NotFound", "Occurrence", "OrderCreated", "OrderFormat", "OrderRecord", "OrderState",
     "OrderStateChanged", "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord",

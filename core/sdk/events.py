@@ -197,3 +197,12 @@ class CampaignFinished(Event):
     type: ClassVar[str] = "campaign.finished"
     campaign_id: int
     run_id: int
+
+
+@dataclass(frozen=True)
+class CampaignReported(Event):
+    """The attribution window of a run has closed, and its report is there."""
+
+    type: ClassVar[str] = "campaign.reported"
+    campaign_id: int
+    run_id: int

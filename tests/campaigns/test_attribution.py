@@ -262,6 +262,11 @@ def last_touch(messages, order, allowed):
     return max(found)[2:] if found else None
 
 
+def by_brute_force(messages, orders, allowed):
+    found = {order["id"]: last_touch(messages, order, allowed) for order in orders}
+    return {order: credit for order, credit in found.items() if credit is not None}
+
+
 @pytest.mark.parametrize("seed", range(4))
 async def test_random_touches_and_orders_agree_with_brute_force(merchant, seed):
     r = random.Random(seed)
@@ -317,11 +322,7 @@ async def test_random_touches_and_orders_agree_with_brute_force(merchant, seed):
 
     db = merchant.installation.db
     await credit_period(db, merchant.id, START - timedelta(days=1), hours(1_000))
-    expected = {
-        order["id"]: credit
-        for order in orders
-        if (credit := last_touch(messages, order, allowed)) is not None
-    }
+    expected = by_brute_force(messages, orders, allowed)
     assert await credits(merchant) == expected
     assert len(expected) > 25
     assert {touch for _, touch in expected.values()} == set(TOUCHES)
@@ -344,8 +345,4 @@ async def test_random_touches_and_orders_agree_with_brute_force(merchant, seed):
                 w.merchant_id, order["id"], order["paid_at"],
             )  # fmt: skip
     await credit_changed(db, merchant.id)
-    assert await credits(merchant) == {
-        order["id"]: credit
-        for order in orders
-        if (credit := last_touch(messages, order, allowed)) is not None
-    }
+    assert await credits(merchant) == by_brute_force(messages, orders, allowed)

@@ -106,7 +106,7 @@ class Lift:
 
 def lift_of(treated: Group, control: Group, seed: int, resamples: int = RESAMPLES) -> Lift:
     """Compare the groups. Takes some tenths of a second of computing."""
-    chance = random.Random(seed)
+    chance = random.Random(seed)  # noqa: S311 - figures, not secrets
     there, here = (_resampled(group, chance, resamples) for group in (treated, control))
     enough = all(
         group.customers >= MIN_CUSTOMERS and group.buyers >= MIN_BUYERS

@@ -92,7 +92,11 @@ class Figures:
         return round(earned * MILLION / cost, 2)
 
 
-EMPTY = Figures(*([0] * (len(fields(Figures)) - 2)), {}, {})
+EMPTY = Figures(
+    target=0, held_out=0, skipped=0, pending=0, sent=0, failed=0, unknown=0, delivered=0,
+    undelivered=0, opened=0, clicked=0, bought=0, responded=0, opted_out=0, orders=0, buyers=0,
+    revenue={}, cost={},
+)  # fmt: skip
 
 
 def share(part: int, whole: int) -> Decimal | None:
@@ -249,16 +253,18 @@ async def figures_by_day(session: Session, calendar: Calendar, run_ids: Sequence
             FROM (SELECT day FROM happened UNION SELECT day FROM sold) d ORDER BY day""",
         session.merchant_id, list(run_ids), calendar.zone,
     )  # fmt: skip
-    return [
-        Day(
-            row["day"],
-            *(counts.get(name, 0) for name in ("sent", "delivered", "opened", "clicked")),
-            row["orders"] or 0,
-            orjson.loads(row["revenue"] or "{}"),
-        )
-        for row in rows
-        for counts in [orjson.loads(row["counts"] or "{}")]
-    ]
+    return [_day(row) for row in rows]
+
+
+def _day(row: Mapping[str, Any]) -> Day:
+    counts = orjson.loads(row["counts"] or "{}")
+    names = ("sent", "delivered", "opened", "clicked")
+    return Day(
+        day=row["day"],
+        **{name: counts.get(name, 0) for name in names},
+        orders=row["orders"] or 0,
+        revenue=orjson.loads(row["revenue"] or "{}"),
+    )
 
 
 @dataclass(frozen=True)
