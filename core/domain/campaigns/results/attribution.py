@@ -18,7 +18,7 @@ AT_ONCE = 2_000
 
 LOCK_SPACE = 0x6174
 
-ARRIVED = "COALESCE(d.receipt, 'delivered') = 'delivered'"
+ARRIVED = "COALESCE(d.receipt, '') NOT IN ('undelivered', 'bounced')"
 """Whether nothing says that message `d` did not arrive."""
 
 TOUCHED = f"""(VALUES

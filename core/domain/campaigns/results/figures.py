@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from core.domain.campaigns.facets import DELIVERED
 from core.domain.campaigns.results.holdout import HOLDOUT
 from core.domain.lifecycle.calendar import Calendar
 from core.domain.orders.facts import COUNTED, REFUNDED
@@ -111,7 +112,7 @@ FILTERS = {
     "sent": "d.state = 'sent'",
     "failed": "d.state = 'failed'",
     "unknown": "d.state = 'unknown'",
-    "delivered": "d.receipt = 'delivered'",
+    "delivered": DELIVERED,
     "undelivered": "d.receipt IN ('undelivered', 'bounced')",
     "opened": "d.opened_at IS NOT NULL",
     "clicked": "d.clicked_at IS NOT NULL",
