@@ -15,6 +15,7 @@ from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.campaigns.exporting import DELIVERIES
 from core.domain.campaigns.reach import count_reach
+from core.domain.campaigns.results.attribution import AttributionRecompute
 from core.domain.customers.exporting import CUSTOMERS
 from core.domain.customers.fields import FieldRemoval
 from core.domain.customers.import_undo import CustomerImportUndo
@@ -86,7 +87,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
         SegmentCounting(registry, [count_clauses, count_reach]), SegmentTraits(registry),
-        LifecycleRefresh(),
+        LifecycleRefresh(), AttributionRecompute(),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -20,6 +20,7 @@ from core.domain.campaigns.control import (
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
+from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
@@ -175,8 +176,7 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(Node):
-    pk: strawberry.Private[int]
+class CampaignRun(RunOutcome, Node):
     state: RunState
     pause_reason: str | None
     resume_at: datetime | None
@@ -255,8 +255,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(Node):
-    row: strawberry.Private[Any]
+class Campaign(CampaignOutcome, Node):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")

@@ -225,6 +225,13 @@ def variables(name, ids):
         "campaign-resume": {"id": ids["Sent"]},
         "campaign-cancel": {"id": ids["Sent"]},
         "campaign-progress": {"id": ids["Sent"]},
+        "campaign-results": {"id": ids["Sent"]},
+        "campaign-report-recompute": {"id": ids["Reported"]},
+        "crm-sales": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "refund-win-back": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "message-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
+        "attribution-window-set": {"input": {"channel": "sms", "touch": "CLICK", "hours": 48}},
+        "attribution-recompute": {"input": {"from": "2026-06-01", "to": "2026-06-30"}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
         "customer-data-export": {"id": ids["Customer"], "input": {"idempotencyKey": "e1"}},
         "customer-erase": {

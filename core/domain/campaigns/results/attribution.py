@@ -12,6 +12,7 @@ from typing import Any
 
 from core.domain.campaigns.results.windows import ANY_CHANNEL, windows
 from core.storage.database import SYSTEM, Database, Session, Work
+from core.storage.jobs import Job
 
 AT_ONCE = 2_000
 """Entries of the log, or orders, that one transaction takes."""
@@ -130,22 +131,53 @@ async def credit_period(
     orders = changed = after = 0
     while True:
         async with db.work(merchant_id) as w:
-            await _one_at_a_time(w)
-            row = await w.sql.fetchrow(
-                f"""WITH targets AS MATERIALIZED (
-                        SELECT id, customer_id, paid_at, state FROM orders
-                        WHERE merchant_id = $1 AND id > $7 AND paid_at >= $8 AND paid_at < $9
-                          AND customer_id IS NOT NULL
-                        ORDER BY id LIMIT {AT_ONCE}),
-                    {WRITE}
-                    SELECT {CHANGED} AS changed, (SELECT count(*) FROM targets) AS orders,
-                           (SELECT max(id) FROM targets) AS last""",
-                *await _arguments(w), after, since, until,
-            )  # fmt: skip
-        orders, changed = orders + row["orders"], changed + row["changed"]
-        if row["orders"] < AT_ONCE:
+            some, last = await _credit_some(w, since, until, after)
+        orders, changed = orders + some.orders, changed + some.changed
+        if some.orders < AT_ONCE:
             return Credited(orders, changed)
-        after = row["last"]
+        after = last
+
+
+async def _credit_some(
+    w: Work, since: datetime, until: datetime, after: int
+) -> tuple[Credited, int]:
+    """Credit some orders with ids above `after`; also returns the last id."""
+    await _one_at_a_time(w)
+    row = await w.sql.fetchrow(
+        f"""WITH targets AS MATERIALIZED (
+                SELECT id, customer_id, paid_at, state FROM orders
+                WHERE merchant_id = $1 AND id > $7 AND paid_at >= $8 AND paid_at < $9
+                  AND customer_id IS NOT NULL
+                ORDER BY id LIMIT {AT_ONCE}),
+            {WRITE}
+            SELECT {CHANGED} AS changed, (SELECT count(*) FROM targets) AS orders,
+                   (SELECT max(id) FROM targets) AS last""",
+        *await _arguments(w), after, since, until,
+    )  # fmt: skip
+    return Credited(row["orders"], row["changed"]), row["last"] or after
+
+
+class AttributionRecompute:
+    """The job kind "attribution.recompute": orders paid from `since` until before `until` anew.
+
+    The result has the numbers of `orders` looked at and of those whose credit `changed`.
+    """
+
+    name = "attribution.recompute"
+
+    async def run(self, db: Database, job: Job) -> dict[str, Any]:
+        """Go through the orders by their ids."""
+        since, until = (datetime.fromisoformat(job.params[name]) for name in ("since", "until"))
+        job.checkpoint = {"after": 0, "changed": 0} | job.checkpoint
+        while True:
+            async with job.step(db) as w:
+                some, last = await _credit_some(w, since, until, job.checkpoint["after"])
+                job.done += some.orders
+                job.checkpoint = {
+                    "after": last, "changed": job.checkpoint["changed"] + some.changed
+                }  # fmt: skip
+            if some.orders < AT_ONCE:
+                return {"orders": job.done, "changed": job.checkpoint["changed"]}
 
 
 async def _one_at_a_time(w: Work) -> None:
