@@ -16,6 +16,7 @@ import pluggy
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from core import __version__
+from core.sdk.actions import Action
 from core.sdk.channels import Channel
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
@@ -61,6 +62,7 @@ class Registry:
     health_checks: Mapping[str, Owned[HealthCheck]]
     personal_tables: Mapping[str, Owned[PersonalTable]]
     timeline_sources: Mapping[str, Owned[TimelineSource]]
+    actions: Mapping[str, Owned[Action]]
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def model_apps(self) -> dict[str, list[str]]:

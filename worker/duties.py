@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns import scheduling, sending
+from core.domain.campaigns.journeys import advance, triggers
 from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.privacy import retention
@@ -14,7 +15,7 @@ from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
 from core.guard import guarded
 from core.installation import Installation, job_kinds
-from core.registry import Owned
+from core.registry import CORE, Owned
 from core.sdk.events import Occurrence
 from core.sdk.plugin import PluginContext, Subscriber
 from core.storage import jobs, outbox
@@ -47,13 +48,14 @@ class Duties:
         self._lease = lease
         self._kinds = job_kinds(installation.registry)
         self._max_short = max(1, installation.settings.pool_size // 3)
-        self._handlers = subscribers(installation)
+        self._handlers = handlers(installation)
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
         self.by_name: dict[str, Duty] = {
             "outbox.drain": self._drain,
             "job.run": self._job,
             "run.send": self._send,
+            "journeys.advance": self._advance,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "orders.credit": self._credit,
@@ -88,6 +90,8 @@ class Duties:
             self._begin_if_idle("job.run", merchant_id, job_id)
         for merchant_id in await outbox.merchants_with_open_events(db):
             self._begin_if_idle("outbox.drain", merchant_id)
+        for merchant_id in await advance.merchants_due(db):
+            self._begin_if_idle("journeys.advance", merchant_id)
         for merchant_id in await changes.merchants_changed(db):
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
@@ -166,6 +170,10 @@ class Duties:
             self._installation.settings.base_url, lease=self._lease, stop=self.stopping,
         )  # fmt: skip
 
+    async def _advance(self, merchant_id: int) -> None:
+        installation = self._installation
+        await advance.advance(installation.db, installation.registry, merchant_id)
+
     async def _follow(self, merchant_id: int) -> None:
         installation = self._installation
         await changes.follow_changes(installation.db, installation.registry, merchant_id)
@@ -187,11 +195,13 @@ class Duties:
         await start_due_refreshes(self._installation.db)
 
 
-def subscribers(
-    installation: Installation,
-) -> dict[str, tuple[frozenset[str], outbox.Handler]]:
-    """The plugins' subscribers as handlers of the outbox."""
-    return {
+def handlers(installation: Installation) -> dict[str, tuple[Container[str], outbox.Handler]]:
+    """Who is told of events: the journeys, then the plugins' subscribers."""
+
+    async def hear(db: Database, occurrence: Occurrence) -> None:
+        await triggers.hear(db, installation.registry, occurrence)
+
+    return {f"{CORE}.journeys": (outbox.EveryType(), hear)} | {
         name: (owned.value.events, _handler(installation, owned))
         for name, owned in installation.registry.subscribers.items()
     }

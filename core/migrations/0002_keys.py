@@ -18,7 +18,7 @@ TABLES = [
     "lifecycle_models", "merge_suggestions", "order_lines", "orders", "outbox_events",
     "parcel_events", "parcels", "plugin_states", "product_cycles", "refunds", "retention_rules",
     "rfm_models", "segment_members", "segments", "shops", "suppression_events", "suppressions",
-    "waiting_records",
+    "waiting_records", "webhook_calls",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -52,6 +52,7 @@ UNIQUE = {
     "shops": "name",
     "suppressions": "channel, address_index, shop_id",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
+    "webhook_calls": "run_id, step, enrolment_id",
 }
 
 # Names and tags are searched folded; a text value of a custom field may be longer than an index
@@ -91,9 +92,11 @@ INDEXES = [
     "CREATE INDEX deliveries_run ON deliveries (merchant_id, run_id, state, id)",
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
-    "CREATE INDEX enrolments_due ON enrolments (merchant_id, wake_at, id) WHERE state = 'waiting'",
+    "CREATE INDEX enrolments_due ON enrolments (merchant_id, run_id, wake_at, id) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_customer ON enrolments (merchant_id, customer_id, id)",
+    "CREATE INDEX webhook_calls_due ON webhook_calls (merchant_id, next_at, id) WHERE state = 'pending'",
+    "CREATE INDEX webhook_calls_customer ON webhook_calls (merchant_id, customer_id, id)",
     "CREATE INDEX job_rejects_job ON job_rejects (merchant_id, job_id, id)",
     "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
@@ -203,6 +206,9 @@ CHECKS = {
     ],
     "suppression_events": [
         "suppression_events_action CHECK (action IN ('added', 'removed'))",
+    ],
+    "webhook_calls": [
+        "webhook_calls_state CHECK (state IN ('pending', 'done', 'failed'))",
     ],
     "waiting_records": [
         "waiting_records_kind CHECK (kind IN ('parcel', 'refund'))",

@@ -1,5 +1,6 @@
 """Everything that a plugin may import: manifest, hooks, protocols, value types, errors."""
 
+from core.sdk.actions import Action, Subject
 from core.sdk.channels import (
     Channel,
     ChannelSession,
@@ -34,6 +35,7 @@ from core.sdk.events import (
     CustomersMerged,
     CustomersUnmerged,
     CustomerUnsubscribed,
+    CustomEvent,
     Event,
     Occurrence,
     OrderCreated,
@@ -77,11 +79,11 @@ from core.sdk.plugin import (
 from core.sdk.timeline import TimelineSource
 
 __all__ = [
-    "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
+    "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "Action", "AlreadyExists", "CampaignFinished",
     "CampaignReported", "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted",
-    "ConsentWithdrawn", "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed",
-    "CustomersMerged", "CustomersUnmerged", "Event", "Facet", "Fault", "HealthCheck",
-    "HuikeError", "Identity",
+    "ConsentWithdrawn", "ContactKind", "ContentField", "CustomEvent", "CustomerErased",
+    "CustomerUnsubscribed", "CustomersMerged", "CustomersUnmerged", "Event", "Facet", "Fault",
+    "HealthCheck", "HuikeError", "Identity",
     "InvalidInput", "KeyReused", "LineRecord", "Manifest", "MessageClass", "NoSettings",
     "NotFound", "Occurrence", "OrderCreated", "OrderFormat", "OrderRecord", "OrderState",
     "OrderStateChanged", "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord",
@@ -89,6 +91,7 @@ __all__ = [
     "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
     "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "Rows", "Say",
     "SchemaField", "SegmentEntered", "SegmentLeft",
-    "SettingsCheck", "Several", "Subscriber", "Text", "TimelineSource", "TraceEvent", "Unknown",
+    "SettingsCheck", "Several", "Subject", "Subscriber", "Text", "TimelineSource", "TraceEvent",
+    "Unknown",
     "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

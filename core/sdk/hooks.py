@@ -19,6 +19,7 @@ from collections.abc import Sequence
 
 import pluggy
 
+from core.sdk.actions import Action
 from core.sdk.channels import Channel
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
@@ -75,3 +76,7 @@ class Hooks:
     @hookspec
     def timeline_sources(self) -> Sequence[TimelineSource]:  # type: ignore[empty-body]
         """Events that a customer's timeline shows. A source's name starts with the plugin's."""
+
+    @hookspec
+    def actions(self) -> Sequence[Action]:  # type: ignore[empty-body]
+        """What a step of a journey can do. An action's name starts with the plugin's."""

@@ -19,7 +19,7 @@ from tests.sending_kit import (
     states,
     until,
 )
-from worker.duties import subscribers
+from worker.duties import handlers
 from worker.runner import Runner
 
 
@@ -167,11 +167,11 @@ async def test_subscribers_hear_events_of_merchants_who_enabled_the_plugin(merch
     subscriber = Owned("email", Subscriber("email.test", events, hear))
     registry = replace(merchant.installation.registry, subscribers={"email.test": subscriber})
     installation = replace(merchant.installation, registry=registry)
-    handlers = subscribers(installation)
+    told = handlers(installation)
     for _ in range(2):
         async with merchant.work() as w:
             w.emit(CampaignFinished(1, 2))
-        await outbox.drain(installation.db, merchant.id, handlers)
+        await outbox.drain(installation.db, merchant.id, told)
         await enable_email(merchant, sink.port)
     assert heard == [(merchant.id, "127.0.0.1", "campaign.finished")]
 

@@ -6,6 +6,8 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
+from core.domain.campaigns.journeys.audience import let_all_in
+from core.domain.campaigns.journeys.running import journey_of
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
 from core.domain.campaigns.results.holdout import holdout_of
@@ -61,12 +63,15 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
         )  # fmt: skip
         if run is None:
             return False
-        target = 0 if run["kind"] == "journey" else await _freeze(w, registry, run)
         await w.sql.execute(
             """UPDATE campaign_runs SET state = 'running', planned_at = $3
                WHERE merchant_id = $1 AND id = $2""",
             merchant_id, run_id, w.now,
         )  # fmt: skip
+        if run["kind"] == "journey":
+            target = await let_all_in(w, registry, journey_of(run), run["rule"])
+        else:
+            target = await _freeze(w, registry, run)
         w.emit(CampaignStarted(run["campaign_id"], run_id, target))
         await w.notify("campaign", run["campaign_id"])
     return True
@@ -80,7 +85,7 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
     q = asked.q
     message = Message(
         run["id"], step, send, channel, run["shop_id"],
-        holdout_of(run["campaign_id"], stored_options(run["options"])),
+        holdout=holdout_of(run["campaign_id"], stored_options(run["options"])),
     )  # fmt: skip
     recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
     return await plan_messages(w, q, message, recipients)

@@ -12,6 +12,7 @@ from core.domain.campaigns.flows import (
     stored_flow,
     with_message,
 )
+from core.domain.campaigns.journeys.versions import new_version
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
 from core.sdk.channels import MessageClass
@@ -84,11 +85,14 @@ async def update_campaign(
 ) -> None:
     """Change a campaign not yet started: its name, shop_id, options (Options) and flow (Flow).
 
-    Of a campaign of one message to one segment, segment_id, content and message_class can be
-    changed instead of the flow. Raises WrongState, NotFound, InvalidInput, Several, AlreadyExists.
+    A journey can be changed while it is on: other options or another flow make a new version. Of
+    a campaign of one message to one segment, segment_id, content and message_class can be changed
+    instead of the flow. Raises WrongState, NotFound, InvalidInput, Several, AlreadyExists.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled"), "changed")
+    live = row["kind"] == "journey" and row["state"] in ("running", "paused")
+    if not live:
+        require_state(row, ("draft", "scheduled"), "changed")
     unknown = set(changes) - CHANGEABLE
     if unknown:
         raise InvalidInput(f"a campaign has no {', '.join(sorted(unknown))} to change", ("input",))
@@ -107,6 +111,10 @@ async def update_campaign(
         w, registry, changes.get("name", row["name"]), shop_id, flow, flow.kind != "journey"
     )
     options = changes["options"].model_dump_json() if "options" in changes else row["options"]
+    if live and flow.kind != "journey":
+        raise InvalidInput("a journey that is on remains a journey", ("input", "flow"))
+    if live and changes.keys() & {"flow", "options"}:
+        await new_version(w, row, flow, options)
     try:
         async with w.sql.transaction():
             await w.sql.execute(

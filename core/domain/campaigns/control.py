@@ -4,6 +4,7 @@ draft -> scheduled -> running <-> paused -> finished, and cancelled from any of 
 campaign that was too late for its schedule is paused without a run; resuming starts it.
 """
 
+import logging
 from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
@@ -14,7 +15,11 @@ from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound
 from core.sdk.flows import OnAudience
-from core.storage.database import Work
+from core.storage.database import Database, Work
+
+logger = logging.getLogger(__name__)
+
+REASON_LIMIT = 500
 
 
 async def schedule_campaign(w: Work, registry: Registry, campaign_id: int, at: datetime) -> None:
@@ -54,6 +59,18 @@ async def pause_run(w: Work, campaign_id: int, reason: str) -> None:
         w.merchant_id, campaign_id, reason,
     )  # fmt: skip
     await _set_state(w, campaign_id, "paused", ("running", "scheduled"), reason)
+
+
+async def pause_troubled(db: Database, merchant_id: int, campaign_id: int, reason: str) -> None:
+    """Hold a campaign that cannot go on, in a transaction of its own, and say why."""
+    logger.warning("campaign %s is paused: %s", campaign_id, reason)
+    async with db.work(merchant_id) as w:
+        # every statement that takes both locks takes the campaign's first
+        await w.sql.execute(
+            "SELECT 1 FROM campaigns WHERE merchant_id = $1 AND id = $2 FOR UPDATE",
+            merchant_id, campaign_id,
+        )  # fmt: skip
+        await pause_run(w, campaign_id, reason[:REASON_LIMIT])
 
 
 async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int:
@@ -132,8 +149,8 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int:
                options, priority, created_at)
            VALUES ($1, $2, $3, 'planning', $4, $5, $6, $7, ($7::jsonb ->> 'priority')::smallint, $8)
            RETURNING id""",
-        w.merchant_id, row["id"], row["version"], rule is None, rule, row["flow"], row["options"],
-        w.now,
+        w.merchant_id, row["id"], row["version"], flow.kind == "journey", rule, row["flow"],
+        row["options"], w.now,
     )  # fmt: skip
     await _set_state(w, row["id"], "running", (row["state"],))
     w.ring("run.send", w.merchant_id, run_id)

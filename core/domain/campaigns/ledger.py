@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from core.domain.campaigns.journeys.exits import Leaving
 from core.domain.campaigns.policy import CONTACTS, personal_columns, skip_reason_sql
 from core.sdk.channels import ContactKind, MessageClass
 from core.sdk.events import CampaignFinished
@@ -54,26 +55,32 @@ async def mark_sending(
     owner: str,
     lease: timedelta,
     limit: int,
+    leaving: Leaving | None = None,
 ) -> list[Mapping[str, Any]]:
     """Take up to `limit` due rows of a step; returns them with their customer's data.
 
     Policy is asked again in this statement: a row that it forbids becomes skipped, and is returned
     with its `reason`. Rows that another worker is just taking are passed over. `shop_id` is the
-    shop in whose name the run speaks, if any.
+    shop in whose name the run speaks, if any; `leaving` the exit rule of a journey.
     """
     sealed = f"{CONTACTS[contact]}_sealed"
     shop, named = (None, []) if shop_id is None else ("$9::bigint", [shop_id])
     personal, join = personal_columns(message_class, shop)
+    args = [
+        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, step, *named,
+    ]  # fmt: skip
+    gone = leaving.reason_sql(w, args, "due.enrolment_id") if leaving else "NULL"
     rows: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
-                SELECT id, customer_id FROM deliveries
+                SELECT id, customer_id, enrolment_id FROM deliveries
                 WHERE merchant_id = $1 AND run_id = $2 AND step = $8 AND state = 'pending'
                   AND next_at <= $3 AND variant IS NOT NULL
                 ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
             allowed AS (
                 SELECT due.id, c.name, {personal},
                        c.{sealed} AS sealed,
-                       {skip_reason_sql(contact, message_class, "$5::text", shop)} AS reason
+                       COALESCE({gone},
+                           {skip_reason_sql(contact, message_class, "$5::text", shop)}) AS reason
                 FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id
                 {join})
             UPDATE deliveries d SET
@@ -83,8 +90,8 @@ async def mark_sending(
             FROM allowed a WHERE d.merchant_id = $1 AND d.id = a.id
             RETURNING d.id, d.customer_id, d.order_id, d.parcel_id, d.variant, d.attempts,
                       a.reason, a.name, a.province, a.city, a.sealed""",
-        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, step, *named,
-    )  # fmt: skip
+        *args,
+    )
     return rows
 
 
@@ -189,7 +196,9 @@ async def finish(w: Work, run_id: int, campaign_id: int) -> bool:
         return False
     await w.sql.execute(
         """UPDATE campaigns SET state = 'finished', updated_at = $3
-           WHERE merchant_id = $1 AND id = $2 AND state = 'running'""",
+           WHERE merchant_id = $1 AND id = $2 AND state = 'running'
+             AND NOT EXISTS (SELECT 1 FROM campaign_runs r WHERE r.merchant_id = $1
+                AND r.campaign_id = $2 AND r.state IN ('planning', 'running', 'paused'))""",
         w.merchant_id, campaign_id, w.now,
     )  # fmt: skip
     w.emit(CampaignFinished(campaign_id, run_id))

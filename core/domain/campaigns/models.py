@@ -83,7 +83,8 @@ class Enrolment(Model):
 
     `wake_at` is when it is looked at next, `until` when its present wait ends; `heard` says that
     what it waits for has come. `entry_key` keeps it from coming in twice for one reason: 0, the
-    order, the event or the run, as the entry rule has it.
+    order (below 0), the event or the run, as the entry rule has it. Waits count from `entered_at`,
+    when what let the customer in happened; `event_id` is the last event that let it in or woke it.
     """
 
     id = Id()
@@ -94,6 +95,7 @@ class Enrolment(Model):
     entry_key = fields.BigIntField()
     order_id = fields.BigIntField(null=True)
     parcel_id = fields.BigIntField(null=True)
+    event_id = fields.BigIntField(null=True)
     step = fields.SmallIntField(default=0, db_default=0)
     state = fields.TextField(default="waiting", db_default="waiting")
     reason = fields.TextField(null=True)
@@ -105,6 +107,34 @@ class Enrolment(Model):
 
     class Meta:
         table = "enrolments"
+
+
+class WebhookCall(Model):
+    """A call of the merchant's server by a step of a journey; `answer` is the HTTP status.
+
+    It is tried until the server says that it has it, or too often.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    campaign_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    enrolment_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    order_id = fields.BigIntField(null=True)
+    parcel_id = fields.BigIntField(null=True)
+    url = fields.TextField()
+    state = fields.TextField(default="pending")
+    attempts = fields.SmallIntField(default=0)
+    next_at = fields.DatetimeField()
+    answer = fields.SmallIntField(null=True)
+    detail = fields.TextField(null=True)
+    created_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "webhook_calls"
 
 
 class Delivery(Model):

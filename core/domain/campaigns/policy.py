@@ -16,6 +16,10 @@ SKIP_REASONS = {
     "suppressed": "The address must not be written to.",
     "render_error": "The content could not be filled in for this customer.",
     "holdout": "The customer is one of those who get nothing, to see what the campaign adds.",
+    "too_late": "The message would come too late to make sense.",
+    "order_changed": "The order is no longer in the state that the message is about.",
+    "bought": "The customer has bought again since coming into the journey.",
+    "left": "The customer left the journey before this message was sent.",
     "cancelled": "The campaign was cancelled before this message was sent.",
 }
 

@@ -20,6 +20,7 @@ from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.content import Content, Recipient, RenderError
 from core.domain.campaigns.control import pause_run
 from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.journeys.exits import Leaving, read_leaving
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy import CONTACTS
@@ -56,7 +57,10 @@ NOTIFY_SECONDS = 0.3
 
 @dataclass(frozen=True)
 class _Lane:
-    """What every message of a run's step has in common; `contents` is one for each variant."""
+    """What every message of a run's step has in common; `contents` is one for each variant.
+
+    `leaving` is the exit rule of a journey.
+    """
 
     run_id: int
     step: int
@@ -68,6 +72,7 @@ class _Lane:
     timeout: float
     channel: Channel
     contents: list[Content]
+    leaving: Leaving | None
 
     @cached_property
     def fields(self) -> list[str]:
@@ -194,9 +199,13 @@ async def _prepare(
             await open_content(session, channel, row["shop_id"], variant.content)
             for variant in send.variants
         ]
+        flow = stored_flow(row["flow"])
+        journey = flow.kind == "journey"
+        leaving = await read_leaving(session, registry, flow.exit) if journey else None
     lane = _Lane(
         row["id"], row["step"], row["campaign_id"], merchant_id, send.message_class,
         row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents,
+        leaving,
     )  # fmt: skip
     return lane, settings
 
@@ -337,6 +346,7 @@ class _Sender:
                 rows = await ledger.mark_sending(
                     w, lane.run_id, lane.step, lane.channel.name, lane.channel.contact,
                     lane.message_class, lane.shop_id, self._owner, self._lease, wanted,
+                    lane.leaving,
                 )  # fmt: skip
                 if lane.fields:
                     ids = [row["customer_id"] for row in rows if row["reason"] is None]

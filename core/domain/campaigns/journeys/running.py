@@ -31,12 +31,18 @@ def journey_of(row: Mapping[str, Any]) -> Journey:
     )
 
 
-async def journeys(session: Session, condition: str, *args: Any) -> list[Journey]:
-    """Running journeys whose runs `r` fulfil an SQL condition, whose parameters begin at $2."""
+async def journeys(
+    session: Session, condition: str, *args: Any, paused: bool = False
+) -> list[Journey]:
+    """Running journeys whose runs `r` fulfil an SQL condition, whose parameters begin at $2.
+
+    With `paused` those that are held as well.
+    """
+    states = "('running', 'paused')" if paused else "('running')"
     rows = await session.sql.fetch(
         f"""SELECT r.id, r.campaign_id, r.flow, r.options, c.shop_id FROM campaign_runs r
             JOIN campaigns c ON c.merchant_id = r.merchant_id AND c.id = r.campaign_id
-            WHERE r.merchant_id = $1 AND c.kind = 'journey' AND r.state = 'running'
+            WHERE r.merchant_id = $1 AND c.kind = 'journey' AND r.state IN {states}
               AND {condition} ORDER BY r.id""",
         session.merchant_id, *args,
     )  # fmt: skip
