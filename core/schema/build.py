@@ -18,6 +18,7 @@ from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
+from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -72,6 +73,7 @@ class Query(
     JourneyQueries,
     SendingPolicyQueries, SendingOutlookQueries,
     MessageContentQueries,
+    ResultQueries,
 ):  # fmt: skip
     pass
 
@@ -86,6 +88,7 @@ class Mutation(
     JourneyMutations,
     SendingPolicyMutations,
     MessageContentMutations,
+    ResultMutations,
 ):  # fmt: skip
     pass
 

@@ -30,6 +30,7 @@ from core.sdk.errors import (
 )
 from core.sdk.events import (
     CampaignFinished,
+    CampaignReported,
     CampaignStarted,
     ConsentGranted,
     ConsentWithdrawn,
@@ -87,6 +88,7 @@ __all__ = [
     "Action",
     "AlreadyExists",
     "CampaignFinished",
+    "CampaignReported",
     "CampaignStarted",
     "Channel",
     "ChannelSession",

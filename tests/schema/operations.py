@@ -277,6 +277,13 @@ def variables(name, ids):
             "input": {"type": "custom.visited", "customerId": ids["Customer"],
                       "orderId": ids["Order"], "data": {"page": "tea"}, "idempotencyKey": "v1"},
         },
+        "campaign-results": {"id": ids["Sent"]},
+        "campaign-report-recompute": {"id": ids["Reported"]},
+        "crm-sales": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "refund-win-back": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "message-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
+        "attribution-window-set": {"input": {"channel": "sms", "touch": "CLICK", "hours": 48}},
+        "attribution-recompute": {"input": {"from": "2026-06-01", "to": "2026-06-30"}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
         "programme-set": {
             "input": {"name": "Club", "currency": "CNY", "rules": {"welcome_points": 10}}
