@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.domain.campaigns.content.trial import TooManyTests
 from core.domain.campaigns.facets import FACETS as CAMPAIGN_FACETS
 from core.domain.campaigns.facets import Reachable
 from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
@@ -84,6 +85,7 @@ class CorePlugin:
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
             FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
+            TooManyTests,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip
 

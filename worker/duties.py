@@ -9,6 +9,7 @@ from typing import Any
 from core.domain.campaigns import recurring, scheduling, sending
 from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, triggers
+from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.members import handing_out, reacting, reminders, review
 from core.domain.privacy import retention
@@ -59,6 +60,8 @@ class Duties:
             "journeys.advance": self._advance,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
+            "orders.credit": self._credit,
+            "reports.write": self._write_reports,
             "house.keep": self._house_keep,
             "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
@@ -105,11 +108,14 @@ class Duties:
             self._begin_if_idle("members.remind", merchant_id)
         for merchant_id in await clicks.merchants_clicked(db):
             self._begin_if_idle("clicks.judge", merchant_id)
+        for merchant_id in await attribution.merchants_to_credit(db):
+            self._begin_if_idle("orders.credit", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
             self._begin_if_idle("lifecycle.start")
+            self._begin_if_idle("reports.write")
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -196,6 +202,12 @@ class Duties:
 
     async def _judge_clicks(self, merchant_id: int) -> None:
         await clicks.judge_clicks(self._installation.db, merchant_id)
+
+    async def _credit(self, merchant_id: int) -> None:
+        await attribution.credit_changed(self._installation.db, merchant_id)
+
+    async def _write_reports(self) -> None:
+        await reports.write_due_reports(self._installation.db)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)

@@ -28,6 +28,46 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='Attribution',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('order_id', fields.BigIntField()),
+                ('delivery_id', fields.BigIntField()),
+                ('run_id', fields.BigIntField()),
+                ('touch', fields.TextField(unique=False)),
+                ('touched_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'attributions', 'app': 'core', 'pk_attr': 'id', 'table_description': "The message to which an order is credited: its customer's last touch before paying."},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='AttributionChange',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('customer_id', fields.BigIntField()),
+                ('since', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'attribution_changes', 'app': 'core', 'pk_attr': 'id', 'table_description': "A customer's orders paid at or after `since` have to be credited anew; then the row goes."},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='AttributionWindow',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('channel', fields.TextField(unique=False)),
+                ('touch', fields.TextField(unique=False)),
+                ('hours', fields.IntField()),
+                ('actor', fields.TextField(unique=False)),
+                ('valid_from', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('valid_to', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'attribution_windows', 'app': 'core', 'pk_attr': 'id', 'table_description': 'For how many hours a kind of touch on a channel counts; 0 hours: not at all.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='AuditEntry',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
@@ -66,6 +106,19 @@ class Migration(migrations.Migration):
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'campaigns', 'app': 'core', 'pk_attr': 'id', 'table_description': 'What is sent to whom and when; `flow` and `options` are core.sdk.flows as JSON.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='CampaignReport',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('run_id', fields.BigIntField()),
+                ('content', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
+                ('actor', fields.TextField(unique=False)),
+                ('made_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'campaign_reports', 'app': 'core', 'pk_attr': 'id', 'table_description': 'The figures of a run as they were when its attribution window had closed.'},
             bases=['Model'],
         ),
         ops.CreateModel(

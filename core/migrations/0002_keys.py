@@ -6,10 +6,11 @@ distributes tables by merchant asks for.
 
 from tortoise import migrations
 from tortoise.migrations import operations as ops
-from core.migrations.sql import logs, segments
+from core.migrations.sql import attribution, logs, segments
 
 TABLES = [
-    "api_tokens", "audit_log", "campaign_runs", "campaigns", "consent_events",
+    "api_tokens", "attribution_changes", "attribution_windows", "attributions", "audit_log",
+    "campaign_reports", "campaign_runs", "campaigns", "consent_events",
     "consent_policies", "consent_requests", "consents", "custom_field_values", "custom_fields",
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
     "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
@@ -23,7 +24,9 @@ TABLES = [
 ]  # fmt: skip
 
 UNIQUE = {
+    "attributions": "order_id",
     "audit_log": "number",
+    "campaign_reports": "run_id",
     "campaigns": "name",
     "campaign_runs": "campaign_id, occurrence",
     "consent_requests": "token_hash",
@@ -68,6 +71,12 @@ UNIQUE = {
 # Names and tags are searched folded; a text value of a custom field may be longer than an index
 # entry can be, so the index holds its head; an erasure looks through jobs for files about a person.
 INDEXES = [
+    "CREATE INDEX attributions_run ON attributions (merchant_id, run_id)",
+    "CREATE UNIQUE INDEX attribution_windows_last ON attribution_windows (merchant_id, channel, touch) WHERE valid_to IS NULL",
+    "CREATE INDEX campaign_runs_ended ON campaign_runs (finished_at) WHERE finished_at IS NOT NULL",
+    "CREATE INDEX consent_events_refusals ON consent_events (merchant_id, at) WHERE status = 'denied' AND purpose = 'marketing'",
+    "CREATE INDEX deliveries_sent ON deliveries USING brin (sent_at)",
+    "CREATE INDEX orders_paid ON orders (merchant_id, shop_id, paid_at) WHERE paid_at IS NOT NULL",
     "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
     "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
     "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",
@@ -141,6 +150,11 @@ INDEXES = [
 ]
 
 CHECKS = {
+    "attribution_windows": [
+        "attribution_windows_touch CHECK (touch IN ('delivery', 'open', 'click', 'reminder'))",
+        "attribution_windows_hours CHECK (hours >= 0)",
+        "attribution_windows_valid CHECK (valid_to >= valid_from)",
+    ],
     "campaign_runs": [
         "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled', 'missed'))",
     ],
@@ -270,7 +284,8 @@ def statements() -> list[str]:
                 f"UNIQUE (merchant_id, {UNIQUE[table]})"
             )
         made += [f"ALTER TABLE {table} ADD CONSTRAINT {check}" for check in CHECKS.get(table, [])]
-    return [*made, *STORAGE, *INDEXES, *logs.statements(), *segments.statements()]
+    return [*made, *STORAGE, *INDEXES, *logs.statements(), *segments.statements(),
+            *attribution.statements()]
 
 
 class Migration(migrations.Migration):

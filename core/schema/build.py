@@ -18,6 +18,7 @@ from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
+from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -36,6 +37,7 @@ from core.schema.member_figures import TierFigureQueries
 from core.schema.member_rewards import RewardMutations, RewardQueries
 from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
+from core.schema.message_content import MessageContentMutations, MessageContentQueries
 from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
@@ -74,6 +76,8 @@ class Query(
     JourneyQueries,
     RewardQueries, MemberCardQueries, TierFigureQueries,
     SendingPolicyQueries, SendingOutlookQueries,
+    MessageContentQueries,
+    ResultQueries,
 ):  # fmt: skip
     pass
 
@@ -88,6 +92,8 @@ class Mutation(
     JourneyMutations,
     RewardMutations,
     SendingPolicyMutations,
+    MessageContentMutations,
+    ResultMutations,
 ):  # fmt: skip
     pass
 

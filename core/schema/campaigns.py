@@ -39,6 +39,7 @@ from core.schema.campaign_parts import (
     content_of,
     parts,
 )
+from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import CHILDREN, Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
@@ -192,8 +193,7 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(Node):
-    pk: strawberry.Private[int]
+class CampaignRun(RunOutcome, Node):
     state: RunState
     occurrence: datetime | None = strawberry.field(
         description="The moment that this run of a recurring campaign is for."
@@ -276,8 +276,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(Node, WithFlow):
-    row: strawberry.Private[Any]
+class Campaign(CampaignOutcome, Node, WithFlow):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")

@@ -9,6 +9,8 @@ from core.sdk.channels import (
     MessageClass,
     OutgoingMessage,
     Receipt,
+    TextChannel,
+    TextRules,
     marketing_hours,
 )
 from core.sdk.errors import (
@@ -28,6 +30,7 @@ from core.sdk.errors import (
 )
 from core.sdk.events import (
     CampaignFinished,
+    CampaignReported,
     CampaignStarted,
     ConsentGranted,
     ConsentWithdrawn,
@@ -86,6 +89,7 @@ __all__ = [
     "Action",
     "AlreadyExists",
     "CampaignFinished",
+    "CampaignReported",
     "CampaignStarted",
     "Channel",
     "ChannelSession",
@@ -150,6 +154,8 @@ __all__ = [
     "Subject",
     "Subscriber",
     "Text",
+    "TextChannel",
+    "TextRules",
     "TimelineSource",
     "TraceEvent",
     "Unknown",

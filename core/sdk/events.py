@@ -321,6 +321,15 @@ class RewardCancelled(Event):
 
 
 @dataclass(frozen=True)
+class CampaignReported(Event):
+    """The attribution window of a run has closed, and its report is there."""
+
+    type: ClassVar[str] = "campaign.reported"
+    campaign_id: int
+    run_id: int
+
+
+@dataclass(frozen=True)
 class CustomEvent(Event):
     """Something that a merchant's own server told of a customer; `name` begins with "custom.".
 

@@ -319,7 +319,7 @@ async def test_what_it_was_made_by_is_kept(stage):
 
 
 async def test_faults_have_their_path(stage):
-    with pytest.raises(NotFound, match="there are .*birthday"):
+    with pytest.raises(NotFound, match=r"there are .*birthday"):
         await switch(stage, "magic", {})
     with pytest.raises(Several) as caught:
         await switch(stage, "payment_reminder", {"minutes": 0, "colour": "red"})

@@ -123,10 +123,12 @@ async def test_what_a_catalogue_refuses(merchant):
         with pytest.raises(Several):
             await create_reward(w, registry, "gift", {"colour": 1}, {"name": "x", "cost": 1})
         for wrong in ({"cost": 0}, {"stock": -1}, {"per_customer": 0}, {"tier_ids": []},
-                      {"tier_ids": [10**9]},
+                      
                       {"valid_from": START, "valid_until": START}):  # fmt: skip
             with pytest.raises(InvalidInput):
                 await update_reward(w, mug, wrong)
+        with pytest.raises(NotFound):
+            await update_reward(w, mug, {"tier_ids": [10**9]})
         await update_reward(w, mug, {"stock": 7, "cost": 30})
     kept = await row(merchant, "rewards", mug)
     assert (kept["stock"], kept["cost"], kept["name"]) == (7, 30, "Mug")

@@ -145,8 +145,16 @@ async def make_world(merchant):
         run = await w.sql.fetchval(
             """INSERT INTO campaign_runs
                    (merchant_id, campaign_id, version, state, rule, flow, options, created_at)
-               VALUES ($1, $2, 1, 'running', '{}', '{}', '{}', $3) RETURNING id""",
+               SELECT $1, id, 1, 'running', '{}', flow, '{}', $3 FROM campaigns
+               WHERE merchant_id = $1 AND id = $2 RETURNING id""",
             w.merchant_id, sent, w.now,
+        )  # fmt: skip
+        reported = await w.sql.fetchval(
+            """INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, rule, flow,
+                   options, created_at, finished_at)
+               SELECT merchant_id, campaign_id, version, 'finished', rule, flow, options, $3, $3
+               FROM campaign_runs WHERE merchant_id = $1 AND id = $2 RETURNING id""",
+            w.merchant_id, run, w.now - timedelta(days=100),
         )  # fmt: skip
         await w.sql.execute(
             "UPDATE campaigns SET state = 'running' WHERE merchant_id = $1 AND id = $2",
@@ -212,7 +220,7 @@ async def make_world(merchant):
         rules = {"points": {"events": [{"key": "review", "points": 5}]}}
         await set_programme(w, "Club", "CNY", rules)
         tier = await create_tier(w, "Silver", 1, 10_000)
-        await join(w, customer, "page")
+        await join(w, customer, "page", card_number="123456789012")
         await give(w, "adjust", [Lot(customer, 100, w.now)])
         spent = await take(w, customer, 10, "spend")
         held = await hold(w, customer, 10, w.now + timedelta(minutes=15), "checkout")
@@ -230,17 +238,18 @@ async def make_world(merchant):
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
-        "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
-        "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
-        "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Tier": tier, "PointsEntry": spent, "PointsHold": held,
         "Reward": mug, "Redemption": redeemed,
+        "Reported": reported, "Delivery": delivery, "Job": job, "Token": token,
+        "Suppression": suppression, "ConsentRequest": asked, "Second": second,
+        "CustomerMerge": merge, "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign", "Second": "Customer",
-               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
+    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign",
+               "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
+               "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
                "Cap": "SendingCap", "Holiday": "SendingHoliday"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}

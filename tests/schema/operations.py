@@ -212,6 +212,19 @@ def variables(name, ids):
         "campaigns": {"where": {"id": {"eq": ids["Sent"]}}},
         "campaign": {"id": ids["Sent"]},
         "campaign-preview": {"id": ids["Campaign"]},
+        "message-preview": {
+            "message": {"channel": "email", "content": CONTENT}, "customerId": ids["Customer"],
+            "orderId": ids["Order"],
+        },
+        "campaign-message-preview": {"id": ids["Campaign"], "customerId": ids["Customer"]},
+        "message-measure": {"message": {"channel": "email", "content": CONTENT}},
+        "campaign-check": {"id": ids["Campaign"]},
+        "campaign-test-send": {
+            "id": ids["Campaign"],
+            "input": {
+                "to": "me@example.com", "customerId": ids["Customer"], "idempotencyKey": "t1",
+            },
+        },
         "campaign-create": {
             "input": {
                 "name": "second", "channel": "email", "segmentId": ids["Segment"],
@@ -264,6 +277,13 @@ def variables(name, ids):
             "input": {"type": "custom.visited", "customerId": ids["Customer"],
                       "orderId": ids["Order"], "data": {"page": "tea"}, "idempotencyKey": "v1"},
         },
+        "campaign-results": {"id": ids["Sent"]},
+        "campaign-report-recompute": {"id": ids["Reported"]},
+        "crm-sales": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "refund-win-back": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "message-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
+        "attribution-window-set": {"input": {"channel": "sms", "touch": "CLICK", "hours": 48}},
+        "attribution-recompute": {"input": {"from": "2026-06-01", "to": "2026-06-30"}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
         "programme-set": {
             "input": {"name": "Club", "currency": "CNY", "rules": {"welcome_points": 10}}

@@ -37,8 +37,10 @@ NOUNS = (
     "customers?", "orders?", "parcels", "refunds", "segment", "campaign", "job", "shop", "token",
     "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
+    "reward", "redemption",
     "customEvent",
     "sending",
+    "attribution",
 )  # fmt: skip
 
 

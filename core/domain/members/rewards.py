@@ -126,10 +126,12 @@ async def _check(w: Work, values: Mapping[str, Any]) -> None:
     first, last = values["valid_from"], values["valid_until"]
     if first is not None and last is not None and last <= first:
         raise InvalidInput("it would end before it begins", ("input", "validUntil"))
+    if values["tier_ids"] == []:
+        raise InvalidInput("name tiers, or leave them out for all members", ("input", "tierIds"))
     if values["tier_ids"] is not None:
         known = await w.sql.fetchval(
             "SELECT count(*) FROM tiers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
             w.merchant_id, values["tier_ids"],
         )  # fmt: skip
-        if known < len(set(values["tier_ids"])) or not values["tier_ids"]:
-            raise InvalidInput("name tiers that there are, or none at all", ("input", "tierIds"))
+        if known < len(set(values["tier_ids"])):
+            raise NotFound("there is no such tier", ("input", "tierIds"))

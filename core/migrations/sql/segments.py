@@ -98,7 +98,10 @@ WATCHED = {
     "tier_intervals": (CUSTOMER, "customer_id, tier_id, valid_to, review_at"),
     # whatever takes points, or gives them back, adds an entry as well
     "points_entries": (CUSTOMER, "customer_id"),
-    "deliveries": (CUSTOMER, "customer_id, run_id, reason, state"),
+    "deliveries": (
+        CUSTOMER,
+        "customer_id, run_id, reason, state, receipt, delivered_at, opened_at, clicked_at",
+    ),
 }
 
 ONLY = {"customer_facts": ("UPDATE",)}
