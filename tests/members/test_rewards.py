@@ -123,7 +123,6 @@ async def test_what_a_catalogue_refuses(merchant):
         with pytest.raises(Several):
             await create_reward(w, registry, "gift", {"colour": 1}, {"name": "x", "cost": 1})
         for wrong in ({"cost": 0}, {"stock": -1}, {"per_customer": 0}, {"tier_ids": []},
-                      
                       {"valid_from": START, "valid_until": START}):  # fmt: skip
             with pytest.raises(InvalidInput):
                 await update_reward(w, mug, wrong)
