@@ -88,6 +88,24 @@ WRITES = {
         "content_hash = 'x', taken_at = now(), tracking_number = 'y'",
         "state = 'refunded'",
     ),
+    "memberships": (
+        f"""INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at, join_source)
+            SELECT $1, $2, $3::bigint::text, {NOW}, 'page'""",
+        "card_number = 'y'",
+        "left_at = now()",
+    ),
+    "tier_intervals": (
+        f"""INSERT INTO tier_intervals (merchant_id, customer_id, tier_id, valid_from, cause)
+            SELECT $1, $2, $3, {NOW}, 'manual'""",
+        "threshold = 7",
+        "review_at = now()",
+    ),
+    "points_entries": (
+        f"""INSERT INTO points_entries (merchant_id, customer_id, kind, points, lot, at, actor)
+            SELECT $1, $2, 'spend', -$3::bigint, FALSE, {NOW}, 'test'""",
+        "reason = 'y'",
+        "points = points - 1",
+    ),
 }
 
 

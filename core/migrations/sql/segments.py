@@ -97,7 +97,7 @@ WATCHED = {
     "memberships": (CUSTOMER, "customer_id, joined_at, left_at, leave_source"),
     "tier_intervals": (CUSTOMER, "customer_id, tier_id, valid_to, review_at"),
     # whatever takes points, or gives them back, adds an entry as well
-    "points_entries": (CUSTOMER, "customer_id"),
+    "points_entries": (CUSTOMER, "customer_id, points"),
     "deliveries": (
         CUSTOMER,
         "customer_id, run_id, reason, state, receipt, delivered_at, opened_at, clicked_at",
