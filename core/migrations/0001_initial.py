@@ -355,7 +355,7 @@ class Migration(migrations.Migration):
                 ('state', fields.TextField(default='pending', unique=False)),
                 ('reason', fields.TextField(null=True, unique=False)),
                 ('attempts', fields.SmallIntField(default=0)),
-                ('checks', fields.SmallIntField(default=0, db_default=0)),
+                ('checks', fields.SmallIntField(default=0, null=True, db_default=0)),
                 ('next_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('not_after', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('lease_owner', fields.TextField(null=True, unique=False)),

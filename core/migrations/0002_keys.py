@@ -88,7 +88,7 @@ INDEXES = [
     "CREATE INDEX deliveries_run ON deliveries (merchant_id, run_id, state, id)",
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
-    "CREATE INDEX deliveries_unknown ON deliveries (next_at) WHERE state = 'unknown' AND checks < 3",
+    "CREATE INDEX deliveries_unknown ON deliveries (next_at) WHERE state = 'unknown' AND checks IS NOT NULL",
     "CREATE INDEX deliveries_undecided ON deliveries (merchant_id, run_id, step, id) WHERE variant IS NULL",
     "CREATE INDEX delivery_receipts_delivery ON delivery_receipts (merchant_id, delivery_id) WHERE delivery_id IS NOT NULL",
     "CREATE INDEX delivery_receipts_waiting ON delivery_receipts (merchant_id, received_at) WHERE delivery_id IS NULL",

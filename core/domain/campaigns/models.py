@@ -106,7 +106,8 @@ class Delivery(Model):
     `state` is how far the handing over has come, `receipt` what the provider told afterwards.
     `cost` is in millionths of the currency's major unit. A message whose occasion is past is not
     sent after `not_after`. `variant` is NULL while its winner is not known. `avoid` names providers
-    that certainly did not send it; `checks` counts how often its fate was asked for in vain.
+    that certainly did not send it; `checks` counts how often the fate of an unknown message was
+    asked for in vain, and is NULL when nobody asks any more.
     """
 
     id = Id()
@@ -123,7 +124,7 @@ class Delivery(Model):
     state = fields.TextField(default="pending")
     reason = fields.TextField(null=True)
     attempts = fields.SmallIntField(default=0)
-    checks = fields.SmallIntField(default=0, db_default=0)
+    checks = fields.SmallIntField(null=True, default=0, db_default=0)
     next_at = fields.DatetimeField()
     not_after = fields.DatetimeField(null=True)
     lease_owner = fields.TextField(null=True)

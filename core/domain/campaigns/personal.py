@@ -7,4 +7,9 @@ PERSONAL_TABLES = [
     # the ledger's figures stay; a message of a run that both customers got stays with its own
     PersonalTable("deliveries", "deliveries", "Messages", unique=("run_id", "step", "enrolment_id"),
                   erase="blank", blank=("provider_id", "detail")),
+    PersonalTable("receipts", "delivery_receipts", "What became of messages",
+                  parent=("delivery_id", "deliveries"), hidden=("address_index",), erase="blank",
+                  blank=("provider_id", "address_index", "detail"), on_merge="keep"),
+    PersonalTable("replies", "inbound_messages", "Replies", hidden=("address_index",),
+                  sealed={"text_sealed": "inbound_messages.text"}),
 ]  # fmt: skip

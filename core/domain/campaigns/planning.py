@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.variants import decided, variant_sql, waits
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -40,21 +41,29 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     A recipient that the step has planned already is passed over.
     """
     send, channel = message.send, message.channel
+    planned = await w.sql.fetchrow(
+        "SELECT campaign_id, planned_at FROM campaign_runs WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, message.run_id,
+    )  # fmt: skip
+    winner = await decided(w, message.run_id, message.step) if send.winner else None
+    variant = variant_sql(q, planned["campaign_id"], send, "c.id", winner)
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
+    decision = waits(send, q.arg(planned["planned_at"], "timestamptz"), now)
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
-                parcel_id, channel, marketing, state, reason, attempts, next_at, updated_at)
+                parcel_id, variant, channel, marketing, state, reason, attempts, next_at,
+                updated_at)
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
-                   {name}, {marketing},
+                   a.variant, {name}, {marketing},
                    CASE WHEN a.reason IS NULL THEN 'pending' ELSE 'skipped' END, a.reason, 0,
-                   {now}, {now}
+                   CASE WHEN a.variant IS NULL THEN {decision} ELSE {now} END, {now}
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {reason} AS reason
+                         {variant} AS variant, {reason} AS reason
                   FROM {recipients.source}) a
             ORDER BY a.customer_id
             ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",

@@ -3,7 +3,6 @@
 import logging
 from datetime import timedelta
 
-from core.domain.campaigns import ledger
 from core.domain.campaigns.control import pause_run, start_campaign
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several
@@ -55,9 +54,3 @@ async def _start(
         logger.warning("campaign %s cannot start and is paused: %s", campaign_id, error)
         async with db.work(merchant_id) as w:
             await pause_run(w, campaign_id, str(error))
-
-
-async def due_runs(db: Database) -> list[tuple[int, int]]:
-    """(merchant, run) of every merchant's runs that have something to do now."""
-    async with db.read(SYSTEM) as session:
-        return await ledger.open_runs(session)
