@@ -26,7 +26,7 @@ TIMELINE = [
         },
         sql="""SELECT at, id AS key,
                       CASE WHEN opt_out THEN 'message.refused' ELSE 'message.replied' END AS kind,
-                      'InboundMessage' AS object_type, id AS object_id, channel
+                      'Reply' AS object_type, id AS object_id, channel
                FROM inbound_messages WHERE merchant_id = $1 AND customer_id = $2""",
         data="jsonb_build_object('channel', channel)",
         permission="CAMPAIGNS_READ",
