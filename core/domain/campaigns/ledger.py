@@ -95,7 +95,7 @@ async def mark_sending(
                 WHERE merchant_id = $1 AND run_id = $2 AND step = $8 AND state = 'pending'
                   AND next_at <= $3 AND variant IS NOT NULL
                 ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
-            allowed AS (
+            allowed AS MATERIALIZED (
                 SELECT due.id, c.name, {personal},
                        c.{sealed} AS sealed,
                        {skip_reason_sql(contact, message_class, "$5::text", shop)} AS reason
@@ -123,7 +123,12 @@ async def record(w: Work, owner: str, run_state: str | None, outcomes: Sequence[
     proven = f"""(d.receipt IN {PROVEN} OR d.receipt IS NOT NULL AND o.state = 'unknown')"""
     stopped = "(o.state = 'pending' AND $9)"
     await w.sql.execute(
-        f"""UPDATE deliveries d SET
+        # the state is asked of rows that were found by their id: an index on it would be full of
+        # entries that are no longer true
+        f"""WITH held AS MATERIALIZED (
+               SELECT id, state, lease_owner FROM deliveries
+               WHERE merchant_id = $1 AND id = ANY($4::bigint[]) FOR UPDATE)
+           UPDATE deliveries d SET
                state = CASE WHEN {proven} THEN 'sent' WHEN {stopped} THEN 'skipped'
                             ELSE o.state END,
                reason = CASE WHEN {proven} THEN NULL WHEN {stopped} THEN 'cancelled'
@@ -146,8 +151,8 @@ async def record(w: Work, owner: str, run_state: str | None, outcomes: Sequence[
                        $14::bigint[], $15::text[], $16::boolean[])
                 AS o (id, state, reason, detail, provider_id, after, tried, provider, parts, cost,
                       currency, asked)
-           WHERE d.merchant_id = $1 AND d.id = o.id AND d.state = 'sending'
-             AND d.lease_owner = $2""",
+           JOIN held ON held.id = o.id AND held.state = 'sending' AND held.lease_owner = $2
+           WHERE d.merchant_id = $1 AND d.id = o.id""",
         w.merchant_id, owner, w.now,
         [o.delivery_id for o in outcomes], [o.state for o in outcomes],
         [o.reason for o in outcomes], [cut(o.detail) for o in outcomes],
