@@ -15,12 +15,14 @@ TABLES = [
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
     "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
-    "lifecycle_models", "link_clicks", "memberships", "merge_suggestions", "order_lines",
-    "orders", "outbox_events", "parcel_events", "parcels", "plugin_states", "points_entries",
+    "delivery_receipts", "inbound_messages", "lifecycle_models", "link_clicks", "memberships",
+    "merge_suggestions", "news_cursors", "opt_out_words", "order_lines", "orders",
+    "outbox_events", "parcel_events", "parcels", "plugin_states", "points_entries",
     "points_holds", "points_uses", "product_cycles", "programmes", "refunds", "retention_rules",
     "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
     "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
-    "tier_intervals", "tiers", "tracked_links", "waiting_records", "webhook_calls",
+    "tier_intervals", "tiers", "tracked_links", "variant_winners", "waiting_records",
+    "webhook_calls",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -38,12 +40,16 @@ UNIQUE = {
     "customer_merge_moves": "merge_id, table_name, row_id",
     "customer_tags": "customer_id, tag",
     "deliveries": "run_id, step, customer_id, enrolment_id",
+    "delivery_receipts": "channel, event_key",
     "enrolments": "campaign_id, customer_id, entry_key",
     "idempotency_keys": "operation, key",
     "import_changes": "job_id, customer_id",
+    "inbound_messages": "channel, event_key",
     "job_files": "job_id, role, piece",
     "memberships": "card_number",
     "merge_suggestions": "first_id, second_id",
+    "news_cursors": "channel",
+    "opt_out_words": "word",
     "order_lines": "order_id, external_id",
     "orders": "shop_id, external_id",
     "parcel_events": "parcel_id, kind, at",
@@ -61,6 +67,7 @@ UNIQUE = {
     "tiers": "rank",
     "suppressions": "channel, address_index, shop_id",
     "tracked_links": "run_id, step, variant, number",
+    "variant_winners": "run_id, step",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
     "webhook_calls": "run_id, step, enrolment_id",
 }
@@ -105,6 +112,7 @@ INDEXES = [
     "CREATE INDEX deliveries_counted ON deliveries (merchant_id, customer_id, (COALESCE(sent_at, updated_at))) WHERE marketing AND state IN ('sending', 'sent', 'unknown')",
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
     "CREATE INDEX enrolments_due ON enrolments (merchant_id, run_id, wake_at, id) WHERE state = 'waiting'",
+    "CREATE INDEX deliveries_unknown ON deliveries (next_at) WHERE state = 'unknown' AND checks IS NOT NULL", "CREATE INDEX deliveries_undecided ON deliveries (merchant_id, run_id, step, id) WHERE variant IS NULL", "CREATE INDEX delivery_receipts_delivery ON delivery_receipts (merchant_id, delivery_id) WHERE delivery_id IS NOT NULL", "CREATE INDEX delivery_receipts_waiting ON delivery_receipts (merchant_id, received_at) WHERE delivery_id IS NULL", "CREATE INDEX inbound_messages_customer ON inbound_messages (merchant_id, customer_id, at)",
     "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_customer ON enrolments (merchant_id, customer_id, id)",
     "CREATE INDEX webhook_calls_due ON webhook_calls (merchant_id, next_at, id) WHERE state = 'pending'",
@@ -174,8 +182,11 @@ CHECKS = {
     ],
     "deliveries": [
         "deliveries_state CHECK (state IN ('pending', 'sending', 'sent', 'skipped', 'failed', 'unknown'))",
-        "deliveries_receipt CHECK (receipt IN ('delivered', 'undelivered', 'bounced', 'complained'))",
+        "deliveries_receipt CHECK (receipt IN ('accepted', 'delivered', 'undelivered', 'bounced', 'complained'))",
         "deliveries_reason CHECK (state <> 'skipped' OR reason IS NOT NULL)",
+    ],
+    "delivery_receipts": [
+        "delivery_receipts_status CHECK (status IN ('accepted', 'delivered', 'undelivered', 'bounced', 'complained'))",
     ],
     "enrolments": [
         "enrolments_state CHECK (state IN ('waiting', 'done', 'left'))",
@@ -248,6 +259,9 @@ CHECKS = {
     ],
     "webhook_calls": [
         "webhook_calls_state CHECK (state IN ('pending', 'done', 'failed'))",
+    ],
+    "variant_winners": [
+        "variant_winners_reason CHECK (reason IN ('best', 'tie', 'too_few'))",
     ],
     "waiting_records": [
         "waiting_records_kind CHECK (kind IN ('parcel', 'refund'))",

@@ -26,6 +26,7 @@ from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
+from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
@@ -74,6 +75,7 @@ class Query(
     SendingPolicyQueries, SendingOutlookQueries,
     MessageContentQueries,
     ResultQueries,
+    DeliveryQueries,
 ):  # fmt: skip
     pass
 
@@ -89,6 +91,7 @@ class Mutation(
     SendingPolicyMutations,
     MessageContentMutations,
     ResultMutations,
+    DeliveryMutations,
 ):  # fmt: skip
     pass
 

@@ -42,6 +42,13 @@ from core.schema.campaign_parts import (
 from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import CHILDREN, Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
+from core.schema.delivery_fate import (
+    AuditFate,
+    DeliveryFate,
+    RunFate,
+    fate_of_delivery,
+    fate_of_run,
+)
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -92,7 +99,7 @@ class DeliveryState(Enum):
 
 
 @strawberry.type(description="What became of every recipient; target is the sum of the others.")
-class Audit:
+class Audit(AuditFate):
     target: int
     sent: int
     skipped: list[Skipped]
@@ -102,7 +109,7 @@ class Audit:
 
 
 @strawberry.type(description="One message to one customer.")
-class Delivery(Node):
+class Delivery(DeliveryFate, Node):
     customer_pk: strawberry.Private[int]
     channel: str
     state: DeliveryState
@@ -130,6 +137,7 @@ class Delivery(Node):
 def delivery_of(row: Any) -> Delivery:
     return Delivery(
         id=global_id("Delivery", row["id"]),
+        **fate_of_delivery(row),
         customer_pk=row["customer_id"],
         channel=row["channel"],
         state=DeliveryState(row["state"]),
@@ -193,7 +201,7 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(RunOutcome, Node):
+class CampaignRun(RunOutcome, RunFate, Node):
     state: RunState
     occurrence: datetime | None = strawberry.field(
         description="The moment that this run of a recurring campaign is for."
@@ -215,6 +223,7 @@ class CampaignRun(RunOutcome, Node):
             failed=found.failed,
             unknown=found.unknown,
             pending=found.pending,
+            **fate_of_run(found),
         )
 
     @strawberry.field

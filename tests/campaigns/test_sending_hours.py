@@ -8,24 +8,22 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.campaigns.claiming import RATE, claim
+from core.domain.campaigns.claiming import RATE
 from core.domain.campaigns.control import start_campaign
+from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.policy.hours import delete_holiday, set_holidays, set_hours
 from core.domain.campaigns.policy.rates import Bucket, set_rate
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, Span
-from core.domain.campaigns.scheduling import due_runs
 from core.domain.campaigns.sending import send_run
 from core.sdk import InvalidInput, Several, marketing_hours
 from core.testing.smtp import smtp_sink
 from tests.campaigns.policy_kit import (
-    LEASE,
     cap,
     claimed,
     enable_channel,
     planned,
     rows_of,
     send_all,
-    step_of,
 )
 from tests.sending_kit import (
     add_customers,
@@ -69,15 +67,20 @@ def go_to(merchant, *when):
     merchant.clock.move(local(*when) - merchant.clock())
 
 
+async def due(db):
+    """The runs that have something to do now."""
+    return {run.run_id for run in await due_runs(db, 1000)}
+
+
 async def test_planned_in_quiet_hours_it_waits_for_their_end(shop):
     await quiet(shop, *COMMUTE_AND_REST)
     go_to(shop, 15, 12, 45)
     run_id = await planned(shop, "one")
     assert await rows_of(shop, run_id) == [("pending", "quiet_hours", local(15, 14))]
-    assert (shop.id, run_id) not in await due_runs(shop.installation.db)
+    assert run_id not in await due(shop.installation.db)
     assert await send_all(shop, run_id) == 0
     go_to(shop, 15, 14)
-    assert (shop.id, run_id) in await due_runs(shop.installation.db)
+    assert run_id in await due(shop.installation.db)
     assert await send_all(shop, run_id) == 1
 
 
@@ -187,21 +190,10 @@ async def test_hours_that_close_while_a_run_is_sent_let_it_rest_without_writing_
         untouched = {(None, local(15, 20, 59, 59)), (None, local(15, 21))}
         waiting = [row[1:] for row in await rows_of(merchant, run_id) if row[0] == "pending"]
         assert set(waiting) <= untouched
-        assert (merchant.id, run_id) not in await due_runs(installation.db)
+        assert run_id not in await due(installation.db)
         go_to(merchant, 16, 8)
         await send_run(installation.db, installation.registry, merchant.id, run_id, URL)
         assert len({to for _, to in sink.accepted}) == len(sink.accepted) == 1000
-
-
-async def test_a_step_among_several_waits_row_by_row(shop):
-    run_id = await planned(shop, "one")
-    await quiet(shop, NIGHT)
-    go_to(shop, 15, 21)
-    step = await step_of(shop, run_id)
-    async with shop.work() as w:
-        found = await claim(w, type(step)(**{**vars(step), "alone": False}), "w", LEASE, 10)
-    assert found.closed is not None
-    assert await rows_of(shop, run_id) == [("pending", "quiet_hours", local(16, 8))]
 
 
 async def test_hours_are_checked(merchant):

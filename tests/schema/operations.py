@@ -284,6 +284,9 @@ def variables(name, ids):
         "message-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
         "attribution-window-set": {"input": {"channel": "sms", "touch": "CLICK", "hours": 48}},
         "attribution-recompute": {"input": {"from": "2026-06-01", "to": "2026-06-30"}},
+        "deliveries-settle": {"input": {"ids": [ids["Unknown"]], "decision": "SENT"}},
+        "replies": {"where": {"customer": {"eq": ids["Customer"]}}},
+        "opt-out-words-set": {"input": {"words": ["别发了"]}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
         "programme-set": {
             "input": {"name": "Club", "currency": "CNY", "rules": {"welcome_points": 10}}

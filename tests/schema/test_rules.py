@@ -40,6 +40,7 @@ NOUNS = (
     "customEvent",
     "sending",
     "attribution",
+    "deliveries", "optOutWords",
 )  # fmt: skip
 
 

@@ -6,6 +6,7 @@ from datetime import timedelta
 from core.domain.campaigns.policy import skip_reason_sql
 from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns, read_gate
 from core.domain.campaigns.results.holdout import Holdout
+from core.domain.campaigns.variants import decided, variant_sql, waits
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -53,18 +54,27 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     """
     send, channel = message.send, message.channel
     gate = await read_gate(w, channel, send, message.shop_id, message.priority, message.local)
+    planned = await w.sql.fetchrow(
+        "SELECT campaign_id, planned_at FROM campaign_runs WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, message.run_id,
+    )  # fmt: skip
+    winner = await decided(w, message.run_id, message.step) if send.winner else None
+    variant = variant_sql(q, planned["campaign_id"], send, "c.id", winner)
+    decision = None
+    if send.winner is not None and winner is None:
+        decision = waits(send.winner, q.arg(planned["planned_at"] or w.now, "timestamptz"))
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
-                parcel_id, channel, marketing, state, reason, attempts, next_at, not_after,
-                updated_at)
+                parcel_id, variant, channel, marketing, state, reason, attempts, next_at,
+                not_after, updated_at)
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
-                   {name}, {marketing},
+                   a.variant, {name}, {marketing},
                    CASE a.verdict WHEN 'skip' THEN 'skipped' ELSE 'pending' END, a.rule, 0,
                    CASE a.verdict WHEN 'skip' THEN a.due_at ELSE a.moment END, a.not_after, {now}
-            FROM ({planned_sql(q, gate, message, recipients)}) a
+            FROM ({planned_sql(q, gate, message, recipients, variant, decision)}) a
             ORDER BY a.customer_id
             ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
         *q.args,
@@ -72,10 +82,24 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     return int(result.rpartition(" ")[2])
 
 
-def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) -> str:
-    """A SELECT of what would be planned: the recipients' columns and those of `judged_sql`."""
+def planned_sql(
+    q: Query,
+    gate: Gate,
+    message: Message,
+    recipients: Recipients,
+    variant: str = "0::smallint",
+    decision: str | None = None,
+) -> str:
+    """A SELECT of what would be planned: the recipients' columns and those of `judged_sql`.
+
+    `variant` is an expression, NULL for whom it is known at the instant `decision` only.
+    """
     send, channel = message.send, message.channel
     name, moment = q.arg(channel.name, "text"), recipients.at or q.arg(gate.now, "timestamptz")
+    if decision is not None:
+        moment = (
+            f"CASE WHEN {variant} IS NULL THEN GREATEST({moment}, {decision}) ELSE {moment} END"
+        )
     late = q.arg(message.max_lateness, "interval")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
@@ -87,6 +111,7 @@ def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) 
         f"""SELECT p.*, p.due_at + {late} AS not_after
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {moment} AS due_at, {reason} AS reason{place_columns(q, gate)}
+                         {variant} AS variant, {moment} AS due_at,
+                         {reason} AS reason{place_columns(q, gate)}
                   FROM {recipients.source}) p""",
     )  # fmt: skip

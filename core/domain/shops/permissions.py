@@ -36,6 +36,7 @@ CORE_PERMISSIONS = (
     Permission("POINTS_WRITE", "Give, take, hold and transfer points."),
     Permission("POINTS_APPROVE", "Adjust points beyond the programme's limit."),
     Permission("SENDING_POLICY_WRITE", "Set frequency caps, sending hours, holidays and rates."),
+    Permission("REPLIES_READ", "Read what people write back."),
     Permission("JOBS_READ", "See and cancel long work."),
     Permission("AUDIT_READ", "See and verify the audit log."),
     Permission("RETENTION_WRITE", "Set for how long data is kept."),
