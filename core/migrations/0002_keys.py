@@ -92,6 +92,7 @@ INDEXES = [
     "CREATE UNIQUE INDEX lifecycle_models_last ON lifecycle_models (merchant_id, shop_id) WHERE valid_to IS NULL",
     "CREATE INDEX lifecycle_models_history ON lifecycle_models (merchant_id, shop_id, valid_from)",
     "CREATE INDEX link_clicks_delivery ON link_clicks (merchant_id, delivery_id, at)",
+    "CREATE INDEX link_clicks_link ON link_clicks (merchant_id, link_id)",
     "CREATE INDEX link_clicks_open ON link_clicks (merchant_id, at) WHERE machine IS NULL",
     "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
     "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",

@@ -16,6 +16,7 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.campaign_links import CampaignLinkQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -62,7 +63,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries, MessageContentQueries,
+    LifecycleQueries, RfmQueries, MessageContentQueries, CampaignLinkQueries,
 ):  # fmt: skip
     pass
 
