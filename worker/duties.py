@@ -2,19 +2,22 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.domain.campaigns import scheduling, sending
+from core.domain.campaigns import recurring, scheduling, sending
 from core.domain.campaigns.content import clicks
+from core.domain.campaigns.journeys import advance, triggers
+from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
+from core.domain.members import reacting, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
 from core.guard import guarded
 from core.installation import Installation, job_kinds
-from core.registry import Owned
+from core.registry import CORE, Owned
 from core.sdk.events import Occurrence
 from core.sdk.plugin import PluginContext, Subscriber
 from core.storage import jobs, outbox
@@ -47,18 +50,22 @@ class Duties:
         self._lease = lease
         self._kinds = job_kinds(installation.registry)
         self._max_short = max(1, installation.settings.pool_size // 3)
-        self._handlers = subscribers(installation)
+        self._handlers = handlers(installation)
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
         self.by_name: dict[str, Duty] = {
             "outbox.drain": self._drain,
             "job.run": self._job,
             "run.send": self._send,
+            "journeys.advance": self._advance,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
+            "orders.credit": self._credit,
+            "reports.write": self._write_reports,
             "house.keep": self._house_keep,
             "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
+            "members.review": self._review_members,
         }
         self._house_kept_at: datetime | None = None
         self._problems_asked_at: datetime | None = None
@@ -81,23 +88,31 @@ class Duties:
         """Find due work of every merchant in the database, and begin it."""
         db = self._installation.db
         await scheduling.start_due_campaigns(db, self._installation.registry)
+        await recurring.begin_due_occurrences(db, self._installation.registry)
         for merchant_id, run_id in await scheduling.due_runs(db):
             self._begin_if_idle("run.send", merchant_id, run_id)
         for merchant_id, job_id in await jobs.due(db):
             self._begin_if_idle("job.run", merchant_id, job_id)
         for merchant_id in await outbox.merchants_with_open_events(db):
             self._begin_if_idle("outbox.drain", merchant_id)
+        for merchant_id in await advance.merchants_due(db):
+            self._begin_if_idle("journeys.advance", merchant_id)
         for merchant_id in await changes.merchants_changed(db):
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
             self._begin_if_idle("segments.refresh", merchant_id)
+        for merchant_id in await review.merchants_due(db):
+            self._begin_if_idle("members.review", merchant_id)
         for merchant_id in await clicks.merchants_clicked(db):
             self._begin_if_idle("clicks.judge", merchant_id)
+        for merchant_id in await attribution.merchants_to_credit(db):
+            self._begin_if_idle("orders.credit", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
             self._begin_if_idle("lifecycle.start")
+            self._begin_if_idle("reports.write")
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -164,6 +179,10 @@ class Duties:
             self._installation.settings.base_url, lease=self._lease, stop=self.stopping,
         )  # fmt: skip
 
+    async def _advance(self, merchant_id: int) -> None:
+        installation = self._installation
+        await advance.advance(installation.db, installation.registry, merchant_id)
+
     async def _follow(self, merchant_id: int) -> None:
         installation = self._installation
         await changes.follow_changes(installation.db, installation.registry, merchant_id)
@@ -172,8 +191,17 @@ class Duties:
         installation = self._installation
         await refresh.refresh_due(installation.db, installation.registry, merchant_id)
 
+    async def _review_members(self, merchant_id: int) -> None:
+        await review.review_due(self._installation.db, merchant_id)
+
     async def _judge_clicks(self, merchant_id: int) -> None:
         await clicks.judge_clicks(self._installation.db, merchant_id)
+
+    async def _credit(self, merchant_id: int) -> None:
+        await attribution.credit_changed(self._installation.db, merchant_id)
+
+    async def _write_reports(self) -> None:
+        await reports.write_due_reports(self._installation.db)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)
@@ -182,11 +210,17 @@ class Duties:
         await start_due_refreshes(self._installation.db)
 
 
-def subscribers(
-    installation: Installation,
-) -> dict[str, tuple[frozenset[str], outbox.Handler]]:
-    """The plugins' subscribers as handlers of the outbox."""
-    return {
+def handlers(installation: Installation) -> dict[str, tuple[Container[str], outbox.Handler]]:
+    """Who is told of events: members' points and tiers, journeys, then the plugins' subscribers."""
+
+    async def hear(db: Database, occurrence: Occurrence) -> None:
+        await triggers.hear(db, installation.registry, occurrence)
+
+    own: dict[str, tuple[Container[str], outbox.Handler]] = {
+        f"{CORE}.members": (reacting.EVENTS, reacting.follow_event),
+        f"{CORE}.journeys": (outbox.EveryType(), hear),
+    }
+    return own | {
         name: (owned.value.events, _handler(installation, owned))
         for name, owned in installation.registry.subscribers.items()
     }

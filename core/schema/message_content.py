@@ -12,14 +12,14 @@ from core.domain.campaigns.content.trial import OPERATION, prepare_trial, send_t
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.preview import About, chosen_message, preview_message
 from core.domain.customers.masking import NAME, mask_name
-from core.schema.campaigns import (
+from core.schema.campaign_parts import (
     ContentPart,
     ContentPartInput,
     MessageClass,
-    RenderedSample,
     content_of,
     parts,
 )
+from core.schema.campaigns import RenderedSample
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import answered, once

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
+from datetime import time
 from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
@@ -62,7 +63,10 @@ class ChannelSession(Protocol):
 
 
 class Channel(Protocol):
-    """A way to reach customers, contributed by a plugin."""
+    """A way to reach customers, contributed by a plugin.
+
+    It may also have `marketing_hours`, see the function of this name.
+    """
 
     name: str
     title: str
@@ -72,6 +76,21 @@ class Channel(Protocol):
 
     def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
         """Connect with a merchant's settings. Entering raises ReconnectNeeded or RetryLater."""
+
+
+PHONE_MARKETING = (time(8), time(22))
+
+
+def marketing_hours(channel: Channel) -> tuple[time, time] | None:
+    """The only hours of the shop's day at which marketing may go out by the channel: from the
+    first time until before the second; None if there are none.
+
+    A channel's attribute `marketing_hours` says so, as the law or the provider has it. Without it
+    marketing to phones is held to 08:00 to 22:00.
+    """
+    default = PHONE_MARKETING if channel.contact == "phone" else None
+    hours: tuple[time, time] | None = getattr(channel, "marketing_hours", default)
+    return hours
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ from collections.abc import Sequence
 
 import pluggy
 
+from core.sdk.actions import Action
 from core.sdk.channels import Channel
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
+from core.sdk.recipes import Recipe
 from core.sdk.timeline import TimelineSource
 
 PROJECT = "huike"
@@ -75,3 +77,11 @@ class Hooks:
     @hookspec
     def timeline_sources(self) -> Sequence[TimelineSource]:  # type: ignore[empty-body]
         """Events that a customer's timeline shows. A source's name starts with the plugin's."""
+
+    @hookspec
+    def actions(self) -> Sequence[Action]:  # type: ignore[empty-body]
+        """What a step of a journey can do. An action's name starts with the plugin's."""
+
+    @hookspec
+    def campaign_recipes(self) -> Sequence[Recipe]:  # type: ignore[empty-body]
+        """Ready-made campaigns. A recipe's name starts with the plugin's."""

@@ -1,7 +1,7 @@
 """The outbox: hands each committed event to every subscriber, in a merchant's order."""
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -12,6 +12,14 @@ from core.storage.database import SYSTEM, Database
 
 logger = logging.getLogger(__name__)
 
+
+class EveryType:
+    """The types of a handler that is told of every event, whatever its type."""
+
+    def __contains__(self, event_type: object) -> bool:
+        return True
+
+
 Handler = Callable[[Database, Occurrence], Awaitable[None]]
 """Handles an event. Idempotent: after a crash it may be called again for the same event."""
 
@@ -21,7 +29,7 @@ LOCK_SPACE = 0x6875
 
 
 async def drain(
-    db: Database, merchant_id: int, handlers: Mapping[str, tuple[frozenset[str], Handler]]
+    db: Database, merchant_id: int, handlers: Mapping[str, tuple[Container[str], Handler]]
 ) -> int:
     """Hand the merchant's open events to `handlers` (name -> event types, function).
 
@@ -42,7 +50,7 @@ async def drain(
 
 
 async def _drain_batch(
-    db: Database, merchant_id: int, handlers: Mapping[str, tuple[frozenset[str], Handler]]
+    db: Database, merchant_id: int, handlers: Mapping[str, tuple[Container[str], Handler]]
 ) -> int:
     """Finish events until one has to wait; returns how many were finished, at most BATCH."""
     async with db.read(merchant_id) as session:
@@ -60,7 +68,7 @@ async def _drain_batch(
 async def _finish(
     db: Database,
     row: Mapping[str, Any],
-    handlers: Mapping[str, tuple[frozenset[str], Handler]],
+    handlers: Mapping[str, tuple[Container[str], Handler]],
 ) -> bool:
     occurrence = Occurrence(
         row["id"], row["merchant_id"], row["type"], row["created_at"], orjson.loads(row["payload"])
@@ -81,7 +89,7 @@ async def _finish(
 async def _hand_over(
     db: Database,
     occurrence: Occurrence,
-    handlers: Mapping[str, tuple[frozenset[str], Handler]],
+    handlers: Mapping[str, tuple[Container[str], Handler]],
     seen: set[str],
 ) -> str | None:
     for name, (types, handle) in handlers.items():

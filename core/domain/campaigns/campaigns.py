@@ -1,7 +1,9 @@
 """Writing campaigns; control.py moves them through their states."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -12,11 +14,14 @@ from core.domain.campaigns.flows import (
     stored_flow,
     with_message,
 )
+from core.domain.campaigns.journeys.versions import new_version
+from core.domain.campaigns.occurrences import next_begin
+from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
 from core.sdk.channels import MessageClass
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
-from core.sdk.flows import Flow, OnAudience, OnSegment, Options
+from core.sdk.flows import Flow, OnAudience, OnSegment, Options, Schedule
 from core.storage.database import Session, Work
 
 MESSAGE = frozenset({"segment_id", "content", "message_class"})
@@ -84,11 +89,14 @@ async def update_campaign(
 ) -> None:
     """Change a campaign not yet started: its name, shop_id, options (Options) and flow (Flow).
 
-    Of a campaign of one message to one segment, segment_id, content and message_class can be
-    changed instead of the flow. Raises WrongState, NotFound, InvalidInput, Several, AlreadyExists.
+    A journey can be changed while it is on: other options or another flow make a new version. Of
+    a campaign of one message to one segment, segment_id, content and message_class can be changed
+    instead of the flow. Raises WrongState, NotFound, InvalidInput, Several, AlreadyExists.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled"), "changed")
+    live = row["kind"] == "journey" and row["state"] in ("running", "paused")
+    if not live:
+        require_state(row, ("draft", "scheduled"), "changed")
     unknown = set(changes) - CHANGEABLE
     if unknown:
         raise InvalidInput(f"a campaign has no {', '.join(sorted(unknown))} to change", ("input",))
@@ -107,6 +115,10 @@ async def update_campaign(
         w, registry, changes.get("name", row["name"]), shop_id, flow, flow.kind != "journey"
     )
     options = changes["options"].model_dump_json() if "options" in changes else row["options"]
+    if live and flow.kind != "journey":
+        raise InvalidInput("a journey that is on remains a journey", ("input", "flow"))
+    if live and changes.keys() & {"flow", "options"}:
+        await new_version(w, row, flow, options)
     try:
         async with w.sql.transaction():
             await w.sql.execute(
@@ -119,6 +131,8 @@ async def update_campaign(
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise _name_taken(name) from None
+    if row["state"] == "running" and "flow" in changes:
+        await await_next(w, campaign_id, shop_id, flow.schedule, w.now)
 
 
 async def get_campaign(session: Session, campaign_id: int) -> Mapping[str, Any]:
@@ -130,6 +144,24 @@ async def get_campaign(session: Session, campaign_id: int) -> Mapping[str, Any]:
     if row is None:
         raise NotFound(f"there is no campaign {campaign_id}", ("id",))
     return dict(row)
+
+
+async def campaign_zone(session: Session, shop_id: int | None) -> ZoneInfo:
+    """The time zone of a campaign's shop, or of the merchant."""
+    return ZoneInfo((await calendar_of(session, shop_id or ALL_SHOPS)).zone)
+
+
+async def await_next(
+    w: Work, campaign_id: int, shop_id: int | None, schedule: Schedule | None, since: datetime
+) -> None:
+    """Write down when a campaign's first occurrence later than `since` begins, if it recurs."""
+    next_at = None
+    if schedule and schedule.cron:
+        next_at = next_begin(schedule, await campaign_zone(w, shop_id), since)
+    await w.sql.execute(
+        "UPDATE campaigns SET next_at = $3 WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, campaign_id, next_at,
+    )  # fmt: skip
 
 
 async def locked_campaign(w: Work, campaign_id: int) -> Mapping[str, Any]:

@@ -10,16 +10,29 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.domain.campaigns.content.variables import EVERYTHING, About, flow_about, known_variables
 from core.domain.campaigns.content.writing import check_content, mentions_fields
+from core.domain.campaigns.journeys.checks import faults
 from core.domain.customers.fields import field_types
 from core.domain.segments.rules import read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
-from core.sdk.flows import ChangeList, Flow, OnAudience, OnSegment, Options, Send, Variant
+from core.sdk.flows import (
+    ChangeList,
+    Flow,
+    OnAudience,
+    OnDate,
+    OnSegment,
+    Options,
+    Schedule,
+    Send,
+    Variant,
+)
 from core.storage.database import Session
 
 Path = tuple[str, ...]
 FLOW = ("input", "flow")
+BIRTHDAY = "birthday"
+"""The date that customers have beside those of custom fields."""
 
 _FLOW = TypeAdapter(Flow)
 _OPTIONS = TypeAdapter(Options)
@@ -51,6 +64,15 @@ def with_message(flow: Flow, **changes: Any) -> Flow:
     if "message_class" in changes:
         send = send.model_copy(update={"message_class": changes["message_class"]})
     return flow.model_copy(update={"trigger": trigger, "steps": [send]})
+
+
+def with_schedule(flow: Flow, schedule: Schedule | None) -> Flow:
+    """The flow of customers of a segment, at another time."""
+    if not isinstance(flow.trigger, OnAudience):
+        raise TypeError("a flow of the customers of a segment is needed")
+    return flow.model_copy(
+        update={"trigger": flow.trigger.model_copy(update={"schedule": schedule})}
+    )
 
 
 def parse_flow(given: Any) -> Flow:
@@ -89,6 +111,13 @@ async def check_flow(
                 f"there is no segment {segment_id}", ("input", "segment") if simple else path
             )
             errors.append(error)
+    if flow.kind == "journey" and flow.schedule and flow.schedule.local:
+        path = (*FLOW, "trigger", "schedule", "local")
+        errors.append(
+            InvalidInput("a journey follows the shop's clocks, not each customer's", path)
+        )
+    if isinstance(flow.trigger, OnDate):
+        errors += await _date_faults(session, flow.trigger)
     for number, send in flow.sends().items():
         channel = campaign_channel(registry, send.channel)
         for place, variant in enumerate(send.variants):
@@ -100,6 +129,7 @@ async def check_flow(
                     error if simple else type(error)(error.message, path + error.path[2:])
                     for error in several.errors
                 ]
+    errors += [fault async for fault in faults(session, registry, flow, FLOW)]
     for rule, path in _rules(flow):
         try:
             await read_rule(session, registry, rule)
@@ -109,6 +139,15 @@ async def check_flow(
             errors.append(InvalidInput(error.message, path + error.path[1:]))
     if errors:
         raise Several(errors)
+
+
+async def _date_faults(session: Session, trigger: OnDate) -> list[HuikeError]:
+    types = {BIRTHDAY: "date", **await field_types(session)}
+    if types.get(trigger.field) in ("date", "datetime"):
+        return []
+    known = ", ".join(name for name, type_ in types.items() if type_ in ("date", "datetime"))
+    message = f"there is no date {trigger.field!r} of customers; there are {known}"
+    return [NotFound(message, (*FLOW, "trigger", "field"))]
 
 
 async def check_variant(

@@ -5,14 +5,37 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
+from core.domain.campaigns.policy.models import (
+    SendingCap,
+    SendingHoliday,
+    SendingHours,
+    SendingRate,
+)
+from core.domain.campaigns.results.models import (
+    Attribution,
+    AttributionChange,
+    AttributionWindow,
+    CampaignReport,
+)
 from core.storage.models import Id
+
+__all__ = [
+    "Campaign", "CampaignRun", "Delivery", "Enrolment", "SendingCap", "SendingHoliday",
+    "SendingHours", "SendingRate",
+]  # fmt: skip
+
+__all__ = [
+    "Attribution", "AttributionChange", "AttributionWindow", "Campaign", "CampaignReport",
+    "CampaignRun", "Delivery", "Enrolment",
+]  # fmt: skip
 
 
 class Campaign(Model):
     """What is sent to whom and when; `flow` and `options` are core.sdk.flows as JSON.
 
     `segment_id`, `channel` and `message_class` repeat what a campaign of one message to one
-    segment says in its flow, so that campaigns can be found by them.
+    segment says in its flow, so that campaigns can be found by them. `next_at` is when the next
+    occurrence of a running campaign that recurs begins.
     """
 
     id = Id()
@@ -30,6 +53,7 @@ class Campaign(Model):
     state = fields.TextField(default="draft")
     pause_reason = fields.TextField(null=True)
     scheduled_at = fields.DatetimeField(null=True)
+    next_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
@@ -43,7 +67,7 @@ class CampaignRun(Model):
 
     A broadcast's audience is frozen in the ledger. A journey has one run for each version that
     people are on; `open` says whether it still lets people in. `occurrence` is the moment of a
-    recurring campaign that this run is for.
+    recurring campaign that this run is for; one that came too late is a run that is `missed`.
     """
 
     id = Id()
@@ -72,7 +96,8 @@ class Enrolment(Model):
 
     `wake_at` is when it is looked at next, `until` when its present wait ends; `heard` says that
     what it waits for has come. `entry_key` keeps it from coming in twice for one reason: 0, the
-    order, the event or the run, as the entry rule has it.
+    order (below 0), the event or the run, as the entry rule has it. Waits count from `entered_at`,
+    when what let the customer in happened; `event_id` is the last event that let it in or woke it.
     """
 
     id = Id()
@@ -83,6 +108,7 @@ class Enrolment(Model):
     entry_key = fields.BigIntField()
     order_id = fields.BigIntField(null=True)
     parcel_id = fields.BigIntField(null=True)
+    event_id = fields.BigIntField(null=True)
     step = fields.SmallIntField(default=0, db_default=0)
     state = fields.TextField(default="waiting", db_default="waiting")
     reason = fields.TextField(null=True)
@@ -94,6 +120,34 @@ class Enrolment(Model):
 
     class Meta:
         table = "enrolments"
+
+
+class WebhookCall(Model):
+    """A call of the merchant's server by a step of a journey; `answer` is the HTTP status.
+
+    It is tried until the server says that it has it, or too often.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    campaign_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    enrolment_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    order_id = fields.BigIntField(null=True)
+    parcel_id = fields.BigIntField(null=True)
+    url = fields.TextField()
+    state = fields.TextField(default="pending")
+    attempts = fields.SmallIntField(default=0)
+    next_at = fields.DatetimeField()
+    answer = fields.SmallIntField(null=True)
+    detail = fields.TextField(null=True)
+    created_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "webhook_calls"
 
 
 class TrackedLink(Model):

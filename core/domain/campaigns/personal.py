@@ -4,6 +4,8 @@ from core.sdk.personal import PersonalTable
 
 PERSONAL_TABLES = [
     PersonalTable("enrolments", "enrolments", "Journeys", unique=("campaign_id", "entry_key")),
+    PersonalTable("webhook_calls", "webhook_calls", "Calls to your server",
+                  unique=("run_id", "step", "enrolment_id")),
     # the ledger's figures stay; a message of a run that both customers got stays with its own
     PersonalTable("deliveries", "deliveries", "Messages", unique=("run_id", "step", "enrolment_id"),
                   erase="blank", blank=("provider_id", "detail")),

@@ -1,0 +1,1 @@
+"""Journeys: customers on their way through several steps, each a row of enrolments."""

@@ -1,0 +1,23 @@
+"""Actions that plugins bring, as steps of a journey."""
+
+from collections.abc import Sequence
+
+from core.domain.campaigns.journeys.actions import find_action, read_settings
+from core.domain.campaigns.journeys.travellers import Traveller
+from core.domain.shops.plugins import plugin_settings
+from core.guard import guarded
+from core.registry import Registry
+from core.sdk.actions import Subject
+from core.sdk.flows import Act
+from core.storage.database import Work
+
+
+async def act(w: Work, registry: Registry, step: Act, group: Sequence[Traveller]) -> None:
+    """Perform the step's action. Raises InvalidInput, Several, PluginDisabled, PluginFailed."""
+    action = find_action(registry, step.action, ())
+    plugin = registry.actions[action.name].plugin
+    await plugin_settings(w, registry, plugin)  # raises for one that is switched off
+    settings = read_settings(action, step.settings, ())
+    subjects = [Subject(one.id, one.customer_id, one.order_id, one.parcel_id) for one in group]
+    seconds = registry.manifests[plugin].timeout
+    await guarded(plugin, w.merchant_id, seconds, action.perform(w, settings, subjects))
