@@ -46,7 +46,7 @@ async def journey(world, **texts):
     flow = parse_flow({"trigger": {"kind": "event", "type": "order.created"}, "steps": steps})
     async with world.merchant.work() as w:
         registry = world.merchant.installation.registry
-        pk = await create_flow_campaign(w, registry, name="journey", flow=flow)
+        pk = await create_flow_campaign(w, registry, name="of texts", flow=flow)
     return global_id("Campaign", pk)
 
 
