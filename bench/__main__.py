@@ -4,7 +4,9 @@ import importlib
 import importlib.util
 import sys
 
-NAMES = ("import_orders", "send", "ledger", "export", "start", "memory", "large", "segments")
+NAMES = (
+    "import_orders", "send", "ledger", "content", "export", "start", "memory", "large", "segments",
+)  # fmt: skip
 
 
 def main(names: list[str]) -> int:

@@ -18,6 +18,7 @@ from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
+from core.schema.campaign_links import CampaignLinkQueries
 from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
@@ -73,7 +74,7 @@ class Query(
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
     SendingPolicyQueries, SendingOutlookQueries,
-    MessageContentQueries,
+    MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
     DeliveryQueries,
 ):  # fmt: skip

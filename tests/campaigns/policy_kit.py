@@ -43,7 +43,7 @@ async def step_of(merchant, run_id):
     ((number, send),) = stored_flow(row["flow"]).sends().items()
     assert stored_options(row["options"]).priority == row["priority"]
     channel = campaign_channel(merchant.installation.registry, send.channel)
-    return Step(run_id, number, send, channel, row["shop_id"], row["priority"], True)
+    return Step(run_id, number, send, channel, row["shop_id"], row["priority"])
 
 
 async def claimed(merchant, run_id, limit=1000, owner="w"):

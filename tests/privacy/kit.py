@@ -145,11 +145,12 @@ async def make_deliveries(w, pk, plain):
     for number, state in enumerate(("sent", "pending", "sending")):
         run = await insert(w, "campaign_runs", campaign_id=campaign, state="running", version=1,
                            flow="{}", options="{}", created_at=w.now)  # fmt: skip
-        await insert(
+        delivery = await insert(
             w, "deliveries", run_id=run, step=0, customer_id=pk, channel="email", state=state,
             attempts=number, next_at=w.now, updated_at=w.now, detail=plain["detail"],
             provider_id="provider-7", lease_owner="w1" if state == "sending" else None,
         )  # fmt: skip
+        await insert(w, "link_clicks", delivery_id=delivery, link_id=1, at=w.now)
 
 
 async def merge_away(w, old, pk):
