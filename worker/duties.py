@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns import scheduling, sending
-from core.domain.campaigns.journeys import advance, triggers
+from core.domain.campaigns.journeys import advance, posting, triggers
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
@@ -55,6 +55,7 @@ class Duties:
             "job.run": self._job,
             "run.send": self._send,
             "journeys.advance": self._advance,
+            "webhooks.post": self._post,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "house.keep": self._house_keep,
@@ -89,6 +90,8 @@ class Duties:
             self._begin_if_idle("outbox.drain", merchant_id)
         for merchant_id in await advance.merchants_due(db):
             self._begin_if_idle("journeys.advance", merchant_id)
+        for merchant_id in await posting.merchants_due(db):
+            self._begin_if_idle("webhooks.post", merchant_id)
         for merchant_id in await changes.merchants_changed(db):
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
@@ -167,6 +170,9 @@ class Duties:
     async def _advance(self, merchant_id: int) -> None:
         installation = self._installation
         await advance.advance(installation.db, installation.registry, merchant_id)
+
+    async def _post(self, merchant_id: int) -> None:
+        await posting.post_due(self._installation.db, merchant_id, self.stopping)
 
     async def _follow(self, merchant_id: int) -> None:
         installation = self._installation
