@@ -22,6 +22,7 @@ from core.domain.campaigns.control import (
     start_campaign,
 )
 from core.domain.campaigns.flows import stored_flow
+from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
 from core.schema.campaign_flow_inputs import (
@@ -38,12 +39,14 @@ from core.schema.campaign_parts import (
     content_of,
     parts,
 )
+from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import CHILDREN, Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, changes, global_id, need_id, read_id
+from core.schema.segment_words import Language
 from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.skips import Skipped, skips
@@ -75,6 +78,7 @@ class RunState(Enum):
     PAUSED = "paused"
     FINISHED = "finished"
     CANCELLED = "cancelled"
+    MISSED = "missed"
 
 
 @strawberry.enum
@@ -102,12 +106,21 @@ class Delivery(Node):
     customer_pk: strawberry.Private[int]
     channel: str
     state: DeliveryState
-    reason: str | None
+    reason: str | None = strawberry.field(
+        description="The rule that keeps it back: for good when skipped, until `nextAt` when "
+        "pending."
+    )
+    next_at: datetime = strawberry.field(description="When a pending one is due.")
+    not_after: datetime | None = strawberry.field(description="It is not sent later than that.")
     attempts: int
     provider_id: str | None
     detail: str | None
     sent_at: datetime | None
     updated_at: datetime
+
+    @strawberry.field
+    def reason_sentence(self, language: Language = Language.EN) -> str | None:
+        return reason_in_words(self.reason, language.value) if self.reason else None
 
     @field("CUSTOMERS_READ")
     async def customer(self, info: Info) -> Customer | None:
@@ -121,6 +134,8 @@ def delivery_of(row: Any) -> Delivery:
         channel=row["channel"],
         state=DeliveryState(row["state"]),
         reason=row["reason"],
+        next_at=row["next_at"],
+        not_after=row["not_after"],
         attempts=row["attempts"],
         provider_id=row["provider_id"],
         detail=row["detail"],
@@ -178,9 +193,11 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(Node):
-    pk: strawberry.Private[int]
+class CampaignRun(RunOutcome, Node):
     state: RunState
+    occurrence: datetime | None = strawberry.field(
+        description="The moment that this run of a recurring campaign is for."
+    )
     pause_reason: str | None
     resume_at: datetime | None
     created_at: datetime
@@ -217,6 +234,7 @@ def run_of(row: Any) -> CampaignRun:
         id=global_id("CampaignRun", row["id"]),
         pk=row["id"],
         state=RunState(row["state"]),
+        occurrence=row["occurrence"],
         pause_reason=row["pause_reason"],
         resume_at=row["resume_at"],
         created_at=row["created_at"],
@@ -258,8 +276,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(Node, WithFlow):
-    row: strawberry.Private[Any]
+class Campaign(CampaignOutcome, Node, WithFlow):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")
@@ -447,6 +464,11 @@ class CampaignUpdateInput:
 @strawberry.input
 class CampaignScheduleInput:
     at: datetime
+    local: bool = strawberry.field(
+        default=False,
+        description="Each customer gets it when the clocks where it lives show what the shop's "
+        "show at that instant; who has that behind already, at once.",
+    )
 
 
 @strawberry.input
@@ -476,7 +498,10 @@ class CampaignSchedulePayload:
 
 @strawberry.type
 class CampaignStartPayload:
-    run: CampaignRun | None = None
+    campaign: Campaign | None = None
+    run: CampaignRun | None = strawberry.field(
+        default=None, description="Null when its runs begin later, as it is scheduled."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -606,7 +631,8 @@ class CampaignMutations:
                 "a time needs its offset, as in 2026-06-15T12:00:00+08:00", ("input", "at")
             )
         async with info.context.work() as w:
-            await schedule_campaign(w, info.context.installation.registry, pk, input.at)
+            registry = info.context.installation.registry
+            await schedule_campaign(w, registry, pk, input.at, input.local)
             return CampaignSchedulePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignStartPayload)
@@ -616,11 +642,12 @@ class CampaignMutations:
         pk = need_id("Campaign", id)
         async with info.context.work() as w:
 
-            async def start() -> int:
+            async def start() -> int | None:
                 return await start_campaign(w, info.context.installation.registry, pk)
 
             run_id = await once(w, "campaignStart", input.idempotency_key, {"id": pk}, start)
-            return CampaignStartPayload(run=(await runs_by_id(w, [run_id]))[run_id])
+            run = None if run_id is None else (await runs_by_id(w, [run_id]))[run_id]
+            return CampaignStartPayload(run=run, campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignPausePayload)
     async def campaign_pause(self, info: Info, id: strawberry.ID) -> CampaignPausePayload | None:
