@@ -77,6 +77,7 @@ async def start(installation: Installation, merchant_id: int, name: str, flow: A
     async with db.work(merchant_id) as w:
         made = await create_flow_campaign(w, registry, name=name, flow=parse_flow(flow))
         run_id = await start_campaign(w, registry, made)
+    assert run_id is not None
     await plan_run(db, registry, merchant_id, run_id)
     return run_id
 
