@@ -5,8 +5,17 @@ import importlib.util
 import sys
 
 NAMES = (
-    "import_orders", "send", "ledger", "content", "export", "start", "memory", "large", "segments",
-)  # fmt: skip
+    "import_orders",
+    "export",
+    "start",
+    "memory",
+    "large",
+    "segments",
+    "send",
+    "ledger",
+    "content",
+    "journeys",
+)
 
 
 def main(names: list[str]) -> int:

@@ -8,7 +8,7 @@ from typing import Any
 
 from core.domain.campaigns import due, news, receipts, reconciling, recurring, scheduling, sending
 from core.domain.campaigns.content import clicks
-from core.domain.campaigns.journeys import advance, triggers
+from core.domain.campaigns.journeys import advance, posting, triggers
 from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.members import reacting, review
@@ -66,6 +66,7 @@ class Duties:
             "deliveries.reconcile": self._reconcile,
             "receipts.match": self._match_receipts,
             "news.fetch": self._fetch_news,
+            "webhooks.post": self._post,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "orders.credit": self._credit,
@@ -118,6 +119,8 @@ class Duties:
             self._begin_if_idle("outbox.drain", merchant_id)
         for merchant_id in await advance.merchants_due(db):
             self._begin_if_idle("journeys.advance", merchant_id)
+        for merchant_id in await posting.merchants_due(db):
+            self._begin_if_idle("webhooks.post", merchant_id)
         for merchant_id in await changes.merchants_changed(db):
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
@@ -228,6 +231,9 @@ class Duties:
     async def _advance(self, merchant_id: int) -> None:
         installation = self._installation
         await advance.advance(installation.db, installation.registry, merchant_id)
+
+    async def _post(self, merchant_id: int) -> None:
+        await posting.post_due(self._installation.db, merchant_id, self.stopping)
 
     async def _follow(self, merchant_id: int) -> None:
         installation = self._installation

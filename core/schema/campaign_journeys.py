@@ -11,6 +11,7 @@ from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.journeys.custom_events import record_event
 from core.domain.campaigns.journeys.figures import VersionFigures, version_figures
 from core.domain.campaigns.journeys.moving import finish_campaign, move
+from core.domain.campaigns.journeys.posting import webhook_secret
 from core.schema.campaign_flows import CampaignFlow, shown_flow
 from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import CHILDREN, Info, field, mutation
@@ -281,6 +282,11 @@ class JourneyQueries:
         sort: list[EnrolmentSort] | None = None,
     ) -> Connection[Enrolment]:
         return await page(info, ENROLMENTS, where, sort, first, after)
+
+    @field("TOKENS_WRITE", description="With which your server checks the calls of webhook steps.")
+    async def webhook_secret(self, info: Info) -> str:
+        context = info.context
+        return webhook_secret(context.installation.db.keyring, context.merchant_id)
 
 
 @strawberry.type

@@ -142,6 +142,9 @@ async def make_deliveries(w, pk, plain):
     )  # fmt: skip
     await insert(w, "enrolments", campaign_id=campaign, run_id=1, customer_id=pk, entry_key=0,
                  entered_at=w.now)  # fmt: skip
+    await insert(w, "webhook_calls", campaign_id=campaign, run_id=1, step=0, enrolment_id=1,
+                 customer_id=pk, url="https://shop.example/hook", state="done", attempts=1,
+                 next_at=w.now, created_at=w.now)  # fmt: skip
     for number, state in enumerate(("sent", "pending", "sending")):
         run = await insert(w, "campaign_runs", campaign_id=campaign, state="running", version=1,
                            flow="{}", options="{}", created_at=w.now)  # fmt: skip
