@@ -148,6 +148,7 @@ async def campaign(
             content=CONTENT,
         )  # fmt: skip
         run_id = await start_campaign(w, registry, campaign_id)
+        assert run_id is not None
     started = time.perf_counter()
     await send_run(db, registry, merchant_id, run_id, "http://127.0.0.1:8000")
     seconds = time.perf_counter() - started

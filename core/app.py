@@ -22,7 +22,7 @@ from core.installation import Installation, open_installation
 from core.schema import downloads, graphiql
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
-from core.schema.public import confirm, preferences, unsubscribe
+from core.schema.public import confirm, preferences, tracking, unsubscribe
 from core.schema.requests import JSON_BYTES, Metrics, Requests
 from core.settings import Settings, SettingsError
 from core.storage.database import SYSTEM
@@ -48,6 +48,15 @@ def create_app(installation: Installation) -> Starlette:
     async def preferred(request: Request) -> Response:
         return await preferences.answer(installation, request)
 
+    async def clicked(request: Request) -> Response:
+        return await tracking.follow(installation, request)
+
+    async def clicked_short(request: Request) -> Response:
+        return await tracking.follow(installation, request, short=True)
+
+    async def opened(request: Request) -> Response:
+        return await tracking.opened(installation, request)
+
     async def download(request: Request) -> Response:
         return await downloads.answer(installation, request)
 
@@ -64,6 +73,9 @@ def create_app(installation: Installation) -> Starlette:
         Route("/unsubscribe/{token}", leave, methods=["GET", "POST"]),
         Route("/consent/confirm", confirmed, methods=["GET", "POST"]),
         Route("/preferences", preferred, methods=["GET", "POST"]),
+        Route("/t/c/{token}", clicked),
+        Route("/s/{token}", clicked_short),
+        Route("/t/o/{token}", opened),
         Route("/downloads/{link}", download),
         Route("/healthz", _alive),
         Route("/readyz", ready),

@@ -315,6 +315,7 @@ async def prepare(demo: Demo, sink: MailSink) -> int:
         story.say(f"for instance: {sample.content['subject']}")
     async with db.work(merchant_id) as w:
         run_id = await start_campaign(w, registry, campaign_id)
+        assert run_id is not None
     story.done("started")
     return run_id
 

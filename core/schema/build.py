@@ -16,6 +16,8 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.campaign_flows import STEPS
+from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
@@ -30,12 +32,15 @@ from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
+from core.schema.message_content import MessageContentMutations, MessageContentQueries
 from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.points import PointsMutations, PointsQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.rfm import RfmMutations, RfmQueries
@@ -49,6 +54,8 @@ from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQuerie
 from core.schema.segment_why import SegmentWhyQueries
 from core.schema.segment_words import SegmentWordsQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
+from core.schema.sending_outlook import SendingOutlookQueries
+from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
@@ -62,7 +69,11 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries, ResultQueries,
+    LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
+    JourneyQueries,
+    SendingPolicyQueries, SendingOutlookQueries,
+    MessageContentQueries,
+    ResultQueries,
 ):  # fmt: skip
     pass
 
@@ -73,7 +84,11 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations, ResultMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
+    JourneyMutations,
+    SendingPolicyMutations,
+    MessageContentMutations,
+    ResultMutations,
 ):  # fmt: skip
     pass
 
@@ -100,7 +115,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError, CustomerError, CustomerFacts],
+            types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
             extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={

@@ -4,10 +4,11 @@ A flow is stored as JSON, checked here for its form and by core.domain.campaigns
 (channels, segments, fields). Recipes, which plugins bring, make flows too.
 """
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Literal
 
+from cronsim import CronSim, CronSimError
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.sdk.channels import MessageClass
@@ -49,13 +50,32 @@ class Duration(Part):
 class Schedule(Part):
     """When something recurs, in the shop's calendar: a cron expression, or a single moment.
 
-    `cron` has five fields (minute hour day month weekday). `local` counts it in each customer's
-    own time zone instead of the shop's.
+    `cron` has five fields (minute hour day month weekday). With `local` it happens for each
+    customer when the clocks where the customer lives show what the shop's show then.
     """
 
     cron: str | None = None
     at: datetime | None = None
     local: bool = False
+
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> "Schedule":
+        if (self.cron is None) == (self.at is None):
+            raise ValueError("a schedule has either cron or at")
+        if self.at is not None and self.at.tzinfo is None:
+            raise ValueError("a time needs its offset, as in 2026-06-15T12:00:00+08:00")
+        if self.cron is not None:
+            _check_cron(self.cron)
+        return self
+
+
+def _check_cron(text: str) -> None:
+    if len(text.split()) != 5:
+        raise ValueError("cron has five fields: minute hour day month weekday")
+    try:
+        CronSim(text, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise ValueError(f"cron {text!r}: {error}") from None
 
 
 class OnAudience(Part):
@@ -327,8 +347,19 @@ class Flow(Part):
             return "journey"
         if self.entry != Entry() or self.exit != Exit():
             return "journey"
-        schedule = self.trigger.schedule
-        return "recurring" if schedule and schedule.cron else "broadcast"
+        return "recurring" if self.schedule and self.schedule.cron else "broadcast"
+
+    @property
+    def schedule(self) -> Schedule | None:
+        """When customers come in again: those of a segment as it says, on a date each day."""
+        if isinstance(self.trigger, OnDate):
+            return Schedule(cron=f"{self.trigger.at.minute} {self.trigger.at.hour} * * *")
+        return self.trigger.schedule if isinstance(self.trigger, OnAudience) else None
+
+    @property
+    def local(self) -> bool:
+        """Whether it goes by the clocks where each customer lives."""
+        return self.schedule is not None and self.schedule.local
 
     def place(self, key: str | None, after: int) -> int | None:
         """The number of the step that `key` names for a follower of step number `after`."""

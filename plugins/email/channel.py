@@ -31,7 +31,7 @@ class EmailChannel:
     fields: tuple[ContentField, ...] = (
         ContentField("subject", "Subject", max_length=500),
         ContentField("html", "Message", html=True),
-        ContentField("text", "Message as plain text", required=False),
+        ContentField("text", "Message as plain text", required=False, text_of="html"),
     )
     concurrency = CONCURRENCY
 

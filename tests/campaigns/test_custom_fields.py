@@ -2,9 +2,12 @@
 
 import pytest
 
-from core.domain.campaigns import preview as module
 from core.domain.campaigns.campaigns import update_campaign
-from core.domain.campaigns.content import Content, Recipient, check_content
+from core.domain.campaigns.content import message, values
+from core.domain.campaigns.content.message import Content, Recipient, Sender
+from core.domain.campaigns.content.templates import Liquid
+from core.domain.campaigns.content.variables import known_variables
+from core.domain.campaigns.content.writing import check_content
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.campaigns.sending import send_run
@@ -13,7 +16,8 @@ from core.sdk import ContentField, Several
 from core.testing.smtp import smtp_sink
 from tests.sending_kit import add_customers, campaign_row, enable_email, make_campaign, states
 
-FIELDS = {"custom.size", "custom.n2", "sms.last"}
+KNOWN = known_variables({"custom.size", "custom.n2", "sms.last"})
+SENDER = Sender("m", None, "Asia/Shanghai")
 
 
 class Letter:
@@ -27,26 +31,25 @@ class Letter:
     ("template", "expected"),
     [
         ("{{ customer.fields.custom.size }}|{{ customer.name }}", "&lt;L&gt;|Lin"),
-        ("{{customer.fields.custom.n2}}{{ customer.fields.sms.last }}", "3"),
+        ("{{customer.fields.custom.n2}}{{ customer.fields.sms.last | default:  }}", "3"),
         ("{% if customer.fields.custom.size == '<L>' %}large{% endif %}", "large"),
         ("{{ customer.fields['custom'].n2 | plus: 1 }}", "4"),
     ],
 )
 def test_templates_are_filled_in(template, expected, monkeypatch):
-    from core.domain.campaigns import content
-
-    lin = Recipient("Lin", None, None, "", "", {"custom.size": "<L>", "custom.n2": 3})
-    made = Content(Letter(), {"html": template}, "m", None, FIELDS)
+    lin = Recipient("Lin", None, None, "", "", {
+        "customer.fields.custom.size": "<L>", "customer.fields.custom.n2": "3",
+    })  # fmt: skip
+    made = Content(Letter(), {"html": template}, SENDER, KNOWN)
     assert made.render(lin)["html"] == expected
-    monkeypatch.setattr(content, "_plain", lambda *_: None)
-    made = Content(Letter(), {"html": template}, "m", None, FIELDS)
+    monkeypatch.setattr(message, "template", Liquid)
+    made = Content(Letter(), {"html": template}, SENDER, KNOWN)
     assert made.render(lin)["html"] == expected
 
 
 def test_only_the_fields_that_are_named_are_asked_for():
-    made = Content(Letter(), {"html": "{{ customer.fields.custom.size }}"}, "m", None, FIELDS)
-    assert made.fields == ("custom.size",)
-    assert Content(Letter(), {"html": "{{ customer.name }}"}, "m", None, FIELDS).fields == ()
+    made = Content(Letter(), {"html": "{{ customer.fields.custom.size }}"}, SENDER, KNOWN)
+    assert made.names == {"customer.fields.custom.size"}
 
 
 @pytest.mark.parametrize(
@@ -56,7 +59,7 @@ def test_only_the_fields_that_are_named_are_asked_for():
 )  # fmt: skip
 def test_fields_that_do_not_exist_are_refused(template):
     with pytest.raises(Several, match="does not exist"):
-        check_content(Letter(), {"html": template}, FIELDS)
+        check_content(Letter(), {"html": template}, KNOWN)
 
 
 CONTENT = {
@@ -99,7 +102,7 @@ async def test_without_fields_nothing_is_loaded(merchant, monkeypatch):
     async def never(*_):
         raise AssertionError("loaded")
 
-    monkeypatch.setattr(module, "read_fields", never)
+    monkeypatch.setattr(values, "read_fields", never)
     db, registry = merchant.installation.db, merchant.installation.registry
     async with smtp_sink() as sink:
         await enable_email(merchant, sink.port)

@@ -18,7 +18,7 @@ from core.domain.customers.suppressions import suppress, suppression_add
 from core.domain.shops.shops import create_shop
 from core.sdk import InvalidInput
 from core.testing.smtp import smtp_sink
-from tests.sending_kit import add_customers, enable_email, make_campaign, until
+from tests.sending_kit import add_customers, enable_email, make_campaign, open_gate, until
 
 URL = "http://shop.example"
 
@@ -53,7 +53,7 @@ async def reasons(merchant, campaign_id):
         )  # fmt: skip
         marked = await ledger.mark_sending(
             w, run_id, 0, "email", "email", row["message_class"], row["shop_id"], "w",
-            timedelta(seconds=60), 10_000,
+            timedelta(seconds=60), 10_000, open_gate(w),
         )  # fmt: skip
     assert {r["customer_id"]: r["reason"] for r in marked} == frozen
     return frozen
@@ -232,6 +232,9 @@ async def test_unsubscribing_while_messages_go_out_stops_what_is_still_to_come(m
         assert (found.sent, found.skipped) == (1500, {"opted_out": 500})
 
 
+PLACE = "[{{ customer.province | default: '' }}]"
+
+
 async def test_who_refuses_personalisation_is_addressed_by_name_alone(merchant):
     async with smtp_sink() as sink:
         await enable_email(merchant, sink.port)
@@ -240,8 +243,8 @@ async def test_who_refuses_personalisation_is_addressed_by_name_alone(merchant):
             await set_consent(w, ids[0], "*", "personalisation", "denied", "preference_page")
         content = {
             "subject": "{{ customer.name }}",
-            "html": "[{{ customer.province }}]<a href='{{ preferences_url }}'>设置</a>",
-            "text": "[{{ customer.province }}] {{ unsubscribe_url }} {{ preferences_url }}",
+            "html": f"{PLACE}<a href='{{{{ preferences_url }}}}'>设置</a>",
+            "text": f"{PLACE} {{{{ unsubscribe_url }}}} {{{{ preferences_url }}}}",
         }
         campaign_id = await make_campaign(merchant, content)
         samples = {

@@ -265,12 +265,13 @@ async def test_crud(merchant):
     async with merchant.read() as session:
         row = await get_segment(session, one)
     assert (row["name"], row["rule"], row["version"]) == ("老客", rule, 2)
+    flow = {"steps": [{"rule": {"in_segment": {"segment_id": one}}}]}
     async with merchant.work() as w:
         await w.sql.execute(
             """INSERT INTO campaigns (merchant_id, name, channel, message_class, segment_id,
                    flow, options, state, version, created_at, updated_at)
                VALUES ($1, 'spring', 'email', 'marketing', $2, $3, '{}', 'draft', 1, $4, $4)""",
-            w.merchant_id, one, orjson.dumps({}).decode(), w.now,
+            w.merchant_id, one, orjson.dumps(flow).decode(), w.now,
         )  # fmt: skip
         with pytest.raises(WrongState, match="spring"):
             await delete_segment(w, one)

@@ -1,16 +1,20 @@
 """Who a campaign goes to: counted in a preview, and frozen into the ledger when it starts."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 import orjson
 
+from core.domain.campaigns.campaigns import campaign_zone
 from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
 from core.domain.campaigns.journeys.audience import let_all_in
 from core.domain.campaigns.journeys.running import journey_of
+from core.domain.campaigns.occurrences import wall_clock
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
 from core.domain.campaigns.results.holdout import holdout_of
+from core.domain.customers.time_zones import moment_sql, moments
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
@@ -83,9 +87,25 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
     rule = await read_rule(w, registry, orjson.loads(run["rule"]), facets=registry.facets)
     asked = await cheapest(w, rule)
     q = asked.q
+    options, moment = stored_options(run["options"]), await _local_moment(w, q, run)
     message = Message(
-        run["id"], step, send, channel, run["shop_id"],
-        holdout=holdout_of(run["campaign_id"], stored_options(run["options"])),
+        run["id"], step, send, channel, run["shop_id"], options.max_lateness.span,
+        options.priority, moment is not None, holdout_of(run["campaign_id"], options),
     )  # fmt: skip
-    recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
-    return await plan_messages(w, q, message, recipients)
+    source = f"{q.source} WHERE {q.base} AND {asked.condition}"
+    return await plan_messages(w, q, message, Recipients(source, at=moment))
+
+
+async def _local_moment(w: Work, q: Query, run: Mapping[str, Any]) -> str | None:
+    """When each customer's message is due, as SQL, if by the clocks where the customer lives.
+
+    For whom that moment has passed already the message is due now.
+    """
+    schedule = stored_flow(run["flow"]).schedule
+    if schedule is None or not schedule.local:
+        return None
+    moment: datetime = run["occurrence"] or schedule.at  # type: ignore[assignment]  # one is set
+    clock = wall_clock(moment, await campaign_zone(w, run["shop_id"]))
+    places = q.arg(orjson.dumps(moments(clock)).decode(), "jsonb")
+    due = moment_sql(places, q.arg(moment, "timestamptz"))
+    return f"GREATEST({due}, {q.arg(w.now, 'timestamptz')})"

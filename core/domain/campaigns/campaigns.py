@@ -1,7 +1,9 @@
 """Writing campaigns; control.py moves them through their states."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import asyncpg
 
@@ -13,11 +15,13 @@ from core.domain.campaigns.flows import (
     with_message,
 )
 from core.domain.campaigns.journeys.versions import new_version
+from core.domain.campaigns.occurrences import next_begin
+from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
 from core.sdk.channels import MessageClass
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
-from core.sdk.flows import Flow, OnAudience, OnSegment, Options
+from core.sdk.flows import Flow, OnAudience, OnSegment, Options, Schedule
 from core.storage.database import Session, Work
 
 MESSAGE = frozenset({"segment_id", "content", "message_class"})
@@ -127,6 +131,8 @@ async def update_campaign(
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise _name_taken(name) from None
+    if row["state"] == "running" and "flow" in changes:
+        await await_next(w, campaign_id, shop_id, flow.schedule, w.now)
 
 
 async def get_campaign(session: Session, campaign_id: int) -> Mapping[str, Any]:
@@ -138,6 +144,24 @@ async def get_campaign(session: Session, campaign_id: int) -> Mapping[str, Any]:
     if row is None:
         raise NotFound(f"there is no campaign {campaign_id}", ("id",))
     return dict(row)
+
+
+async def campaign_zone(session: Session, shop_id: int | None) -> ZoneInfo:
+    """The time zone of a campaign's shop, or of the merchant."""
+    return ZoneInfo((await calendar_of(session, shop_id or ALL_SHOPS)).zone)
+
+
+async def await_next(
+    w: Work, campaign_id: int, shop_id: int | None, schedule: Schedule | None, since: datetime
+) -> None:
+    """Write down when a campaign's first occurrence later than `since` begins, if it recurs."""
+    next_at = None
+    if schedule and schedule.cron:
+        next_at = next_begin(schedule, await campaign_zone(w, shop_id), since)
+    await w.sql.execute(
+        "UPDATE campaigns SET next_at = $3 WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, campaign_id, next_at,
+    )  # fmt: skip
 
 
 async def locked_campaign(w: Work, campaign_id: int) -> Mapping[str, Any]:

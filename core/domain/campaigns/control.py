@@ -1,20 +1,33 @@
 """Moving a campaign through its states.
 
 draft -> scheduled -> running <-> paused -> finished, and cancelled from any of the first four. A
-campaign that was too late for its schedule is paused without a run; resuming starts it.
+campaign that was too late for its schedule is paused without a run; resuming starts it. One that
+recurs is running between its occurrences too, each of which gets a run from recurring.py.
 """
 
 import logging
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from core.domain.campaigns.campaigns import locked_campaign, require_state
-from core.domain.campaigns.flows import campaign_channel, check_flow, stored_flow
+from core.domain.campaigns.campaigns import (
+    await_next,
+    campaign_zone,
+    locked_campaign,
+    require_state,
+)
+from core.domain.campaigns.content.checking import check_texts
+from core.domain.campaigns.flows import (
+    campaign_channel,
+    check_flow,
+    stored_flow,
+    with_schedule,
+)
+from core.domain.campaigns.occurrences import begin
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound
-from core.sdk.flows import OnAudience
+from core.sdk.flows import Flow, OnAudience, Schedule
 from core.storage.database import Database, Work
 
 logger = logging.getLogger(__name__)
@@ -22,23 +35,36 @@ logger = logging.getLogger(__name__)
 REASON_LIMIT = 500
 
 
-async def schedule_campaign(w: Work, registry: Registry, campaign_id: int, at: datetime) -> None:
-    """Have a draft start at an instant to come. Raises WrongState, InvalidInput, PluginDisabled."""
+async def schedule_campaign(
+    w: Work, registry: Registry, campaign_id: int, at: datetime, local: bool = False
+) -> None:
+    """Have a draft start at an instant to come.
+
+    With `local` (of a message to one segment) each customer gets it when the clocks where it lives
+    show what the shop's show at that instant. Raises WrongState, InvalidInput, PluginDisabled.
+    """
     row = await locked_campaign(w, campaign_id)
     require_state(row, ("draft", "scheduled"), "scheduled")
     if at <= w.now:
         raise InvalidInput("the time lies in the past; start the campaign instead", ("input", "at"))
+    flow = stored_flow(row["flow"])
+    if local and flow.kind != "broadcast":
+        raise InvalidInput("only one message to one segment, sent once, can be local",
+                           ("input", "local"))  # fmt: skip
     await _check_channels(w, registry, row)
-    await w.sql.execute(
-        """UPDATE campaigns SET state = 'scheduled', scheduled_at = $3, updated_at = $4
-           WHERE merchant_id = $1 AND id = $2""",
-        w.merchant_id, campaign_id, at, w.now,
-    )  # fmt: skip
-    await w.notify("campaign", campaign_id)
+    if flow.kind == "broadcast":
+        schedule = Schedule(at=at, local=True) if local else None
+        flow = with_schedule(flow, schedule)
+        if schedule:
+            at = max(begin(schedule, await campaign_zone(w, row["shop_id"]), at), w.now)
+    await _schedule(w, campaign_id, at, flow)
 
 
-async def start_campaign(w: Work, registry: Registry, campaign_id: int) -> int:
-    """Start now; returns the run's id. Raises WrongState, PluginDisabled, NotFound, Several."""
+async def start_campaign(w: Work, registry: Registry, campaign_id: int) -> int | None:
+    """Start now; returns the run's id, None of a campaign whose runs begin at its occurrences.
+
+    Raises WrongState, PluginDisabled, NotFound, Several.
+    """
     row = await locked_campaign(w, campaign_id)
     require_state(row, ("draft", "scheduled"), "started")
     return await _start(w, registry, row)
@@ -73,9 +99,11 @@ async def pause_troubled(db: Database, merchant_id: int, campaign_id: int, reaso
         await pause_run(w, campaign_id, reason[:REASON_LIMIT])
 
 
-async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int:
-    """Go on with a paused campaign; returns the newest run's id. Raises WrongState,
-    PluginDisabled, Several."""
+async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int | None:
+    """Go on with a paused campaign; returns the newest open run's id, if any.
+
+    What would have recurred meanwhile is passed over. Raises WrongState, PluginDisabled, Several.
+    """
     row = await locked_campaign(w, campaign_id)
     require_state(row, ("paused",), "resumed")
     await _check_channels(w, registry, row)
@@ -85,13 +113,40 @@ async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int:
            WHERE merchant_id = $1 AND campaign_id = $2 AND state = 'paused' RETURNING id""",
         w.merchant_id, campaign_id,
     )  # fmt: skip
-    if not runs:
+    if not runs and row["kind"] != "recurring":
         return await _start(w, registry, row)
     await _set_state(w, campaign_id, "running", ("paused",))
+    schedule = stored_flow(row["flow"]).schedule
+    await await_next(w, campaign_id, row["shop_id"], schedule, w.now)
     run_ids = sorted(run["id"] for run in runs)
     for run_id in run_ids:
         w.ring("run.send", w.merchant_id, run_id)
-    return int(run_ids[-1])
+    return int(run_ids[-1]) if run_ids else None
+
+
+async def end_campaign(w: Work, campaign_id: int) -> None:
+    """Let nobody in any more and nothing recur; who is on the way, and what is planned, goes on.
+
+    The campaign is finished when that is done. Raises WrongState.
+    """
+    row = await locked_campaign(w, campaign_id)
+    require_state(row, ("running",), "ended")
+    open_runs = await w.sql.fetch(
+        """UPDATE campaign_runs SET open = FALSE
+           WHERE merchant_id = $1 AND campaign_id = $2 AND state IN ('planning', 'running')
+           RETURNING id""",
+        w.merchant_id, campaign_id,
+    )  # fmt: skip
+    await w.sql.execute(
+        """UPDATE campaigns SET next_at = NULL, updated_at = $3
+           WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, campaign_id, w.now,
+    )  # fmt: skip
+    if not open_runs:
+        await _set_state(w, campaign_id, "finished", ("running",))
+    for run in open_runs:
+        w.ring("run.send", w.merchant_id, run["id"])
+    await w.notify("campaign", campaign_id)
 
 
 async def cancel_campaign(w: Work, campaign_id: int) -> None:
@@ -132,10 +187,11 @@ async def _check_channels(w: Work, registry: Registry, row: Mapping[str, Any]) -
         await check_channel(w, registry, send.channel)
 
 
-async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int:
-    await _check_channels(w, registry, row)
-    flow = stored_flow(row["flow"])
-    await check_flow(w, registry, flow, flow.kind != "journey")
+async def begin_run(
+    w: Work, registry: Registry, row: Mapping[str, Any], occurrence: datetime | None = None
+) -> int:
+    """Begin a run of a campaign's row; returns its id. Raises PluginDisabled, NotFound, Several."""
+    flow = await _ready(w, registry, row)
     rule = None
     if isinstance(flow.trigger, OnAudience):
         rule = await w.sql.fetchval(
@@ -146,15 +202,50 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int:
             raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
     run_id: int = await w.sql.fetchval(
         """INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, open, rule, flow,
-               options, priority, created_at)
-           VALUES ($1, $2, $3, 'planning', $4, $5, $6, $7, ($7::jsonb ->> 'priority')::smallint, $8)
+               options, priority, created_at, occurrence)
+           VALUES ($1, $2, $3, 'planning', $4, $5, $6, $7, ($7::jsonb ->> 'priority')::smallint,
+               $8, $9)
            RETURNING id""",
         w.merchant_id, row["id"], row["version"], flow.kind == "journey", rule, row["flow"],
-        row["options"], w.now,
+        row["options"], w.now, occurrence,
     )  # fmt: skip
-    await _set_state(w, row["id"], "running", (row["state"],))
     w.ring("run.send", w.merchant_id, run_id)
     return run_id
+
+
+async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | None:
+    flow = await _ready(w, registry, row)
+    schedule = flow.schedule
+    if schedule and schedule.at and row["state"] == "draft":
+        zone = await campaign_zone(w, row["shop_id"])
+        if (at := begin(schedule, zone, schedule.at)) > w.now:
+            await _schedule(w, row["id"], at, flow)
+            return None
+    recurs = flow.kind == "recurring"
+    run_id = None if recurs else await begin_run(w, registry, row)
+    # what happens just now is not passed over
+    since = (row["scheduled_at"] or w.now) - timedelta.resolution
+    await await_next(w, row["id"], row["shop_id"], schedule, since)
+    await _set_state(w, row["id"], "running", (row["state"],))
+    return run_id
+
+
+async def _ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:
+    """The campaign's flow, all that it names being there. Raises PluginDisabled, Several."""
+    await _check_channels(w, registry, row)
+    flow = stored_flow(row["flow"])
+    await check_flow(w, registry, flow, flow.kind != "journey")
+    await check_texts(w, registry, flow)
+    return flow
+
+
+async def _schedule(w: Work, campaign_id: int, at: datetime, flow: Flow) -> None:
+    await w.sql.execute(
+        """UPDATE campaigns SET state = 'scheduled', scheduled_at = $3, flow = $5, updated_at = $4
+           WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, campaign_id, at, w.now, flow.model_dump_json(),
+    )  # fmt: skip
+    await w.notify("campaign", campaign_id)
 
 
 async def _set_state(

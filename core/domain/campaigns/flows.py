@@ -8,18 +8,31 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from core.domain.campaigns.content import check_content, mentions_fields
+from core.domain.campaigns.content.variables import EVERYTHING, About, flow_about, known_variables
+from core.domain.campaigns.content.writing import check_content, mentions_fields
 from core.domain.campaigns.journeys.checks import faults
 from core.domain.customers.fields import field_types
 from core.domain.segments.rules import read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
-from core.sdk.flows import ChangeList, Flow, OnAudience, OnSegment, Options, Send, Variant
+from core.sdk.flows import (
+    ChangeList,
+    Flow,
+    OnAudience,
+    OnDate,
+    OnSegment,
+    Options,
+    Schedule,
+    Send,
+    Variant,
+)
 from core.storage.database import Session
 
 Path = tuple[str, ...]
 FLOW = ("input", "flow")
+BIRTHDAY = "birthday"
+"""The date that customers have beside those of custom fields."""
 
 _FLOW = TypeAdapter(Flow)
 _OPTIONS = TypeAdapter(Options)
@@ -51,6 +64,15 @@ def with_message(flow: Flow, **changes: Any) -> Flow:
     if "message_class" in changes:
         send = send.model_copy(update={"message_class": changes["message_class"]})
     return flow.model_copy(update={"trigger": trigger, "steps": [send]})
+
+
+def with_schedule(flow: Flow, schedule: Schedule | None) -> Flow:
+    """The flow of customers of a segment, at another time."""
+    if not isinstance(flow.trigger, OnAudience):
+        raise TypeError("a flow of the customers of a segment is needed")
+    return flow.model_copy(
+        update={"trigger": flow.trigger.model_copy(update={"schedule": schedule})}
+    )
 
 
 def parse_flow(given: Any) -> Flow:
@@ -89,12 +111,19 @@ async def check_flow(
                 f"there is no segment {segment_id}", ("input", "segment") if simple else path
             )
             errors.append(error)
+    if flow.kind == "journey" and flow.schedule and flow.schedule.local:
+        path = (*FLOW, "trigger", "schedule", "local")
+        errors.append(
+            InvalidInput("a journey follows the shop's clocks, not each customer's", path)
+        )
+    if isinstance(flow.trigger, OnDate):
+        errors += await _date_faults(session, flow.trigger)
     for number, send in flow.sends().items():
         channel = campaign_channel(registry, send.channel)
         for place, variant in enumerate(send.variants):
             path = (*FLOW, "steps", str(number), "variants", str(place), "content")
             try:
-                await check_variant(session, channel, variant.content)
+                await check_variant(session, channel, variant.content, flow_about(flow))
             except Several as several:
                 errors += [
                     error if simple else type(error)(error.message, path + error.path[2:])
@@ -112,16 +141,32 @@ async def check_flow(
         raise Several(errors)
 
 
-async def check_variant(session: Session, channel: Channel, content: Mapping[str, str]) -> None:
+async def _date_faults(session: Session, trigger: OnDate) -> list[HuikeError]:
+    types = {BIRTHDAY: "date", **await field_types(session)}
+    if types.get(trigger.field) in ("date", "datetime"):
+        return []
+    known = ", ".join(name for name, type_ in types.items() if type_ in ("date", "datetime"))
+    message = f"there is no date {trigger.field!r} of customers; there are {known}"
+    return [NotFound(message, (*FLOW, "trigger", "field"))]
+
+
+async def check_variant(
+    session: Session,
+    channel: Channel,
+    content: Mapping[str, str],
+    about: Collection[About] = EVERYTHING,
+) -> None:
     """Whether the texts fit the channel and name only what there is. Raises Several."""
-    check_content(channel, content, await known_fields(session, content))
+    check_content(channel, content, await variables(session, content, about))
 
 
-async def known_fields(session: Session, content: Mapping[str, str]) -> Collection[str]:
-    """The custom fields that there are, if the templates use any at all."""
+async def variables(
+    session: Session, content: Mapping[str, str], about: Collection[About] = EVERYTHING
+) -> frozenset[str]:
+    """The variables that there are; custom fields only if the templates use any at all."""
     if not any(mentions_fields(text or "") for text in content.values()):
-        return ()
-    return await field_types(session)
+        return known_variables((), about)
+    return known_variables(await field_types(session), about)
 
 
 def campaign_channel(registry: Registry, name: str) -> Channel:

@@ -5,6 +5,12 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
+from core.domain.campaigns.policy.models import (
+    SendingCap,
+    SendingHoliday,
+    SendingHours,
+    SendingRate,
+)
 from core.domain.campaigns.results.models import (
     Attribution,
     AttributionChange,
@@ -12,6 +18,11 @@ from core.domain.campaigns.results.models import (
     CampaignReport,
 )
 from core.storage.models import Id
+
+__all__ = [
+    "Campaign", "CampaignRun", "Delivery", "Enrolment", "SendingCap", "SendingHoliday",
+    "SendingHours", "SendingRate",
+]  # fmt: skip
 
 __all__ = [
     "Attribution", "AttributionChange", "AttributionWindow", "Campaign", "CampaignReport",
@@ -23,7 +34,8 @@ class Campaign(Model):
     """What is sent to whom and when; `flow` and `options` are core.sdk.flows as JSON.
 
     `segment_id`, `channel` and `message_class` repeat what a campaign of one message to one
-    segment says in its flow, so that campaigns can be found by them.
+    segment says in its flow, so that campaigns can be found by them. `next_at` is when the next
+    occurrence of a running campaign that recurs begins.
     """
 
     id = Id()
@@ -41,6 +53,7 @@ class Campaign(Model):
     state = fields.TextField(default="draft")
     pause_reason = fields.TextField(null=True)
     scheduled_at = fields.DatetimeField(null=True)
+    next_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
@@ -54,7 +67,7 @@ class CampaignRun(Model):
 
     A broadcast's audience is frozen in the ledger. A journey has one run for each version that
     people are on; `open` says whether it still lets people in. `occurrence` is the moment of a
-    recurring campaign that this run is for.
+    recurring campaign that this run is for; one that came too late is a run that is `missed`.
     """
 
     id = Id()
@@ -135,6 +148,35 @@ class WebhookCall(Model):
 
     class Meta:
         table = "webhook_calls"
+
+
+class TrackedLink(Model):
+    """Where link number `number` of a text leads; messages refer to it by the number."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    variant = fields.SmallIntField()
+    number = fields.SmallIntField()
+    url = fields.TextField()
+
+    class Meta:
+        table = "tracked_links"
+
+
+class LinkClick(Model):
+    """One hit on a link of a message; `machine` is NULL until it is judged who made it."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    delivery_id = fields.BigIntField()
+    link_id = fields.BigIntField()
+    at = fields.DatetimeField()
+    machine = fields.BooleanField(null=True)
+
+    class Meta:
+        table = "link_clicks"
 
 
 class Delivery(Model):

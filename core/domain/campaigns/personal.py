@@ -9,4 +9,6 @@ PERSONAL_TABLES = [
     # the ledger's figures stay; a message of a run that both customers got stays with its own
     PersonalTable("deliveries", "deliveries", "Messages", unique=("run_id", "step", "enrolment_id"),
                   erase="blank", blank=("provider_id", "detail")),
+    PersonalTable("link_clicks", "link_clicks", "Clicks", parent=("delivery_id", "deliveries"),
+                  erase="keep"),
 ]  # fmt: skip

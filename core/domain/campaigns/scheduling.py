@@ -1,10 +1,13 @@
 """The worker's sweep of campaigns: what is due is found in the database, whoever rang or not."""
 
 import logging
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
 
 from core.domain.campaigns import ledger
 from core.domain.campaigns.control import pause_run, start_campaign
+from core.domain.campaigns.flows import stored_flow
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several
 from core.storage.database import SYSTEM, Database
@@ -38,15 +41,15 @@ async def _start(
 ) -> None:
     try:
         async with db.work(merchant_id) as w:
-            due_at = await w.sql.fetchval(
-                """SELECT scheduled_at FROM campaigns
+            row = await w.sql.fetchrow(
+                """SELECT scheduled_at, flow FROM campaigns
                    WHERE merchant_id = $1 AND id = $2 AND state = 'scheduled'
                      AND scheduled_at <= $3 FOR UPDATE SKIP LOCKED""",
                 merchant_id, campaign_id, w.now,
             )  # fmt: skip
-            if due_at is None:
+            if row is None:
                 return
-            if w.now - due_at > max_lateness:
+            if w.now - _moment(row) > max_lateness:
                 logger.warning("campaign %s is too late and is paused", campaign_id)
                 await pause_run(w, campaign_id, "too late")
             else:
@@ -55,6 +58,13 @@ async def _start(
         logger.warning("campaign %s cannot start and is paused: %s", campaign_id, error)
         async with db.work(merchant_id) as w:
             await pause_run(w, campaign_id, str(error))
+
+
+def _moment(row: Mapping[str, Any]) -> datetime:
+    """What lateness counts from: a message at each customer's own time is started long before."""
+    schedule = stored_flow(row["flow"]).schedule
+    at: datetime = row["scheduled_at"]
+    return max(at, schedule.at) if schedule and schedule.at else at
 
 
 async def due_runs(db: Database) -> list[tuple[int, int]]:

@@ -22,9 +22,12 @@ class User:
 async def users_of(session: Session, segment_ids: Iterable[int]) -> dict[int, list[User]]:
     """What uses each of the segments directly, campaigns first, by id."""
     users: dict[int, list[User]] = {number: [] for number in segment_ids}
+    # wherever in a flow: its trigger, a list that it changes, a rule that it asks
     rows = await session.sql.fetch(
-        """SELECT id, name, segment_id FROM campaigns
-           WHERE merchant_id = $1 AND segment_id = ANY($2::bigint[]) ORDER BY id""",
+        """SELECT DISTINCT c.id, c.name, (s.id #>> '{}')::bigint AS segment_id
+           FROM campaigns c, jsonb_path_query(c.flow, 'strict $.**.segment_id') s (id)
+           WHERE c.merchant_id = $1 AND jsonb_typeof(s.id) = 'number'
+             AND (s.id #>> '{}')::bigint = ANY($2::bigint[]) ORDER BY c.id""",
         session.merchant_id, list(users),
     )  # fmt: skip
     for row in rows:

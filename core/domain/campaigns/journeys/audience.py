@@ -14,10 +14,10 @@ from core.storage.database import Work
 async def let_all_in(w: Work, registry: Registry, journey: Journey, rule: str) -> int:
     """Let in those of a rule (as stored), after whom nobody comes; returns how many.
 
-    Does nothing for a journey that begins otherwise, or at scheduled times.
+    Does nothing for a journey that begins otherwise, or again and again.
     """
     trigger = journey.flow.trigger
-    if not isinstance(trigger, OnAudience) or trigger.schedule is not None:
+    if not isinstance(trigger, OnAudience) or (trigger.schedule and trigger.schedule.cron):
         return 0
     asked = await cheapest(
         w, await read_rule(w, registry, orjson.loads(rule), facets=registry.facets)

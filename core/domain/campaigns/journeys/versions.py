@@ -41,7 +41,7 @@ async def new_version(w: Work, row: Mapping[str, Any], flow: Flow, options: str)
 
 def _at_once(flow: Flow) -> bool:
     """Whether all come in when it starts, and nobody afterwards."""
-    return isinstance(flow.trigger, OnAudience) and flow.trigger.schedule is None
+    return isinstance(flow.trigger, OnAudience) and not (flow.schedule and flow.schedule.cron)
 
 
 async def newest_run(w: Work, campaign_id: int) -> Mapping[str, Any]:

@@ -1,0 +1,104 @@
+"""Journeys that let people in again and again: those of a segment, or whose date it is."""
+
+from calendar import isleap
+from collections.abc import Sequence
+from datetime import date, datetime, timedelta
+
+import orjson
+
+from core.domain.campaigns.campaigns import campaign_zone
+from core.domain.campaigns.flows import BIRTHDAY
+from core.domain.campaigns.journeys.asking import new_query
+from core.domain.campaigns.journeys.entering import enrol
+from core.domain.campaigns.journeys.running import Journey, journeys
+from core.domain.campaigns.planning import Recipients
+from core.domain.segments.rules import cheapest, read_rule
+from core.registry import Registry
+from core.sdk.errors import NotFound
+from core.sdk.facets import Query
+from core.sdk.flows import OnAudience, OnDate
+from core.storage.database import Work
+
+
+async def let_in_again(
+    w: Work, registry: Registry, campaign_id: int, moments: Sequence[datetime]
+) -> bool:
+    """Let people in at moments of a journey's schedule, which are past or now.
+
+    Those of a segment come in at the newest only, whose date it is for each. Returns False while
+    the journey is just starting: it is to be tried again. Raises NotFound, Several.
+    """
+    if not moments:
+        return True
+    found = await journeys(w, "r.campaign_id = $2 AND r.open", campaign_id)
+    for journey in found:
+        if isinstance(journey.flow.trigger, OnDate):
+            for moment in moments:
+                await _let_in_dates(w, registry, journey, journey.flow.trigger, moment)
+        elif isinstance(journey.flow.trigger, OnAudience):
+            await _let_in_segment(w, registry, journey, journey.flow.trigger, moments[-1])
+    return bool(found)
+
+
+async def _let_in_segment(
+    w: Work, registry: Registry, journey: Journey, trigger: OnAudience, moment: datetime
+) -> None:
+    rule = await w.sql.fetchval(
+        "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, trigger.segment_id,
+    )  # fmt: skip
+    if rule is None:
+        raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
+    asked = await cheapest(
+        w, await read_rule(w, registry, orjson.loads(rule), facets=registry.facets)
+    )
+    recipients = Recipients(f"{asked.q.source} WHERE {asked.q.base} AND {asked.condition}")
+    occasion = asked.q.arg(int(moment.timestamp()), "bigint")
+    await enrol(w, registry, asked.q, journey, recipients, occasion)
+
+
+async def _let_in_dates(
+    w: Work, registry: Registry, journey: Journey, trigger: OnDate, moment: datetime
+) -> None:
+    """Each year counts as one occasion; a date that does not recur, as one for each such date."""
+    zone = await campaign_zone(w, journey.shop_id)
+    day = moment.astimezone(zone).date() + timedelta(days=trigger.days_before)
+    q = await new_query(w)
+    column, source = _dates(q, trigger.field)
+    if trigger.yearly:
+        test = f"{column} <= {q.arg(day, 'date')} AND {_place(column)} = ANY({_places(q, day)})"
+    else:
+        test = f"{column} = {q.arg(day, 'date')}"
+    occasion = q.arg(day.year if trigger.yearly else day.toordinal(), "bigint")
+    recipients = Recipients(f"{source} AND {test}")
+    await enrol(w, registry, q, journey, recipients, occasion, at=moment)
+
+
+def _dates(q: Query, field: str) -> tuple[str, str]:
+    """The column of the date, and where it is of customer `c`."""
+    if field == BIRTHDAY:
+        return "c.birthday", "customers c WHERE c.merchant_id = $1"
+    zone = q.arg(q.time_zone, "text")
+    # dates are kept at midnight UTC, times are of the merchant's zone
+    column = f"""(v.moment AT TIME ZONE CASE f.type WHEN 'date' THEN 'UTC' ELSE {zone} END)::date"""
+    return (
+        column,
+        f"""custom_fields f
+        JOIN custom_field_values v ON v.merchant_id = f.merchant_id AND v.field_id = f.id
+        JOIN customers c ON c.merchant_id = v.merchant_id AND c.id = v.customer_id
+        WHERE f.merchant_id = $1 AND f.namespace || '.' || f.key = {q.arg(field, "text")}
+          AND v.moment IS NOT NULL""",
+    )
+
+
+def _place(column: str) -> str:
+    """A day's place in the year, by month and day alone: 615 is 15 June."""
+    return f"(date_part('month', {column}) * 100 + date_part('day', {column}))::int"
+
+
+def _places(q: Query, day: date) -> str:
+    """The places that a day stands for: 28 February for the 29th where there is none."""
+    places = [day.month * 100 + day.day]
+    if places == [228] and not isleap(day.year):
+        places.append(229)
+    return q.arg(places, "int[]")

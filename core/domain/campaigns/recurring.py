@@ -1,0 +1,113 @@
+"""Campaigns that recur, by the worker's sweep: a run begins, or a journey lets people in."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from itertools import islice, takewhile
+from typing import Any
+
+from core.domain.campaigns.campaigns import await_next, campaign_zone
+from core.domain.campaigns.control import begin_run, pause_run
+from core.domain.campaigns.flows import stored_flow, stored_options
+from core.domain.campaigns.journeys.recurring import let_in_again
+from core.domain.campaigns.occurrences import begin, begun, occurrences
+from core.registry import Registry
+from core.sdk.errors import HuikeError, Several, WrongState
+from core.storage.database import SYSTEM, Database, Session, Work
+
+logger = logging.getLogger(__name__)
+
+BATCH = 100
+NOTED = timedelta(days=32)
+"""Occurrences missed longer ago leave no trace."""
+
+
+async def next_occurrences(session: Session, row: Mapping[str, Any], first: int) -> list[datetime]:
+    """The next moments of a campaign's row, none of one that does not recur or has ended."""
+    schedule = stored_flow(row["flow"]).schedule
+    if schedule is None or row["state"] in ("finished", "cancelled"):
+        return []
+    zone = await campaign_zone(session, row["shop_id"])
+    since = session.now
+    if row["state"] == "scheduled" and not (schedule.at and schedule.local):
+        since = max(since, row["scheduled_at"])
+    if schedule.cron is None:
+        return [schedule.at] if schedule.at and schedule.at > since else []
+    if row["state"] == "running":
+        if row["next_at"] is None:
+            return []
+        since = begun(schedule, zone, row["next_at"])
+    return list(islice(occurrences(schedule.cron, zone, since - timedelta.resolution), first))
+
+
+async def begin_due_occurrences(db: Database, registry: Registry) -> None:
+    """Begin a run for every occurrence whose time has come, of every merchant.
+
+    Of several that are due (the server was down) only the newest gets one, and that only within
+    the campaign's max_lateness; the others are noted as missed. A journey lets in the segment's
+    customers, or within max_lateness those of each day whose date it was.
+    """
+    async with db.read(SYSTEM) as session:
+        rows = await session.sql.fetch(
+            """SELECT merchant_id, id FROM campaigns
+               WHERE state = 'running' AND next_at <= $1 ORDER BY next_at LIMIT $2""",
+            session.now, BATCH,
+        )  # fmt: skip
+    for row in rows:
+        await _occur(db, registry, row["merchant_id"], row["id"])
+
+
+async def _occur(db: Database, registry: Registry, merchant_id: int, campaign_id: int) -> None:
+    try:
+        async with db.work(merchant_id) as w:
+            row = await w.sql.fetchrow(
+                """SELECT * FROM campaigns WHERE merchant_id = $1 AND id = $2
+                   AND state = 'running' AND next_at <= $3 FOR UPDATE SKIP LOCKED""",
+                merchant_id, campaign_id, w.now,
+            )  # fmt: skip
+            if row is not None:
+                await _catch_up(w, registry, row)
+    except (HuikeError, Several) as error:
+        logger.warning("campaign %s cannot go on and is paused: %s", campaign_id, error)
+        async with db.work(merchant_id) as w:
+            await pause_run(w, campaign_id, str(error))
+
+
+async def _catch_up(w: Work, registry: Registry, row: Mapping[str, Any]) -> None:
+    schedule = stored_flow(row["flow"]).schedule
+    if schedule is None or schedule.cron is None:
+        raise WrongState("the campaign no longer recurs", ("id",))
+    zone = await campaign_zone(w, row["shop_id"])
+    first = begun(schedule, zone, row["next_at"])
+    later = takewhile(
+        lambda moment: begin(schedule, zone, moment) <= w.now,
+        occurrences(schedule.cron, zone, max(first, w.now - NOTED)),
+    )
+    due = [first, *later]
+    oldest = w.now - stored_options(row["options"]).max_lateness.span
+    if row["kind"] == "journey":
+        if not await let_in_again(w, registry, row["id"], [one for one in due if one >= oldest]):
+            return
+    else:
+        *missed, newest = due
+        if newest >= oldest:
+            await begin_run(w, registry, row, newest)
+        else:
+            missed.append(newest)
+        await _note_missed(w, row, missed)
+    await await_next(w, row["id"], row["shop_id"], schedule, due[-1])
+    await w.notify("campaign", row["id"])
+
+
+async def _note_missed(w: Work, row: Mapping[str, Any], missed: Sequence[datetime]) -> None:
+    if not missed:
+        return
+    logger.warning("campaign %s missed %s of its occurrences", row["id"], len(missed))
+    await w.sql.execute(
+        """INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, flow, options,
+               priority, created_at, finished_at, occurrence)
+           SELECT $1, $2, $3, 'missed', $4, $5, 0, $6, $6, o.at
+           FROM unnest($7::timestamptz[]) AS o (at)
+           ON CONFLICT (merchant_id, campaign_id, occurrence) DO NOTHING""",
+        w.merchant_id, row["id"], row["version"], row["flow"], row["options"], w.now, list(missed),
+    )  # fmt: skip
