@@ -151,6 +151,31 @@ async def test_late_news_corrects_the_credit(merchant):
     assert await tell(unpaid, order) == {}
 
 
+async def test_a_later_click_is_a_later_touch(merchant):
+    """Of people, not of machines; the message itself notes only the first."""
+    db = merchant.installation.db
+    sent, (order,) = await set_up(
+        merchant,
+        [{"clicked_at": hours(1)}, {"opened_at": hours(2)}],
+        [{"paid_at": hours(10)}],
+    )
+    assert await credits(merchant) == {order: (sent[1], "open")}
+    for machine, at in ((True, 5), (None, 6), (False, 11), (False, 1.5), (False, 4)):
+        async with merchant.work() as w:
+            click = await w.sql.fetchval(
+                """INSERT INTO link_clicks (merchant_id, delivery_id, link_id, at)
+                   VALUES ($1, $2, 1, $3) RETURNING id""",
+                merchant.id, sent[0], hours(at),
+            )  # fmt: skip
+            await w.sql.execute(
+                "UPDATE link_clicks SET machine = $3 WHERE merchant_id = $1 AND id = $2",
+                merchant.id, click, machine,
+            )  # fmt: skip
+        await credit_changed(db, merchant.id)
+        expected = (sent[0], "click") if at == 4 else (sent[1], "open")
+        assert await credits(merchant) == {order: expected}
+
+
 async def test_what_changes_no_credit_is_not_logged(merchant):
     await set_up(merchant, [{}], [{"paid_at": hours(1)}])
     async with merchant.work() as w:

@@ -22,11 +22,16 @@ LOCK_SPACE = 0x6174
 ARRIVED = "COALESCE(d.receipt, '') NOT IN ('undelivered', 'bounced')"
 """Whether nothing says that message `d` did not arrive."""
 
+LAST_CLICK = """GREATEST(d.clicked_at, (
+        SELECT max(k.at) FROM link_clicks k WHERE k.merchant_id = $1 AND k.delivery_id = d.id
+           AND k.machine IS FALSE AND k.at <= t.paid_at))"""
+"""The last click of a person before the payment; the message itself keeps the first."""
+
 TOUCHED = f"""(VALUES
     ('delivery', 1, CASE WHEN d.marketing AND {ARRIVED} THEN COALESCE(d.delivered_at, d.sent_at)
      END),
     ('open', 2, CASE WHEN d.marketing THEN d.opened_at END),
-    ('click', 3, CASE WHEN d.marketing THEN d.clicked_at END),
+    ('click', 3, CASE WHEN d.marketing AND d.clicked_at <= t.paid_at THEN {LAST_CLICK} END),
     ('reminder', 4, CASE WHEN d.order_id = t.id AND {ARRIVED} THEN d.sent_at END)
 ) x (touch, strength, at)"""
 """The touches of message `d` for order `t`."""
