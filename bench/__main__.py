@@ -4,7 +4,16 @@ import importlib
 import importlib.util
 import sys
 
-NAMES = ("import_orders", "send", "export", "start", "memory", "large", "segments")
+NAMES = (
+    "import_orders",
+    "send",
+    "export",
+    "start",
+    "memory",
+    "large",
+    "segments",
+    "campaign_results",
+)
 
 
 def main(names: list[str]) -> int:

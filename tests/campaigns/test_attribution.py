@@ -30,6 +30,8 @@ from tests.results_kit import (
     credits,
     hours,
 )
+from tests.sending_kit import until
+from worker.duties import Duties
 
 
 async def set_up(merchant, messages, orders):
@@ -371,3 +373,30 @@ async def test_random_touches_and_orders_agree_with_brute_force(merchant, seed):
             )  # fmt: skip
     await credit_changed(db, merchant.id)
     assert await credits(merchant) == by_brute_force(messages, orders, allowed)
+
+
+async def test_a_worker_credits_orders_and_writes_reports_by_itself(merchant):
+    async with merchant.work() as w:
+        (person,) = await add_people(w, 1)
+        run = await add_run(w, await add_campaign(w))
+        (sent,) = await add_messages(w, run, [{"customer_id": person, "channel": "sms"}])
+        (order,) = await add_orders(
+            w, merchant.shop_id, [{"customer_id": person, "paid_at": hours(1)}]
+        )
+    merchant.clock.move(timedelta(days=6))
+    duties = Duties(merchant.installation)
+    await duties.sweep()
+
+    async def credited():
+        return await credits(merchant) == {order: (sent, "delivery")}
+
+    async def reported():
+        async with merchant.read() as session:
+            return await session.sql.fetchval(
+                "SELECT id FROM campaign_reports WHERE merchant_id = $1 AND run_id = $2",
+                merchant.id, run,
+            )  # fmt: skip
+
+    await until(credited)
+    await until(reported)
+    await duties.stop()
