@@ -3,8 +3,10 @@
 import random
 from datetime import timedelta
 
+import orjson
 import pytest
 
+from core.domain.campaigns.results import attribution
 from core.domain.campaigns.results.attribution import (
     Credited,
     credit_changed,
@@ -19,7 +21,9 @@ from core.domain.campaigns.results.windows import (
     set_window,
     windows,
 )
+from core.installation import job_kinds
 from core.sdk.errors import InvalidInput
+from core.storage import jobs
 from core.testing.fixtures import START
 from tests.results_kit import (
     add_campaign,
@@ -400,3 +404,23 @@ async def test_a_worker_credits_orders_and_writes_reports_by_itself(merchant):
     await until(credited)
     await until(reported)
     await duties.stop()
+
+
+async def test_a_job_credits_a_period_in_steps(merchant, monkeypatch):
+    monkeypatch.setattr(attribution, "AT_ONCE", 3)
+    _sent, orders = await set_up(
+        merchant, [{"channel": "sms"}], [{"paid_at": hours(n // 2)} for n in range(9)]
+    )
+    async with merchant.work() as w:
+        await w.sql.execute("DELETE FROM attributions WHERE merchant_id = $1", merchant.id)
+        params = {"since": hours(1).isoformat(), "until": hours(4).isoformat()}
+        job_id = await jobs.enqueue(w, attribution.AttributionRecompute.name, params)
+    db = merchant.installation.db
+    job = await jobs.claim(db, merchant.id, job_id)
+    await jobs.perform(db, job, job_kinds(merchant.installation.registry))
+    async with merchant.read() as session:
+        row = await session.sql.fetchrow(
+            "SELECT state, result FROM jobs WHERE merchant_id = $1 AND id = $2", merchant.id, job_id
+        )
+    assert (row["state"], orjson.loads(row["result"])) == ("succeeded", {"orders": 6, "changed": 6})
+    assert sorted(await credits(merchant)) == sorted(orders[2:8])

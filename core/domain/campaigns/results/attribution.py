@@ -133,33 +133,39 @@ async def credit_period(
 
     An order whose customer was erased keeps its credit.
     """
-    orders = changed = after = 0
+    orders = changed = 0
+    after: Place = (since, BEFORE_ALL)
     while True:
         async with db.work(merchant_id) as w:
-            some, last = await _credit_some(w, since, until, after)
+            some, after = await _credit_some(w, after, until)
         orders, changed = orders + some.orders, changed + some.changed
         if some.orders < AT_ONCE:
             return Credited(orders, changed)
-        after = last
 
 
-async def _credit_some(
-    w: Work, since: datetime, until: datetime, after: int
-) -> tuple[Credited, int]:
-    """Credit some orders with ids above `after`; also returns the last id."""
+Place = tuple[datetime, int]
+"""When an order was paid, and its id."""
+BEFORE_ALL = -1
+"""In place of an id."""
+
+
+async def _credit_some(w: Work, after: Place, until: datetime) -> tuple[Credited, Place]:
+    """Credit the next orders after a place; also returns the last one's place."""
     await _one_at_a_time(w)
     row = await w.sql.fetchrow(
         f"""WITH targets AS MATERIALIZED (
                 SELECT id, customer_id, paid_at, state FROM orders
-                WHERE merchant_id = $1 AND id > $7 AND paid_at >= $8 AND paid_at < $9
+                WHERE merchant_id = $1 AND (paid_at, id) > ($7, $8) AND paid_at < $9
                   AND customer_id IS NOT NULL
-                ORDER BY id LIMIT {AT_ONCE}),
+                ORDER BY paid_at, id LIMIT {AT_ONCE}),
             {WRITE}
-            SELECT {CHANGED} AS changed, (SELECT count(*) FROM targets) AS orders,
-                   (SELECT max(id) FROM targets) AS last""",
-        *await _arguments(w), after, since, until,
+            SELECT {CHANGED} AS changed, count(t.id) AS orders, max(t.paid_at) AS paid_at,
+                   (array_agg(t.id ORDER BY t.paid_at DESC, t.id DESC))[1] AS id
+            FROM targets t""",
+        *await _arguments(w), *after, until,
     )  # fmt: skip
-    return Credited(row["orders"], row["changed"]), row["last"] or after
+    last = (row["paid_at"], row["id"]) if row["orders"] else after
+    return Credited(row["orders"], row["changed"]), last
 
 
 class AttributionRecompute:
@@ -171,16 +177,19 @@ class AttributionRecompute:
     name = "attribution.recompute"
 
     async def run(self, db: Database, job: Job) -> dict[str, Any]:
-        """Go through the orders by their ids."""
-        since, until = (datetime.fromisoformat(job.params[name]) for name in ("since", "until"))
-        job.checkpoint = {"after": 0, "changed": 0} | job.checkpoint
+        """Go through the orders by the time of their payment."""
+        until = datetime.fromisoformat(job.params["until"])
+        first = job.params["since"], BEFORE_ALL
         while True:
             async with job.step(db) as w:
-                some, last = await _credit_some(w, since, until, job.checkpoint["after"])
+                paid_at, order_id = job.checkpoint.get("after", first)
+                place = datetime.fromisoformat(paid_at), order_id
+                some, (paid, last) = await _credit_some(w, place, until)
                 job.done += some.orders
                 job.checkpoint = {
-                    "after": last, "changed": job.checkpoint["changed"] + some.changed
-                }  # fmt: skip
+                    "after": (paid.isoformat(), last),
+                    "changed": job.checkpoint.get("changed", 0) + some.changed,
+                }
             if some.orders < AT_ONCE:
                 return {"orders": job.done, "changed": job.checkpoint["changed"]}
 
