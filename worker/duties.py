@@ -70,7 +70,6 @@ class Duties:
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "orders.credit": self._credit,
-            "reports.write": self._write_reports,
             "house.keep": self._house_keep,
             "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
@@ -137,7 +136,6 @@ class Duties:
             self._begin_if_idle("house.keep")
             self._begin_if_idle("receipts.match")
             self._begin_if_idle("lifecycle.start")
-            self._begin_if_idle("reports.write")
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -252,11 +250,9 @@ class Duties:
     async def _credit(self, merchant_id: int) -> None:
         await attribution.credit_changed(self._installation.db, merchant_id)
 
-    async def _write_reports(self) -> None:
-        await reports.write_due_reports(self._installation.db)
-
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)
+        await reports.write_due_reports(self._installation.db)
 
     async def _start_refreshes(self) -> None:
         await start_due_refreshes(self._installation.db)

@@ -80,7 +80,7 @@ INDEXES = [
     "CREATE INDEX campaign_runs_ended ON campaign_runs (finished_at) WHERE finished_at IS NOT NULL",
     "CREATE INDEX consent_events_refusals ON consent_events (merchant_id, at) WHERE status = 'denied' AND purpose = 'marketing'",
     "CREATE INDEX deliveries_sent ON deliveries USING brin (sent_at)",
-    "CREATE INDEX orders_paid ON orders (merchant_id, shop_id, paid_at) WHERE paid_at IS NOT NULL",
+    "CREATE INDEX orders_paid ON orders (merchant_id, paid_at, id) WHERE paid_at IS NOT NULL",
     "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
     "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
     "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",

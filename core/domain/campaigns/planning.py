@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.domain.campaigns.policy import skip_reason_sql
-from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns, read_gate
+from core.domain.campaigns.policy.gate import SKIP, Gate, judged_sql, place_columns, read_gate
 from core.domain.campaigns.results.holdout import Holdout
 from core.domain.campaigns.variants import decided, variant_sql, waits
 from core.sdk.channels import Channel
@@ -103,10 +103,7 @@ def planned_sql(
     late = q.arg(message.max_lateness, "interval")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
-    if message.holdout is not None:
-        # asked last: who is held out would have got the message
-        reason = f"COALESCE({reason}, {message.holdout.reason_sql(q, 'c.id')})"
-    return judged_sql(
+    judged = judged_sql(
         q, gate,
         f"""SELECT p.*, p.due_at + {late} AS not_after
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
@@ -115,3 +112,12 @@ def planned_sql(
                          {reason} AS reason{place_columns(q, gate)}
                   FROM {recipients.source}) p""",
     )  # fmt: skip
+    if message.holdout is None:
+        return judged
+    # asked last: who is held out would have got the message
+    held = message.holdout.reason_sql(q, "j.customer_id")
+    return f"""SELECT h.customer_id, h.enrolment_id, h.order_id, h.parcel_id, h.due_at,
+            h.not_after, h.moment, COALESCE(h.held, h.rule) AS rule,
+            CASE WHEN h.held IS NULL THEN h.verdict ELSE '{SKIP}' END AS verdict
+        FROM (SELECT j.*, CASE WHEN j.verdict <> '{SKIP}' THEN {held} END AS held
+              FROM ({judged}) j) h"""
