@@ -1,7 +1,7 @@
 """Moving a campaign through its states.
 
-draft -> scheduled -> running <-> paused -> finished, and cancelled from any of the first four. A
-campaign that was too late for its schedule is paused without a run; resuming starts it. One that
+draft -> scheduled -> running <-> paused -> finished, and cancelled from any of the first four; a
+draft may be reviewed and approved before (review.py). A campaign that was too late for its schedule is paused without a run; resuming starts it. One that
 recurs is running between its occurrences too, each of which gets a run from recurring.py.
 """
 
@@ -11,9 +11,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns.campaigns import (
+    BEFORE,
     await_next,
     campaign_zone,
     locked_campaign,
+    need_approval,
     require_state,
 )
 from core.domain.campaigns.flows import (
@@ -32,6 +34,7 @@ from core.storage.database import Database, Work
 logger = logging.getLogger(__name__)
 
 REASON_LIMIT = 500
+STARTABLE = ("draft", "approved", "scheduled")
 
 
 async def schedule_campaign(
@@ -43,7 +46,8 @@ async def schedule_campaign(
     show what the shop's show at that instant. Raises WrongState, InvalidInput, PluginDisabled.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled"), "scheduled")
+    require_state(row, STARTABLE, "scheduled")
+    await need_approval(w, row)
     if at <= w.now:
         raise InvalidInput("the time lies in the past; start the campaign instead", ("input", "at"))
     flow = stored_flow(row["flow"])
@@ -65,7 +69,8 @@ async def start_campaign(w: Work, registry: Registry, campaign_id: int) -> int |
     Raises WrongState, PluginDisabled, NotFound, Several.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled"), "started")
+    require_state(row, STARTABLE, "started")
+    await need_approval(w, row)
     return await _start(w, registry, row)
 
 
@@ -152,7 +157,7 @@ async def cancel_campaign(w: Work, campaign_id: int) -> None:
     """End a campaign for good: what is not yet handed over is skipped, and nobody stays on the
     way. Raises WrongState."""
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled", "running", "paused"), "cancelled")
+    require_state(row, (*BEFORE, "running", "paused"), "cancelled")
     runs = await w.sql.fetch(
         """UPDATE campaign_runs SET state = 'cancelled', open = FALSE, finished_at = $3,
                pause_reason = NULL
@@ -190,7 +195,7 @@ async def begin_run(
     w: Work, registry: Registry, row: Mapping[str, Any], occurrence: datetime | None = None
 ) -> int:
     """Begin a run of a campaign's row; returns its id. Raises PluginDisabled, NotFound, Several."""
-    flow = await _ready(w, registry, row)
+    flow = await check_ready(w, registry, row)
     rule = None
     if isinstance(flow.trigger, OnAudience):
         rule = await w.sql.fetchval(
@@ -213,9 +218,9 @@ async def begin_run(
 
 
 async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | None:
-    flow = await _ready(w, registry, row)
+    flow = await check_ready(w, registry, row)
     schedule = flow.schedule
-    if schedule and schedule.at and row["state"] == "draft":
+    if schedule and schedule.at and row["state"] in ("draft", "approved"):
         zone = await campaign_zone(w, row["shop_id"])
         if (at := begin(schedule, zone, schedule.at)) > w.now:
             await _schedule(w, row["id"], at, flow)
@@ -229,7 +234,7 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | N
     return run_id
 
 
-async def _ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:
+async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:
     """The campaign's flow, all that it names being there. Raises PluginDisabled, Several."""
     await _check_channels(w, registry, row)
     flow = stored_flow(row["flow"])
