@@ -16,6 +16,9 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.campaign_recipes import CampaignRecipeMutations, CampaignRecipeQueries
+from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
+from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -61,7 +64,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries,
+    LifecycleQueries, RfmQueries, CampaignRecipeQueries, CampaignReviewQueries,
 ):  # fmt: skip
     pass
 
@@ -72,7 +75,8 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, CampaignRecipeMutations,
+    CampaignReviewMutations, CampaignScheduleMutations,
 ):  # fmt: skip
     pass
 

@@ -20,6 +20,7 @@ from core.domain.campaigns.control import (
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
+from core.schema.campaign_calendar import CampaignCalendar
 from core.schema.context import Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
@@ -40,6 +41,8 @@ MAX_SAMPLE = 20
 @strawberry.enum
 class CampaignState(Enum):
     DRAFT = "draft"
+    REVIEW = "review"
+    APPROVED = "approved"
     SCHEDULED = "scheduled"
     RUNNING = "running"
     PAUSED = "paused"
@@ -260,8 +263,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(Node):
-    row: strawberry.Private[Any]
+class Campaign(Node, CampaignCalendar):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")

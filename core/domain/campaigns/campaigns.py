@@ -93,7 +93,8 @@ async def update_campaign(
 
     A journey can be changed while it is on: other options or another flow make a new version. Of a
     campaign of one message to one segment, segment_id, content and message_class can be changed
-    instead of the flow. What was reviewed has to be reviewed again. Raises WrongState, NotFound, InvalidInput, Several, AlreadyExists.
+    instead of the flow. What was reviewed has to be reviewed again. Raises WrongState, NotFound,
+    InvalidInput, Several, AlreadyExists.
     """
     row = await locked_campaign(w, campaign_id)
     live = row["kind"] == "journey" and row["state"] in ("running", "paused")

@@ -1,8 +1,9 @@
 """Moving a campaign through its states.
 
 draft -> scheduled -> running <-> paused -> finished, and cancelled from any of the first four; a
-draft may be reviewed and approved before (review.py). A campaign that was too late for its schedule is paused without a run; resuming starts it. One that
-recurs is running between its occurrences too, each of which gets a run from recurring.py.
+draft may be reviewed and approved before (review.py). A campaign that was too late for its
+schedule is paused without a run; resuming starts it. One that recurs is running between its
+occurrences too, each of which gets a run from recurring.py.
 """
 
 import logging

@@ -31,6 +31,7 @@ CORE_PERMISSIONS = (
     Permission("CAMPAIGNS_READ", "See campaigns, their deliveries and their figures."),
     Permission("CAMPAIGNS_WRITE", "Write campaigns."),
     Permission("CAMPAIGNS_SEND", "Schedule, start, pause and cancel campaigns."),
+    Permission("CAMPAIGNS_APPROVAL_WRITE", "Decide whether campaigns need somebody's approval."),
     Permission("JOBS_READ", "See and cancel long work."),
     Permission("AUDIT_READ", "See and verify the audit log."),
     Permission("RETENTION_WRITE", "Set for how long data is kept."),
