@@ -16,6 +16,8 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.campaign_flows import STEPS
+from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_recipes import CampaignRecipeMutations, CampaignRecipeQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
 from core.schema.campaign_schedule import CampaignScheduleMutations
@@ -64,7 +66,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries, CampaignRecipeQueries, CampaignReviewQueries,
+    LifecycleQueries, RfmQueries, JourneyQueries, CampaignRecipeQueries, CampaignReviewQueries,
 ):  # fmt: skip
     pass
 
@@ -75,8 +77,8 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations, CampaignRecipeMutations,
-    CampaignReviewMutations, CampaignScheduleMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, JourneyMutations,
+    CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
 ):  # fmt: skip
     pass
 
@@ -103,7 +105,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError, CustomerError, CustomerFacts],
+            types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
             extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={

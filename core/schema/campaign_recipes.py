@@ -5,7 +5,8 @@ from typing import Any
 import strawberry
 
 from core.domain.campaigns.recipes.switching import campaigns_of, read_parameters, switch_on
-from core.schema.campaigns import Campaign, ContentPart, MessageClass, campaigns_by_id, parts
+from core.schema.campaign_parts import ContentPart, MessageClass, parts
+from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.idempotency import once

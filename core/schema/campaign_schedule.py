@@ -3,7 +3,6 @@
 import strawberry
 
 from core.domain.campaigns.campaigns import get_campaign, update_campaign
-from core.domain.campaigns.control import end_campaign
 from core.domain.campaigns.copying import copy_campaign, delete_campaign
 from core.domain.campaigns.flows import make_schedule, stored_flow, with_schedule
 from core.schema.campaigns import Campaign, campaigns_by_id
@@ -36,12 +35,6 @@ class CampaignRecurrenceSetPayload:
 
 
 @strawberry.type
-class CampaignEndPayload:
-    campaign: Campaign | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
 class CampaignCopyPayload:
     campaign: Campaign | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
@@ -68,16 +61,6 @@ class CampaignScheduleMutations:
             flow = with_schedule(stored_flow((await get_campaign(w, pk))["flow"]), schedule)
             await update_campaign(w, info.context.installation.registry, pk, {"flow": flow})
             return CampaignRecurrenceSetPayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
-
-    @mutation(
-        "CAMPAIGNS_SEND", CampaignEndPayload,
-        description="It happens no more and lets nobody in; what is on the way goes on.",
-    )  # fmt: skip
-    async def campaign_end(self, info: Info, id: strawberry.ID) -> CampaignEndPayload | None:
-        pk = need_id("Campaign", id)
-        async with info.context.work() as w:
-            await end_campaign(w, pk)
-            return CampaignEndPayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_WRITE", CampaignCopyPayload, description="The copy is a draft.")
     async def campaign_copy(

@@ -47,6 +47,7 @@ from core.sdk.errors import InvalidInput
 from core.storage.database import Session
 
 if TYPE_CHECKING:
+    from core.schema.campaign_journeys import Enrolment
     from core.schema.facts import CustomerFacts
     from core.schema.orders import Order
     from core.schema.segment_members import SegmentMembership
@@ -153,6 +154,15 @@ class Customer(Node, CustomerProfile, CustomerStanding):
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
         batch = CHILDREN["orders_of_customers"](first)
         return await info.context.load(("customer.orders", first), self.row["id"], batch) or []
+
+    @field("CAMPAIGNS_READ", description="The newest ways through journeys, 1 to 100.")
+    async def journeys(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Enrolment", strawberry.lazy("core.schema.campaign_journeys")]]:
+        if not 1 <= first <= MAX_CHILDREN:
+            raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
+        batch = CHILDREN["journeys_of_customers"](first)
+        return await info.context.load(("customer.journeys", first), self.row["id"], batch) or []
 
     @field("SEGMENTS_READ", description="The segments that the customer is in now.")
     async def segments(

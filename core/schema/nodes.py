@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from core.schema.campaign_journeys import enrolments_by_id
 from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
 from core.schema.consent_writes import requests_by_id
 from core.schema.context import ANY_TOKEN, CHILDREN, Info, field
@@ -38,6 +39,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Campaign": ("CAMPAIGNS_READ", campaigns_by_id),
     "CampaignRun": ("CAMPAIGNS_READ", runs_by_id),
     "Delivery": ("CAMPAIGNS_READ", deliveries_by_id),
+    "Enrolment": ("CAMPAIGNS_READ", enrolments_by_id),
     "Job": ("JOBS_READ", jobs_by_id),
     "ConsentRequest": ("CUSTOMERS_READ", requests_by_id),
     "Suppression": ("CUSTOMERS_READ", suppressions_by_id),

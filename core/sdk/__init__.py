@@ -1,5 +1,6 @@
 """Everything that a plugin may import: manifest, hooks, protocols, value types, errors."""
 
+from core.sdk.actions import Action, Subject
 from core.sdk.channels import (
     Channel,
     ChannelSession,
@@ -33,6 +34,7 @@ from core.sdk.events import (
     CustomersMerged,
     CustomersUnmerged,
     CustomerUnsubscribed,
+    CustomEvent,
     Event,
     MessageClicked,
     Occurrence,
@@ -77,9 +79,10 @@ from core.sdk.plugin import (
 from core.sdk.timeline import TimelineSource
 
 __all__ = [
-    "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "AlreadyExists", "CampaignFinished",
+    "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "Action", "AlreadyExists", "CampaignFinished",
     "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted", "ConsentWithdrawn",
-    "ContactKind", "ContentField", "CustomerErased", "CustomerUnsubscribed", "CustomersMerged",
+    "ContactKind", "ContentField", "CustomEvent", "CustomerErased", "CustomerUnsubscribed",
+    "CustomersMerged",
     "CustomersUnmerged", "Event", "Facet", "Fault", "HealthCheck", "HuikeError", "Identity",
     "InvalidInput", "KeyReused", "LineRecord", "Manifest", "MessageClass",
     "MessageClicked", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
@@ -89,6 +92,7 @@ __all__ = [
     "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
     "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "Rows", "Say",
     "SchemaField", "SegmentEntered", "SegmentLeft",
-    "SettingsCheck", "Several", "Subscriber", "Text", "TimelineSource", "TraceEvent", "Unknown",
+    "SettingsCheck", "Several", "Subject", "Subscriber", "Text", "TimelineSource", "TraceEvent",
+    "Unknown",
     "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
 ]  # fmt: skip

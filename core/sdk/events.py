@@ -214,3 +214,23 @@ class CampaignFinished(Event):
     type: ClassVar[str] = "campaign.finished"
     campaign_id: int
     run_id: int
+
+
+@dataclass(frozen=True)
+class CustomEvent(Event):
+    """Something that a merchant's own server told of a customer; `name` begins with "custom.".
+
+    Its payload are the fields of `data` beside the two ids.
+    """
+
+    name: str
+    customer_id: int
+    order_id: int | None
+    data: dict[str, Any]
+
+    @property
+    def type(self) -> str:  # type: ignore[override]  # others have one for all of them
+        return self.name
+
+    def payload(self) -> dict[str, Any]:
+        return {**self.data, "customer_id": self.customer_id, "order_id": self.order_id}

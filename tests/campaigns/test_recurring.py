@@ -6,7 +6,7 @@ import pytest
 from core.domain.campaigns.campaigns import get_campaign, update_campaign
 from core.domain.campaigns.control import (
     cancel_campaign,
-    end_campaign,
+    finish_campaign,
     pause_campaign,
     resume_campaign,
     schedule_campaign,
@@ -193,7 +193,7 @@ async def test_pausing_passes_occurrences_over_and_ending_ends(merchant, sink):
     assert await act(merchant, resume_campaign, registry, campaign_id) is None
     await sweep(merchant, until=merchant.clock() + timedelta(days=1))
     assert await runs(merchant, campaign_id) == [("finished", "06-18 10:00")]
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     assert await state(merchant, campaign_id) == "finished"
     assert await coming(merchant, campaign_id) == []
     await sweep(merchant, until=merchant.clock() + timedelta(days=2))
@@ -204,7 +204,7 @@ async def test_ending_waits_for_what_is_being_sent(merchant, sink):
     await add_customers(merchant, ["retry450@example.com"])
     campaign_id = await recurring(merchant, "30 * * * *")
     await sweep(merchant, until=merchant.clock() + timedelta(hours=1))
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     assert await state(merchant, campaign_id) == "running"
     await sweep(merchant, until=merchant.clock() + timedelta(days=2))
     assert await runs(merchant, campaign_id) == [("finished", "06-15 12:30")]
@@ -285,7 +285,7 @@ async def test_for_whom_the_moment_has_passed_gets_it_at_once(merchant, sink):
 
 async def test_only_one_message_once_is_local(merchant, sink):
     campaign_id = await recurring(merchant, "0 10 * * *")
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     other = await make_campaign(merchant, name="other")
     registry = merchant.installation.registry
     async with merchant.work() as w:

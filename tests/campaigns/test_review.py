@@ -69,9 +69,9 @@ async def test_where_somebody_else_has_to_approve(merchant, campaign_id):
     registry = merchant.installation.registry
     soon = merchant.clock() + timedelta(hours=1)
     await act(merchant, require_approval, True)
-    for action in (start_campaign, schedule_campaign):
+    for action, *more in ((start_campaign,), (schedule_campaign, soon)):
         with pytest.raises(WrongState, match="somebody else"):
-            await act(merchant, action, registry, campaign_id, *([soon] * (action != start_campaign)))
+            await act(merchant, action, registry, campaign_id, *more)
     await act(merchant, submit_campaign, registry, campaign_id)
     with pytest.raises(WrongState, match="somebody else"):
         await act(merchant, approve_campaign, campaign_id)

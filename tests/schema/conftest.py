@@ -9,7 +9,13 @@ import pytest
 import pytest_asyncio
 
 from core.app import create_app
-from core.domain.campaigns.campaigns import create_campaign
+from core.domain.campaigns.campaigns import (
+    create_campaign,
+    create_flow_campaign,
+    update_campaign,
+)
+from core.domain.campaigns.control import start_campaign
+from core.domain.campaigns.flows import parse_flow
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
 from core.domain.customers.customers import add_tags
@@ -144,6 +150,22 @@ async def make_world(merchant):
                VALUES ($1, $2, 0, $3, 'email', 'sent', 1, $4, $4) RETURNING id""",
             w.merchant_id, run, customer, w.now,
         )  # fmt: skip
+        steps = [{"kind": "wait", "key": "pause", "span": {"days": 1}}]
+        trigger = {"kind": "event", "type": "order.created"}
+        flow = parse_flow({"trigger": trigger, "steps": steps})
+        journey = await create_flow_campaign(w, registry, name="journey", flow=flow)
+        version = await start_campaign(w, registry, journey)
+        await w.sql.execute(
+            "UPDATE campaign_runs SET state = 'running' WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, version,
+        )  # fmt: skip
+        await update_campaign(w, registry, journey, {"flow": flow})
+        enrolment = await w.sql.fetchval(
+            """INSERT INTO enrolments (merchant_id, campaign_id, run_id, customer_id, entry_key,
+                   order_id, wake_at, until, entered_at)
+               VALUES ($1, $2, $3, $4, 0, $5, $6, $6, $6) RETURNING id""",
+            w.merchant_id, journey, version, customer, order, w.now,
+        )  # fmt: skip
         suppression = await w.sql.fetchval(
             """INSERT INTO suppressions (merchant_id, channel, address_index, reason, at)
                VALUES ($1, 'sms', $2, 'complaint', $3) RETURNING id""",
@@ -187,10 +209,11 @@ async def make_world(merchant):
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
+        "Journey": journey, "Enrolment": enrolment,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign", "Second": "Customer",
                "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
-               "Counting": "Job", "Traits": "Job"}  # fmt: skip
+               "Counting": "Job", "Traits": "Job", "Journey": "Campaign"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

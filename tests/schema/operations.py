@@ -225,7 +225,6 @@ def variables(name, ids):
         "campaign-resume": {"id": ids["Sent"]},
         "campaign-cancel": {"id": ids["Sent"]},
         "campaign-recurrence-set": {"id": ids["Campaign"], "input": {"cron": "0 10 * * TUE"}},
-        "campaign-end": {"id": ids["Sent"]},
         "campaign-copy": {"id": ids["Sent"], "input": {"name": "a copy"}},
         "campaign-delete": {"id": ids["Campaign"]},
         "campaign-submit": {"id": ids["Campaign"]},
@@ -240,6 +239,45 @@ def variables(name, ids):
             }
         },
         "campaign-progress": {"id": ids["Sent"]},
+        "campaign-flow-create": {
+            "input": {
+                "name": "reminder",
+                "options": {"priority": 5, "maxLateness": {"hours": 2}},
+                "flow": {
+                    "trigger": {"event": {"type": "order.created", "where": [
+                        {"field": "state", "values": ["created_unpaid"]},
+                        {"field": "shop_id", "values": [ids["Shop"]]},
+                    ]}},
+                    "entry": {"again": "ORDER", "rule": rule},
+                    "exit": {"orderStates": ["CREATED_UNPAID"]},
+                    "steps": [
+                        {"wait": {"key": "half_an_hour", "span": {"minutes": 30}}},
+                        {"condition": {"key": "dear", "rule": rule, "otherwise": "end",
+                                       "order": {"totalAtLeast": 5000, "shopIds": [ids["Shop"]]}}},
+                        {"send": {"key": "remind", "channel": "email", "messageClass": "SERVICE",
+                                  "variants": [{"content": CONTENT}]}},
+                        {"waitFor": {"key": "paid", "type": "order.state_changed",
+                                     "where": [{"field": "state", "values": ["to_ship"]}],
+                                     "timeout": {"days": 1}, "otherwise": "end"}},
+                        {"split": {"key": "half", "branches": [{}, {"next": "end"}]}},
+                        {"tag": {"key": "thanks", "add": ["paid"]}},
+                        {"setField": {"key": "size", "field": "custom.size", "value": "L"}},
+                        {"changeList": {"key": "guests", "segmentId": ids["List"]}},
+                        {"webhook": {"key": "tell", "url": "https://shop.example/hook"}},
+                    ],
+                },
+            }
+        },
+        "campaign-journey": {"id": ids["Journey"]},
+        "campaign-finish": {"id": ids["Journey"]},
+        "campaign-version-move": {"id": ids["Journey"], "input": {"fromVersion": 1}},
+        "enrolments": {"where": {"campaign": {"eq": ids["Journey"]}, "step": {"eq": "pause"},
+                                 "state": {"eq": "WAITING"}}},
+        "customer-journeys": {"id": ids["Customer"]},
+        "custom-event-record": {
+            "input": {"type": "custom.visited", "customerId": ids["Customer"],
+                      "orderId": ids["Order"], "data": {"page": "tea"}, "idempotencyKey": "v1"},
+        },
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
         "customer-data-export": {"id": ids["Customer"], "input": {"idempotencyKey": "e1"}},
         "customer-erase": {

@@ -28,7 +28,7 @@ from core.domain.campaigns.flows import (
 from core.domain.campaigns.occurrences import begin
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.flows import Flow, OnAudience, Schedule
 from core.storage.database import Database, Work
 
@@ -121,35 +121,34 @@ async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int 
     if not runs and row["kind"] != "recurring":
         return await _start(w, registry, row)
     await _set_state(w, campaign_id, "running", ("paused",))
-    schedule = stored_flow(row["flow"]).schedule
-    await await_next(w, campaign_id, row["shop_id"], schedule, w.now)
+    if row["next_at"] is not None:
+        schedule = stored_flow(row["flow"]).schedule
+        await await_next(w, campaign_id, row["shop_id"], schedule, w.now)
     run_ids = sorted(run["id"] for run in runs)
     for run_id in run_ids:
         w.ring("run.send", w.merchant_id, run_id)
     return int(run_ids[-1]) if run_ids else None
 
 
-async def end_campaign(w: Work, campaign_id: int) -> None:
+async def finish_campaign(w: Work, campaign_id: int) -> None:
     """Let nobody in any more and nothing recur; who is on the way, and what is planned, goes on.
 
-    The campaign is finished when that is done. Raises WrongState.
+    The campaign is finished when that is done. Raises NotFound, and WrongState for one that ends by
+    itself.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("running",), "ended")
-    open_runs = await w.sql.fetch(
-        """UPDATE campaign_runs SET open = FALSE
-           WHERE merchant_id = $1 AND campaign_id = $2 AND state IN ('planning', 'running')
-           RETURNING id""",
+    require_state(row, ("running", "paused"), "brought to its end")
+    if row["kind"] == "broadcast":
+        raise WrongState("a message sent once ends by itself", ("id",))
+    runs = await w.sql.fetch(
+        """UPDATE campaign_runs SET open = FALSE WHERE merchant_id = $1 AND campaign_id = $2
+              AND state IN ('planning', 'running', 'paused') RETURNING id""",
         w.merchant_id, campaign_id,
     )  # fmt: skip
-    await w.sql.execute(
-        """UPDATE campaigns SET next_at = NULL, updated_at = $3
-           WHERE merchant_id = $1 AND id = $2""",
-        w.merchant_id, campaign_id, w.now,
-    )  # fmt: skip
-    if not open_runs:
-        await _set_state(w, campaign_id, "finished", ("running",))
-    for run in open_runs:
+    await await_next(w, campaign_id, row["shop_id"], None, w.now)
+    if not runs:
+        await _set_state(w, campaign_id, "finished", (row["state"],))
+    for run in runs:
         w.ring("run.send", w.merchant_id, run["id"])
     await w.notify("campaign", campaign_id)
 
