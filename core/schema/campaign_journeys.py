@@ -288,8 +288,8 @@ class JourneyQueries:
 class JourneyMutations:
     @mutation(
         "CAMPAIGNS_SEND", CampaignFinishPayload,
-        description="Let nobody into a journey any more, or a campaign recur no more; what is on the "
-        "way goes on to its end.",
+        description="Let nobody into a journey any more, or a campaign recur no more; what is on "
+        "the way goes on to its end.",
     )  # fmt: skip
     async def campaign_finish(self, info: Info, id: strawberry.ID) -> CampaignFinishPayload | None:
         pk = need_id("Campaign", id)

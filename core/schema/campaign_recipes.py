@@ -4,7 +4,12 @@ from typing import Any
 
 import strawberry
 
-from core.domain.campaigns.recipes.switching import campaigns_of, read_parameters, switch_on
+from core.domain.campaigns.recipes.switching import (
+    campaigns_of,
+    flow_of,
+    read_parameters,
+    switch_on,
+)
 from core.schema.campaign_parts import ContentPart, MessageClass, parts
 from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import Info, field, mutation
@@ -67,7 +72,7 @@ class CampaignRecipe:
                 content=parts(send.variants[0].content),
             )
             for one in made
-            for send in one.flow([0] * len(one.segments)).sends().values()
+            for send in flow_of(one, [0] * len(one.segments)).sends().values()
         ]
 
 

@@ -76,23 +76,37 @@ from core.sdk.plugin import (
     SettingsCheck,
     Subscriber,
 )
+from core.sdk.recipes import (
+    Asked,
+    NewCampaign,
+    NewSegment,
+    Parameters,
+    Recipe,
+    Words,
+    parameter,
+)
 from core.sdk.timeline import TimelineSource
 
 __all__ = [
-    "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "Action", "AlreadyExists", "CampaignFinished",
+    "TERMINAL_REFUND_STATES", "TERMINAL_STATES", "Action", "AlreadyExists", "Asked",
+    "CampaignFinished",
     "CampaignStarted", "Channel", "ChannelSession", "ConsentGranted", "ConsentWithdrawn",
     "ContactKind", "ContentField", "CustomEvent", "CustomerErased", "CustomerUnsubscribed",
     "CustomersMerged",
     "CustomersUnmerged", "Event", "Facet", "Fault", "HealthCheck", "HuikeError", "Identity",
     "InvalidInput", "KeyReused", "LineRecord", "Manifest", "MessageClass",
-    "MessageClicked", "NoSettings", "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
+    "MessageClicked", "NewCampaign", "NewSegment", "NoSettings",
+    "NotFound", "Occurrence", "OrderCreated", "OrderFormat",
     "OrderRecord", "OrderState",
-    "OrderStateChanged", "OrdersImported", "OutgoingMessage", "OutsideError", "ParcelRecord",
+    "OrderStateChanged", "OrdersImported", "OutgoingMessage", "OutsideError", "Parameters",
+    "ParcelRecord",
     "ParcelState", "ParcelStateChanged", "ParcelTrace", "Permission", "PersonalTable",
-    "PluginContext", "PluginDisabled", "Query", "Receipt", "ReconnectNeeded", "RefundKind",
+    "PluginContext", "PluginDisabled", "Query", "Receipt", "Recipe", "ReconnectNeeded",
+    "RefundKind",
     "RefundRecord", "RefundState", "RefundStateChanged", "Refused", "RetryLater", "Rows", "Say",
     "SchemaField", "SegmentEntered", "SegmentLeft",
     "SettingsCheck", "Several", "Subject", "Subscriber", "Text", "TimelineSource", "TraceEvent",
     "Unknown",
-    "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "to_minor",
+    "Words", "WrongState", "app_scope_id", "check_bounds", "from_minor", "hookimpl", "parameter",
+    "to_minor",
 ]  # fmt: skip

@@ -330,6 +330,15 @@ async def test_faults_have_their_path(stage):
     with pytest.raises(Exception, match="pigeon") as wrong:
         await switch(stage, "payment_reminder", {"channel": "pigeon"})
     assert wrong.value.path == ("input", "parameters", "channel")
+    for given in (
+        {"holiday": "x", "month": 2, "day": 31},
+        {"holiday": "x", "month": 2, "day": 3, "at": "soon"},
+    ):
+        with pytest.raises(Several):
+            await switch(stage, "local_holiday", {"channel": "note", **given})
+    with pytest.raises(Several):
+        late = {"channel": "note", "event": "x", "at": "2026-06-16T20:00:00"}
+        await switch(stage, "event_blast", late)
     with pytest.raises(PluginDisabled):
         await switch(stage, "payment_reminder", {"channel": "email"}, start=True)
     with pytest.raises(NotFound):

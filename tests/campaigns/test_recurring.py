@@ -23,6 +23,7 @@ from core.testing.smtp import smtp_sink
 from tests.sending_kit import add_customers, enable_email, make_campaign
 
 URL = "http://shop.example"
+CONTENT = {"subject": "hello", "html": '<a href="{{ unsubscribe_url }}">T</a>'}
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 
 
@@ -253,7 +254,7 @@ async def test_a_message_at_each_customers_own_time(merchant, sink):
         ids, [None, "JP", "DE", "US", "US"], [None, None, None, "Texas", "MA"], strict=True
     ):
         await place(merchant, [customer_id], country, province)
-    campaign_id = await make_campaign(merchant)
+    campaign_id = await make_campaign(merchant, CONTENT)
     at = datetime(2026, 6, 16, 2, tzinfo=UTC)  # ten in the shop
     await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
     assert await coming(merchant, campaign_id) == ["06-16 10:00"]
@@ -276,7 +277,7 @@ async def test_for_whom_the_moment_has_passed_gets_it_at_once(merchant, sink):
     ids = await add_customers(merchant, ["auckland@example.com", "berlin@example.com"])
     await place(merchant, ids[:1], "NZ")
     await place(merchant, ids[1:], "DE")
-    campaign_id = await make_campaign(merchant)
+    campaign_id = await make_campaign(merchant, CONTENT)
     at = merchant.clock() + timedelta(hours=1)  # one o'clock in the shop, five in Auckland
     await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
     await sweep(merchant)
