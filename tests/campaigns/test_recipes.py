@@ -336,8 +336,8 @@ async def test_faults_have_their_path(stage):
     ):
         with pytest.raises(Several):
             await switch(stage, "local_holiday", {"channel": "note", **given})
+    late = {"channel": "note", "event": "x", "at": "2026-06-16T20:00:00"}
     with pytest.raises(Several):
-        late = {"channel": "note", "event": "x", "at": "2026-06-16T20:00:00"}
         await switch(stage, "event_blast", late)
     with pytest.raises(PluginDisabled):
         await switch(stage, "payment_reminder", {"channel": "email"}, start=True)

@@ -1,4 +1,4 @@
-"""The guide on recipes lists them as they are. To write its table anew: python tests/docs/test_recipes.py"""
+"""The guide on recipes lists them as they are; run this file to write its table anew."""
 
 from pathlib import Path
 
