@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.domain.campaigns.content.trial import TooManyTests
 from core.domain.campaigns.facets import FACETS as CAMPAIGN_FACETS
 from core.domain.campaigns.facets import Reachable
 from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
@@ -23,6 +24,9 @@ from core.domain.customers.importing import AlreadyRunning as CustomersImportRun
 from core.domain.customers.importing import RowRefused
 from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
 from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
+from core.domain.members.events import EarningLimit
+from core.domain.members.personal import PERSONAL_TABLES as MEMBER_TABLES
+from core.domain.members.points import NotEnoughPoints
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import AlreadyRunning
 from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
@@ -55,7 +59,7 @@ class CorePlugin:
 
     @hookimpl
     def personal_tables(self) -> Sequence[PersonalTable]:
-        return [*CUSTOMER_TABLES, *ORDER_TABLES, *SEGMENT_TABLES, *CAMPAIGN_TABLES]
+        return [*CUSTOMER_TABLES, *ORDER_TABLES, *MEMBER_TABLES, *SEGMENT_TABLES, *CAMPAIGN_TABLES]
 
     @hookimpl
     def timeline_sources(self) -> Sequence[TimelineSource]:
@@ -73,7 +77,8 @@ class CorePlugin:
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
-            FieldChanged, FieldNotYours,
+            FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit,
+            TooManyTests,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip
 

@@ -2,8 +2,11 @@
 
 import asyncio
 import inspect
+from zoneinfo import ZoneInfo
 
 from core.domain.campaigns.campaigns import create_campaign
+from core.domain.campaigns.policy.gate import Gate
+from core.domain.campaigns.policy.windows import Rules
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import enable_plugin
 
@@ -70,6 +73,11 @@ async def make_campaign(merchant, content=None, rule=None, name="campaign", **op
         )  # fmt: skip
 
 
+def open_gate(w):
+    """A policy without any rules."""
+    return Gate(w.now, ZoneInfo("Asia/Shanghai"), Rules())
+
+
 async def states(merchant, run_id):
     """How many rows of the ledger are in each state."""
     async with merchant.read() as session:
@@ -94,7 +102,7 @@ async def campaign_row(merchant, campaign_id):
         )  # fmt: skip
 
 
-async def until(condition, seconds=20):
+async def until(condition, seconds=120):
     """Wait until a function (or coroutine function) returns something true."""
     async with asyncio.timeout(seconds):
         while True:

@@ -19,6 +19,7 @@ from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_recipes import CampaignRecipeMutations, CampaignRecipeQueries
+from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
 from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
@@ -34,12 +35,15 @@ from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
+from core.schema.message_content import MessageContentMutations, MessageContentQueries
 from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.points import PointsMutations, PointsQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.rfm import RfmMutations, RfmQueries
@@ -53,6 +57,8 @@ from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQuerie
 from core.schema.segment_why import SegmentWhyQueries
 from core.schema.segment_words import SegmentWordsQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
+from core.schema.sending_outlook import SendingOutlookQueries
+from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
@@ -66,7 +72,12 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries, JourneyQueries, CampaignRecipeQueries, CampaignReviewQueries,
+    LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
+    JourneyQueries,
+    SendingPolicyQueries, SendingOutlookQueries,
+    MessageContentQueries,
+    ResultQueries,
+    CampaignRecipeQueries, CampaignReviewQueries,
 ):  # fmt: skip
     pass
 
@@ -77,7 +88,11 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations, JourneyMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
+    JourneyMutations,
+    SendingPolicyMutations,
+    MessageContentMutations,
+    ResultMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
 ):  # fmt: skip
     pass

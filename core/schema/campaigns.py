@@ -22,6 +22,7 @@ from core.domain.campaigns.control import (
     start_campaign,
 )
 from core.domain.campaigns.flows import stored_flow
+from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
 from core.schema.campaign_calendar import CampaignCalendar
@@ -39,12 +40,14 @@ from core.schema.campaign_parts import (
     content_of,
     parts,
 )
+from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import CHILDREN, Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, changes, global_id, need_id, read_id
+from core.schema.segment_words import Language
 from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.skips import Skipped, skips
@@ -106,12 +109,21 @@ class Delivery(Node):
     customer_pk: strawberry.Private[int]
     channel: str
     state: DeliveryState
-    reason: str | None
+    reason: str | None = strawberry.field(
+        description="The rule that keeps it back: for good when skipped, until `nextAt` when "
+        "pending."
+    )
+    next_at: datetime = strawberry.field(description="When a pending one is due.")
+    not_after: datetime | None = strawberry.field(description="It is not sent later than that.")
     attempts: int
     provider_id: str | None
     detail: str | None
     sent_at: datetime | None
     updated_at: datetime
+
+    @strawberry.field
+    def reason_sentence(self, language: Language = Language.EN) -> str | None:
+        return reason_in_words(self.reason, language.value) if self.reason else None
 
     @field("CUSTOMERS_READ")
     async def customer(self, info: Info) -> Customer | None:
@@ -125,6 +137,8 @@ def delivery_of(row: Any) -> Delivery:
         channel=row["channel"],
         state=DeliveryState(row["state"]),
         reason=row["reason"],
+        next_at=row["next_at"],
+        not_after=row["not_after"],
         attempts=row["attempts"],
         provider_id=row["provider_id"],
         detail=row["detail"],
@@ -182,8 +196,7 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(Node):
-    pk: strawberry.Private[int]
+class CampaignRun(RunOutcome, Node):
     state: RunState
     occurrence: datetime | None = strawberry.field(
         description="The moment that this run of a recurring campaign is for."
@@ -266,8 +279,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(Node, CampaignCalendar, WithFlow):
-    row: strawberry.Private[Any]
+class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")

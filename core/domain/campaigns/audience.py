@@ -7,12 +7,13 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.campaigns import campaign_zone
-from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
 from core.domain.campaigns.journeys.audience import let_all_in
 from core.domain.campaigns.journeys.running import journey_of
 from core.domain.campaigns.occurrences import wall_clock
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
+from core.domain.campaigns.results.holdout import holdout_of
 from core.domain.customers.time_zones import moment_sql, moments
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
@@ -86,10 +87,13 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
     rule = await read_rule(w, registry, orjson.loads(run["rule"]), facets=registry.facets)
     asked = await cheapest(w, rule)
     q = asked.q
-    message = Message(run["id"], step, send, channel, run["shop_id"])
+    options, moment = stored_options(run["options"]), await _local_moment(w, q, run)
+    message = Message(
+        run["id"], step, send, channel, run["shop_id"], options.max_lateness.span,
+        options.priority, moment is not None, holdout_of(run["campaign_id"], options),
+    )  # fmt: skip
     source = f"{q.source} WHERE {q.base} AND {asked.condition}"
-    recipients = Recipients(source, at=await _local_moment(w, q, run))
-    return await plan_messages(w, q, message, recipients)
+    return await plan_messages(w, q, message, Recipients(source, at=moment))
 
 
 async def _local_moment(w: Work, q: Query, run: Mapping[str, Any]) -> str | None:

@@ -19,6 +19,7 @@ from core.domain.campaigns.campaigns import (
     need_approval,
     require_state,
 )
+from core.domain.campaigns.content.checking import check_texts
 from core.domain.campaigns.flows import (
     campaign_channel,
     check_flow,
@@ -239,6 +240,7 @@ async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Fl
     await _check_channels(w, registry, row)
     flow = stored_flow(row["flow"])
     await check_flow(w, registry, flow, flow.kind != "journey")
+    await check_texts(w, registry, flow)
     return flow
 
 

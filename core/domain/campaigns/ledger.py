@@ -7,13 +7,15 @@ lease it carries may say what became of it. A row found in `sending` after its l
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns.journeys.exits import Leaving
 from core.domain.campaigns.policy import CONTACTS, personal_columns, skip_reason_sql
+from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns
 from core.sdk.channels import ContactKind, MessageClass
 from core.sdk.events import CampaignFinished
+from core.sdk.facets import Query
 from core.storage.database import Session, Work
 
 DETAIL_LIMIT = 500
@@ -55,44 +57,69 @@ async def mark_sending(
     owner: str,
     lease: timedelta,
     limit: int,
+    gate: Gate,
     leaving: Leaving | None = None,
 ) -> list[Mapping[str, Any]]:
     """Take up to `limit` due rows of a step; returns them with their customer's data.
 
-    Policy is asked again in this statement: a row that it forbids becomes skipped, and is returned
-    with its `reason`. Rows that another worker is just taking are passed over. `shop_id` is the
-    shop in whose name the run speaks, if any; `leaving` the exit rule of a journey.
+    Policy is asked again in this statement: a row that it forbids becomes skipped, one that must
+    wait stays pending until then, and both are returned with their `reason`. Rows that another
+    worker is just taking are passed over. `shop_id` is the shop in whose name the run speaks, if
+    any; `leaving` the exit rule of a journey.
     """
+    q = Query(w.merchant_id, w.now, gate.zone.key)
     sealed = f"{CONTACTS[contact]}_sealed"
-    shop, named = (None, []) if shop_id is None else ("$9::bigint", [shop_id])
+    shop = None if shop_id is None else q.arg(shop_id, "bigint")
     personal, join = personal_columns(message_class, shop)
-    args = [
-        w.merchant_id, run_id, w.now, limit, channel, owner, w.now + lease, step, *named,
-    ]  # fmt: skip
-    gone = leaving.reason_sql(w, args, "due.enrolment_id") if leaving else "NULL"
-    rows: list[Mapping[str, Any]] = await w.sql.fetch(
+    now, name = q.arg(w.now, "timestamptz"), q.arg(channel, "text")
+    reason = skip_reason_sql(contact, message_class, name, shop)
+    if leaving is not None:
+        reason = f"COALESCE({leaving.reason_sql(w, q.args, 'due.enrolment_id')}, {reason})"
+    rows = f"""SELECT due.id, due.customer_id, due.next_at AS due_at, due.not_after, c.name,
+                      {personal}, c.{sealed} AS sealed, {reason} AS reason{place_columns(q, gate)}
+               FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id
+               {join}"""
+    taken: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
-                SELECT id, customer_id, enrolment_id FROM deliveries
-                WHERE merchant_id = $1 AND run_id = $2 AND step = $8 AND state = 'pending'
-                  AND next_at <= $3 AND variant IS NOT NULL
-                ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
-            allowed AS (
-                SELECT due.id, c.name, {personal},
-                       c.{sealed} AS sealed,
-                       COALESCE({gone},
-                           {skip_reason_sql(contact, message_class, "$5::text", shop)}) AS reason
-                FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id
-                {join})
+                SELECT id, customer_id, enrolment_id, next_at, not_after FROM deliveries
+                WHERE merchant_id = $1 AND run_id = {q.arg(run_id, "bigint")}
+                  AND step = {q.arg(step, "smallint")} AND state = 'pending'
+                  AND next_at <= {now} AND variant IS NOT NULL
+                ORDER BY next_at, id LIMIT {q.arg(limit, "bigint")} FOR UPDATE SKIP LOCKED),
+            judged AS ({judged_sql(q, gate, rows, batch=True)})
             UPDATE deliveries d SET
-                state = CASE WHEN a.reason IS NULL THEN 'sending' ELSE 'skipped' END,
-                reason = a.reason, attempts = d.attempts + 1, lease_owner = $6, lease_until = $7,
-                updated_at = $3
-            FROM allowed a WHERE d.merchant_id = $1 AND d.id = a.id
+                state = CASE j.verdict WHEN 'send' THEN 'sending' WHEN 'wait' THEN 'pending'
+                                       ELSE 'skipped' END,
+                reason = j.rule,
+                next_at = CASE j.verdict WHEN 'wait' THEN j.moment ELSE d.next_at END,
+                attempts = d.attempts + CASE j.verdict WHEN 'wait' THEN 0 ELSE 1 END,
+                lease_owner = CASE j.verdict WHEN 'send' THEN {q.arg(owner, "text")} END,
+                lease_until = CASE j.verdict WHEN 'send'
+                                   THEN {q.arg(w.now + lease, "timestamptz")} END,
+                updated_at = {now}
+            FROM judged j WHERE d.merchant_id = $1 AND d.id = j.id
             RETURNING d.id, d.customer_id, d.order_id, d.parcel_id, d.variant, d.attempts,
-                      a.reason, a.name, a.province, a.city, a.sealed""",
-        *args,
+                      j.rule AS reason, j.name, j.province, j.city, j.sealed""",
+        *q.args,
     )
-    return rows
+    return taken
+
+
+async def put_off(
+    w: Work, run_id: int, step: int, until: datetime, rule: str, run_rests: bool
+) -> None:
+    """Have the due rows of a step wait for an instant, and skip those that may not wait so long.
+
+    With `run_rests` the run as a whole waits, and only the latter are written.
+    """
+    await w.sql.execute(
+        """UPDATE deliveries SET reason = $6, updated_at = $4,
+                  state = CASE WHEN not_after < $5 THEN 'skipped' ELSE state END,
+                  next_at = CASE WHEN not_after < $5 THEN next_at ELSE $5 END
+           WHERE merchant_id = $1 AND run_id = $2 AND step = $3 AND state = 'pending'
+             AND next_at <= $4 AND (not_after < $5 OR NOT $7)""",
+        w.merchant_id, run_id, step, w.now, until, rule, run_rests,
+    )  # fmt: skip
 
 
 async def record(w: Work, owner: str, run_state: str | None, outcomes: Sequence[Outcome]) -> None:

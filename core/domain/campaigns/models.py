@@ -5,7 +5,29 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
+from core.domain.campaigns.policy.models import (
+    SendingCap,
+    SendingHoliday,
+    SendingHours,
+    SendingRate,
+)
+from core.domain.campaigns.results.models import (
+    Attribution,
+    AttributionChange,
+    AttributionWindow,
+    CampaignReport,
+)
 from core.storage.models import Id
+
+__all__ = [
+    "Campaign", "CampaignRun", "Delivery", "Enrolment", "SendingCap", "SendingHoliday",
+    "SendingHours", "SendingRate",
+]  # fmt: skip
+
+__all__ = [
+    "Attribution", "AttributionChange", "AttributionWindow", "Campaign", "CampaignReport",
+    "CampaignRun", "Delivery", "Enrolment",
+]  # fmt: skip
 
 
 class Campaign(Model):

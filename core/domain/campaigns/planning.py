@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns, read_gate
+from core.domain.campaigns.results.holdout import Holdout
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -29,7 +31,8 @@ class Recipients:
 class Message:
     """A step of a run that sends, in the name of a shop if any.
 
-    One that is later than `max_lateness` after its moment is not sent.
+    One that is later than `max_lateness` after its moment is not sent. With `local` it keeps to
+    the clocks where the customer lives.
     """
 
     run_id: int
@@ -38,36 +41,52 @@ class Message:
     channel: Channel
     shop_id: int | None
     max_lateness: timedelta | None = None
+    priority: int = 0
+    local: bool = False
+    holdout: Holdout | None = None
 
 
 async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipients) -> int:
-    """Write a row for each recipient, skipped where policy forbids it; returns how many.
+    """Write a row for each recipient, skipped or put off where policy says so; returns how many.
 
     A recipient that the step has planned already is passed over.
     """
     send, channel = message.send, message.channel
+    gate = await read_gate(w, channel, send, message.shop_id, message.priority, message.local)
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
-    shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
-    lateness = q.arg(message.max_lateness, "interval")
-    reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
                 parcel_id, channel, marketing, state, reason, attempts, next_at, not_after,
                 updated_at)
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
                    {name}, {marketing},
-                   CASE WHEN a.reason IS NULL THEN 'pending' ELSE 'skipped' END, a.reason, 0,
-                   a.at, a.at + {lateness}, {now}
-            FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
-                         {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {recipients.at or now} AS at,
-                         CASE WHEN {recipients.at or now} + {lateness} < {now} THEN 'too_late'
-                              ELSE {reason} END AS reason
-                  FROM {recipients.source}) a
+                   CASE a.verdict WHEN 'skip' THEN 'skipped' ELSE 'pending' END, a.rule, 0,
+                   CASE a.verdict WHEN 'skip' THEN a.due_at ELSE a.moment END, a.not_after, {now}
+            FROM ({planned_sql(q, gate, message, recipients)}) a
             ORDER BY a.customer_id
             ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
         *q.args,
     )
     return int(result.rpartition(" ")[2])
+
+
+def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) -> str:
+    """A SELECT of what would be planned: the recipients' columns and those of `judged_sql`."""
+    send, channel = message.send, message.channel
+    name, moment = q.arg(channel.name, "text"), recipients.at or q.arg(gate.now, "timestamptz")
+    late = q.arg(message.max_lateness, "interval")
+    shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
+    reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
+    if message.holdout is not None:
+        # asked last: who is held out would have got the message
+        reason = f"COALESCE({reason}, {message.holdout.reason_sql(q, 'c.id')})"
+    return judged_sql(
+        q, gate,
+        f"""SELECT p.*, p.due_at + {late} AS not_after
+            FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
+                         {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
+                         {moment} AS due_at, {reason} AS reason{place_columns(q, gate)}
+                  FROM {recipients.source}) p""",
+    )  # fmt: skip

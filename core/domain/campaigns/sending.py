@@ -11,22 +11,24 @@ import uuid
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from core.domain.campaigns import ledger
 from core.domain.campaigns.audience import plan_run
+from core.domain.campaigns.claiming import RATE, Claim, Step, claim
 from core.domain.campaigns.content.message import Content, Recipient
 from core.domain.campaigns.content.templates import RenderError
 from core.domain.campaigns.content.tracking import store_links
 from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.control import pause_run
 from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
-from core.domain.campaigns.journeys.exits import Leaving, read_leaving
+from core.domain.campaigns.journeys.exits import read_leaving
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy import CONTACTS
+from core.domain.campaigns.policy.windows import Opening
 from core.domain.campaigns.preview import open_content
 from core.domain.shops.plugins import plugin_settings
 from core.guard import PluginFailed, guarded
@@ -56,14 +58,13 @@ FAILURES_TO_PAUSE = 5
 TURN_TRIES = 60
 TURN_SECONDS = 0.25
 NOTIFY_SECONDS = 0.3
+RATE_SECONDS = 1.0
+"""So long a worker waits for a channel's rate itself; for longer the run rests."""
 
 
 @dataclass(frozen=True)
 class _Lane:
-    """What every message of a run's step has in common; `contents` is one for each variant.
-
-    `leaving` is the exit rule of a journey.
-    """
+    """What every message of a run's step has in common; `contents` is one for each variant."""
 
     run_id: int
     step: int
@@ -75,7 +76,7 @@ class _Lane:
     timeout: float
     channel: Channel
     contents: list[Content]
-    leaving: Leaving | None
+    claims: Step
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -112,7 +113,9 @@ async def send_run(
     stop = stop or asyncio.Event()
     sends = stored_flow(row["flow"]).sends()
     for step in await _due_steps(db, merchant_id, run_id):
-        lane_row = dict(row) | {"step": step, "send": sends[step]}
+        lane_row = dict(row) | {
+            "step": step, "send": sends[step], "alone": len(sends) == 1,
+        }  # fmt: skip
         if stop.is_set() or not await _send_step(
             db, registry, merchant_id, lane_row, base_url.rstrip("/"), lease, stop
         ):
@@ -171,7 +174,8 @@ async def _campaign_of(db: Database, merchant_id: int, run_id: int) -> int:
 async def _running(db: Database, merchant_id: int, run_id: int) -> Mapping[str, Any] | None:
     async with db.read(merchant_id) as session:
         row: Mapping[str, Any] | None = await session.sql.fetchrow(
-            """SELECT r.id, r.campaign_id, r.flow, r.options, c.shop_id FROM campaign_runs r
+            """SELECT r.id, r.campaign_id, r.flow, r.options, r.priority, c.shop_id
+               FROM campaign_runs r
                JOIN campaigns c ON c.merchant_id = r.merchant_id AND c.id = r.campaign_id
                WHERE r.merchant_id = $1 AND r.id = $2 AND r.state = 'running'
                  AND COALESCE(r.resume_at, $3) <= $3""",
@@ -210,10 +214,13 @@ async def _prepare(
         async with db.work(merchant_id) as w:
             for number, content in enumerate(contents):
                 await store_links(w, row["id"], row["step"], number, content.tracking.urls)
+    claims = Step(
+        row["id"], row["step"], send, channel, row["shop_id"], row["priority"], row["alone"],
+        leaving, flow.local,
+    )  # fmt: skip
     lane = _Lane(
         row["id"], row["step"], row["campaign_id"], merchant_id, send.message_class,
-        row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents,
-        leaving,
+        row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents, claims,
     )  # fmt: skip
     return lane, settings
 
@@ -233,11 +240,15 @@ async def _rest(
     db: Database, merchant_id: int, run_id: int, reason: str, after: timedelta | None = None
 ) -> None:
     logger.warning("run %s rests for a while: %s", run_id, reason)
+    await _rest_until(db, merchant_id, run_id, db.clock() + (after or REST))
+
+
+async def _rest_until(db: Database, merchant_id: int, run_id: int, until: datetime) -> None:
     async with db.work(merchant_id) as w:
         await w.sql.execute(
             """UPDATE campaign_runs SET resume_at = $3
                WHERE merchant_id = $1 AND id = $2 AND state = 'running'""",
-            merchant_id, run_id, w.now + (after or REST),
+            merchant_id, run_id, until,
         )  # fmt: skip
 
 
@@ -269,6 +280,7 @@ class _Sender:
         self._filled = asyncio.Semaphore(0)
         self._wake = asyncio.Event()
         self._none_due = False
+        self._closed: Opening | None = None
         self._halted = False
         self._pause_reason: str | None = None
         self._rest_reason: str | None = None
@@ -300,12 +312,25 @@ class _Sender:
             if self._stop.is_set():
                 self._halt()
             room = len(self._queue) <= self._low_water
-            wanted = self._group if room and not self._halted and not self._none_due else 0
+            wanted = self._group if room and self._may_claim() else 0
             if wanted or self._outcomes or self._lease_is_old():
                 await self._turn_until_committed(wanted)
-            elif not self._queue and not self._active:
+            elif not self._queue and not self._active and not await self._rate_has_room():
                 return
             await self._wait()
+
+    def _may_claim(self) -> bool:
+        waits = self._closed is not None and self._db.clock() < self._closed.at
+        return not self._halted and not self._none_due and not waits
+
+    async def _rate_has_room(self) -> bool:
+        """Whether the channel's rate has room for more, soon enough to wait for it here."""
+        if self._closed is None or self._halted or self._none_due:
+            return False
+        left = (self._closed.at - self._db.clock()).total_seconds()
+        if left <= RATE_SECONDS:
+            await asyncio.sleep(max(0.0, left))
+        return self._db.clock() >= self._closed.at
 
     async def _wait(self) -> None:
         """Until it is time for another turn: sooner when the queue runs low, or all is done."""
@@ -338,7 +363,7 @@ class _Sender:
     async def _turn(self, wanted: int) -> None:
         lane = self._lane
         outcomes = list(self._outcomes)
-        rows: list[Mapping[str, Any]] = []
+        found = Claim()
         values: dict[int, dict[str, Any]] = {}
         held = self._held()
         renewing = self._lease_is_old()
@@ -350,15 +375,11 @@ class _Sender:
                 await ledger.give_back_lost(w, lane.run_id, self._owner, state, held)
             if renewing:
                 await ledger.renew(w, self._owner, self._lease, held)
-            if wanted and state == "running" and not self._stop.is_set():
-                rows = await ledger.mark_sending(
-                    w, lane.run_id, lane.step, lane.channel.name, lane.channel.contact,
-                    lane.message_class, lane.shop_id, self._owner, self._lease, wanted,
-                    lane.leaving,
-                )  # fmt: skip
+            if state == "running" and not self._halted and not self._stop.is_set():
+                found = await claim(w, lane.claims, self._owner, self._lease, wanted)
                 values = await fetch_values(w, lane.names, lane.contents[0].zone, [
                     Occasion(row["id"], row["customer_id"], row["order_id"], row["parcel_id"])
-                    for row in rows if row["reason"] is None
+                    for row in found.rows if row["reason"] is None
                 ])  # fmt: skip
             if self._time_to_notify():
                 await w.notify("campaign", lane.campaign_id)
@@ -367,11 +388,13 @@ class _Sender:
             # all that we hold from here on is held at least a lease from this instant
             self._renewed_at = now
         del self._outcomes[: len(outcomes)]
-        self._none_due = bool(wanted) and not rows
-        if state != "running":
+        if wanted or found.closed is not None:
+            self._closed = found.closed
+        self._none_due = bool(wanted) and not found.rows and found.closed is None
+        if state != "running" or (found.closed is not None and found.closed.rule != RATE):
             self._halt()
         self._values.update(values)
-        self._hand_out([row for row in rows if row["reason"] is None])
+        self._hand_out([row for row in found.rows if row["reason"] is None])
 
     def _hand_out(self, rows: list[Mapping[str, Any]]) -> None:
         self._queue.extend(rows)
@@ -407,6 +430,8 @@ class _Sender:
             await _pause(self._db, lane.merchant_id, lane.campaign_id, self._pause_reason)
         elif self._rest_reason is not None:
             await _rest(self._db, lane.merchant_id, lane.run_id, self._rest_reason)
+        elif self._closed is not None and (lane.claims.alone or self._closed.rule == RATE):
+            await _rest_until(self._db, lane.merchant_id, lane.run_id, self._closed.at)
         return self._pause_reason is None and self._rest_reason is None
 
     # -- messages ---------------------------------------------------------------------------

@@ -110,7 +110,7 @@ class Walk:
         channel = campaign_channel(self.registry, step.channel)
         message = Message(
             journey.run_id, number, step, channel, journey.shop_id,
-            journey.options.max_lateness.span,
+            journey.options.max_lateness.span, journey.options.priority,
         )  # fmt: skip
         q = await new_query(self.w)
         ids = q.arg([one.id for one in group], "bigint[]")

@@ -8,20 +8,6 @@ CONTACTS: dict[ContactKind, str] = {"phone": "phone", "email": "email"}
 
 PERSONAL = ("province", "city")
 
-SKIP_REASONS = {
-    "no_address": "The customer has no address for this channel.",
-    "no_consent": "The customer has not agreed to marketing on this channel.",
-    "unproven": "Nobody can prove that the customer agreed to marketing on this channel.",
-    "opted_out": "The customer has refused such messages on this channel.",
-    "suppressed": "The address must not be written to.",
-    "render_error": "The content could not be filled in for this customer.",
-    "too_late": "The message would come too late to make sense.",
-    "order_changed": "The order is no longer in the state that the message is about.",
-    "bought": "The customer has bought again since coming into the journey.",
-    "left": "The customer left the journey before this message was sent.",
-    "cancelled": "The campaign was cancelled before this message was sent.",
-}
-
 
 def skip_reason_sql(
     contact: ContactKind, message_class: MessageClass, channel: str, shop: str | None

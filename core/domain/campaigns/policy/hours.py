@@ -1,0 +1,112 @@
+"""The merchant's own times: quiet hours, hours of channels, and holidays."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, time
+from typing import Any
+
+import orjson
+
+from core.domain.campaigns.policy.places import check_place
+from core.domain.campaigns.policy.windows import Rules, Span, never_open
+from core.domain.shops.merchants import check_name
+from core.registry import Registry
+from core.sdk.errors import InvalidInput, NotFound
+from core.storage.database import Work
+
+MAX_SPANS = 50
+MAX_DAYS = 366
+
+
+async def set_hours(
+    w: Work,
+    registry: Registry,
+    shop_id: int,
+    channel: str,
+    *,
+    open_: Sequence[Span] = (),
+    quiet: Sequence[Span] = (),
+    service: bool = False,
+) -> int | None:
+    """Set when messages in a shop's name, or of all, may go out by a channel, or by all.
+
+    They replace what was set for the shop and channel; without any there is no rule, and None is
+    returned, else the row's id. Raises InvalidInput, Several.
+    """
+    await check_place(w, registry, shop_id, channel)
+    for spans, name in ((open_, "open"), (quiet, "quiet")):
+        if len(spans) > MAX_SPANS:
+            raise InvalidInput(f"there can be {MAX_SPANS} spans at most", ("input", name))
+    if never_open(Rules(open=(tuple(open_),) if open_ else (), quiet=tuple(quiet))):
+        raise InvalidInput("this leaves no time at all for messages", ("input", "quiet"))
+    w.audit("sending_hours.set", {"shop_id": shop_id, "channel": channel})
+    if not open_ and not quiet:
+        await w.sql.execute(
+            """DELETE FROM sending_hours WHERE merchant_id = $1 AND shop_id = $2
+                  AND channel = $3""",
+            w.merchant_id, shop_id, channel,
+        )  # fmt: skip
+        return None
+    row_id: int = await w.sql.fetchval(
+        """INSERT INTO sending_hours (merchant_id, shop_id, channel, open, quiet, service,
+                                      updated_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7)
+           ON CONFLICT (merchant_id, shop_id, channel)
+           DO UPDATE SET open = EXCLUDED.open, quiet = EXCLUDED.quiet,
+                         service = EXCLUDED.service, updated_at = EXCLUDED.updated_at
+           RETURNING id""",
+        w.merchant_id, shop_id, channel, _written(open_), _written(quiet), service, w.now,
+    )  # fmt: skip
+    return row_id
+
+
+async def set_holidays(
+    w: Work, registry: Registry, shop_id: int, days: Sequence[date], name: str, service: bool
+) -> None:
+    """Let no marketing go out on these days, and with `service` no service message either.
+
+    Raises InvalidInput, Several.
+    """
+    await check_place(w, registry, shop_id)
+    if not 1 <= len(set(days)) <= MAX_DAYS:
+        raise InvalidInput(f"one call takes 1 to {MAX_DAYS} days", ("input", "days"))
+    await w.sql.execute(
+        """INSERT INTO sending_holidays (merchant_id, shop_id, day, name, service, updated_at)
+           SELECT $1, $2, day, $4, $5, $6 FROM unnest($3::date[]) AS day
+           ON CONFLICT (merchant_id, shop_id, day)
+           DO UPDATE SET name = EXCLUDED.name, service = EXCLUDED.service,
+                         updated_at = EXCLUDED.updated_at""",
+        w.merchant_id, shop_id, sorted(set(days)), check_name(name), service, w.now,
+    )  # fmt: skip
+    w.audit("sending_holidays.set", {"shop_id": shop_id, "days": len(set(days))})
+
+
+async def delete_holiday(w: Work, holiday_id: int) -> None:
+    """Make a holiday a day like others. Raises NotFound."""
+    gone = await w.sql.fetchval(
+        "DELETE FROM sending_holidays WHERE merchant_id = $1 AND id = $2 RETURNING id",
+        w.merchant_id, holiday_id,
+    )  # fmt: skip
+    if gone is None:
+        raise NotFound(f"there is no holiday {holiday_id}", ("id",))
+    w.audit("sending_holidays.deleted", {"holiday_id": holiday_id})
+
+
+def stored_spans(value: str | Sequence[Mapping[str, Any]]) -> tuple[Span, ...]:
+    """The spans of a database row, as JSON text or values."""
+    given = orjson.loads(value) if isinstance(value, str) else value
+    return tuple(
+        Span(
+            time.fromisoformat(one["start"]),
+            time.fromisoformat(one["end"]),
+            frozenset(one["weekdays"]),
+        )
+        for one in given
+    )
+
+
+def _written(spans: Sequence[Span]) -> str:
+    return orjson.dumps([
+        {"start": f"{span.start:%H:%M}", "end": f"{span.end:%H:%M}",
+         "weekdays": sorted(span.weekdays)}
+        for span in spans
+    ]).decode()  # fmt: skip

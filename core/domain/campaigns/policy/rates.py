@@ -1,0 +1,128 @@
+"""How fast a merchant's messages may go out by a channel, by all workers together.
+
+A bucket of tokens in the database: a message takes one when it is claimed, and its row is held
+until the claim is committed. The bucket holds a tenth of what is allowed in a period and fills so
+slowly that no period, wherever it begins, sees more than is allowed.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.domain.campaigns.policy.places import check_place
+from core.registry import Registry
+from core.sdk.errors import InvalidInput
+from core.storage.database import Work
+
+MAX_MESSAGES = 1_000_000
+SECOND, MINUTE = 1, 60
+CLOCK_WENT_BACK = timedelta(minutes=2)
+"""A bucket filled later than that from now was filled by a clock that was wrong."""
+
+
+@dataclass(frozen=True)
+class Room:
+    """How many messages may be claimed now; if none, `at` is when one may.
+
+    `tokens` are what is in the bucket now, None without a rate.
+    """
+
+    messages: int
+    at: datetime
+    tokens: float | None = None
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """The size and speed of the bucket for `messages` in any `seconds` seconds."""
+
+    messages: int
+    seconds: int
+
+    @property
+    def size(self) -> int:
+        """The tokens of a full bucket: so many messages go out at once at the most."""
+        return max(1, self.messages // 10)
+
+    @property
+    def speed(self) -> float:
+        """The tokens that it gains in a second."""
+        return (self.messages - self.size + 1) / self.seconds
+
+    def tokens(self, left: float, filled_at: datetime, now: datetime) -> float:
+        """What is in it now. Clocks that differ a little give nothing twice."""
+        if filled_at > now + CLOCK_WENT_BACK:
+            return float(self.size)
+        gained = max(0.0, (now - filled_at).total_seconds()) * self.speed
+        return min(float(self.size), left + gained)
+
+    def full_one_at(self, tokens: float, now: datetime) -> datetime:
+        """When there will be a whole token, rounded up to the microsecond."""
+        missing = max(0.0, 1 - tokens) / self.speed
+        return now + timedelta(seconds=missing) + timedelta.resolution
+
+
+async def set_rate(
+    w: Work, registry: Registry, channel: str, messages: int | None, seconds: int
+) -> int | None:
+    """Allow so many messages by a channel in any `seconds` (1 or 60); None: as many as can be.
+
+    Returns the row's id, None without one. Raises InvalidInput, Several.
+    """
+    await check_place(w, registry, channel=channel)
+    if messages is not None and not 1 <= messages <= MAX_MESSAGES:
+        raise InvalidInput(
+            f"a rate is from 1 to {MAX_MESSAGES} messages; pause campaigns to send none",
+            ("input", "messages"),
+        )
+    if seconds not in (SECOND, MINUTE):
+        raise InvalidInput("a rate is for a second or a minute", ("input", "per"))
+    w.audit("sending_rate.set", {"channel": channel, "messages": messages, "seconds": seconds})
+    if messages is None:
+        await w.sql.execute(
+            "DELETE FROM sending_rates WHERE merchant_id = $1 AND channel = $2",
+            w.merchant_id, channel,
+        )  # fmt: skip
+        return None
+    row_id: int = await w.sql.fetchval(
+        """INSERT INTO sending_rates (merchant_id, channel, messages, seconds, tokens, filled_at,
+                                      updated_at)
+           VALUES ($1, $2, $3, $4, 0, $5, $5)
+           ON CONFLICT (merchant_id, channel)
+           DO UPDATE SET messages = EXCLUDED.messages, seconds = EXCLUDED.seconds,
+               tokens = 0, filled_at = EXCLUDED.filled_at, updated_at = EXCLUDED.updated_at
+           RETURNING id""",
+        w.merchant_id, channel, messages, seconds, w.now,
+    )  # fmt: skip
+    return row_id
+
+
+async def room_in_rate(w: Work, channel: str, wanted: int) -> Room:
+    """How many of the wanted messages the channel's rate has room for.
+
+    The rate is held until the transaction ends; `spend` says how many were taken.
+    """
+    row = await w.sql.fetchrow(
+        """SELECT messages, seconds, tokens, filled_at FROM sending_rates
+           WHERE merchant_id = $1 AND channel = $2 FOR UPDATE""",
+        w.merchant_id, channel,
+    )  # fmt: skip
+    if row is None:
+        return Room(wanted, w.now)
+    bucket = Bucket(row["messages"], row["seconds"])
+    tokens = bucket.tokens(row["tokens"], row["filled_at"], w.now)
+    # what counts is whole messages; a rounding error must not cost one
+    whole = int(tokens + 1e-6)
+    return Room(min(wanted, whole), bucket.full_one_at(tokens, w.now), tokens)
+
+
+async def spend(w: Work, channel: str, room: Room, messages: int) -> None:
+    """Take the tokens of messages that were claimed in the room that there was."""
+    if room.tokens is None or not messages:
+        return
+    await w.sql.execute(
+        """UPDATE sending_rates SET tokens = $3,
+               filled_at = CASE WHEN filled_at > $4::timestamptz + $5::interval THEN $4
+                                ELSE GREATEST(filled_at, $4) END
+           WHERE merchant_id = $1 AND channel = $2""",
+        w.merchant_id, channel, max(0.0, room.tokens - messages), w.now, CLOCK_WENT_BACK,
+    )  # fmt: skip
