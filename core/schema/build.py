@@ -18,6 +18,7 @@ from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
+from core.schema.campaign_links import CampaignLinkQueries
 from core.schema.campaign_recipes import CampaignRecipeMutations, CampaignRecipeQueries
 from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
@@ -75,7 +76,7 @@ class Query(
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
     SendingPolicyQueries, SendingOutlookQueries,
-    MessageContentQueries,
+    MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
 ):  # fmt: skip

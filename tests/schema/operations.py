@@ -218,6 +218,7 @@ def variables(name, ids):
         },
         "campaign-message-preview": {"id": ids["Campaign"], "customerId": ids["Customer"]},
         "message-measure": {"message": {"channel": "email", "content": CONTENT}},
+        "campaign-links": {"runId": ids["CampaignRun"]},
         "campaign-check": {"id": ids["Campaign"]},
         "campaign-test-send": {
             "id": ids["Campaign"],
