@@ -15,6 +15,7 @@ NAMES = (
     "ledger",
     "content",
     "journeys",
+    "campaign_results",
 )
 
 

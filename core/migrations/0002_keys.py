@@ -163,7 +163,7 @@ CHECKS = {
         "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled', 'missed'))",
     ],
     "campaigns": [
-        "campaigns_state CHECK (state IN ('draft', 'scheduled', 'running', 'paused', 'finished', 'cancelled'))",
+        "campaigns_state CHECK (state IN ('draft', 'review', 'approved', 'scheduled', 'running', 'paused', 'finished', 'cancelled'))",
         "campaigns_kind CHECK (kind IN ('broadcast', 'recurring', 'journey'))",
         "campaigns_class CHECK (message_class IN ('marketing', 'service'))",
     ],

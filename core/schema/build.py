@@ -19,7 +19,10 @@ from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_links import CampaignLinkQueries
+from core.schema.campaign_recipes import CampaignRecipeMutations, CampaignRecipeQueries
 from core.schema.campaign_results import ResultMutations, ResultQueries
+from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
+from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -77,6 +80,7 @@ class Query(
     MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
     DeliveryQueries,
+    CampaignRecipeQueries, CampaignReviewQueries,
 ):  # fmt: skip
     pass
 
@@ -93,6 +97,7 @@ class Mutation(
     MessageContentMutations,
     ResultMutations,
     DeliveryMutations,
+    CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
 ):  # fmt: skip
     pass
 

@@ -25,6 +25,7 @@ from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
+from core.schema.campaign_calendar import CampaignCalendar
 from core.schema.campaign_flow_inputs import (
     CampaignFlowInput,
     CampaignOptionsInput,
@@ -71,6 +72,8 @@ MAX_SAMPLE = 20
 @strawberry.enum
 class CampaignState(Enum):
     DRAFT = "draft"
+    REVIEW = "review"
+    APPROVED = "approved"
     SCHEDULED = "scheduled"
     RUNNING = "running"
     PAUSED = "paused"
@@ -285,7 +288,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(CampaignOutcome, Node, WithFlow):
+class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")

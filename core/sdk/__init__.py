@@ -91,6 +91,15 @@ from core.sdk.plugin import (
     SettingsCheck,
     Subscriber,
 )
+from core.sdk.recipes import (
+    Asked,
+    NewCampaign,
+    NewSegment,
+    Parameters,
+    Recipe,
+    Words,
+    parameter,
+)
 from core.sdk.timeline import TimelineSource
 
 __all__ = [
@@ -99,6 +108,7 @@ __all__ = [
     "TERMINAL_STATES",
     "Action",
     "AlreadyExists",
+    "Asked",
     "BatchChannelSession",
     "CampaignFinished",
     "CampaignReported",
@@ -128,6 +138,8 @@ __all__ = [
     "MessageClass",
     "MessageClicked",
     "MessageReplied",
+    "NewCampaign",
+    "NewSegment",
     "News",
     "NoSettings",
     "NotFound",
@@ -140,6 +152,7 @@ __all__ = [
     "OrdersImported",
     "OutgoingMessage",
     "OutsideError",
+    "Parameters",
     "ParcelRecord",
     "ParcelState",
     "ParcelStateChanged",
@@ -152,6 +165,7 @@ __all__ = [
     "Receipt",
     "ReceiptSource",
     "ReceiptStatus",
+    "Recipe",
     "Reconciling",
     "ReconnectNeeded",
     "RefundKind",
@@ -178,11 +192,13 @@ __all__ = [
     "Trace",
     "TraceEvent",
     "Unknown",
+    "Words",
     "WrongState",
     "app_scope_id",
     "check_bounds",
     "from_minor",
     "hookimpl",
     "marketing_hours",
+    "parameter",
     "to_minor",
 ]  # fmt: skip

@@ -6,7 +6,7 @@ import pytest
 from core.domain.campaigns.campaigns import get_campaign, update_campaign
 from core.domain.campaigns.control import (
     cancel_campaign,
-    end_campaign,
+    finish_campaign,
     pause_campaign,
     resume_campaign,
     schedule_campaign,
@@ -24,6 +24,7 @@ from core.testing.smtp import smtp_sink
 from tests.sending_kit import add_customers, enable_email, make_campaign
 
 URL = "http://shop.example"
+CONTENT = {"subject": "hello", "html": '<a href="{{ unsubscribe_url }}">T</a>'}
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 
 
@@ -196,7 +197,7 @@ async def test_pausing_passes_occurrences_over_and_ending_ends(merchant, sink):
     assert await act(merchant, resume_campaign, registry, campaign_id) is None
     await sweep(merchant, until=merchant.clock() + timedelta(days=1))
     assert await runs(merchant, campaign_id) == [("finished", "06-18 10:00")]
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     assert await state(merchant, campaign_id) == "finished"
     assert await coming(merchant, campaign_id) == []
     await sweep(merchant, until=merchant.clock() + timedelta(days=2))
@@ -207,7 +208,7 @@ async def test_ending_waits_for_what_is_being_sent(merchant, sink):
     await add_customers(merchant, ["retry450@example.com"])
     campaign_id = await recurring(merchant, "30 * * * *")
     await sweep(merchant, until=merchant.clock() + timedelta(hours=1))
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     assert await state(merchant, campaign_id) == "running"
     await sweep(merchant, until=merchant.clock() + timedelta(days=2))
     assert await runs(merchant, campaign_id) == [("finished", "06-15 12:30")]
@@ -256,7 +257,7 @@ async def test_a_message_at_each_customers_own_time(merchant, sink):
         ids, [None, "JP", "DE", "US", "US"], [None, None, None, "Texas", "MA"], strict=True
     ):
         await place(merchant, [customer_id], country, province)
-    campaign_id = await make_campaign(merchant)
+    campaign_id = await make_campaign(merchant, CONTENT)
     at = datetime(2026, 6, 16, 2, tzinfo=UTC)  # ten in the shop
     await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
     assert await coming(merchant, campaign_id) == ["06-16 10:00"]
@@ -279,7 +280,7 @@ async def test_for_whom_the_moment_has_passed_gets_it_at_once(merchant, sink):
     ids = await add_customers(merchant, ["auckland@example.com", "berlin@example.com"])
     await place(merchant, ids[:1], "NZ")
     await place(merchant, ids[1:], "DE")
-    campaign_id = await make_campaign(merchant)
+    campaign_id = await make_campaign(merchant, CONTENT)
     at = merchant.clock() + timedelta(hours=1)  # one o'clock in the shop, five in Auckland
     await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
     await sweep(merchant)
@@ -288,7 +289,7 @@ async def test_for_whom_the_moment_has_passed_gets_it_at_once(merchant, sink):
 
 async def test_only_one_message_once_is_local(merchant, sink):
     campaign_id = await recurring(merchant, "0 10 * * *")
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     other = await make_campaign(merchant, name="other")
     registry = merchant.installation.registry
     async with merchant.work() as w:

@@ -238,6 +238,20 @@ def variables(name, ids):
         "campaign-pause": {"id": ids["Sent"]},
         "campaign-resume": {"id": ids["Sent"]},
         "campaign-cancel": {"id": ids["Sent"]},
+        "campaign-recurrence-set": {"id": ids["Campaign"], "input": {"cron": "0 10 * * TUE"}},
+        "campaign-copy": {"id": ids["Sent"], "input": {"name": "a copy"}},
+        "campaign-delete": {"id": ids["Campaign"]},
+        "campaign-submit": {"id": ids["Campaign"]},
+        "campaign-approve": {"id": ids["Campaign"]},
+        "campaign-reject": {"id": ids["Campaign"], "input": {"reason": "too loud"}},
+        "campaign-approval-set": {"input": {"required": True}},
+        "campaign-recipes": {"language": "EN", "channel": "email"},
+        "recipe-switch-on": {
+            "input": {
+                "recipe": "payment_reminder", "shopId": ids["Shop"], "start": True,
+                "parameters": {"channel": "email"}, "idempotencyKey": "r1",
+            }
+        },
         "campaign-progress": {"id": ids["Sent"]},
         "campaign-flow-create": {
             "input": {

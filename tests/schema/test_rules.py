@@ -39,6 +39,7 @@ NOUNS = (
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
     "customEvent",
     "sending",
+    "recipe",
     "attribution",
     "deliveries", "optOutWords",
 )  # fmt: skip

@@ -33,7 +33,7 @@ class Campaign(Model):
 
     `segment_id`, `channel` and `message_class` repeat what a campaign of one message to one
     segment says in its flow, so that campaigns can be found by them. `next_at` is when the next
-    occurrence of a running campaign that recurs begins.
+    occurrence of a running campaign that recurs begins, `submitted_by` who gave it to be reviewed.
     """
 
     id = Id()
@@ -50,6 +50,8 @@ class Campaign(Model):
     parameters: Any = fields.JSONField(null=True)
     state = fields.TextField(default="draft")
     pause_reason = fields.TextField(null=True)
+    submitted_by = fields.TextField(null=True)
+    rejected_reason = fields.TextField(null=True)
     scheduled_at = fields.DatetimeField(null=True)
     next_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)

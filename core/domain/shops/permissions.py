@@ -31,6 +31,7 @@ CORE_PERMISSIONS = (
     Permission("CAMPAIGNS_READ", "See campaigns, their deliveries and their figures."),
     Permission("CAMPAIGNS_WRITE", "Write campaigns."),
     Permission("CAMPAIGNS_SEND", "Schedule, start, pause and cancel campaigns."),
+    Permission("CAMPAIGNS_APPROVAL_WRITE", "Decide whether campaigns need somebody's approval."),
     Permission("MEMBERS_READ", "See the programme, members, tiers and points."),
     Permission("MEMBERS_WRITE", "Change the programme and its tiers, and let members in and out."),
     Permission("POINTS_WRITE", "Give, take, hold and transfer points."),
