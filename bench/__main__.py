@@ -4,7 +4,7 @@ import importlib
 import importlib.util
 import sys
 
-NAMES = ("import_orders", "send", "export", "start", "memory", "large", "segments")
+NAMES = ("import_orders", "send", "ledger", "export", "start", "memory", "large", "segments")
 
 
 def main(names: list[str]) -> int:

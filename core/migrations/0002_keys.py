@@ -19,6 +19,7 @@ TABLES = [
     "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
     "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
     "tracked_links", "waiting_records", "webhook_calls",
+    "delivery_receipts", "inbound_messages", "news_cursors", "opt_out_words", "variant_winners",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -34,11 +35,15 @@ UNIQUE = {
     "customer_merge_moves": "merge_id, table_name, row_id",
     "customer_tags": "customer_id, tag",
     "deliveries": "run_id, step, customer_id, enrolment_id",
+    "delivery_receipts": "channel, event_key",
     "enrolments": "campaign_id, customer_id, entry_key",
     "idempotency_keys": "operation, key",
     "import_changes": "job_id, customer_id",
+    "inbound_messages": "channel, event_key",
     "job_files": "job_id, role, piece",
     "merge_suggestions": "first_id, second_id",
+    "news_cursors": "channel",
+    "opt_out_words": "word",
     "order_lines": "order_id, external_id",
     "orders": "shop_id, external_id",
     "parcel_events": "parcel_id, kind, at",
@@ -54,6 +59,7 @@ UNIQUE = {
     "shops": "name",
     "suppressions": "channel, address_index, shop_id",
     "tracked_links": "run_id, step, variant, number",
+    "variant_winners": "run_id, step",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
     "webhook_calls": "run_id, step, enrolment_id",
 }
@@ -91,6 +97,11 @@ INDEXES = [
     "CREATE INDEX deliveries_customer ON deliveries (merchant_id, customer_id, id)",
     "CREATE INDEX deliveries_counted ON deliveries (merchant_id, customer_id, (COALESCE(sent_at, updated_at))) WHERE marketing AND state IN ('sending', 'sent', 'unknown')",
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
+    "CREATE INDEX deliveries_unknown ON deliveries (next_at) WHERE state = 'unknown' AND checks IS NOT NULL",
+    "CREATE INDEX deliveries_undecided ON deliveries (merchant_id, run_id, step, id) WHERE variant IS NULL",
+    "CREATE INDEX delivery_receipts_delivery ON delivery_receipts (merchant_id, delivery_id) WHERE delivery_id IS NOT NULL",
+    "CREATE INDEX delivery_receipts_waiting ON delivery_receipts (merchant_id, received_at) WHERE delivery_id IS NULL",
+    "CREATE INDEX inbound_messages_customer ON inbound_messages (merchant_id, customer_id, at)",
     "CREATE INDEX enrolments_due ON enrolments (merchant_id, run_id, wake_at, id) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_customer ON enrolments (merchant_id, customer_id, id)",
@@ -144,8 +155,11 @@ CHECKS = {
     ],
     "deliveries": [
         "deliveries_state CHECK (state IN ('pending', 'sending', 'sent', 'skipped', 'failed', 'unknown'))",
-        "deliveries_receipt CHECK (receipt IN ('delivered', 'undelivered', 'bounced', 'complained'))",
+        "deliveries_receipt CHECK (receipt IN ('accepted', 'delivered', 'undelivered', 'bounced', 'complained'))",
         "deliveries_reason CHECK (state <> 'skipped' OR reason IS NOT NULL)",
+    ],
+    "delivery_receipts": [
+        "delivery_receipts_status CHECK (status IN ('accepted', 'delivered', 'undelivered', 'bounced', 'complained'))",
     ],
     "enrolments": [
         "enrolments_state CHECK (state IN ('waiting', 'done', 'left'))",
@@ -208,6 +222,9 @@ CHECKS = {
     ],
     "suppression_events": [
         "suppression_events_action CHECK (action IN ('added', 'removed'))",
+    ],
+    "variant_winners": [
+        "variant_winners_reason CHECK (reason IN ('best', 'tie', 'too_few'))",
     ],
     "webhook_calls": [
         "webhook_calls_state CHECK (state IN ('pending', 'done', 'failed'))",

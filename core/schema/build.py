@@ -23,6 +23,7 @@ from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
+from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
@@ -63,7 +64,7 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries, SendingPolicyQueries, SendingOutlookQueries,
+    LifecycleQueries, RfmQueries, SendingPolicyQueries, SendingOutlookQueries, DeliveryQueries,
 ):  # fmt: skip
     pass
 
@@ -75,6 +76,7 @@ class Mutation(
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
     SegmentTraitMutations, LifecycleMutations, RfmMutations, SendingPolicyMutations,
+    DeliveryMutations,
 ):  # fmt: skip
     pass
 

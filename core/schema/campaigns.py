@@ -23,6 +23,13 @@ from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
 from core.schema.context import Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
+from core.schema.delivery_fate import (
+    AuditFate,
+    DeliveryFate,
+    RunFate,
+    fate_of_delivery,
+    fate_of_run,
+)
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -88,7 +95,7 @@ class ContentPartInput:
 
 
 @strawberry.type(description="What became of every recipient; target is the sum of the others.")
-class Audit:
+class Audit(AuditFate):
     target: int
     sent: int
     skipped: list[Skipped]
@@ -98,7 +105,7 @@ class Audit:
 
 
 @strawberry.type(description="One message to one customer.")
-class Delivery(Node):
+class Delivery(DeliveryFate, Node):
     customer_pk: strawberry.Private[int]
     channel: str
     state: DeliveryState
@@ -126,6 +133,7 @@ class Delivery(Node):
 def delivery_of(row: Any) -> Delivery:
     return Delivery(
         id=global_id("Delivery", row["id"]),
+        **fate_of_delivery(row),
         customer_pk=row["customer_id"],
         channel=row["channel"],
         state=DeliveryState(row["state"]),
@@ -189,8 +197,7 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(Node):
-    pk: strawberry.Private[int]
+class CampaignRun(RunFate, Node):
     state: RunState
     occurrence: datetime | None = strawberry.field(
         description="The moment that this run of a recurring campaign is for."
@@ -212,6 +219,7 @@ class CampaignRun(Node):
             failed=found.failed,
             unknown=found.unknown,
             pending=found.pending,
+            **fate_of_run(found),
         )
 
     @strawberry.field

@@ -214,3 +214,18 @@ class CampaignFinished(Event):
     type: ClassVar[str] = "campaign.finished"
     campaign_id: int
     run_id: int
+
+
+@dataclass(frozen=True)
+class MessageReplied(Event):
+    """Somebody wrote to the merchant; `customer_id` and `delivery_id` where they are known.
+
+    `opt_out` says that it was a refusal of further marketing, which took effect already.
+    """
+
+    type: ClassVar[str] = "message.replied"
+    message_id: int
+    channel: str
+    customer_id: int | None
+    delivery_id: int | None
+    opt_out: bool

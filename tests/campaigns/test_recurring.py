@@ -12,10 +12,11 @@ from core.domain.campaigns.control import (
     schedule_campaign,
     start_campaign,
 )
+from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.flows import stored_flow, with_schedule
 from core.domain.campaigns.occurrences import begin, begun, next_begin, occurrences
 from core.domain.campaigns.recurring import begin_due_occurrences, next_occurrences
-from core.domain.campaigns.scheduling import due_runs, start_due_campaigns
+from core.domain.campaigns.scheduling import start_due_campaigns
 from core.domain.campaigns.sending import send_run
 from core.sdk import InvalidInput
 from core.sdk.flows import Schedule
@@ -59,9 +60,11 @@ async def sweep(merchant, until=None):
     while True:
         await start_due_campaigns(installation.db, installation.registry)
         await begin_due_occurrences(installation.db, installation.registry)
-        for merchant_id, run_id in await due_runs(installation.db):
-            if merchant_id == merchant.id:
-                await send_run(installation.db, installation.registry, merchant_id, run_id, URL)
+        for run in await due_runs(installation.db):
+            if run.merchant_id == merchant.id:
+                await send_run(
+                    installation.db, installation.registry, merchant.id, run.run_id, URL
+                )
         if until is None or merchant.clock() >= until:
             return
         merchant.clock.move(min(timedelta(hours=1), until - merchant.clock()))

@@ -8,24 +8,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.campaigns.claiming import RATE, claim
+from core.domain.campaigns.claiming import RATE
 from core.domain.campaigns.control import start_campaign
+from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.policy.hours import delete_holiday, set_holidays, set_hours
 from core.domain.campaigns.policy.rates import Bucket, set_rate
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, Span
-from core.domain.campaigns.scheduling import due_runs
 from core.domain.campaigns.sending import send_run
 from core.sdk import InvalidInput, Several, marketing_hours
 from core.testing.smtp import smtp_sink
 from tests.campaigns.policy_kit import (
-    LEASE,
     cap,
     claimed,
     enable_channel,
+    end_all,
     planned,
     rows_of,
     send_all,
-    step_of,
 )
 from tests.sending_kit import (
     add_customers,
@@ -49,7 +48,8 @@ def local(*when):
 async def shop(merchant):
     await enable_channel(merchant)
     await add_customers(merchant, ["a@example.com"])
-    return merchant
+    yield merchant
+    await end_all(merchant)
 
 
 async def quiet(merchant, *spans, shop_id=0, channel="*", open_=(), service=False):
@@ -65,6 +65,12 @@ async def holidays(merchant, *days, shop_id=0, service=False):
         await set_holidays(w, merchant.installation.registry, shop_id, days, "holiday", service)
 
 
+async def due(merchant):
+    """The runs of this merchant that have something to do now."""
+    found = await due_runs(merchant.installation.db, 10_000)
+    return {run.run_id for run in found if run.merchant_id == merchant.id}
+
+
 def go_to(merchant, *when):
     merchant.clock.move(local(*when) - merchant.clock())
 
@@ -74,10 +80,10 @@ async def test_planned_in_quiet_hours_it_waits_for_their_end(shop):
     go_to(shop, 15, 12, 45)
     run_id = await planned(shop, "one")
     assert await rows_of(shop, run_id) == [("pending", "quiet_hours", local(15, 14))]
-    assert (shop.id, run_id) not in await due_runs(shop.installation.db)
+    assert run_id not in await due(shop)
     assert await send_all(shop, run_id) == 0
     go_to(shop, 15, 14)
-    assert (shop.id, run_id) in await due_runs(shop.installation.db)
+    assert run_id in await due(shop)
     assert await send_all(shop, run_id) == 1
 
 
@@ -187,21 +193,19 @@ async def test_hours_that_close_while_a_run_is_sent_let_it_rest_without_writing_
         untouched = {(None, local(15, 20, 59, 59)), (None, local(15, 21))}
         waiting = [row[1:] for row in await rows_of(merchant, run_id) if row[0] == "pending"]
         assert set(waiting) <= untouched
-        assert (merchant.id, run_id) not in await due_runs(installation.db)
+        assert run_id not in await due(merchant)
         go_to(merchant, 16, 8)
         await send_run(installation.db, installation.registry, merchant.id, run_id, URL)
         assert len({to for _, to in sink.accepted}) == len(sink.accepted) == 1000
 
 
-async def test_a_step_among_several_waits_row_by_row(shop):
-    run_id = await planned(shop, "one")
+async def test_what_cannot_wait_for_the_opening_is_skipped_at_the_close(shop):
+    run_id = await planned(shop, "one", options={"max_lateness": {"hours": 12}})
     await quiet(shop, NIGHT)
     go_to(shop, 15, 21)
-    step = await step_of(shop, run_id)
-    async with shop.work() as w:
-        found = await claim(w, type(step)(**{**vars(step), "alone": False}), "w", LEASE, 10)
-    assert found.closed is not None
-    assert await rows_of(shop, run_id) == [("pending", "quiet_hours", local(16, 8))]
+    closed = (await claimed(shop, run_id)).closed
+    assert (closed.at, closed.rule) == (local(16, 8), "quiet_hours")
+    assert [row[:2] for row in await rows_of(shop, run_id)] == [("skipped", "quiet_hours")]
 
 
 async def test_hours_are_checked(merchant):

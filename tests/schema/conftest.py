@@ -13,6 +13,7 @@ from core.app import create_app
 from core.domain.campaigns.campaigns import create_campaign
 from core.domain.campaigns.policy.caps import Cap, set_cap
 from core.domain.campaigns.policy.hours import set_holidays
+from core.domain.campaigns.replies import take_replies
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
 from core.domain.customers.customers import add_tags
@@ -29,6 +30,7 @@ from core.domain.segments.traits import start_traits
 from core.domain.shops.plugins import _store
 from core.domain.shops.tokens import create_token
 from core.schema.scalars import global_id
+from core.sdk import Reply
 from core.storage import jobs
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
@@ -164,6 +166,18 @@ async def make_world(merchant):
             )
             for name in ("李四", "王五")
         ]  # fmt: skip
+        unknown = await w.sql.fetchval(
+            """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state,
+                   attempts, checks, next_at, updated_at)
+               VALUES ($1, $2, 0, $3, 'email', 'unknown', 1, NULL, $4, $4) RETURNING id""",
+            w.merchant_id, run, second, w.now,
+        )  # fmt: skip
+        await take_replies(
+            w, registry.channels["email"].value, [Reply("r1", "ann@example.com", "hello", w.now)]
+        )
+        reply = await w.sql.fetchval(
+            "SELECT id FROM inbound_messages WHERE merchant_id = $1", w.merchant_id
+        )
         merge = await merge_customers(w, registry, second, gone, "test")
         await add_suggestions(w, [(customer, second, "same_phone")])
         suggestion = await w.sql.fetchval(
@@ -197,13 +211,14 @@ async def make_world(merchant):
         "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
         "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
         "MergeSuggestion": suggestion, "CustomerIdentity": identity,
+        "Unknown": unknown, "Reply": reply,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign", "Second": "Customer",
-               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
-               "Counting": "Job", "Traits": "Job", "Simulating": "Job", "Cap": "SendingCap",
-               "Holiday": "SendingHoliday"}  # fmt: skip
+    renamed = {"Unused": "Segment", "Unknown": "Delivery", "List": "Segment", "Sent": "Campaign",
+               "Second": "Customer", "Field": "CustomField", "Note": "CustomerNote",
+               "Import": "Job", "Counting": "Job", "Traits": "Job", "Simulating": "Job",
+               "Cap": "SendingCap", "Holiday": "SendingHoliday"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

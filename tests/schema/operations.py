@@ -225,6 +225,9 @@ def variables(name, ids):
         "campaign-resume": {"id": ids["Sent"]},
         "campaign-cancel": {"id": ids["Sent"]},
         "campaign-progress": {"id": ids["Sent"]},
+        "deliveries-settle": {"input": {"ids": [ids["Unknown"]], "decision": "SENT"}},
+        "replies": {"where": {"customer": {"eq": ids["Customer"]}}},
+        "opt-out-words-set": {"input": {"words": ["别发了"]}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
         "sending-policy": {"from": "2026-06-01"},
         "sending-cap-set": {

@@ -97,7 +97,8 @@ async def test_other_merchants_ids_are_never_found(api, world, stranger, name):
 
 TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge_suggestions",
           "customer_tags", "consents", "orders", "segments", "segment_members", "campaigns",
-          "campaign_runs", "deliveries", "custom_fields", "custom_field_values", "customer_notes",
+          "campaign_runs", "deliveries", "delivery_receipts", "inbound_messages",
+          "custom_fields", "custom_field_values", "customer_notes",
           "customer_log", "jobs", "suppressions",
           "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
           "api_tokens", "plugin_states")  # fmt: skip

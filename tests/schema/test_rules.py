@@ -36,7 +36,7 @@ def test_every_root_field_asks_for_a_permission(schema, root, field):
 NOUNS = (
     "customers?", "orders?", "parcels", "refunds", "segment", "campaign", "job", "shop", "token",
     "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
-    "consent(Policy|Request)", "lifecycle", "rfm",
+    "consent(Policy|Request)", "lifecycle", "rfm", "deliveries", "optOutWords",
     "sending",
 )  # fmt: skip
 

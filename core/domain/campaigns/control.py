@@ -22,6 +22,7 @@ from core.domain.campaigns.flows import (
     stored_flow,
     with_schedule,
 )
+from core.domain.campaigns.ledger import stop_turns
 from core.domain.campaigns.occurrences import begin
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
@@ -78,6 +79,7 @@ async def pause_campaign(w: Work, campaign_id: int) -> None:
 
 async def pause_run(w: Work, campaign_id: int, reason: str) -> None:
     """Hold a campaign and its open runs, and say why; does nothing when it is not running."""
+    await stop_turns(w, campaign_id)
     await w.sql.execute(
         """UPDATE campaign_runs SET state = 'paused', pause_reason = $3
            WHERE merchant_id = $1 AND campaign_id = $2 AND state IN ('planning', 'running')""",
@@ -153,6 +155,7 @@ async def cancel_campaign(w: Work, campaign_id: int) -> None:
     way. Raises WrongState."""
     row = await locked_campaign(w, campaign_id)
     require_state(row, ("draft", "scheduled", "running", "paused"), "cancelled")
+    await stop_turns(w, campaign_id)
     runs = await w.sql.fetch(
         """UPDATE campaign_runs SET state = 'cancelled', open = FALSE, finished_at = $3,
                pause_reason = NULL

@@ -3,6 +3,7 @@
 from typing import Any
 
 from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.models import Model
 
 from core.domain.campaigns.policy.models import (
@@ -11,7 +12,7 @@ from core.domain.campaigns.policy.models import (
     SendingHours,
     SendingRate,
 )
-from core.storage.models import Id
+from core.storage.models import Bytes, Id
 
 __all__ = [
     "Campaign", "CampaignRun", "Delivery", "Enrolment", "SendingCap", "SendingHoliday",
@@ -57,6 +58,8 @@ class CampaignRun(Model):
     A broadcast's audience is frozen in the ledger. A journey has one run for each version that
     people are on; `open` says whether it still lets people in. `occurrence` is the moment of a
     recurring campaign that this run is for; one that came too late is a run that is `missed`.
+    `resting` gives for steps (as text) whose channel is away, or closed by the sending policy,
+    when they are tried again, and `served_at` when a worker last began to work on the run.
     """
 
     id = Id()
@@ -72,6 +75,8 @@ class CampaignRun(Model):
     priority = fields.SmallIntField(default=0, db_default=0)
     pause_reason = fields.TextField(null=True)
     resume_at = fields.DatetimeField(null=True)
+    resting: Any = fields.JSONField(null=True)
+    served_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField()
     planned_at = fields.DatetimeField(null=True)
     finished_at = fields.DatetimeField(null=True)
@@ -173,7 +178,9 @@ class Delivery(Model):
 
     `state` is how far the handing over has come, `receipt` what the provider told afterwards.
     `cost` is in millionths of the currency's major unit. A message whose occasion is past is not
-    sent after `not_after`. `variant` is NULL while its winner is not known.
+    sent after `not_after`. `variant` is NULL while its winner is not known. `avoid` names providers
+    that certainly did not send it; `checks` counts how often the fate of an unknown message was
+    asked for in vain, and is NULL when nobody asks any more.
     """
 
     id = Id()
@@ -190,12 +197,14 @@ class Delivery(Model):
     state = fields.TextField(default="pending")
     reason = fields.TextField(null=True)
     attempts = fields.SmallIntField(default=0)
+    checks = fields.SmallIntField(null=True, default=0, db_default=0)
     next_at = fields.DatetimeField()
     not_after = fields.DatetimeField(null=True)
     lease_owner = fields.TextField(null=True)
     lease_until = fields.DatetimeField(null=True)
     provider = fields.TextField(null=True)
     provider_id = fields.TextField(null=True)
+    avoid = ArrayField("text", null=True)
     detail = fields.TextField(null=True)
     parts = fields.SmallIntField(null=True)
     cost = fields.BigIntField(null=True)
@@ -209,3 +218,91 @@ class Delivery(Model):
 
     class Meta:
         table = "deliveries"
+
+
+class StoredReceipt(Model):
+    """A piece of news about a message, as the provider told it; `delivery_id` once it is found.
+
+    `cost` is in millionths of the currency's major unit.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    channel = fields.TextField()
+    event_key = fields.TextField()
+    status = fields.TextField()
+    of_person = fields.BooleanField(default=False, db_default=False)
+    at = fields.DatetimeField()
+    delivery_id = fields.BigIntField(null=True)
+    provider = fields.TextField(null=True)
+    provider_id = fields.TextField(null=True)
+    address_index = Bytes(null=True)
+    parts = fields.SmallIntField(null=True)
+    cost = fields.BigIntField(null=True)
+    currency = fields.CharField(max_length=3, null=True)
+    detail = fields.TextField(null=True)
+    received_at = fields.DatetimeField()
+
+    class Meta:
+        table = "delivery_receipts"
+
+
+class InboundMessage(Model):
+    """What somebody wrote to the merchant, and the message that it answers if that is known."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    channel = fields.TextField()
+    event_key = fields.TextField()
+    address_index = Bytes(null=True)
+    text_sealed = Bytes(null=True)
+    customer_id = fields.BigIntField(null=True)
+    delivery_id = fields.BigIntField(null=True)
+    shop_id = fields.BigIntField(default=0, db_default=0)
+    opt_out = fields.BooleanField(default=False, db_default=False)
+    at = fields.DatetimeField()
+    received_at = fields.DatetimeField()
+
+    class Meta:
+        table = "inbound_messages"
+
+
+class OptOutWord(Model):
+    """A word of the merchant's own that ends marketing when it comes as a reply; folded."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    word = fields.TextField()
+
+    class Meta:
+        table = "opt_out_words"
+
+
+class NewsCursor(Model):
+    """How far a channel's news was fetched, and when it is fetched next."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    channel = fields.TextField()
+    cursor = fields.TextField(null=True)
+    next_at = fields.DatetimeField()
+    problem = fields.TextField(null=True)
+
+    class Meta:
+        table = "news_cursors"
+
+
+class VariantWinner(Model):
+    """The variant that the rest of a step's recipients get, and why: best, tie or too_few."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    variant = fields.SmallIntField()
+    reason = fields.TextField()
+    figures: Any = fields.JSONField()
+    decided_at = fields.DatetimeField()
+
+    class Meta:
+        table = "variant_winners"

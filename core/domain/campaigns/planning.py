@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from core.domain.campaigns.policy import skip_reason_sql
 from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns, read_gate
+from core.domain.campaigns.variants import decided, variant_sql, waits
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -50,19 +51,30 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     A recipient that the step has planned already is passed over.
     """
     send, channel = message.send, message.channel
+    planned = await w.sql.fetchrow(
+        "SELECT campaign_id, planned_at FROM campaign_runs WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, message.run_id,
+    )  # fmt: skip
+    winner = await decided(w, message.run_id, message.step) if send.winner else None
     gate = await read_gate(w, channel, send, message.shop_id, message.priority, message.local)
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
+    variant = variant_sql(q, planned["campaign_id"], send, "a.customer_id", winner)
+    decision = waits(send, q.arg(planned["planned_at"], "timestamptz"), now)
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
-                parcel_id, channel, marketing, state, reason, attempts, next_at, not_after,
-                updated_at)
+                parcel_id, variant, channel, marketing, state, reason, attempts, next_at,
+                not_after, updated_at)
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
-                   {name}, {marketing},
+                   v.variant, {name}, {marketing},
                    CASE a.verdict WHEN 'skip' THEN 'skipped' ELSE 'pending' END, a.rule, 0,
-                   CASE a.verdict WHEN 'skip' THEN a.due_at ELSE a.moment END, a.not_after, {now}
+                   CASE WHEN a.verdict = 'skip' THEN a.due_at
+                        WHEN v.variant IS NULL THEN GREATEST(a.moment, {decision})
+                        ELSE a.moment END,
+                   a.not_after, {now}
             FROM ({planned_sql(q, gate, message, recipients)}) a
+            CROSS JOIN LATERAL (SELECT {variant} AS variant) v
             ORDER BY a.customer_id
             ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
         *q.args,

@@ -32,6 +32,7 @@ CORE_PERMISSIONS = (
     Permission("CAMPAIGNS_WRITE", "Write campaigns."),
     Permission("CAMPAIGNS_SEND", "Schedule, start, pause and cancel campaigns."),
     Permission("SENDING_POLICY_WRITE", "Set frequency caps, sending hours, holidays and rates."),
+    Permission("REPLIES_READ", "Read what people write back."),
     Permission("JOBS_READ", "See and cancel long work."),
     Permission("AUDIT_READ", "See and verify the audit log."),
     Permission("RETENTION_WRITE", "Set for how long data is kept."),
