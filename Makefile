@@ -20,9 +20,10 @@ setup: .venv/.installed
 demo: setup
 	@$(BIN)/python -m demo $(ARGS)
 
+# Each process of the tests has engines of its own; one that is done takes tests from the others.
 test: setup
 	@echo "== tests, on real engines"
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist worksteal $(ARGS)
 
 check: setup
 	@echo "== lint, types, schema"

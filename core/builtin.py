@@ -3,9 +3,18 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.domain.campaigns.content.trial import TooManyTests
 from core.domain.campaigns.facets import FACETS as CAMPAIGN_FACETS
 from core.domain.campaigns.facets import Reachable
 from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
+from core.domain.campaigns.recipes import (
+    after_sales,
+    blasts,
+    dates,
+    delivery,
+    lifecycle,
+    payment,
+)
 from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
 from core.domain.customers.customers import CustomerMerged
 from core.domain.customers.fields import FieldChanged, FieldNotYours
@@ -15,6 +24,9 @@ from core.domain.customers.importing import AlreadyRunning as CustomersImportRun
 from core.domain.customers.importing import RowRefused
 from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
 from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
+from core.domain.members.events import EarningLimit
+from core.domain.members.personal import PERSONAL_TABLES as MEMBER_TABLES
+from core.domain.members.points import NotEnoughPoints
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import AlreadyRunning
 from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
@@ -28,6 +40,7 @@ from core.sdk import errors, hookimpl
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
+from core.sdk.recipes import Recipe
 from core.sdk.timeline import TimelineSource
 from core.tabular.exporting import AlreadyExporting
 from core.tabular.reading import FileUnreadable
@@ -46,11 +59,16 @@ class CorePlugin:
 
     @hookimpl
     def personal_tables(self) -> Sequence[PersonalTable]:
-        return [*CUSTOMER_TABLES, *ORDER_TABLES, *SEGMENT_TABLES, *CAMPAIGN_TABLES]
+        return [*CUSTOMER_TABLES, *ORDER_TABLES, *MEMBER_TABLES, *SEGMENT_TABLES, *CAMPAIGN_TABLES]
 
     @hookimpl
     def timeline_sources(self) -> Sequence[TimelineSource]:
         return [*ORDER_TIMELINE, *CAMPAIGN_TIMELINE, *CUSTOMER_TIMELINE]
+
+    @hookimpl
+    def campaign_recipes(self) -> Sequence[Recipe]:
+        families = (payment, delivery, after_sales, dates, lifecycle, blasts)
+        return [recipe for family in families for recipe in family.RECIPES]
 
     @hookimpl
     def error_codes(self) -> Sequence[type[errors.HuikeError]]:
@@ -59,7 +77,8 @@ class CorePlugin:
             errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
-            FieldChanged, FieldNotYours,
+            FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit,
+            TooManyTests,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
         ]  # fmt: skip
 

@@ -15,6 +15,7 @@ from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.campaigns.exporting import DELIVERIES
 from core.domain.campaigns.reach import count_reach
+from core.domain.campaigns.results.attribution import AttributionRecompute
 from core.domain.campaigns.simulation import CampaignSimulation
 from core.domain.customers.exporting import CUSTOMERS
 from core.domain.customers.fields import FieldRemoval
@@ -51,7 +52,7 @@ from core.tabular.exporting import Export
 logger = logging.getLogger(__name__)
 
 EXPORTS = (CUSTOMERS, ORDERS, REFUNDS, DELIVERIES)
-NOUNS = ("shops", "customers", "orders", "lifecycle", "segments", "campaigns")
+NOUNS = ("shops", "customers", "orders", "members", "lifecycle", "segments", "campaigns")
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
         SegmentCounting(registry, [count_clauses, count_reach]), SegmentTraits(registry),
-        LifecycleRefresh(), CampaignSimulation(registry),
+        LifecycleRefresh(), CampaignSimulation(registry), AttributionRecompute(),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -24,6 +24,7 @@ from core.sdk.hooks import PROJECT, Hooks
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
+from core.sdk.recipes import Recipe
 from core.sdk.timeline import TimelineSource
 
 logger = logging.getLogger(__name__)
@@ -63,6 +64,7 @@ class Registry:
     personal_tables: Mapping[str, Owned[PersonalTable]]
     timeline_sources: Mapping[str, Owned[TimelineSource]]
     actions: Mapping[str, Owned[Action]]
+    campaign_recipes: Mapping[str, Owned[Recipe]]
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def model_apps(self) -> dict[str, list[str]]:

@@ -102,7 +102,7 @@ async def campaign_row(merchant, campaign_id):
         )  # fmt: skip
 
 
-async def until(condition, seconds=20):
+async def until(condition, seconds=120):
     """Wait until a function (or coroutine function) returns something true."""
     async with asyncio.timeout(seconds):
         while True:

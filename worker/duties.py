@@ -17,7 +17,9 @@ from core.domain.campaigns import (
 )
 from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, triggers
+from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
+from core.domain.members import reacting, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops.plugins import enabled_plugins, plugin_settings
@@ -74,9 +76,12 @@ class Duties:
             "news.fetch": self._fetch_news,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
+            "orders.credit": self._credit,
+            "reports.write": self._write_reports,
             "house.keep": self._house_keep,
             "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
+            "members.review": self._review_members,
         }
         self._house_kept_at: datetime | None = None
         self._problems_asked_at: datetime | None = None
@@ -125,14 +130,19 @@ class Duties:
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
             self._begin_if_idle("segments.refresh", merchant_id)
+        for merchant_id in await review.merchants_due(db):
+            self._begin_if_idle("members.review", merchant_id)
         for merchant_id in await clicks.merchants_clicked(db):
             self._begin_if_idle("clicks.judge", merchant_id)
+        for merchant_id in await attribution.merchants_to_credit(db):
+            self._begin_if_idle("orders.credit", merchant_id)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
             self._begin_if_idle("receipts.match")
             self._begin_if_idle("lifecycle.start")
+            self._begin_if_idle("reports.write")
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -235,8 +245,17 @@ class Duties:
         installation = self._installation
         await refresh.refresh_due(installation.db, installation.registry, merchant_id)
 
+    async def _review_members(self, merchant_id: int) -> None:
+        await review.review_due(self._installation.db, merchant_id)
+
     async def _judge_clicks(self, merchant_id: int) -> None:
         await clicks.judge_clicks(self._installation.db, merchant_id)
+
+    async def _credit(self, merchant_id: int) -> None:
+        await attribution.credit_changed(self._installation.db, merchant_id)
+
+    async def _write_reports(self) -> None:
+        await reports.write_due_reports(self._installation.db)
 
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)
@@ -246,12 +265,16 @@ class Duties:
 
 
 def handlers(installation: Installation) -> dict[str, tuple[Container[str], outbox.Handler]]:
-    """Who is told of events: the journeys, then the plugins' subscribers."""
+    """Who is told of events: members' points and tiers, journeys, then the plugins' subscribers."""
 
     async def hear(db: Database, occurrence: Occurrence) -> None:
         await triggers.hear(db, installation.registry, occurrence)
 
-    return {f"{CORE}.journeys": (outbox.EveryType(), hear)} | {
+    own: dict[str, tuple[Container[str], outbox.Handler]] = {
+        f"{CORE}.members": (reacting.EVENTS, reacting.follow_event),
+        f"{CORE}.journeys": (outbox.EveryType(), hear),
+    }
+    return own | {
         name: (owned.value.events, _handler(installation, owned))
         for name, owned in installation.registry.subscribers.items()
     }

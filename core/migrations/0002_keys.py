@@ -6,24 +6,28 @@ distributes tables by merchant asks for.
 
 from tortoise import migrations
 from tortoise.migrations import operations as ops
-from core.migrations.sql import logs, segments
+from core.migrations.sql import attribution, logs, segments
 
 TABLES = [
-    "api_tokens", "audit_log", "campaign_runs", "campaigns", "consent_events",
+    "api_tokens", "attribution_changes", "attribution_windows", "attributions", "audit_log",
+    "campaign_reports", "campaign_runs", "campaigns", "consent_events",
     "consent_policies", "consent_requests", "consents", "custom_field_values", "custom_fields",
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
     "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
-    "lifecycle_models", "link_clicks", "merge_suggestions", "order_lines", "orders", "outbox_events",
-    "parcel_events", "parcels", "plugin_states", "product_cycles", "refunds", "retention_rules",
+    "lifecycle_models", "link_clicks", "memberships", "merge_suggestions", "order_lines",
+    "orders", "outbox_events", "parcel_events", "parcels", "plugin_states", "points_entries",
+    "points_holds", "points_uses", "product_cycles", "programmes", "refunds", "retention_rules",
     "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
     "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
-    "tracked_links", "waiting_records", "webhook_calls",
+    "tier_intervals", "tiers", "tracked_links", "waiting_records", "webhook_calls",
     "delivery_receipts", "inbound_messages", "news_cursors", "opt_out_words", "variant_winners",
 ]  # fmt: skip
 
 UNIQUE = {
+    "attributions": "order_id",
     "audit_log": "number",
+    "campaign_reports": "run_id",
     "campaigns": "name",
     "campaign_runs": "campaign_id, occurrence",
     "consent_requests": "token_hash",
@@ -41,6 +45,7 @@ UNIQUE = {
     "import_changes": "job_id, customer_id",
     "inbound_messages": "channel, event_key",
     "job_files": "job_id, role, piece",
+    "memberships": "card_number",
     "merge_suggestions": "first_id, second_id",
     "news_cursors": "channel",
     "opt_out_words": "word",
@@ -49,6 +54,7 @@ UNIQUE = {
     "parcel_events": "parcel_id, kind, at",
     "parcels": "order_id, tracking_number",
     "plugin_states": "plugin",
+    "points_holds": "entry_id",
     "refunds": "shop_id, external_id",
     "retention_rules": "table_name",
     "segments": "name",
@@ -57,6 +63,7 @@ UNIQUE = {
     "sending_hours": "shop_id, channel",
     "sending_rates": "channel",
     "shops": "name",
+    "tiers": "rank",
     "suppressions": "channel, address_index, shop_id",
     "tracked_links": "run_id, step, variant, number",
     "variant_winners": "run_id, step",
@@ -67,6 +74,12 @@ UNIQUE = {
 # Names and tags are searched folded; a text value of a custom field may be longer than an index
 # entry can be, so the index holds its head; an erasure looks through jobs for files about a person.
 INDEXES = [
+    "CREATE INDEX attributions_run ON attributions (merchant_id, run_id)",
+    "CREATE UNIQUE INDEX attribution_windows_last ON attribution_windows (merchant_id, channel, touch) WHERE valid_to IS NULL",
+    "CREATE INDEX campaign_runs_ended ON campaign_runs (finished_at) WHERE finished_at IS NOT NULL",
+    "CREATE INDEX consent_events_refusals ON consent_events (merchant_id, at) WHERE status = 'denied' AND purpose = 'marketing'",
+    "CREATE INDEX deliveries_sent ON deliveries USING brin (sent_at)",
+    "CREATE INDEX orders_paid ON orders (merchant_id, shop_id, paid_at) WHERE paid_at IS NOT NULL",
     "CREATE INDEX campaign_runs_open ON campaign_runs (state) WHERE state IN ('planning', 'running')",
     "CREATE INDEX campaign_runs_campaign ON campaign_runs (merchant_id, campaign_id)",
     "CREATE INDEX campaigns_due ON campaigns (scheduled_at) WHERE state = 'scheduled'",
@@ -112,8 +125,20 @@ INDEXES = [
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
     "CREATE UNIQUE INDEX lifecycle_models_last ON lifecycle_models (merchant_id, shop_id) WHERE valid_to IS NULL",
     "CREATE INDEX lifecycle_models_history ON lifecycle_models (merchant_id, shop_id, valid_from)",
-    "CREATE INDEX link_clicks_delivery ON link_clicks (merchant_id, delivery_id, at)",
-    "CREATE INDEX link_clicks_open ON link_clicks (merchant_id, at) WHERE machine IS NULL",
+    "CREATE UNIQUE INDEX memberships_now ON memberships (merchant_id, customer_id) WHERE left_at IS NULL",
+    "CREATE INDEX memberships_customer ON memberships (merchant_id, customer_id, id)",
+    "CREATE UNIQUE INDEX programmes_one ON programmes (merchant_id)",
+    "CREATE UNIQUE INDEX tier_intervals_now ON tier_intervals (merchant_id, customer_id) WHERE valid_to IS NULL",
+    "CREATE INDEX tier_intervals_customer ON tier_intervals (merchant_id, customer_id, id)",
+    "CREATE INDEX tier_intervals_review ON tier_intervals (merchant_id, review_at) WHERE valid_to IS NULL",
+    "CREATE INDEX points_entries_customer ON points_entries (merchant_id, customer_id, id)",
+    "CREATE INDEX points_entries_order ON points_entries (merchant_id, order_id) WHERE order_id IS NOT NULL",
+    "CREATE INDEX points_entries_reverses ON points_entries (merchant_id, reverses) WHERE reverses IS NOT NULL",
+    "CREATE INDEX points_entries_expiring ON points_entries (merchant_id, expires_at) WHERE expires_at IS NOT NULL",
+    "CREATE INDEX points_uses_lot ON points_uses (merchant_id, lot_id)",
+    "CREATE INDEX points_uses_entry ON points_uses (merchant_id, entry_id)",
+    "CREATE INDEX points_holds_held ON points_holds (merchant_id, expires_at) WHERE state = 'held'",
+    "CREATE INDEX link_clicks_delivery ON link_clicks (merchant_id, delivery_id, at)", "CREATE INDEX link_clicks_open ON link_clicks (merchant_id, at) WHERE machine IS NULL",
     "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
     "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",
     "CREATE INDEX order_lines_product ON order_lines (merchant_id, product_id, order_id) WHERE product_id IS NOT NULL",
@@ -130,6 +155,11 @@ INDEXES = [
 ]
 
 CHECKS = {
+    "attribution_windows": [
+        "attribution_windows_touch CHECK (touch IN ('delivery', 'open', 'click', 'reminder'))",
+        "attribution_windows_hours CHECK (hours >= 0)",
+        "attribution_windows_valid CHECK (valid_to >= valid_from)",
+    ],
     "campaign_runs": [
         "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled', 'missed'))",
     ],
@@ -182,6 +212,13 @@ CHECKS = {
     ],
     "order_lines": [
         "order_lines_quantity CHECK (quantity > 0)",
+    ],
+    "points_entries": [
+        "points_entries_kind CHECK (kind IN ('earn', 'spend', 'hold', 'return', 'reverse', 'adjust', 'transfer'))",
+        "points_entries_lot CHECK (points <> 0 AND (NOT lot OR points > 0 AND available_at IS NOT NULL))",
+    ],
+    "points_holds": [
+        "points_holds_state CHECK (state IN ('held', 'spent', 'released', 'lapsed'))",
     ],
     "orders": [
         "orders_amounts CHECK (total >= 0 AND paid >= 0 AND refunded >= 0)",
@@ -252,7 +289,8 @@ def statements() -> list[str]:
                 f"UNIQUE (merchant_id, {UNIQUE[table]})"
             )
         made += [f"ALTER TABLE {table} ADD CONSTRAINT {check}" for check in CHECKS.get(table, [])]
-    return [*made, *STORAGE, *INDEXES, *logs.statements(), *segments.statements()]
+    return [*made, *STORAGE, *INDEXES, *logs.statements(), *segments.statements(),
+            *attribution.statements()]
 
 
 class Migration(migrations.Migration):

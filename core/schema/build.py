@@ -16,6 +16,9 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.campaign_flows import STEPS
+from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
+from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -30,12 +33,15 @@ from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
+from core.schema.message_content import MessageContentMutations, MessageContentQueries
 from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
+from core.schema.points import PointsMutations, PointsQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.rfm import RfmMutations, RfmQueries
@@ -64,7 +70,12 @@ class Query(
     CampaignQueries, JobQueries, AuditQueries, PrivacyQueries, ConsentQueries, SuppressionQueries,
     MergeQueries, TagQueries, CustomFieldQueries, SearchQueries, SegmentPreviewQueries,
     SegmentWhyQueries, SegmentWordsQueries, SegmentOverlapQueries, SegmentTraitQueries,
-    LifecycleQueries, RfmQueries, SendingPolicyQueries, SendingOutlookQueries, DeliveryQueries,
+    LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
+    JourneyQueries,
+    SendingPolicyQueries, SendingOutlookQueries,
+    MessageContentQueries,
+    ResultQueries,
+    DeliveryQueries,
 ):  # fmt: skip
     pass
 
@@ -75,7 +86,11 @@ class Mutation(
     CampaignMutations, JobMutations, AuditMutations, PrivacyMutations, ConsentMutations,
     SuppressionMutations, MergeMutations, TagMutations, CustomFieldMutations, NoteMutations,
     CustomerImportMutations, ExportMutations, CustomerIntakeMutations, SegmentKindMutations,
-    SegmentTraitMutations, LifecycleMutations, RfmMutations, SendingPolicyMutations,
+    SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
+    JourneyMutations,
+    SendingPolicyMutations,
+    MessageContentMutations,
+    ResultMutations,
     DeliveryMutations,
 ):  # fmt: skip
     pass
@@ -103,7 +118,7 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError, CustomerError, CustomerFacts],
+            types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
             extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
             config=StrawberryConfig(
                 scalar_map={

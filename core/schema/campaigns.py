@@ -4,12 +4,16 @@ from collections.abc import AsyncIterator
 from contextlib import aclosing
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
 from core.domain.campaigns.audit import audit_run
-from core.domain.campaigns.campaigns import create_campaign, update_campaign
+from core.domain.campaigns.campaigns import (
+    create_campaign,
+    create_flow_campaign,
+    update_campaign,
+)
 from core.domain.campaigns.control import (
     cancel_campaign,
     pause_campaign,
@@ -21,7 +25,22 @@ from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
-from core.schema.context import Info, field, mutation, subscription
+from core.schema.campaign_flow_inputs import (
+    CampaignFlowInput,
+    CampaignOptionsInput,
+    flow_of,
+    options_of,
+)
+from core.schema.campaign_flows import WithFlow
+from core.schema.campaign_parts import (
+    ContentPart,
+    ContentPartInput,
+    MessageClass,
+    content_of,
+    parts,
+)
+from core.schema.campaign_results import CampaignOutcome, RunOutcome
+from core.schema.context import CHILDREN, Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
 from core.schema.delivery_fate import (
     AuditFate,
@@ -39,9 +58,12 @@ from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.skips import Skipped, skips
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.flows import Flow
 from core.storage.database import Session
+
+if TYPE_CHECKING:
+    from core.schema.campaign_journeys import Journey
 
 MAX_SAMPLE = 20
 
@@ -74,24 +96,6 @@ class DeliveryState(Enum):
     SKIPPED = "skipped"
     FAILED = "failed"
     UNKNOWN = "unknown"
-
-
-@strawberry.enum(description="Marketing needs consent and carries an unsubscribe link.")
-class MessageClass(Enum):
-    MARKETING = "marketing"
-    SERVICE = "service"
-
-
-@strawberry.type(description="One part of a message, a Liquid template.")
-class ContentPart:
-    field: str
-    text: str
-
-
-@strawberry.input
-class ContentPartInput:
-    field: str
-    text: str
 
 
 @strawberry.type(description="What became of every recipient; target is the sum of the others.")
@@ -197,7 +201,7 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(RunFate, Node):
+class CampaignRun(RunFate, RunOutcome, Node):
     state: RunState
     occurrence: datetime | None = strawberry.field(
         description="The moment that this run of a recurring campaign is for."
@@ -281,8 +285,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(Node):
-    row: strawberry.Private[Any]
+class Campaign(CampaignOutcome, Node, WithFlow):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")
@@ -312,6 +315,14 @@ class Campaign(Node):
     async def runs(self, info: Info) -> list[CampaignRun]:
         return await info.context.load("campaign.runs", self.row["id"], runs_of) or []
 
+    @field("CAMPAIGNS_READ", description="Of one that is a journey and was started.")
+    async def journey(
+        self, info: Info
+    ) -> Annotated["Journey", strawberry.lazy("core.schema.campaign_journeys")] | None:
+        if self.kind is not CampaignKind.JOURNEY:
+            return None
+        return await info.context.load("campaign.journey", self.row["id"], CHILDREN["journeys"])
+
     @field("CAMPAIGNS_READ", description="A dry run: nothing is sent.")
     async def preview(self, info: Info, sample: int = 3) -> CampaignPreview:
         if not 0 <= sample <= MAX_SAMPLE:
@@ -330,18 +341,6 @@ class Campaign(Node):
                 for one in found.samples
             ],
         )
-
-
-def parts(content: Any) -> list[ContentPart]:
-    return [ContentPart(field=name, text=text) for name, text in content.items()]
-
-
-def content_of(given: list[ContentPartInput]) -> dict[str, str]:
-    """The parts by name. Raises InvalidInput for one that comes twice."""
-    made = {part.field: part.text for part in given}
-    if len(made) < len(given):
-        raise InvalidInput("each part of the content comes once", ("input", "content"))
-    return made
 
 
 def _message(flow: Flow) -> list[ContentPart]:
@@ -444,10 +443,14 @@ async def runs_of(session: Session, pks: list[int]) -> dict[int, list[CampaignRu
 @strawberry.input
 class CampaignCreateInput:
     name: str
-    channel: str
-    segment_id: strawberry.ID
-    content: list[ContentPartInput]
+    channel: str | None = None
+    segment_id: strawberry.ID | None = None
+    content: list[ContentPartInput] | None = None
     message_class: MessageClass = MessageClass.MARKETING
+    flow: CampaignFlowInput | None = strawberry.field(
+        default=None, description="In place of channel, segment and content of one message."
+    )
+    options: CampaignOptionsInput | None = None
     shop_id: strawberry.ID | None = None
 
 
@@ -457,6 +460,11 @@ class CampaignUpdateInput:
     segment_id: strawberry.Maybe[strawberry.ID]
     content: strawberry.Maybe[list[ContentPartInput]]
     message_class: strawberry.Maybe[MessageClass]
+    flow: strawberry.Maybe[CampaignFlowInput] = strawberry.field(
+        default=None,
+        description="Of a journey that is on: a new version, which lets people in from now on.",
+    )
+    options: strawberry.Maybe[CampaignOptionsInput]
     shop_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(
         default=None, description="Null clears it."
     )
@@ -524,6 +532,26 @@ class CampaignCancelPayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
+def _check_alone(given: CampaignCreateInput) -> None:
+    """Raises InvalidInput for one message given beside a flow."""
+    for name in ("channel", "segment_id", "content"):
+        if getattr(given, name) is not None:
+            raise InvalidInput("the flow says it already", ("input", name))
+
+
+def _message_of(given: CampaignCreateInput) -> tuple[str, int, dict[str, str]]:
+    """Channel, segment and content of one message. Raises Several, NotFound."""
+    missing: list[HuikeError] = [
+        InvalidInput("give channel, segmentId and content, or a flow", ("input", name))
+        for name in ("channel", "segment_id", "content")
+        if getattr(given, name) is None
+    ]
+    if given.channel is None or given.segment_id is None or given.content is None:
+        raise Several(missing)
+    segment_id = need_id("Segment", given.segment_id, ("input", "segmentId"))
+    return given.channel, segment_id, content_of(given.content)
+
+
 @strawberry.type
 class CampaignQueries:
     @field("CAMPAIGNS_READ")
@@ -560,18 +588,24 @@ class CampaignMutations:
     async def campaign_create(
         self, info: Info, input: CampaignCreateInput
     ) -> CampaignCreatePayload | None:
-        shop_id = input.shop_id
+        registry = info.context.installation.registry
+        given = input.shop_id
+        shop_id = need_id("Shop", given, ("input", "shopId")) if given else None
+        options = None if input.options is None else options_of(input.options)
         async with info.context.work() as w:
-            pk = await create_campaign(
-                w,
-                info.context.installation.registry,
-                name=input.name,
-                channel=input.channel,
-                segment_id=need_id("Segment", input.segment_id, ("input", "segmentId")),
-                content=content_of(input.content),
-                message_class=input.message_class.value,
-                shop_id=need_id("Shop", shop_id, ("input", "shopId")) if shop_id else None,
-            )
+            if input.flow is not None:
+                _check_alone(input)
+                flow = await flow_of(w, registry, input.flow)
+                pk = await create_flow_campaign(
+                    w, registry, name=input.name, flow=flow, shop_id=shop_id, options=options
+                )
+            else:
+                channel, segment_id, content = _message_of(input)
+                pk = await create_campaign(
+                    w, registry, name=input.name, channel=channel, segment_id=segment_id,
+                    content=content, message_class=input.message_class.value, shop_id=shop_id,
+                    options=options,
+                )  # fmt: skip
             return CampaignCreatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_WRITE", CampaignUpdatePayload)
@@ -587,7 +621,12 @@ class CampaignMutations:
             changed["content"] = content_of(changed["content"])
         if "message_class" in changed:
             changed["message_class"] = changed["message_class"].value
+        if "options" in changed:
+            changed["options"] = options_of(changed["options"])
         async with info.context.work() as w:
+            if "flow" in changed:
+                registry = info.context.installation.registry
+                changed["flow"] = await flow_of(w, registry, changed["flow"])
             await update_campaign(w, info.context.installation.registry, pk, changed)
             return CampaignUpdatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 

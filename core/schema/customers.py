@@ -26,6 +26,7 @@ from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customer_standing import CustomerStanding
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.masking import Contact, shown
+from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.profile import CustomerProfile
@@ -47,6 +48,7 @@ from core.sdk.errors import InvalidInput
 from core.storage.database import Session
 
 if TYPE_CHECKING:
+    from core.schema.campaign_journeys import Enrolment
     from core.schema.facts import CustomerFacts
     from core.schema.orders import Order
     from core.schema.segment_members import SegmentMembership
@@ -85,7 +87,7 @@ def hides_names(info: Info) -> bool:
 
 
 @strawberry.type(description="A person who bought from the merchant, in whichever shops.")
-class Customer(Node, CustomerProfile, CustomerStanding):
+class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     row: strawberry.Private[Any]
     birthday: date | None
     country: str | None = strawberry.field(description="ISO 3166-1, two letters.")
@@ -153,6 +155,15 @@ class Customer(Node, CustomerProfile, CustomerStanding):
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
         batch = CHILDREN["orders_of_customers"](first)
         return await info.context.load(("customer.orders", first), self.row["id"], batch) or []
+
+    @field("CAMPAIGNS_READ", description="The newest ways through journeys, 1 to 100.")
+    async def journeys(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Enrolment", strawberry.lazy("core.schema.campaign_journeys")]]:
+        if not 1 <= first <= MAX_CHILDREN:
+            raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
+        batch = CHILDREN["journeys_of_customers"](first)
+        return await info.context.load(("customer.journeys", first), self.row["id"], batch) or []
 
     @field("SEGMENTS_READ", description="The segments that the customer is in now.")
     async def segments(

@@ -44,3 +44,12 @@ async def once(
         w.merchant_id, mine, orjson.dumps(result).decode(),
     )  # fmt: skip
     return result
+
+
+async def answered(w: Work, operation: str, key: str, result: Any) -> None:
+    """Change what a repeated call gets, once it is known how the first one ended outside."""
+    await w.sql.execute(
+        """UPDATE idempotency_keys SET result = $4
+           WHERE merchant_id = $1 AND operation = $2 AND key = $3""",
+        w.merchant_id, operation, key, orjson.dumps(result).decode(),
+    )  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any
 
 import strawberry
 
+from core.schema.campaign_journeys import enrolments_by_id
 from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
 from core.schema.consent_writes import requests_by_id
 from core.schema.context import ANY_TOKEN, CHILDREN, Info, field
@@ -13,9 +14,11 @@ from core.schema.customers import customers_by_id
 from core.schema.deliveries import replies_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.jobs import jobs_by_id
+from core.schema.members import tiers_by_pk
 from core.schema.merge_history import merges_by_id
 from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
+from core.schema.points import entries_by_id
 from core.schema.profile import custom_fields_by_id, notes_by_id
 from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
@@ -35,11 +38,14 @@ NODES: dict[str, tuple[str, Loader]] = {
     "MergeSuggestion": ("CUSTOMERS_READ", suggestions_by_id),
     "Order": ("ORDERS_READ", orders_by_id),
     "Refund": ("ORDERS_READ", refunds_by_id),
+    "Tier": ("MEMBERS_READ", tiers_by_pk),
+    "PointsEntry": ("MEMBERS_READ", entries_by_id),
     "Segment": ("SEGMENTS_READ", segments_by_id),
     "Campaign": ("CAMPAIGNS_READ", campaigns_by_id),
     "CampaignRun": ("CAMPAIGNS_READ", runs_by_id),
     "Delivery": ("CAMPAIGNS_READ", deliveries_by_id),
     "Reply": ("CAMPAIGNS_READ", replies_by_id),
+    "Enrolment": ("CAMPAIGNS_READ", enrolments_by_id),
     "Job": ("JOBS_READ", jobs_by_id),
     "ConsentRequest": ("CUSTOMERS_READ", requests_by_id),
     "Suppression": ("CUSTOMERS_READ", suppressions_by_id),

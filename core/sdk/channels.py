@@ -241,3 +241,25 @@ def marketing_hours(channel: Channel) -> tuple[time, time] | None:
     default = PHONE_MARKETING if channel.contact == "phone" else None
     hours: tuple[time, time] | None = getattr(channel, "marketing_hours", default)
     return hours
+
+
+@dataclass(frozen=True)
+class TextRules:
+    """What holds for a merchant's text messages.
+
+    `signature` is what the provider puts in front as 【signature】, `opt_out` how a marketing text
+    has to end, `price` what one part costs, in millionths of the currency's major unit.
+    """
+
+    signature: str = ""
+    opt_out: str | None = None
+    price: int | None = None
+    currency: str | None = None
+
+
+@runtime_checkable
+class TextChannel(Protocol):
+    """What a channel of text messages may have besides; its messages can then be priced."""
+
+    def text_rules(self, settings: BaseModel) -> TextRules:
+        """What holds with these settings of a merchant."""

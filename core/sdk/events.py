@@ -229,3 +229,78 @@ class MessageReplied(Event):
     customer_id: int | None
     delivery_id: int | None
     opt_out: bool
+
+
+@dataclass(frozen=True)
+class MemberJoined(Event):
+    """A customer joined the programme; `again` says that it had been a member before."""
+
+    type: ClassVar[str] = "member.joined"
+    customer_id: int
+    source: str
+    shop_id: int | None
+    again: bool
+
+
+@dataclass(frozen=True)
+class MemberLeft(Event):
+    """A customer left the programme."""
+
+    type: ClassVar[str] = "member.left"
+    customer_id: int
+    source: str
+
+
+@dataclass(frozen=True)
+class TierChanged(Event):
+    """A member's tier changed; None is none.
+
+    `cause` is "upgrade", "downgrade", "refund" (what reached it was paid back), "manual", "ended"
+    (a tier by hand was over), "removed" (the tier is no more) or "left".
+    """
+
+    type: ClassVar[str] = "member.tier_changed"
+    customer_id: int
+    old_tier_id: int | None
+    tier_id: int | None
+    cause: str
+
+
+@dataclass(frozen=True)
+class PointsExpiring(Event):
+    """Points of a customer expire at an instant so many days ahead; told once for each."""
+
+    type: ClassVar[str] = "points.expiring"
+    customer_id: int
+    points: int
+    expires_at: str
+    days: int
+
+
+@dataclass(frozen=True)
+class CampaignReported(Event):
+    """The attribution window of a run has closed, and its report is there."""
+
+    type: ClassVar[str] = "campaign.reported"
+    campaign_id: int
+    run_id: int
+
+
+@dataclass(frozen=True)
+class CustomEvent(Event):
+    """Something that a merchant's own server told of a customer; `name` begins with "custom.".
+
+    Its payload are the fields of `data` beside the two ids.
+    """
+
+    name: str
+    customer_id: int
+    order_id: int | None
+    data: dict[str, Any]
+
+    @property
+    def type(self) -> str:  # type: ignore[override]  # others have one for all of them
+        return self.name
+
+    def payload(self) -> dict[str, Any]:
+        return {**self.data, "customer_id": self.customer_id, "order_id": self.order_id}

@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from core.sdk.money import exponent, from_minor
+from core.sdk.rows import Pass, Rows, pass_of
 
 Language = Literal["en", "zh"]
 Form = Literal["probe", "mixed", "joined"]
@@ -28,27 +29,14 @@ class Text(NamedTuple):
 NO_UNIT = Text("", "")
 
 
-@dataclass(frozen=True)
-class Rows:
-    """Rows that belong to customers, such as the paid orders of one shop.
-
-    `source` is a FROM clause; `customer` the column with the customer's id, whose table has
-    `merchant_id` as well; `where` are conditions that name no `c`, so that the rows can be read
-    for one customer and for all of them alike.
-    """
-
-    source: str
-    customer: str
-    where: Sequence[str] = ()
-
-
 class Query:
     """What a facet's SQL is made with: parameters, times, and rows of the customer `c`.
 
     A statement around it reads `FROM {q.source} WHERE {q.base} AND {the facet's condition}`.
     The same rule can be asked in three forms, whose costs differ by rule and by data: "probe" looks
     rows up for each customer, "joined" gathers them for all customers first, and "mixed" gathers
-    only what must be added up. `within` restricts everything to a range of customers' ids.
+    only what must be added up. What is gathered of the same rows is read in one pass. `within`
+    restricts everything to a range of customers' ids.
     """
 
     def __init__(
@@ -67,7 +55,10 @@ class Query:
         self.args: list[Any] = [merchant_id]
         self._zones = dict(shop_zones or {})
         self._form = form
-        self._joins: list[str] = []
+        self._known: dict[tuple[str | None, str], str] = {}
+        self._passes: dict[tuple[object, ...], Pass] = {}
+        self._only_in: dict[str, Pass] = {}
+        self._lead: Sequence[Pass] = ()
         self._range = within and (self.arg(within[0], "bigint"), self.arg(within[1], "bigint"))
 
     def lookup(self) -> "Query":
@@ -79,24 +70,63 @@ class Query:
     @property
     def source(self) -> str:
         """The FROM clause that conditions made by this query need."""
-        return "\n".join(["customers c", *self._joins])
+        if not self._lead:
+            start = ["customers c"]
+        else:
+            first, *more = map(self._gathered, self._lead)
+            led = [
+                first,
+                *(f"FULL JOIN {one} USING (id)" for one in more),
+                "AS led" if more else "",
+            ]
+            start = [*led, f"LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = {self._id}"]
+        others = [one for one in self._passes.values() if one not in self._lead]
+        joins = [
+            f"LEFT JOIN {self._gathered(one)} ON {one.alias}.id = {self._id}" for one in others
+        ]
+        return "\n".join([*start, *joins])
 
     @property
     def base(self) -> str:
         """The condition that keeps to the merchant's customers, and to the range if any."""
         return f"c.merchant_id = $1{self._in_range('c.id')}"
 
+    def only_in(self, condition: str) -> Pass | None:
+        """The pass whose customers alone a condition made by this query can hold for, if any."""
+        return self._only_in.get(condition)
+
+    def lead(self, passes: Sequence[Pass]) -> None:
+        """Start from what these passes find, since nobody else can match.
+
+        The database then leaves the customers out, unless a condition asks for their columns.
+        """
+        self._lead = passes
+
+    def select(self, condition: str) -> str:
+        """A SELECT of the `id` of each customer for whom a condition made by this query holds."""
+        where = condition if self._lead else f"{self.base} AND {condition}"
+        return f"SELECT {self._id} AS id FROM {self.source} WHERE {where}"
+
     def arg(self, value: Any, cast: str | None = None) -> str:
-        """Add a parameter; returns its placeholder, for instance "$3" or "$3::bigint"."""
-        self.args.append(value)
-        return f"${len(self.args)}" + (f"::{cast}" if cast else "")
+        """A parameter's placeholder, for instance "$3" or "$3::bigint"; equal ones are one."""
+        key = (cast, repr(value))
+        if key not in self._known:
+            self.args.append(value)
+            self._known[key] = f"${len(self.args)}" + (f"::{cast}" if cast else "")
+        return self._known[key]
+
+    def one_of(self, column: str, values: Sequence[Any], cast: str = "text") -> str:
+        """A condition: the column holds one of these; the values of several such are looked up in
+        an index together when there is one of each."""
+        if len(values) == 1:
+            return f"{column} = {self.arg(values[0], cast)}"
+        return f"{column} = ANY({self.arg(values, f'{cast}[]')})"
 
     def has(self, rows: Rows) -> str:
         """A condition: the customer has at least one such row."""
-        if self._form == "joined" and len(self._joins) < MAX_JOINS:
-            found = self._join(f"SELECT DISTINCT {rows.customer} AS id {_all(rows)}", rows)
-            return f"({found} IS NOT NULL)"
-        return f"EXISTS (SELECT 1 {_own(rows)})"
+        if self._form == "joined" and (found := self._gather(rows)):
+            return self._holds(*found)
+        return f"EXISTS (SELECT 1 {rows.own})"
 
     def between(
         self,
@@ -117,16 +147,14 @@ class Query:
         if high:
             bounds.append(f"{total} {'<' if before_high else '<='} {high}")
         test = " AND ".join(bounds) or f"{total} IS NOT NULL"
-        if self._form == "probe" or len(self._joins) >= MAX_JOINS:
-            return f"COALESCE((SELECT {test} {_own(rows)}), {str(none).upper()})"
         kept = f"NOT ({test})" if none else test
-        grouped = f"SELECT {rows.customer} AS id {_all(rows)}"
-        having = f" GROUP BY {rows.customer} HAVING {kept}"
-        return f"({self._join(grouped, rows, having)} IS {'' if none else 'NOT '}NULL)"
+        if self._form != "probe" and (found := self._gather(rows, kept)):
+            return f"({found[1]} IS NOT TRUE)" if none else self._holds(*found)
+        return f"COALESCE((SELECT {test} {rows.own}), {str(none).upper()})"
 
     def value(self, rows: Rows, total: str) -> str:
         """An aggregate over such rows of the one customer, for an explanation."""
-        return f"(SELECT {total} {_own(rows)})"
+        return f"(SELECT {total} {rows.own})"
 
     def money(self, minor: str, currency: str) -> str:
         """An amount in minor units as {"amount": "99.00", "currency": "CNY"}, for an explanation.
@@ -176,15 +204,32 @@ class Query:
         )
         return f"(CASE {shop}{cases} ELSE {own} END)"
 
-    def _join(self, select: str, rows: Rows, rest: str = "") -> str:
-        alias = f"j{len(self._joins) + 1}"
-        inner = f"{select}{self._in_range(rows.customer)}{rest}"
-        if self._joins:
-            # asking for the process keeps several of them out of the statement's parallel workers,
-            # each of which would gather everything again for itself; inside, workers may help
-            inner = f"SELECT g.id FROM ({inner}) g WHERE pg_backend_pid() > 0 OFFSET 0"
-        self._joins.append(f"LEFT JOIN ({inner}) {alias} ON {alias}.id = c.id")
-        return f"{alias}.id"
+    @property
+    def _id(self) -> str:
+        if not self._lead:
+            return "c.id"
+        return "led.id" if len(self._lead) > 1 else f"{self._lead[0].alias}.id"
+
+    def _gather(self, rows: Rows, test: str | None = None) -> tuple[Pass, str] | None:
+        """The pass that answers, and its column; None when there are joins enough."""
+        key = pass_of(rows, test)
+        if key not in self._passes:
+            if len(self._passes) >= MAX_JOINS:
+                return None
+            alias = f"j{len(self._passes) + 1}"
+            self._passes[key] = Pass(alias, rows.source, rows.customer)
+        return self._passes[key], self._passes[key].ask(rows, test)
+
+    def _holds(self, read: Pass, column: str) -> str:
+        condition = f"({column} IS TRUE)"
+        self._only_in[condition] = read
+        return condition
+
+    def _gathered(self, read: Pass) -> str:
+        # asking for the process keeps it out of the statement's parallel workers, each of which
+        # would gather everything again for itself; inside, workers may help
+        inner = read.select(self._in_range(read.customer))
+        return f"(SELECT g.* FROM ({inner}) g WHERE pg_backend_pid() > 0 OFFSET 0) {read.alias}"
 
     def _in_range(self, column: str) -> str:
         if self._range is None:
@@ -197,18 +242,6 @@ def midnight(day: date, zone: ZoneInfo) -> datetime:
     if not 1 < day.year < 9999:
         day = date(2 if day.year < 2 else 9998, 1, 1)
     return datetime.combine(day, time.min, zone).astimezone(UTC)
-
-
-def _own(rows: Rows) -> str:
-    alias = rows.customer.partition(".")[0]
-    where = [f"{alias}.merchant_id = c.merchant_id", f"{rows.customer} = c.id", *rows.where]
-    return f"FROM {rows.source} WHERE {' AND '.join(where)}"
-
-
-def _all(rows: Rows) -> str:
-    alias = rows.customer.partition(".")[0]
-    where = [f"{alias}.merchant_id = $1", f"{rows.customer} IS NOT NULL", *rows.where]
-    return f"FROM {rows.source} WHERE {' AND '.join(where)}"
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
+from core.sdk.recipes import Recipe
 from core.sdk.timeline import TimelineSource
 
 PROJECT = "huike"
@@ -80,3 +81,7 @@ class Hooks:
     @hookspec
     def actions(self) -> Sequence[Action]:  # type: ignore[empty-body]
         """What a step of a journey can do. An action's name starts with the plugin's."""
+
+    @hookspec
+    def campaign_recipes(self) -> Sequence[Recipe]:  # type: ignore[empty-body]
+        """Ready-made campaigns. A recipe's name starts with the plugin's."""

@@ -19,7 +19,8 @@ class PersonalTable:
 
     `unique` lists the columns that make a row unique beside the customer, if any: a merge keeps
     the row that the kept customer has, and undoing it brings back the other. `unique_while` names
-    a column that ends a row: only rows in which it is NULL are meant, those that ended are history.
+    a column that ends a row: only rows in which it is NULL are meant, those that ended are history;
+    without `unique` a customer has one such row at most.
 
     `sealed` maps each encrypted column to its place ("customers.phone"), the first part of the
     associated data `place|merchant|id`. `hidden` columns (hashes, blind indexes) are not exported.

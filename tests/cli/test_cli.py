@@ -1,7 +1,6 @@
 """The command `huike` as an operator types it."""
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -10,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from core.storage.engines import Engines
-
-HUIKE = Path(sys.executable).with_name("huike")
+from tests import processes
+from tests.processes import environment
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +28,7 @@ def home(tmp_path_factory):
 
 
 def huike(home, *args, **env):
-    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("HUIKE_", "PYTEST"))}
-    inherited = {k: v for k, v in inherited.items() if k not in ("DATABASE_URL", "REDIS_URL")}
-    return subprocess.run(
-        [HUIKE, *args], env=inherited | {"HUIKE_HOME": str(home)} | env, capture_output=True,
-        text=True, timeout=60,
-    )  # fmt: skip
+    return processes.huike(*args, env=environment(home, **env)).end()
 
 
 def refused(done):
@@ -161,8 +155,9 @@ def test_a_foreign_keyring_is_said(home):
     assert "malformed" in refused(huike(home, "token", "list", HUIKE_KEYRING="{}"))
 
 
-def test_help_names_every_command(tmp_path):
-    text = huike(tmp_path, "--help").stdout
+def test_help_names_every_command():
+    script = Path(sys.executable).with_name("huike")
+    text = subprocess.run([script, "--help"], capture_output=True, text=True, check=True).stdout
     for command in ("init", "migrate", "serve", "worker", "stop", "plugins", "doctor", "token"):
         assert re.search(rf"^  {command} ", text, re.MULTILINE), command
     assert "makemigrations" not in text

@@ -1,10 +1,6 @@
 import asyncio
 import csv
-import os
 import re
-import signal
-import sys
-import time
 from datetime import date
 from pathlib import Path
 
@@ -29,6 +25,7 @@ from core.sdk import InvalidInput, NotFound
 from core.storage import jobs
 from core.tabular.bulk import Account, rejects_of
 from core.tabular.reading import FileUnreadable, examine
+from tests.processes import environment, huike
 
 HEADERS = ["姓名", "手机", "邮箱", "会员卡号"]
 
@@ -498,33 +495,22 @@ async def test_killed_and_run_again(merchant, tmp_path):
         tmp_path / "c.csv",
         [person(n, **({"手机": "x"} if n % 1000 == 7 else {})) for n in range(total)],
     )
-    command = [
-        sys.executable, "-c", "from core.cli import main; main()", "import", "customers", str(path),
-        "--merchant", str(merchant.id), "--tag", "fair",
-    ]  # fmt: skip
-    environment = {**os.environ, "HUIKE_HOME": str(merchant.installation.settings.home)}
-    process = await asyncio.create_subprocess_exec(
-        *command, env=environment, stderr=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 30
-    done = "SELECT COALESCE(max(done), 0) FROM jobs WHERE merchant_id = $1"
-    while not await value(merchant, done):
-        assert process.returncode is None
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    assert await value(merchant, done) < total
-    again = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, complaints = await again.communicate()
-    assert again.returncode == 0, complaints
-    text = output.decode()
-    assert "went on behind row" in text
+    command = ("import", "customers", path, "--merchant", merchant.id, "--tag", "fair")
+    env = environment(merchant.installation.settings.home)
+
+    async def done():
+        return await value(
+            merchant, "SELECT COALESCE(max(done), 0) FROM jobs WHERE merchant_id = $1"
+        )
+
+    await huike(*command, env=env).kill_once(done)
+    assert await done() < total
+    again = await huike(*command, env=env).ended()
+    assert again.returncode == 0, again.stderr
+    assert "went on behind row" in again.stdout
     good = total - 20
-    assert f"read {total} = created {good} + updated 0 + unchanged 0 + rejected 20" in text
+    account = f"read {total} = created {good} + updated 0 + unchanged 0 + rejected 20"
+    assert account in again.stdout
     assert await count(merchant) == good
     assert await count(merchant, "customer_tags") == good
     assert await count(merchant, "import_changes") == good

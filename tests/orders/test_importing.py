@@ -1,10 +1,6 @@
 import asyncio
 import csv
-import os
 import re
-import signal
-import sys
-import time
 import zipfile
 from datetime import date, datetime
 from pathlib import Path
@@ -30,6 +26,7 @@ from core.sdk import InvalidInput
 from core.storage import jobs
 from core.tabular.bulk import Account, rejects_of
 from core.tabular.reading import FileUnreadable, examine
+from tests.processes import environment, huike
 
 HEADERS = ["order_id", "state", "ordered_at", "paid", "buyer_id", "phone", "title", "address"]
 
@@ -400,35 +397,21 @@ async def test_killed_and_run_again(merchant, tmp_path):
     path = write(
         tmp_path / "o.csv", [row(n, paid="x" if n % 1000 == 7 else "1") for n in range(count)]
     )
-    command = [
-        sys.executable, "-c", "from core.cli import main; main()", "import", "orders", str(path),
-        "--shop", "shop", "--merchant", str(merchant.id),
-    ]  # fmt: skip
-    home = merchant.installation.settings.home
-    environment = {**os.environ, "HUIKE_HOME": str(home)}
-    process = await asyncio.create_subprocess_exec(
-        *command,
-        env=environment,
-        stderr=asyncio.subprocess.DEVNULL,
-        stdout=asyncio.subprocess.DEVNULL,
-    )
-    deadline = time.monotonic() + 30
-    done = "SELECT COALESCE(max(done), 0) FROM jobs WHERE merchant_id = $1"
-    while not await value(merchant, done):
-        assert process.returncode is None
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    assert await value(merchant, done) < count
-    again = await asyncio.create_subprocess_exec(
-        *command, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-    )
-    output, complaints = await again.communicate()
-    assert again.returncode == 0, complaints
-    text = output.decode()
-    assert "went on behind row" in text
-    assert f"read {count} = created {count - 24} + updated 0 + unchanged 0 + rejected 24" in text
+    command = ("import", "orders", path, "--shop", "shop", "--merchant", merchant.id)
+    env = environment(merchant.installation.settings.home)
+
+    async def done():
+        return await value(
+            merchant, "SELECT COALESCE(max(done), 0) FROM jobs WHERE merchant_id = $1"
+        )
+
+    await huike(*command, env=env).kill_once(done)
+    assert await done() < count
+    again = await huike(*command, env=env).ended()
+    assert again.returncode == 0, again.stderr
+    assert "went on behind row" in again.stdout
+    account = f"read {count} = created {count - 24} + updated 0 + unchanged 0 + rejected 24"
+    assert account in again.stdout
     assert await value(merchant, "SELECT count(*) FROM orders WHERE merchant_id = $1") == count - 24
     with (tmp_path / "o.csv.rejects.csv").open(encoding="utf-8-sig", newline="") as file:
         listed = list(csv.reader(file))

@@ -126,7 +126,7 @@ def test_a_child_ends_when_its_parent_does():
     )  # fmt: skip
     child.stdin.write(LENGTH.pack(10**6))
     child.stdin.close()
-    assert child.wait(20) == 1
+    assert child.wait(120) == 1
     child.stdout.close()
 
 

@@ -13,6 +13,7 @@ PLAIN = {
     "email": "xiuyuan@example.com", "old_phone": "+8613900005555", "buyer": "buyer-xy-77",
     "receiver": "杭州市西湖区文三路九十九号", "city": "杭州之城", "note": "likes oolong at dusk",
     "tracking": "SF-XY-0001", "scan": "signed by Ouyang", "field": "blue-eyed",
+    "birthday_wish": "wants-a-red-kite", "card": "card-88-19",
     "detail": "550 xiuyuan@example.com refused", "answer": "said-yes-at-the-fair",
 }  # fmt: skip
 
@@ -81,6 +82,7 @@ async def make_person(merchant, plain=PLAIN):
                      state="pending", created_at=w.now, expires_at=w.now)  # fmt: skip
         order = await make_order(w, merchant.shop_id, pk, plain)
         await make_deliveries(w, pk, plain)
+        await make_member(w, pk, plain)
         await merge_away(w, old, pk)
         row = await w.sql.fetchval(
             "SELECT to_jsonb(c) FROM customers c WHERE merchant_id = $1 AND id = $2",
@@ -120,6 +122,17 @@ async def make_order(w, shop_id, pk, plain):
     await insert(w, "customer_facts", customer_id=pk, shop_id=0, currency="CNY", orders=1,
                  purchases=1, paid=9900, refunded=100, refunds=1)  # fmt: skip
     return order
+
+
+async def make_member(w, pk, plain):
+    await insert(w, "memberships", customer_id=pk, card_number=plain["card"], joined_at=w.now,
+                 join_source="page")  # fmt: skip
+    await insert(w, "tier_intervals", customer_id=pk, tier_id=1, valid_from=w.now, cause="manual")
+    entry = await insert(
+        w, "points_entries", customer_id=pk, kind="hold", points=-5, lot=False, at=w.now,
+        reason=plain["birthday_wish"], actor="token:1",
+    )  # fmt: skip
+    await insert(w, "points_holds", customer_id=pk, entry_id=entry, expires_at=w.now)
 
 
 async def make_deliveries(w, pk, plain):

@@ -103,7 +103,7 @@ def test_the_first_plugins_own_test_passes(package):
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider",
          "--basetemp", folder.parent / "tmp"],
         cwd=folder, env=env,
-        capture_output=True, text=True, timeout=120,
+        capture_output=True, text=True, timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout + done.stderr
     assert "3 passed" in done.stdout
@@ -128,6 +128,6 @@ def test_the_first_plugin_is_formatted_and_typed_like_ours(package):
     done = subprocess.run(
         [tools / "mypy", "--strict", "--ignore-missing-imports", "--follow-imports=silent",
          folder / "src/huike_titles"],
-        env=env, capture_output=True, text=True, cwd=DOCS.parents[1], timeout=120,
+        env=env, capture_output=True, text=True, cwd=DOCS.parents[1], timeout=600,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout

@@ -115,14 +115,14 @@ def test_a_misspelt_hook_and_a_wrong_prefix_are_named(entry):
 @pytest.mark.parametrize("where", ["import", "hook"])
 def test_a_plugin_that_hangs_is_left_out(entry, where):
     if where == "import":
-        bad = entry("bad", tail="import time; time.sleep(3)")
+        bad = entry("bad", tail="import time; time.sleep(20)")
     else:
-        bad = entry("bad", "@hookimpl\ndef facets(self):\n    import time; time.sleep(3)")
+        bad = entry("bad", "@hookimpl\ndef facets(self):\n    import time; time.sleep(20)")
     began = time.monotonic()
-    loaded = found(bad, entry("good", channel("good")), seconds=0.3)
-    assert time.monotonic() - began < 2
+    loaded = found(bad, entry("good", channel("good")), seconds=0.8)
+    assert time.monotonic() - began < 15
     assert set(loaded.manifests) == {"good"}
-    assert "no answer within 0.3 seconds" in loaded.broken["bad"]
+    assert "no answer within 0.8 seconds" in loaded.broken["bad"]
 
 
 def test_two_plugins_that_claim_one_channel_stop_the_start(entry):

@@ -1,7 +1,7 @@
 """A client of the real application, and a merchant with one object of each kind."""
 
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import httpx2
@@ -10,7 +10,13 @@ import pytest
 import pytest_asyncio
 
 from core.app import create_app
-from core.domain.campaigns.campaigns import create_campaign
+from core.domain.campaigns.campaigns import (
+    create_campaign,
+    create_flow_campaign,
+    update_campaign,
+)
+from core.domain.campaigns.control import start_campaign
+from core.domain.campaigns.flows import parse_flow
 from core.domain.campaigns.policy.caps import Cap, set_cap
 from core.domain.campaigns.policy.hours import set_holidays
 from core.domain.campaigns.replies import take_replies
@@ -22,6 +28,9 @@ from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
 from core.domain.lifecycle.calendar import calendar_of
 from core.domain.lifecycle.rfm import measure
+from core.domain.members.membership import join
+from core.domain.members.points import Lot, give, hold, take
+from core.domain.members.programme import create_tier, set_programme
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.merging import merge_customers
 from core.domain.segments.lists import add_to_list
@@ -136,8 +145,16 @@ async def make_world(merchant):
         run = await w.sql.fetchval(
             """INSERT INTO campaign_runs
                    (merchant_id, campaign_id, version, state, rule, flow, options, created_at)
-               VALUES ($1, $2, 1, 'running', '{}', '{}', '{}', $3) RETURNING id""",
+               SELECT $1, id, 1, 'running', '{}', flow, '{}', $3 FROM campaigns
+               WHERE merchant_id = $1 AND id = $2 RETURNING id""",
             w.merchant_id, sent, w.now,
+        )  # fmt: skip
+        reported = await w.sql.fetchval(
+            """INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, rule, flow,
+                   options, created_at, finished_at)
+               SELECT merchant_id, campaign_id, version, 'finished', rule, flow, options, $3, $3
+               FROM campaign_runs WHERE merchant_id = $1 AND id = $2 RETURNING id""",
+            w.merchant_id, run, w.now - timedelta(days=100),
         )  # fmt: skip
         await w.sql.execute(
             "UPDATE campaigns SET state = 'running' WHERE merchant_id = $1 AND id = $2",
@@ -148,6 +165,22 @@ async def make_world(merchant):
                    attempts, next_at, updated_at)
                VALUES ($1, $2, 0, $3, 'email', 'sent', 1, $4, $4) RETURNING id""",
             w.merchant_id, run, customer, w.now,
+        )  # fmt: skip
+        steps = [{"kind": "wait", "key": "pause", "span": {"days": 1}}]
+        trigger = {"kind": "event", "type": "order.created"}
+        flow = parse_flow({"trigger": trigger, "steps": steps})
+        journey = await create_flow_campaign(w, registry, name="journey", flow=flow)
+        version = await start_campaign(w, registry, journey)
+        await w.sql.execute(
+            "UPDATE campaign_runs SET state = 'running' WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, version,
+        )  # fmt: skip
+        await update_campaign(w, registry, journey, {"flow": flow})
+        enrolment = await w.sql.fetchval(
+            """INSERT INTO enrolments (merchant_id, campaign_id, run_id, customer_id, entry_key,
+                   order_id, wake_at, until, entered_at)
+               VALUES ($1, $2, $3, $4, 0, $5, $6, $6, $6) RETURNING id""",
+            w.merchant_id, journey, version, customer, order, w.now,
         )  # fmt: skip
         suppression = await w.sql.fetchval(
             """INSERT INTO suppressions (merchant_id, channel, address_index, reason, at)
@@ -196,6 +229,13 @@ async def make_world(merchant):
         nobody = {"version": 1, "rule": {"any": []}}
         counting = await jobs.enqueue(w, "segment.preview", {"rule": nobody}, queued=False)
         traits = await start_traits(w, registry, 10, segment_id=segment)
+        rules = {"points": {"events": [{"key": "review", "points": 5}]}}
+        await set_programme(w, "Club", "CNY", rules)
+        tier = await create_tier(w, "Silver", 1, 10_000)
+        await join(w, customer, "page")
+        await give(w, "adjust", [Lot(customer, 100, w.now)])
+        spent = await take(w, customer, 10, "spend")
+        held = await hold(w, customer, 10, w.now + timedelta(minutes=15), "checkout")
         simulating = await jobs.enqueue(
             w, "campaign.simulate", {"campaign_id": campaign}, queued=False
         )
@@ -208,16 +248,19 @@ async def make_world(merchant):
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
-        "Delivery": delivery, "Job": job, "Token": token, "Suppression": suppression,
-        "ConsentRequest": asked, "Second": second, "CustomerMerge": merge,
-        "MergeSuggestion": suggestion, "CustomerIdentity": identity,
+        "Tier": tier, "PointsEntry": spent, "PointsHold": held,
+        "Reported": reported, "Delivery": delivery, "Job": job, "Token": token,
+        "Suppression": suppression, "ConsentRequest": asked, "Second": second,
+        "CustomerMerge": merge, "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Unknown": unknown, "Reply": reply,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
+        "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
     }  # fmt: skip
     renamed = {"Unused": "Segment", "Unknown": "Delivery", "List": "Segment", "Sent": "Campaign",
-               "Second": "Customer", "Field": "CustomField", "Note": "CustomerNote",
-               "Import": "Job", "Counting": "Job", "Traits": "Job", "Simulating": "Job",
+               "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
+               "Note": "CustomerNote", "Import": "Job",
+               "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
                "Cap": "SendingCap", "Holiday": "SendingHoliday"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)

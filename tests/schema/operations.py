@@ -212,6 +212,19 @@ def variables(name, ids):
         "campaigns": {"where": {"id": {"eq": ids["Sent"]}}},
         "campaign": {"id": ids["Sent"]},
         "campaign-preview": {"id": ids["Campaign"]},
+        "message-preview": {
+            "message": {"channel": "email", "content": CONTENT}, "customerId": ids["Customer"],
+            "orderId": ids["Order"],
+        },
+        "campaign-message-preview": {"id": ids["Campaign"], "customerId": ids["Customer"]},
+        "message-measure": {"message": {"channel": "email", "content": CONTENT}},
+        "campaign-check": {"id": ids["Campaign"]},
+        "campaign-test-send": {
+            "id": ids["Campaign"],
+            "input": {
+                "to": "me@example.com", "customerId": ids["Customer"], "idempotencyKey": "t1",
+            },
+        },
         "campaign-create": {
             "input": {
                 "name": "second", "channel": "email", "segmentId": ids["Segment"],
@@ -228,7 +241,95 @@ def variables(name, ids):
         "deliveries-settle": {"input": {"ids": [ids["Unknown"]], "decision": "SENT"}},
         "replies": {"where": {"customer": {"eq": ids["Customer"]}}},
         "opt-out-words-set": {"input": {"words": ["别发了"]}},
+        "campaign-flow-create": {
+            "input": {
+                "name": "reminder",
+                "options": {"priority": 5, "maxLateness": {"hours": 2}},
+                "flow": {
+                    "trigger": {"event": {"type": "order.created", "where": [
+                        {"field": "state", "values": ["created_unpaid"]},
+                        {"field": "shop_id", "values": [ids["Shop"]]},
+                    ]}},
+                    "entry": {"again": "ORDER", "rule": rule},
+                    "exit": {"orderStates": ["CREATED_UNPAID"]},
+                    "steps": [
+                        {"wait": {"key": "half_an_hour", "span": {"minutes": 30}}},
+                        {"condition": {"key": "dear", "rule": rule, "otherwise": "end",
+                                       "order": {"totalAtLeast": 5000, "shopIds": [ids["Shop"]]}}},
+                        {"send": {"key": "remind", "channel": "email", "messageClass": "SERVICE",
+                                  "variants": [{"content": CONTENT}]}},
+                        {"waitFor": {"key": "paid", "type": "order.state_changed",
+                                     "where": [{"field": "state", "values": ["to_ship"]}],
+                                     "timeout": {"days": 1}, "otherwise": "end"}},
+                        {"split": {"key": "half", "branches": [{}, {"next": "end"}]}},
+                        {"tag": {"key": "thanks", "add": ["paid"]}},
+                        {"setField": {"key": "size", "field": "custom.size", "value": "L"}},
+                        {"changeList": {"key": "guests", "segmentId": ids["List"]}},
+                        {"webhook": {"key": "tell", "url": "https://shop.example/hook"}},
+                    ],
+                },
+            }
+        },
+        "campaign-journey": {"id": ids["Journey"]},
+        "campaign-finish": {"id": ids["Journey"]},
+        "campaign-version-move": {"id": ids["Journey"], "input": {"fromVersion": 1}},
+        "enrolments": {"where": {"campaign": {"eq": ids["Journey"]}, "step": {"eq": "pause"},
+                                 "state": {"eq": "WAITING"}}},
+        "customer-journeys": {"id": ids["Customer"]},
+        "custom-event-record": {
+            "input": {"type": "custom.visited", "customerId": ids["Customer"],
+                      "orderId": ids["Order"], "data": {"page": "tea"}, "idempotencyKey": "v1"},
+        },
+        "campaign-results": {"id": ids["Sent"]},
+        "campaign-report-recompute": {"id": ids["Reported"]},
+        "crm-sales": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "refund-win-back": {"from": "2026-06-01", "to": "2026-06-30", "shopId": ids["Shop"]},
+        "message-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
+        "attribution-window-set": {"input": {"channel": "sms", "touch": "CLICK", "hours": 48}},
+        "attribution-recompute": {"input": {"from": "2026-06-01", "to": "2026-06-30"}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
+        "programme-set": {
+            "input": {"name": "Club", "currency": "CNY", "rules": {"welcome_points": 10}}
+        },
+        "tier-create": {
+            "input": {"name": "Gold", "rank": 2, "threshold": "5000", "keepThreshold": "3000",
+                      "benefits": [{"kind": "discount", "percent": 5}]}
+        },
+        "tier-update": {"id": ids["Tier"], "input": {"threshold": "99.50"}},
+        "tier-delete": {"id": ids["Tier"]},
+        "tiers-effect": {"tiers": [{"tierId": ids["Tier"], "threshold": "10"}]},
+        "member-join": {"input": {"customerId": ids["Second"], "source": "AGENT"}},
+        "member-leave": {"input": {"customerId": ids["Customer"], "source": "PLATFORM"}},
+        "member-tier-set": {
+            "input": {"customerId": ids["Customer"], "tierId": ids["Tier"]}
+        },
+        "membership": {"id": ids["Customer"]},
+        "membership-counts": {"first": "2026-06-01", "last": "2026-06-30"},
+        "points-entries": {"customer": ids["Customer"]},
+        "points-earn": {
+            "input": {"customerId": ids["Customer"], "rule": "review", "idempotencyKey": "p1"}
+        },
+        "points-adjust": {
+            "input": {"customerId": ids["Customer"], "points": -5, "reason": "a mistake",
+                      "idempotencyKey": "p1"}
+        },
+        "points-spend": {
+            "input": {"customerId": ids["Customer"], "points": 5, "orderId": ids["Order"],
+                      "idempotencyKey": "p1"}
+        },
+        "points-hold": {
+            "input": {"customerId": ids["Customer"], "points": 5, "idempotencyKey": "p1"}
+        },
+        "points-hold-settle": {
+            "input": {"holdId": ids["PointsHold"], "spend": True, "idempotencyKey": "p1"}
+        },
+        "points-return": {
+            "input": {"entryId": ids["PointsEntry"], "points": 4, "idempotencyKey": "p1"}
+        },
+        "points-transfer": {
+            "input": {"fromCustomerId": ids["Customer"], "toCustomerId": ids["Second"],
+                      "points": 5, "reason": "family", "idempotencyKey": "p1"}
+        },
         "sending-policy": {"from": "2026-06-01"},
         "sending-cap-set": {
             "input": {"shopId": ids["Shop"], "channel": "email", "hours": 168, "messages": 2}

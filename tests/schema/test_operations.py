@@ -99,7 +99,8 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "customer_tags", "consents", "orders", "segments", "segment_members", "campaigns",
           "campaign_runs", "deliveries", "delivery_receipts", "inbound_messages",
           "custom_fields", "custom_field_values", "customer_notes",
-          "customer_log", "jobs", "suppressions",
+          "customer_log", "jobs", "programmes", "tiers", "memberships", "tier_intervals",
+          "points_entries", "points_uses", "points_holds", "suppressions",
           "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
           "api_tokens", "plugin_states")  # fmt: skip
 

@@ -36,8 +36,10 @@ def test_every_root_field_asks_for_a_permission(schema, root, field):
 NOUNS = (
     "customers?", "orders?", "parcels", "refunds", "segment", "campaign", "job", "shop", "token",
     "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
-    "consent(Policy|Request)", "lifecycle", "rfm", "deliveries", "optOutWords",
+    "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
+    "customEvent", "deliveries", "optOutWords",
     "sending",
+    "attribution",
 )  # fmt: skip
 
 

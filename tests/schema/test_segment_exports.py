@@ -1,8 +1,5 @@
 """Customers of a segment, or of a rule, in a file."""
 
-import asyncio
-import os
-import sys
 from datetime import timedelta
 
 import orjson
@@ -13,6 +10,7 @@ from core.domain.segments.segments import create_segment
 from core.installation import job_kinds
 from core.schema.scalars import global_id, read_id
 from core.storage import jobs
+from tests.processes import environment, huike
 
 EXPORT = """
     mutation ($input: CustomerExportStartInput!) {
@@ -137,15 +135,11 @@ async def test_the_same_call_again_starts_nothing(api, merchant, people):
 
 async def test_the_command(merchant, people, tmp_path):
     async def called(name, *more):
-        process = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "from core.cli import main; main()", "export", "customers",
-            "--merchant", str(merchant.id), "--output", str(tmp_path / name), "--columns", "name",
-            *more,
-            env={**os.environ, "HUIKE_HOME": str(merchant.installation.settings.home)},
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        output, complaints = await process.communicate()
-        return process.returncode, output.decode() + complaints.decode()
+        done = await huike(
+            "export", "customers", "--merchant", merchant.id, "--output", tmp_path / name,
+            "--columns", "name", *more, env=environment(merchant.installation.settings.home),
+        ).ended()  # fmt: skip
+        return done.returncode, done.stdout + done.stderr
 
     code, said = await called("now.csv", "--segment", "vips", "--where", '{"name": {"eq": "p2"}}')
     assert code == 0, said

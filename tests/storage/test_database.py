@@ -148,7 +148,7 @@ asyncio.run(main())
 
 def test_work_goes_on_after_the_server_was_restarted(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", RESTART, tmp_path], capture_output=True, text=True, timeout=60
+        [sys.executable, "-c", RESTART, tmp_path], capture_output=True, text=True, timeout=300
     )
     assert (done.stdout.strip(), done.returncode) == ("2", 0), done.stderr
     assert not Engines(tmp_path).stop()
@@ -174,7 +174,7 @@ def connect(url):
         [sys.executable, "-W", "error", "-c", CONNECT, url],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
@@ -239,7 +239,7 @@ async def test_a_wrong_password_is_said(installation):
 
 
 async def test_models_and_readers_inside_work_share_its_transaction(db, merchant):
-    async with asyncio.timeout(5), db.work(merchant.id) as w:
+    async with asyncio.timeout(60), db.work(merchant.id) as w:
         await w.sql.execute(
             "UPDATE shops SET name = 'new' WHERE merchant_id = $1 AND id = $2",
             merchant.id, merchant.shop_id,

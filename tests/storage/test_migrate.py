@@ -2,8 +2,6 @@
 
 import asyncio
 import shutil
-import subprocess
-import sys
 
 import asyncpg
 import pytest
@@ -11,13 +9,7 @@ import pytest
 from core.storage.database import credentials
 from core.storage.engines import Engines
 from core.storage.keyring import Keyring
-
-MIGRATE = """
-import sys
-from core.cli import main
-sys.argv = ["huike", "migrate"]
-main()
-"""
+from tests import processes
 
 
 @pytest.fixture
@@ -36,15 +28,12 @@ async def empty(installation, tmp_path):
 
 
 def huike(env, *args):
-    command = [sys.executable, "-c", MIGRATE.replace('"migrate"', ", ".join(map(repr, args)))]
-    return subprocess.Popen(
-        command, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return processes.huike(*args, env=env)
 
 
 def finish(process):
-    out, err = process.communicate(timeout=60)
-    return process.returncode, out, err
+    ended = process.end()
+    return ended.returncode, ended.stdout, ended.stderr
 
 
 async def ask(env, statement):

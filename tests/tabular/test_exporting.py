@@ -1,11 +1,6 @@
-import asyncio
 import csv
 import hashlib
 import io
-import os
-import signal
-import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -28,6 +23,7 @@ from core.sdk import InvalidInput, LineRecord, OrderRecord, OrderState, RefundRe
 from core.storage import jobs
 from core.tabular import exporting
 from core.tabular.exporting import Export
+from tests.processes import environment, huike
 
 
 async def fill(merchant, count, sealed=False):
@@ -354,21 +350,16 @@ async def test_params_hold_no_filter(merchant):
     assert set(orjson.loads(row["params"])) == {"table", "format", "columns", "clear", "request"}
 
 
-def command(merchant, path, *more):
-    return [
-        sys.executable, "-c", "from core.cli import main; main()", "export", "customers",
-        "--merchant", str(merchant.id), "--output", str(path), *more,
-    ]  # fmt: skip
+def begun(merchant, path, *more):
+    return huike(
+        "export", "customers", "--merchant", merchant.id, "--output", path, *more,
+        env=environment(merchant.installation.settings.home),
+    )  # fmt: skip
 
 
 async def called(merchant, path, *more):
-    environment = {**os.environ, "HUIKE_HOME": str(merchant.installation.settings.home)}
-    process = await asyncio.create_subprocess_exec(
-        *command(merchant, path, *more), env=environment, stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    output, complaints = await process.communicate()
-    return process.returncode, output.decode(), complaints.decode()
+    done = await begun(merchant, path, *more).ended()
+    return done.returncode, done.stdout, done.stderr
 
 
 async def test_the_command(merchant, tmp_path):
@@ -429,24 +420,13 @@ async def test_killed_and_run_again(merchant, tmp_path):
     await fill(merchant, total)
     path = tmp_path / "c.jsonl"
     more = ("--format", "jsonl", "--columns", "id,name")
-    environment = {**os.environ, "HUIKE_HOME": str(merchant.installation.settings.home)}
-    process = await asyncio.create_subprocess_exec(
-        *command(merchant, path, *more), env=environment, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL,
-    )  # fmt: skip
-    deadline = time.monotonic() + 60
     done = "SELECT COALESCE(max(done), 0) FROM jobs WHERE merchant_id = $1"
 
     async def so_far():
         async with merchant.read() as session:
             return await session.sql.fetchval(done, merchant.id)
 
-    while not await so_far():
-        assert process.returncode is None
-        assert time.monotonic() < deadline
-        await asyncio.sleep(0.01)
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
+    await begun(merchant, path, *more).kill_once(so_far)
     assert 0 < await so_far() < total
     assert not path.exists()
     await fill(merchant, 10)

@@ -12,6 +12,7 @@ import random
 import signal
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import psutil
@@ -26,29 +27,25 @@ from core.installation import open_installation
 from core.settings import Settings
 from core.storage.engines import Engines
 from core.testing import TestMerchant
+from tests.processes import Process
 from tests.sending_kit import add_customers, campaign_row, enable_email, make_campaign, until
+from worker.runner import Runner
 
 RECIPIENTS = 5000
 CAMPAIGNS = 4
 KILLS_PER_CAMPAIGN = 5
 LEASE_SECONDS = 2
-SECONDS = 60
+SECONDS = 300
 
-WORKER = """
-import asyncio, sys
-from datetime import timedelta
-from pathlib import Path
-from core.installation import open_installation
-from core.settings import Settings
-from worker.runner import Runner
 
-async def main(home, lease):
-    async with open_installation(Settings(home=Path(home))) as installation:
-        runner = Runner(installation, lease=timedelta(seconds=lease), sweep_seconds=0.3)
-        await runner.run_until_signalled()
+async def work(home):
+    async with open_installation(Settings(home=home)) as installation:
+        lease = timedelta(seconds=LEASE_SECONDS)
+        await Runner(installation, lease=lease, sweep_seconds=0.3).run_until_signalled()
 
-asyncio.run(main(sys.argv[1], float(sys.argv[2])))
-"""
+
+def run_worker(home):
+    asyncio.run(work(home))
 
 
 class Sink:
@@ -84,20 +81,15 @@ class Workers:
         self.processes = []
 
     def add(self):
-        command = [sys.executable, "-c", WORKER, str(self.home), str(LEASE_SECONDS)]
-        log = (self.home / "workers.log").open("a")
-        self.processes.append(subprocess.Popen(command, stderr=log))
-        log.close()
+        self.processes.append(Process(run_worker, self.home, env=os.environ))
 
     def kill_one(self):
-        victim = self.processes.pop(random.randrange(len(self.processes)))
-        victim.kill()
-        victim.wait()
+        self.processes.pop(random.randrange(len(self.processes))).kill()
 
     def end(self):
         for process in self.processes:
-            process.send_signal(signal.SIGTERM)
-        return [process.wait(30) for process in self.processes]
+            process.signal(signal.SIGTERM)
+        return [process.end() for process in self.processes]
 
 
 async def account(merchant, campaign_id, sink):
@@ -185,7 +177,7 @@ def stop_postgres(home, number):
     server = psutil.Process(int((home / "postgres/postmaster.pid").read_text().split()[0]))
     server.send_signal(number)
     with contextlib.suppress(psutil.NoSuchProcess):
-        server.wait(20)
+        server.wait(120)
 
 
 async def main(home, scenario):
@@ -200,11 +192,11 @@ async def main(home, scenario):
             await add_customers(merchant, [f"c{n}@example.com" for n in range(RECIPIENTS)])
             await scenario(merchant, sink, workers)
         finally:
-            codes = workers.end()
+            ended = workers.end()
             sink.process.terminate()
             sink.process.wait()
         # a worker that has not begun yet dies of the signal
-        assert set(codes) <= {0, -signal.SIGTERM}, f"workers ended with {codes}"
+        assert {one.returncode for one in ended} <= {0, -signal.SIGTERM}, ended
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ def play(tmp_path, scenario):
     """Run a scenario in a process of its own, since a process has one pool."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.worker.kill_scenario", tmp_path, scenario],
-        capture_output=True, text=True, timeout=300, cwd=ROOT,
+        capture_output=True, text=True, timeout=1200, cwd=ROOT,
     )  # fmt: skip
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-5000:]}"
 

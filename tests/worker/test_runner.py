@@ -55,11 +55,11 @@ async def runner(merchant):
     await runner.stop()
 
 
-async def until_state(merchant, campaign_id, state, seconds=20):
+async def until_state(merchant, campaign_id, state):
     async def reached():
         return (await campaign_row(merchant, campaign_id))["state"] == state
 
-    await until(reached, seconds)
+    await until(reached)
 
 
 async def test_doorbell_starts_a_campaign(merchant, sink):
@@ -80,7 +80,7 @@ async def test_doorbell_starts_a_campaign(merchant, sink):
                 merchant.id,
             )
 
-        await until(drained, 5)
+        await until(drained)
         kinds = await session.sql.fetch(
             "SELECT type FROM outbox_events WHERE merchant_id = $1 ORDER BY id", merchant.id
         )
@@ -96,7 +96,7 @@ async def test_a_lost_ring_costs_seconds_only(merchant, sink, runner):
     async with merchant.work() as w:
         await start_campaign(w, merchant.installation.registry, campaign_id)
         w._rings.clear()
-    await until_state(merchant, campaign_id, "finished", 5)
+    await until_state(merchant, campaign_id, "finished")
     assert len(sink.accepted) == 1
 
 
@@ -110,7 +110,7 @@ async def test_scheduled_campaign_starts_in_time(merchant, sink, runner):
     await asyncio.sleep(0.5)
     assert (await campaign_row(merchant, campaign_id))["state"] == "scheduled"
     merchant.clock.move(timedelta(hours=2, minutes=1))
-    await until_state(merchant, campaign_id, "finished", 5)
+    await until_state(merchant, campaign_id, "finished")
 
 
 async def test_a_campaign_that_is_far_too_late_is_paused(merchant, sink, runner):
@@ -121,7 +121,7 @@ async def test_a_campaign_that_is_far_too_late_is_paused(merchant, sink, runner)
         at = w.now + timedelta(hours=2)
         await schedule_campaign(w, merchant.installation.registry, campaign_id, at)
     merchant.clock.move(timedelta(hours=9))
-    await until_state(merchant, campaign_id, "paused", 5)
+    await until_state(merchant, campaign_id, "paused")
     assert sink.accepted == []
 
 
@@ -151,7 +151,7 @@ async def test_redis_inside_the_process_does_too(merchant, sink):
     await asyncio.sleep(0.2)
     async with db.work(merchant.id) as w:
         await start_campaign(w, installation.registry, campaign_id)
-    await until_state(merchant, campaign_id, "finished", 5)
+    await until_state(merchant, campaign_id, "finished")
     await runner.stop()
     await redis.aclose()
     assert len(sink.accepted) == 1

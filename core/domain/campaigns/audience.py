@@ -13,6 +13,7 @@ from core.domain.campaigns.journeys.running import journey_of
 from core.domain.campaigns.occurrences import wall_clock
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
 from core.domain.campaigns.policy import personal_columns, skip_reason_sql
+from core.domain.campaigns.results.holdout import holdout_of
 from core.domain.customers.time_zones import moment_sql, moments
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
@@ -89,7 +90,7 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
     options, moment = stored_options(run["options"]), await _local_moment(w, q, run)
     message = Message(
         run["id"], step, send, channel, run["shop_id"], options.max_lateness.span,
-        options.priority, moment is not None,
+        options.priority, moment is not None, holdout_of(run["campaign_id"], options),
     )  # fmt: skip
     source = f"{q.source} WHERE {q.base} AND {asked.condition}"
     return await plan_messages(w, q, message, Recipients(source, at=moment))

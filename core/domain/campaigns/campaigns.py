@@ -89,8 +89,8 @@ async def update_campaign(
 ) -> None:
     """Change a campaign not yet started: its name, shop_id, options (Options) and flow (Flow).
 
-    A journey can be changed while it is on: other options or another flow make a new version. Of a
-    campaign of one message to one segment, segment_id, content and message_class can be changed
+    A journey can be changed while it is on: other options or another flow make a new version. Of
+    a campaign of one message to one segment, segment_id, content and message_class can be changed
     instead of the flow. Raises WrongState, NotFound, InvalidInput, Several, AlreadyExists.
     """
     row = await locked_campaign(w, campaign_id)

@@ -16,6 +16,7 @@ from core.domain.campaigns.campaigns import (
     locked_campaign,
     require_state,
 )
+from core.domain.campaigns.content.checking import check_texts
 from core.domain.campaigns.flows import (
     campaign_channel,
     check_flow,
@@ -237,6 +238,7 @@ async def _ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:
     await _check_channels(w, registry, row)
     flow = stored_flow(row["flow"])
     await check_flow(w, registry, flow, flow.kind != "journey")
+    await check_texts(w, registry, flow)
     return flow
 
 

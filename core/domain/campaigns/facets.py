@@ -170,33 +170,100 @@ class Received(Facet):
         return Rows("deliveries d", "d.customer_id", sent(rule.messages, q))
 
 
+DELIVERED = "d.receipt IN ('delivered', 'complained')"
+"""Whether a receipt says that message `d` arrived: who complains about it got it."""
+
+
 @dataclass(frozen=True)
-class MessageFailedRule:
-    """To whom such a message could not be sent; within is about the time of the failure."""
+class Happened:
+    """To whom it happened with such a message; within is about when it did."""
 
     messages: MessageFilter | None = None
 
 
-class MessageFailed(Facet):
+class MessageFailedRule(Happened):
+    """To whom such a message could not be sent; within is about the time of the failure."""
+
+
+class MessageDeliveredRule(Happened):
+    """To whom such a message was delivered, as its receipt says; within is about that time."""
+
+
+class MessageOpenedRule(Happened):
+    """Who opened such a message; within is about the first time."""
+
+
+class MessageClickedRule(Happened):
+    """Who clicked a link in such a message; within is about the first time."""
+
+
+class MessageFacet(Facet):
+    """Whether something happened with a message: a condition on delivery `d`, and its time."""
+
+    condition: ClassVar[str]
+    time: ClassVar[str]
+    words: ClassVar[Text]
+    """With what is meant in the place of {which}, and in Chinese when in that of {when}."""
+
+    def sql(self, rule: Happened, q: Query) -> str:
+        return q.has(self._rows(rule, q))
+
+    def found(self, rule: Happened, q: Query) -> str:
+        return q.value(self._rows(rule, q), f"max({self.time})")
+
+    def explain(self, rule: Happened, say: Say) -> str:
+        when, which = (rule.messages or EVERY_MESSAGE).explain(say)
+        return say(*self.words).format(when=when, which=which)
+
+    def _rows(self, rule: Happened, q: Query) -> Rows:
+        meant = (rule.messages or EVERY_MESSAGE).sql(q, self.time)
+        return Rows("deliveries d", "d.customer_id", [self.condition, *meant])
+
+
+class MessageFailed(MessageFacet):
     """Whether a message to the customer failed."""
 
     name: ClassVar[str] = "message_failed"
     title: ClassVar[Text] = Text("Message failed", "发送失败")
     rule: ClassVar[type] = MessageFailedRule
+    condition: ClassVar[str] = "d.state = 'failed'"
+    time: ClassVar[str] = "d.updated_at"
+    words: ClassVar[Text] = Text(
+        "could not be sent a message{which}{when}", "{when}{which}消息发送失败"
+    )
 
-    def sql(self, rule: MessageFailedRule, q: Query) -> str:
-        return q.has(self._rows(rule, q))
 
-    def found(self, rule: MessageFailedRule, q: Query) -> str:
-        return q.value(self._rows(rule, q), "max(d.updated_at)")
+class MessageDelivered(MessageFacet):
+    """Whether a message reached the customer."""
 
-    def explain(self, rule: MessageFailedRule, say: Say) -> str:
-        when, which = (rule.messages or EVERY_MESSAGE).explain(say)
-        return say(f"could not be sent a message{which}{when}", f"{when}{which}消息发送失败")
+    name: ClassVar[str] = "message_delivered"
+    title: ClassVar[Text] = Text("Message delivered", "消息已送达")
+    rule: ClassVar[type] = MessageDeliveredRule
+    condition: ClassVar[str] = DELIVERED
+    time: ClassVar[str] = "d.delivered_at"
+    words: ClassVar[Text] = Text("was delivered a message{which}{when}", "{when}{which}消息已送达")
 
-    def _rows(self, rule: MessageFailedRule, q: Query) -> Rows:
-        failed = (rule.messages or EVERY_MESSAGE).sql(q, "d.updated_at")
-        return Rows("deliveries d", "d.customer_id", ["d.state = 'failed'", *failed])
+
+class MessageOpened(MessageFacet):
+    """Whether the customer opened a message."""
+
+    name: ClassVar[str] = "message_opened"
+    title: ClassVar[Text] = Text("Message opened", "打开消息")
+    rule: ClassVar[type] = MessageOpenedRule
+    condition: ClassVar[str] = "d.opened_at IS NOT NULL"
+    time: ClassVar[str] = "d.opened_at"
+    words: ClassVar[Text] = Text("opened a message{which}{when}", "{when}打开了{which}消息")
+
+
+class MessageClicked(MessageFacet):
+    """Whether the customer clicked a link in a message."""
+
+    name: ClassVar[str] = "message_clicked"
+    title: ClassVar[Text] = Text("Message clicked", "点击消息")
+    rule: ClassVar[type] = MessageClickedRule
+    condition: ClassVar[str] = "d.clicked_at IS NOT NULL"
+    time: ClassVar[str] = "d.clicked_at"
+    words: ClassVar[Text] = Text("clicked a message{which}{when}", "{when}点击了{which}消息")
 
 
 @dataclass(frozen=True)
@@ -248,5 +315,12 @@ class BoughtAfterMessage(Facet):
         )  # fmt: skip
 
 
-FACETS: list[Facet] = [Received(), MessageFailed(), BoughtAfterMessage()]
+FACETS: list[Facet] = [
+    Received(),
+    MessageFailed(),
+    MessageDelivered(),
+    MessageOpened(),
+    MessageClicked(),
+    BoughtAfterMessage(),
+]
 """Those that need to know nothing about the installed plugins."""

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from core.domain.campaigns.content.variables import EVERYTHING, About, flow_about, known_variables
 from core.domain.campaigns.content.writing import check_content, mentions_fields
+from core.domain.campaigns.journeys.checks import faults
 from core.domain.customers.fields import field_types
 from core.domain.segments.rules import read_rule
 from core.registry import Registry
@@ -112,7 +113,9 @@ async def check_flow(
             errors.append(error)
     if flow.kind == "journey" and flow.schedule and flow.schedule.local:
         path = (*FLOW, "trigger", "schedule", "local")
-        errors.append(InvalidInput("a journey follows the shop's clocks, not each customer's", path))
+        errors.append(
+            InvalidInput("a journey follows the shop's clocks, not each customer's", path)
+        )
     if isinstance(flow.trigger, OnDate):
         errors += await _date_faults(session, flow.trigger)
     for number, send in flow.sends().items():
@@ -126,6 +129,7 @@ async def check_flow(
                     error if simple else type(error)(error.message, path + error.path[2:])
                     for error in several.errors
                 ]
+    errors += [fault async for fault in faults(session, registry, flow, FLOW)]
     for rule, path in _rules(flow):
         try:
             await read_rule(session, registry, rule)

@@ -83,6 +83,12 @@ def confirmation_key(keyring: Keyring, merchant_id: int, request_id: int) -> str
     return f"{text}.{keyring.sign('message', text)}"
 
 
+def trial_key(keyring: Keyring, merchant_id: int, idempotency_key: str) -> str:
+    """The key of a message sent as a test; see `message_key`."""
+    text = f"{merchant_id}.test.{idempotency_key}"
+    return f"{merchant_id}.test.{keyring.sign('message', text)}"
+
+
 def confirmation_url(base_url: str, merchant_id: int, secret: str) -> str:
     """Where a customer confirms a consent: GET shows a page, POST does it."""
     return f"{base_url}/consent/confirm?t={merchant_id}.{secret}"

@@ -12,11 +12,22 @@ from core.domain.campaigns.policy.models import (
     SendingHours,
     SendingRate,
 )
+from core.domain.campaigns.results.models import (
+    Attribution,
+    AttributionChange,
+    AttributionWindow,
+    CampaignReport,
+)
 from core.storage.models import Bytes, Id
 
 __all__ = [
     "Campaign", "CampaignRun", "Delivery", "Enrolment", "SendingCap", "SendingHoliday",
     "SendingHours", "SendingRate",
+]  # fmt: skip
+
+__all__ = [
+    "Attribution", "AttributionChange", "AttributionWindow", "Campaign", "CampaignReport",
+    "CampaignRun", "Delivery", "Enrolment",
 ]  # fmt: skip
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from core.domain.campaigns.policy import skip_reason_sql
 from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns, read_gate
+from core.domain.campaigns.results.holdout import Holdout
 from core.domain.campaigns.variants import decided, variant_sql, waits
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
@@ -43,6 +44,7 @@ class Message:
     max_lateness: timedelta | None = None
     priority: int = 0
     local: bool = False
+    holdout: Holdout | None = None
 
 
 async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipients) -> int:
@@ -89,6 +91,9 @@ def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) 
     late = q.arg(message.max_lateness, "interval")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
+    if message.holdout is not None:
+        # asked last: who is held out would have got the message
+        reason = f"COALESCE({reason}, {message.holdout.reason_sql(q, 'c.id')})"
     return judged_sql(
         q, gate,
         f"""SELECT p.*, p.due_at + {late} AS not_after

@@ -12,10 +12,11 @@ from core.domain.campaigns.content.message import UNTRACKED, Content, Recipient,
 from core.domain.campaigns.content.templates import RenderError
 from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.flows import campaign_channel, stored_flow, variables
+from core.domain.campaigns.policy import personal_columns
 from core.registry import Registry
-from core.sdk.channels import Channel
+from core.sdk.channels import Channel, MessageClass
 from core.sdk.errors import NotFound, WrongState
-from core.sdk.flows import Options
+from core.sdk.flows import Flow, Options, Send
 from core.storage.database import Session
 
 SAMPLE_URL = "https://example.com/unsubscribe"
@@ -29,6 +30,15 @@ class RenderedSample:
     customer_id: int
     content: dict[str, str]
     error: str | None
+
+
+@dataclass(frozen=True)
+class About:
+    """Whom a message is tried for, and about which order or parcel."""
+
+    customer_id: int
+    order_id: int | None = None
+    parcel_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -105,17 +115,77 @@ async def open_content(
     return Content(channel, content, sender, await variables(session, content), options)
 
 
+async def preview_message(
+    session: Session,
+    registry: Registry,
+    send: Send,
+    variant: int,
+    shop_id: int | None,
+    about: About,
+    show_name: Callable[[str], str] = str,
+    links: tuple[str, str] = (SAMPLE_URL, SAMPLE_PREFERENCES),
+) -> RenderedSample:
+    """A text as one customer would get it. Raises NotFound, InvalidInput, Several."""
+    channel = campaign_channel(registry, send.channel)
+    text = send.variants[variant].content
+    content = await open_content(session, channel, shop_id, text)
+    row, occasion = await _found(session, send.message_class, shop_id, about)
+    values = await fetch_values(session, content.names, content.zone, [occasion])
+    (made,) = _samples(content, [row], values, show_name, links)
+    return made
+
+
+async def _found(
+    session: Session, message_class: MessageClass, shop_id: int | None, about: About
+) -> tuple[Mapping[str, Any], Occasion]:
+    personal, join = personal_columns(message_class, None if shop_id is None else "$5::bigint")
+    row = await session.sql.fetchrow(
+        f"""SELECT c.id, c.name, {personal}, o.id AS order_id, p.id AS parcel_id FROM customers c
+            LEFT JOIN parcels p ON p.merchant_id = $1 AND p.id = $4
+            LEFT JOIN orders o ON o.merchant_id = $1 AND o.customer_id = c.id
+             AND o.id = COALESCE($3, p.order_id) AND o.id = COALESCE(p.order_id, o.id)
+            {join} WHERE c.merchant_id = $1 AND c.id = $2""",
+        session.merchant_id, about.customer_id, about.order_id, about.parcel_id,
+        *([] if shop_id is None else [shop_id]),
+    )  # fmt: skip
+    if row is None:
+        raise NotFound("there is no such customer", ("input", "customerId"))
+    if row["order_id"] is None and about.order_id is not None:
+        raise NotFound("the customer has no such order", ("input", "orderId"))
+    if about.parcel_id is not None and (row["parcel_id"] is None or row["order_id"] is None):
+        raise NotFound("the customer has no such parcel", ("input", "parcelId"))
+    return row, Occasion(row["id"], row["id"], row["order_id"], row["parcel_id"])
+
+
+def chosen_message(flow: Flow, step: str | None, variant: int) -> Send:
+    """The step of a flow that sends, by its key; the only one if none is named. Raises NotFound."""
+    sends = {send.key: send for send in flow.sends().values()}
+    if step is None and len(sends) == 1:
+        (step,) = sends
+    if step not in sends:
+        raise NotFound(
+            f"say which step: messages are sent by {', '.join(sends) or 'none'}", ("input", "step")
+        )
+    if not 0 <= variant < len(sends[step].variants):
+        raise NotFound(
+            f"the step has {len(sends[step].variants)} variants, counted from 0",
+            ("input", "variant"),
+        )
+    return sends[step]
+
+
 def _samples(
     content: Content,
     rows: Sequence[Mapping[str, Any]],
     values: Mapping[int, Mapping[str, Any]],
     show_name: Callable[[str], str],
+    links: tuple[str, str] = (SAMPLE_URL, SAMPLE_PREFERENCES),
 ) -> list[RenderedSample]:
     samples = []
     for row in rows:
         name = show_name(row["name"]) if row["name"] else None
         recipient = Recipient(
-            name, row["province"], row["city"], SAMPLE_URL, SAMPLE_PREFERENCES,
+            name, row["province"], row["city"], *links,
             values.get(row["id"], {}),
         )  # fmt: skip
         try:

@@ -339,6 +339,14 @@ async def set_fields_of_many(
     return len(await _write(w, stored, fields, source or _source(owner)))
 
 
+async def check_value(
+    session: Session, name: str, value: Any, owner: str, path: tuple[str, ...]
+) -> None:
+    """Whether `set_fields` would take the value. Raises NotFound, FieldNotYours, InvalidInput."""
+    fields = await _fields_by_name(session, [name])
+    _checked(fields, name, value, owner, (*path, "field"), (*path, "value"))
+
+
 def _source(owner: str) -> str:
     return "staff" if owner == MERCHANTS else owner
 
@@ -353,7 +361,7 @@ async def _hold_customers(w: Work, customer_ids: Sequence[int]) -> list[int]:
     return [row["id"] for row in rows]
 
 
-async def _fields_by_name(w: Work, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
+async def _fields_by_name(w: Session, names: Sequence[str]) -> dict[str, Mapping[str, Any]]:
     storable = [name for name in names if _storable(name)]
     rows = await w.sql.fetch(
         """SELECT *, namespace || '.' || key AS name FROM custom_fields

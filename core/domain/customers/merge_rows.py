@@ -28,7 +28,7 @@ async def move_rows(
 
 def _move_sql(table: PersonalTable) -> str:
     name, customer = table.table, table.customer
-    if not table.unique:
+    if not table.unique and not table.unique_while:
         return f"""WITH moved AS (
                 UPDATE {name} SET {customer} = $4 WHERE merchant_id = $1 AND {customer} = $5
                 RETURNING id)

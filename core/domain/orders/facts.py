@@ -19,9 +19,12 @@ CHUNK = 2000
 REFUNDED = "CASE WHEN o.state = 'closed_refunded' THEN o.paid ELSE LEAST(o.refunded, o.paid) END"
 """What was paid back of order `o`, in minor units."""
 
-COUNTED = f"""o.paid_at IS NOT NULL AND o.state NOT IN ('closed_unpaid', 'closed_refunded')
-    AND (o.paid = 0 OR {REFUNDED} < o.paid)"""
-"""Whether order `o` counts as bought: paid, and not fully refunded or closed since."""
+COUNTED = """o.paid_at IS NOT NULL AND o.state NOT IN ('closed_unpaid', 'closed_refunded')
+    AND (o.refunded = 0 OR o.paid = 0 OR o.refunded < o.paid)"""
+"""Whether order `o` counts as bought: paid, and not fully refunded or closed since.
+
+That nothing was refunded is said for the planner, who knows how often it is so.
+"""
 
 FACTS = (
     "orders", "purchases", "first_purchase_at", "second_purchase_at", "last_purchase_at",

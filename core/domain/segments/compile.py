@@ -1,10 +1,12 @@
 """A rule tree as one SQL condition, and as a sentence."""
 
 from collections.abc import Mapping
+from itertools import chain
 
 from core.domain.segments.tree import SEGMENT, Leaf, Node
 from core.registry import CORE
 from core.sdk.facets import MAX_JOINS, Query, Say
+from core.sdk.rows import Pass
 
 Question = tuple[str, str]
 
@@ -42,6 +44,21 @@ class Compiler:
         if not parts:
             return "TRUE" if node.operator == "all" else "FALSE"
         return f"({(' AND ' if node.operator == 'all' else ' OR ').join(parts)})"
+
+    def only_in(self, node: Node) -> list[Pass]:
+        """The passes outside of which the node holds for nobody; none if there are no such.
+
+        They stand in what `sql` made of the node.
+        """
+        if isinstance(node, Leaf):
+            read = self.q.only_in(self.sql(node))
+            return [read] if read else []
+        found = [self.only_in(child) for child in node.children]
+        if node.operator == "not" or not found:
+            return []
+        if node.operator == "any":
+            return [*dict.fromkeys(chain(*found))] if all(found) else []
+        return min(filter(None, found), key=len, default=[])
 
 
 def _leaf(leaf: Leaf, q: Query) -> str:

@@ -28,9 +28,11 @@ from core.sdk.facets import Form, Language, Query, Say
 from core.storage.database import Session
 
 FORMS: tuple[Form, ...] = ("probe", "mixed", "joined")
-WARM = "SET LOCAL random_page_cost = 0.2"
-"""For the estimate only: a million lookups by an index find nearly all their pages in memory. Left
-at 4 the planner reckons them six times dearer than they are, measured at a million customers."""
+ESTIMATE = """SET LOCAL random_page_cost = 0.2; SET LOCAL seq_page_cost = 0.1;
+    SET LOCAL max_parallel_workers_per_gather = 0"""
+"""What the planner is to compare is the work on pages that lie in memory. By the server's settings
+it reckons lookups six times dearer than they are, measured at a million customers, and leaves out
+what it hopes to hand to idle processors."""
 
 NAMED = {"shop": "shops", "segment": "segments", "campaign": "campaigns"}
 """The tables whose rows a rule may name by their ids, by the word before `_id` or `_ids`."""
@@ -38,7 +40,7 @@ NAMED = {"shop": "shops", "segment": "segments", "campaign": "campaigns"}
 
 @dataclass(frozen=True)
 class Asked:
-    """A rule compiled for a statement: `FROM {source} WHERE {base} AND {condition}`.
+    """A rule compiled for a statement: `FROM {q.source} WHERE {q.base} AND {condition}`.
 
     Parameters of the statement around it are added by `q.arg`.
     """
@@ -48,8 +50,8 @@ class Asked:
 
     @property
     def matching(self) -> str:
-        """The FROM and WHERE clause that leave the rule's customers, as alias `c`."""
-        return f"FROM {self.q.source} WHERE {self.q.base} AND {self.condition}"
+        """A FROM clause of the ids of the rule's customers, `c.id`."""
+        return f"FROM ({self.q.select(self.condition)}) c"
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,10 @@ class Rule:
     def ask(self, form: Form = "probe", within: tuple[int, int] | None = None) -> Asked:
         """The rule as a condition of a statement of its own."""
         q = self.query(form, within)
-        return Asked(q, Compiler(q).sql(self.root))
+        compiler = Compiler(q)
+        condition = compiler.sql(self.root)
+        q.lead(compiler.only_in(self.root))
+        return Asked(q, condition)
 
     def sentence(self, language: Language = "en", node: Node | None = None) -> str:
         """The rule in words, or one node of it."""
@@ -129,7 +134,7 @@ async def cheapest(session: Session, rule: Rule, within: tuple[int, int] | None 
     estimate = session.sql.transaction()
     await estimate.start()
     try:
-        await session.sql.execute(WARM)
+        await session.sql.execute(ESTIMATE)
         costs = {asked.matching: await _cost(session, asked) for asked in made.values()}
     finally:
         await estimate.rollback()

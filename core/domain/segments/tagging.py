@@ -63,7 +63,7 @@ class SegmentTagging:
     async def _next_ids(self, session: Session, params: Mapping[str, Any], after: int) -> list[int]:
         asked = (await self._rule(session, params)).ask("probe")
         rows = await session.sql.fetch(
-            f"""SELECT c.id {asked.matching} AND c.id > {asked.q.arg(after)}
+            f"""SELECT c.id {asked.matching} WHERE c.id > {asked.q.arg(after)}
                 ORDER BY c.id LIMIT {AT_ONCE}""",
             *asked.q.args,
         )

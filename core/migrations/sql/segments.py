@@ -94,7 +94,10 @@ WATCHED = {
         "customer_id, orders, purchases, first_purchase_at, second_purchase_at, last_purchase_at, "
         "days_between, paid, refunded, refunds",
     ),
-    "deliveries": (CUSTOMER, "customer_id, run_id, reason, state"),
+    "deliveries": (
+        CUSTOMER,
+        "customer_id, run_id, reason, state, receipt, delivered_at, opened_at, clicked_at",
+    ),
 }
 
 ONLY = {"customer_facts": ("UPDATE",)}

@@ -37,8 +37,12 @@ def message(r: random.Random, person: dict) -> dict:
         # exactly so many times 24 hours before an order was paid, and a second around it
         edge = timedelta(days=r.choice([0, 1, 3]), seconds=r.choice([-1, 0, 0, 1]))
         at = min(r.choice(paid) - edge, START)
+    own = random.Random(at.isoformat())
+    told = {name: min(own.choice([at, moment(own)]), START) if own.random() < 0.4 else None
+            for name in ("delivered_at", "opened_at", "clicked_at")}  # fmt: skip
+    receipt = own.choice(["delivered", "complained"]) if told["delivered_at"] else None
     return {"campaign": r.choice([0, 1]), "channel": r.choice(["email", "sms"]), "at": at,
-            "state": r.choice(STATES)}  # fmt: skip
+            "state": r.choice(STATES), "receipt": receipt, **told}  # fmt: skip
 
 
 async def store(w, person: dict) -> None:
@@ -51,11 +55,12 @@ async def store(w, person: dict) -> None:
     CAMPAIGNS[:] = [run["campaign_id"] for run in runs]
     await w.sql.executemany(
         """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state, reason,
-               attempts, next_at, sent_at, updated_at)
+               attempts, next_at, sent_at, updated_at, receipt, delivered_at, opened_at, clicked_at)
            VALUES ($1, $2, $3, $4, $5, $6::text, CASE WHEN $6 = 'skipped' THEN 'no_consent' END, 1,
-               $7, CASE WHEN $6 = 'sent' THEN $7::timestamptz END, $7)""",
+               $7, CASE WHEN $6 = 'sent' THEN $7::timestamptz END, $7, $8, $9, $10, $11)""",
         [(w.merchant_id, runs[one["campaign"]]["id"], step, person["id"], one["channel"],
-          one["state"], one["at"]) for step, one in enumerate(person["messages"])],
+          one["state"], one["at"], one["receipt"], one["delivered_at"], one["opened_at"],
+          one["clicked_at"]) for step, one in enumerate(person["messages"])],
     )  # fmt: skip
     if person["email"]:
         await w.sql.executemany(
@@ -85,10 +90,15 @@ async def make_run(w, name: str) -> dict:
 
 def meant(params: dict, one: dict, state: str) -> list[dict]:
     """The messages of that state which the filter `messages` leaves."""
+    return [m for m in filtered(params, one, "at") if m["state"] == state]
+
+
+def filtered(params: dict, one: dict, time: str) -> list[dict]:
+    """The messages with such a time which the filter `messages` leaves."""
     asked = params.get("messages") or {}
     return [
         m for m in one["messages"]
-        if m["state"] == state and in_window(asked.get("within"), m["at"])
+        if m[time] is not None and in_window(asked.get("within"), m[time])
         and CAMPAIGNS[m["campaign"]] in asked.get("campaign_ids", CAMPAIGNS)
         and m["channel"] in asked.get("channels", [m["channel"]])
     ]  # fmt: skip
@@ -125,6 +135,9 @@ LEAVES = st.one_of(
     facet("reachable", with_some(st.just({"channel": "email"}), shop_id=SHOP)),
     facet("received", with_some(st.one_of(st.just({}), bounded(0, 3)), messages=MESSAGES)),
     facet("message_failed", optional(messages=MESSAGES)),
+    facet("message_delivered", optional(messages=MESSAGES)),
+    facet("message_opened", optional(messages=MESSAGES)),
+    facet("message_clicked", optional(messages=MESSAGES)),
     facet("bought_after_message",
           with_some(st.sampled_from([1, 3, 30]).map(lambda n: {"days": n}), messages=MESSAGES)),
 )  # fmt: skip
@@ -132,5 +145,8 @@ EVALUATE = {
     "reachable": reachable,
     "received": received,
     "message_failed": lambda params, one: bool(meant(params, one, "failed")),
+    "message_delivered": lambda params, one: bool(filtered(params, one, "delivered_at")),
+    "message_opened": lambda params, one: bool(filtered(params, one, "opened_at")),
+    "message_clicked": lambda params, one: bool(filtered(params, one, "clicked_at")),
     "bought_after_message": bought_after,
 }

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from core.testing.fixtures import START
 from tests.segments.oracle.kit import days_ago, within
-from tests.segments.oracle.orders import bought, day_of, refunded
+from tests.segments.oracle.orders import ZONES, bought, day_of, refunded
 
 SHOP_WIDE = (30, 90, 364)
 SECOND_SHOP = (2, 31, 89)
@@ -154,10 +154,10 @@ def due(params: dict, one: dict) -> bool:
     for order in here(params, one):
         for product in order["used_up"]:
             if product in CYCLES and product in params.get("product_ids", [product]):
-                last.setdefault((order["shop_id"], product), []).append(order["paid_at"])
+                last.setdefault((order["shop"], product), []).append(order["paid_at"])
     return any(
-        within(params, CYCLES[product] - days_ago(max(times)))
-        for (_, product), times in last.items()
+        within(params, CYCLES[product] - days_ago(max(times), ZONES[shop]))
+        for (shop, product), times in last.items()
     )
 
 

@@ -5,6 +5,7 @@ from datetime import datetime
 from core.domain.campaigns.journeys.asking import rule_sql
 from core.domain.campaigns.journeys.running import Journey
 from core.domain.campaigns.planning import Recipients
+from core.domain.campaigns.results.holdout import holdout_of
 from core.registry import Registry
 from core.sdk.facets import Query
 from core.sdk.flows import Entry
@@ -28,8 +29,8 @@ async def enrol(
     says which occasion this is: the event, the run, the year. A customer comes in once for each, so
     that what is told twice counts once; with the entry rule "never" once in all, and with "order"
     once for each order. They begin at `at`, now unless it is given, from which their waits count;
-    `event_id` is the event that lets them in, if any. Nobody comes in while the run is not
-    running, or no longer open.
+    `event_id` is the event that lets them in, if any. Who is held out leaves at once, and counts.
+    Nobody comes in while the run is not running, or no longer open.
 
     Raises Several when the entry's rule can no longer be asked.
     """
@@ -46,15 +47,20 @@ async def enrol(
     run, campaign = q.arg(journey.run_id, "bigint"), q.arg(journey.campaign_id, "bigint")
     now, begun = q.arg(w.now, "timestamptz"), q.arg(at or w.now, "timestamptz")
     event = q.arg(event_id, "bigint")
+    holdout = holdout_of(journey.campaign_id, journey.options)
+    reason = holdout.reason_sql(q, "c.id") if holdout else "NULL::text"
     once = "customer_id" if entry.again == "every" else "customer_id, entry_key"
     result: str = await w.sql.execute(
         f"""INSERT INTO enrolments (merchant_id, campaign_id, run_id, customer_id, entry_key,
-                order_id, parcel_id, event_id, wake_at, entered_at)
+                order_id, parcel_id, event_id, wake_at, entered_at, state, reason, ended_at)
             SELECT DISTINCT ON ({once}) $1, {campaign}, {run}, a.customer_id, a.entry_key,
-                   a.order_id, a.parcel_id, {event}, {now}, {begun}
+                   a.order_id, a.parcel_id, {event},
+                   CASE WHEN a.reason IS NULL THEN {now} END, {begun},
+                   CASE WHEN a.reason IS NULL THEN 'waiting' ELSE 'left' END, a.reason,
+                   CASE WHEN a.reason IS NOT NULL THEN {now} END
             FROM (SELECT c.id AS customer_id, {_key(entry, recipients, entry_key)} AS entry_key,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {rule} AS wanted
+                         {rule} AS wanted, {reason} AS reason
                   FROM {recipients.source}
                   -- as a merge holds them, so that nobody comes in who goes
                   ORDER BY c.id FOR KEY SHARE OF c) a

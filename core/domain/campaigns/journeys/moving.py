@@ -45,7 +45,8 @@ async def move(w: Work, campaign_id: int, from_version: int) -> tuple[int, int]:
                wake_at = CASE WHEN x.waits THEN e.wake_at ELSE $4 END,
                heard = e.heard AND x.waits
            FROM unnest($5::smallint[], $6::smallint[], $7::boolean[]) AS x (here, there, waits)
-           WHERE e.merchant_id = $1 AND e.run_id = $2 AND e.state = 'waiting' AND e.step = x.here""",
+           WHERE e.merchant_id = $1 AND e.run_id = $2 AND e.state = 'waiting'
+             AND e.step = x.here""",
         w.merchant_id, old["id"], newest["id"], w.now, *ways,
     )  # fmt: skip
     moved = int(result.rpartition(" ")[2])

@@ -21,6 +21,25 @@ def counted(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
     return Rows("orders o", "o.customer_id", [COUNTED, *(orders or EVERY_ORDER).sql(q), *more])
 
 
+def bought(q: Query, *wanted: OrderFilter | None) -> tuple[Rows, list[str]]:
+    """Orders `o` that count and fit any of the filters, and the condition of each.
+
+    Who asks for products each time starts from their lines `l`: an order has a row for each line
+    that fits.
+    """
+    filters = [one or EVERY_ORDER for one in wanted]
+    lines = [one.line_sql(q) for one in filters]
+    if all(lines):
+        source = (
+            "orders o JOIN order_lines l ON l.merchant_id = o.merchant_id AND l.order_id = o.id"
+        )
+        each = [[*one.order_sql(q), *some] for one, some in zip(filters, lines, strict=True)]
+    else:
+        source, each = "orders o", [one.sql(q) for one in filters]
+    fits = [f"({' AND '.join(where) or 'TRUE'})" for where in each]
+    return Rows(source, "o.customer_id", [COUNTED, f"({' OR '.join(fits)})"]), fits
+
+
 def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False) -> Rows:
     """The stored figures `f` of orders that only shops tell apart: one row per currency.
 
@@ -30,6 +49,15 @@ def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False
     if shops or (by_day and not q.one_zone):
         return Rows("customer_facts f", "f.customer_id", ["f.shop_id > 0", *shops, *more])
     return Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0", *more])
+
+
+def no_others(q: Query, rows: Rows, orders: OrderFilter | None, *tests: str) -> str:
+    """A condition on stored figures `f` that `facts` gave: of the customer's figures of the same
+    orders there are none, called `b`, for which the tests hold."""
+    same = "b.shop_id = 0" if "f.shop_id = 0" in rows.where else "b.shop_id > 0"
+    shops = (orders or EVERY_ORDER).shop_sql(q, "b.shop_id")
+    whose = ["b.merchant_id = f.merchant_id", "b.customer_id = f.customer_id", same, *shops]
+    return f"NOT EXISTS (SELECT 1 FROM customer_facts b WHERE {' AND '.join([*whose, *tests])})"
 
 
 def stored(orders: OrderFilter | None) -> bool:

@@ -211,7 +211,7 @@ class LineFilter:
             ("l.product_id", self.product_ids), ("l.sku", self.skus),
             ("l.category", self.categories),
         )  # fmt: skip
-        made = [f"{column} = ANY({q.arg(one)}::text[])" for column, one in lists if one is not None]
+        made = [q.one_of(column, one) for column, one in lists if one is not None]
         if self.title_contains is not None:
             text = q.arg(self.title_contains, "text")
             made.append(f"strpos(lower(l.title), lower({text})) > 0")
@@ -261,6 +261,14 @@ class OrderFilter(LineFilter):
 
     def sql(self, q: Query, time: str = "o.paid_at", amount: str = NET) -> list[str]:
         """Conditions on order `o`; `within` is about the column `time`."""
+        made = self.order_sql(q, time, amount)
+        if lines := self.line_sql(q):
+            made.append(f"""EXISTS (SELECT 1 FROM order_lines l WHERE l.merchant_id = $1
+                AND l.order_id = o.id AND {" AND ".join(lines)})""")
+        return made
+
+    def order_sql(self, q: Query, time: str = "o.paid_at", amount: str = NET) -> list[str]:
+        """The same without what is asked of products."""
         made = self.shop_sql(q, "o.shop_id")
         if self.within is not None:
             made += self.within.sql(time, q, "o.shop_id")
@@ -274,16 +282,13 @@ class OrderFilter(LineFilter):
             made += self.amount.sql(amount, q)
         if self.in_dispute is not None:
             made.append("o.in_dispute" if self.in_dispute else "NOT o.in_dispute")
-        if lines := self.line_sql(q):
-            made.append(f"""EXISTS (SELECT 1 FROM order_lines l WHERE l.merchant_id = $1
-                AND l.order_id = o.id AND {" AND ".join(lines)})""")
         return made
 
     def shop_sql(self, q: Query, shop: str) -> list[str]:
         """Conditions on a column that holds a shop's id."""
         made = []
         if self.shop_ids is not None:
-            made.append(f"{shop} = ANY({q.arg(self.shop_ids)}::bigint[])")
+            made.append(q.one_of(shop, self.shop_ids, "bigint"))
         if self.platforms is not None:
             names = [name.strip().lower() for name in self.platforms]  # as shops have them
             made.append(f"""{shop} IN (SELECT s.id FROM shops s WHERE s.merchant_id = $1

@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from core.domain.segments.facets.counted import counted, facts, only_one, single, stored
+from core.domain.segments.facets.counted import (
+    bought,
+    counted,
+    facts,
+    only_one,
+    single,
+    stored,
+)
 from core.domain.segments.facets.filters import EVERY_ORDER, NET, OrderFilter, check_days, day_of
 from core.domain.segments.facets.money import check_money, minor_arg
 from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
@@ -60,7 +67,7 @@ class OrderCount(Facet):
 
 def ever_bought(orders: OrderFilter | None, q: Query) -> str:
     """A condition: the customer bought at least one such order."""
-    return q.has(facts(q, orders, "f.orders > 0") if stored(orders) else counted(q, orders))
+    return q.has(facts(q, orders, "f.orders > 0") if stored(orders) else bought(q, orders)[0])
 
 
 @dataclass(frozen=True)
@@ -235,10 +242,10 @@ class BoughtThen(Facet):
         return check_days("days", rule.days_at_least, rule.days_at_most)
 
     def sql(self, rule: BoughtThenRule, q: Query) -> str:
-        return q.has(self._rows(rule, q))
+        return q.between(*self._last(rule, q), None, None)
 
     def found(self, rule: BoughtThenRule, q: Query) -> str:
-        return q.value(self._rows(rule, q), "max(o.paid_at)")
+        return q.value(*self._last(rule, q))
 
     def explain(self, rule: BoughtThenRule, say: Say) -> str:
         first = rule.first.explain(say, "bought", "购买")
@@ -248,17 +255,21 @@ class BoughtThen(Facet):
         days = say.bounds(rule.days_at_least, rule.days_at_most)
         return say(f"{first}, and {then} {days} days later", f"先{first},{days}天后{then}")
 
-    def _rows(self, rule: BoughtThenRule, q: Query) -> Rows:
-        first = counted(q, rule.first)
-        earlier = f"""(SELECT o.customer_id, o.paid_at FROM {first.source}
-            WHERE o.merchant_id = $1 AND {" AND ".join(first.where)}) a"""
-        rows = counted(q, rule.then, "a.customer_id = o.customer_id", "a.paid_at < o.paid_at")
+    def _last(self, rule: BoughtThenRule, q: Query) -> tuple[Rows, str]:
+        """The orders of both kinds, read once, and the last time of one of `then` that follows."""
+        rows, (first, then) = bought(q, rule.first, rule.then)
+        some = f"min(o.paid_at) FILTER (WHERE {first}) < max(o.paid_at) FILTER (WHERE {then})"
         bounds = ((">=", rule.days_at_least), ("<=", rule.days_at_most))
         days = [f"{sign} {q.arg(bound, 'int')}" for sign, bound in bounds if bound is not None]
+        last = f"max(o.paid_at) FILTER (WHERE {then})"
         if days:
-            later, before = (day_of(f"{one}.paid_at", q, "o.shop_id") for one in "oa")
-            days = [f"{later} - {before} {one}" for one in days]
-        return Rows(f"{rows.source} CROSS JOIN {earlier}", rows.customer, [*rows.where, *days])
+            later, before = (day_of(f"{one}.at", q, "b.shop_id") for one in "ba")
+            last = f"""(SELECT max(b.at)
+                FROM unnest(array_agg(o.paid_at) FILTER (WHERE {first})) a (at)
+                JOIN unnest(array_agg(o.paid_at) FILTER (WHERE {then}),
+                            array_agg(o.shop_id) FILTER (WHERE {then})) b (at, shop_id)
+                  ON a.at < b.at {"".join(f" AND {later} - {before} {one}" for one in days)})"""
+        return rows, f"(CASE WHEN {some} THEN {last} END)"
 
 
 @dataclass(frozen=True)

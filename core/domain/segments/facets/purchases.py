@@ -3,7 +3,7 @@
 What a purchase is stands in counted.py. Days are calendar days of the order's shop.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Any, ClassVar
 
@@ -13,6 +13,7 @@ from core.domain.segments.facets.counted import (
     counted,
     facts,
     first_two,
+    no_others,
     purchases,
     stored,
 )
@@ -151,14 +152,8 @@ class FirstPurchase(Facet):
         name, sign = ("first_purchase_at", "<") if first else ("last_purchase_at", ">")
         within = rule.within.sql(f"f.{name}", q, "f.shop_id", "f.customer_id")
         rows = facts(q, rule.orders, *within, by_day=True)
-        shops = (rule.orders or EVERY_ORDER).shop_sql(q, "b.shop_id")
-        same = "b.shop_id = 0" if "f.shop_id = 0" in rows.where else "b.shop_id > 0"
-        other = " AND ".join(
-            ["b.merchant_id = f.merchant_id", "b.customer_id = f.customer_id", same, *shops,
-             f"(b.{name}, b.shop_id, b.currency) {sign} (f.{name}, f.shop_id, f.currency)"]
-        )  # fmt: skip
-        none = f"NOT EXISTS (SELECT 1 FROM customer_facts b WHERE {other})"
-        return Rows(rows.source, rows.customer, [*rows.where, none])
+        other = f"(b.{name}, b.shop_id, b.currency) {sign} (f.{name}, f.shop_id, f.currency)"
+        return replace(rows, where=[*rows.where, no_others(q, rows, rule.orders, other)])
 
 
 class LastPurchase(FirstPurchase):
@@ -214,11 +209,21 @@ class DaysSinceLastPurchase(Facet):
     def sql(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
         # there is one in the time, and none after it: nothing has to be grouped
         within = Window(days_ago_at_least=rule.at_least, days_ago_at_most=rule.at_most)
-        has = q.has(self._rows(rule, q, within))
-        if not rule.at_least:
-            return has
-        since = q.has(self._rows(rule, q, Window(last_days=rule.at_least - 1)))
-        return f"({has} AND NOT {since})"
+        since = Window(last_days=rule.at_least - 1) if rule.at_least else None
+        if stored(rule.orders):
+            times = within.sql("f.last_purchase_at", q, "f.shop_id")
+            rows = facts(q, rule.orders, *times, by_day=True)
+            if since is not None:
+                later = since.sql("b.last_purchase_at", q, "b.shop_id")
+                rows = replace(rows, where=[*rows.where, no_others(q, rows, rule.orders, *later)])
+            return q.has(rows)
+        has, later = (
+            q.has(counted(q, rule.orders, *window.sql("o.paid_at", q, "o.shop_id")))
+            if window
+            else None
+            for window in (within, since)
+        )
+        return f"({has} AND NOT {later})" if later else str(has)
 
     def found(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
         rows = counted(q, rule.orders)
@@ -230,12 +235,6 @@ class DaysSinceLastPurchase(Facet):
         days = say.bounds(rule.at_least, rule.at_most)
         made = (rule.orders or EVERY_ORDER).explain(say, "last bought", "上次购买")
         return say(f"{made} {days} days ago", f"{made}在{days}天前")
-
-    def _rows(self, rule: DaysSinceLastPurchaseRule, q: Query, within: Window) -> Rows:
-        if stored(rule.orders):
-            times = within.sql("f.last_purchase_at", q, "f.shop_id")
-            return facts(q, rule.orders, *times, by_day=True)
-        return counted(q, rule.orders, *within.sql("o.paid_at", q, "o.shop_id"))
 
 
 class GapKind(Enum):

@@ -49,7 +49,7 @@ class Tag(Facet):
             made.append(f"NOT {q.has(self._rows(rule, q, rule.none_of))}")
         if (rule.any_of, rule.all_of, rule.none_of) == (None, None, None):
             made.append(q.has(self._rows(rule, q)))
-        return f"({' AND '.join(made) or 'TRUE'})"
+        return made[0] if len(made) == 1 else f"({' AND '.join(made) or 'TRUE'})"
 
     def found(self, rule: TagRule, q: Query) -> str:
         return q.value(self._rows(rule, q), "array_agg(t.tag ORDER BY t.tag)")
@@ -81,7 +81,7 @@ class Tag(Facet):
     def _rows(self, rule: TagRule, q: Query, tags: list[str] | None = None) -> Rows:
         where = []
         if tags is not None:
-            where.append(f"t.tag = ANY({q.arg(tags)}::text[])")
+            where.append(q.one_of("t.tag", tags))
         if rule.within is not None:
             where += rule.within.sql("t.created_at", q)
         if rule.sources is not None:

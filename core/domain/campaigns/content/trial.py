@@ -1,0 +1,135 @@
+"""A message sent as a test to the merchant's own staff, outside the ledger, figures and caps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import ClassVar
+
+from core.domain.campaigns.campaigns import get_campaign
+from core.domain.campaigns.flows import campaign_channel, stored_flow
+from core.domain.campaigns.links import preferences_url, trial_key, unsubscribe_url
+from core.domain.campaigns.policy import CONTACTS
+from core.domain.campaigns.preview import About, chosen_message, preview_message
+from core.domain.customers.contacts import normalise_email, normalise_phone
+from core.domain.shops.plugins import plugin_settings
+from core.guard import PluginFailed, guarded
+from core.registry import Registry
+from core.sdk.channels import Channel, OutgoingMessage
+from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
+from core.storage.database import Database, Work
+
+OPERATION = "campaignTestSend"
+PER_HOUR = 30
+PREFIX = "[测试] "
+NOBODY = 0
+"""The customer whom a test's links name: they work, and change nothing for anybody."""
+
+
+class TooManyTests(HuikeError):
+    """A merchant sends more tests than staff can read."""
+
+    code: ClassVar[str] = "TOO_MANY_TESTS"
+    cause: ClassVar[str] = f"More than {PER_HOUR} messages were sent as tests within an hour."
+    cure: ClassVar[str] = "Wait a while; a segment of your own staff takes any number of messages."
+    retryable: ClassVar[bool] = True
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A test that may be sent: everything was checked and recorded."""
+
+    merchant_id: int
+    channel: Channel
+    message: OutgoingMessage
+
+
+async def prepare_trial(
+    w: Work,
+    registry: Registry,
+    campaign_id: int,
+    step: str | None,
+    variant: int,
+    to: str,
+    about: About,
+    key: str,
+    base_url: str,
+    show_name: Callable[[str], str] = str,
+) -> Trial:
+    """Make the message, and record in the audit log that it is sent.
+
+    Raises NotFound, InvalidInput, Several, PluginDisabled, TooManyTests.
+    """
+    row = await get_campaign(w, campaign_id)
+    send = chosen_message(stored_flow(row["flow"]), step, variant)
+    channel = campaign_channel(registry, send.channel)
+    await plugin_settings(w, registry, registry.channels[channel.name].plugin)
+    address = await _address(w, channel, to)
+    await _check_rate(w)
+    leave = unsubscribe_url(w.keyring, base_url, w.merchant_id, NOBODY, channel.name)
+    made = await preview_message(
+        w, registry, send, variant, row["shop_id"], about, show_name,
+        (leave, preferences_url(w.keyring, base_url, w.merchant_id, NOBODY)),
+    )  # fmt: skip
+    if made.error is not None:
+        raise InvalidInput(made.error, ("input", "customerId"))
+    first = next(iter(made.content))
+    content = made.content | {first: PREFIX + made.content[first]}
+    w.audit("campaign.tested", {
+        "campaign": campaign_id, "step": send.key, "variant": variant,
+        "customer": about.customer_id,
+    })  # fmt: skip
+    message = OutgoingMessage(
+        trial_key(w.keyring, w.merchant_id, key), address, content, send.message_class,
+        leave if send.message_class == "marketing" else None,
+    )  # fmt: skip
+    return Trial(w.merchant_id, channel, message)
+
+
+async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[str, str | None]:
+    """Hand the message over; returns (sent, failed or unknown, what the channel said)."""
+    channel, merchant_id = trial.channel, trial.merchant_id
+    plugin = registry.channels[channel.name].plugin
+    timeout = registry.manifests[plugin].timeout
+    async with db.read(merchant_id) as session:
+        settings = await plugin_settings(session, registry, plugin)
+    opening = channel.open(settings)
+    try:
+        opened = await guarded(plugin, merchant_id, timeout, opening.__aenter__())
+    except (OutsideError, PluginFailed) as error:
+        return "failed", str(error)
+    try:
+        await guarded(plugin, merchant_id, timeout, opened.send(trial.message))
+    except (Unknown, PluginFailed) as error:
+        return "unknown", str(error)
+    except OutsideError as error:
+        return "failed", str(error)
+    finally:
+        await guarded(plugin, merchant_id, timeout, opening.__aexit__(None, None, None))
+    return "sent", None
+
+
+async def _address(w: Work, channel: Channel, to: str) -> str:
+    path = ("input", "to")
+    read = normalise_phone if channel.contact == "phone" else normalise_email
+    address = read(to)
+    if address is None:
+        raise InvalidInput(f"this is no {channel.contact} address", path)
+    index = w.keyring.blind_index(CONTACTS[channel.contact], w.merchant_id, address)
+    if await w.sql.fetchval(
+        """SELECT EXISTS (SELECT 1 FROM suppressions WHERE merchant_id = $1 AND channel = $2
+               AND address_index = $3)""",
+        w.merchant_id, channel.name, index,
+    ):  # fmt: skip
+        raise InvalidInput("the address is on the list of those not to be written to", path)
+    return address
+
+
+async def _check_rate(w: Work) -> None:
+    """Each test has an idempotency key of its own; this one's is stored already."""
+    sent = await w.sql.fetchval(
+        """SELECT count(*) FROM idempotency_keys
+           WHERE merchant_id = $1 AND operation = $2 AND created_at > $3""",
+        w.merchant_id, OPERATION, w.now - timedelta(hours=1),
+    )  # fmt: skip
+    if sent > PER_HOUR:
+        raise TooManyTests(f"{PER_HOUR} tests were sent within an hour", ("input",))

@@ -1,0 +1,64 @@
+"""Events of the merchant's own: its server tells what happened to a customer."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.events import CustomEvent
+from core.storage.database import Work
+
+PREFIX = "custom."
+TYPE = re.compile(r"custom\.[a-z][a-z0-9_.]{0,59}")
+MAX_BYTES = 4_000
+MAX_FIELDS = 30
+OWN = ("customer_id", "order_id", "parcel_id", "shop_id", "customer_ids")
+"""Fields that say what the event is about."""
+
+DATA = ("input", "data")
+
+
+async def record_event(
+    w: Work, event_type: str, customer_id: int, order_id: int | None, data: Mapping[str, Any]
+) -> None:
+    """Record an event about a customer, and its order if it is about one.
+
+    `data` are text, numbers and yes or no by name, which a journey's trigger can ask for; it holds
+    no contact data. Raises InvalidInput, NotFound.
+    """
+    if not TYPE.fullmatch(event_type):
+        raise InvalidInput(
+            'a type is "custom." and small letters, digits, _ and dots, up to 60',
+            ("input", "type"),
+        )
+    _check_data(data)
+    await _check_subject(w, customer_id, order_id)
+    w.emit(CustomEvent(event_type, customer_id, order_id, dict(data)))
+
+
+def _check_data(data: Any) -> None:
+    if not isinstance(data, Mapping) or len(data) > MAX_FIELDS:
+        raise InvalidInput(f"data is an object with up to {MAX_FIELDS} fields", DATA)
+    for name, value in data.items():
+        if name in OWN:
+            raise InvalidInput(f"{name} says what the event is about, give it there", DATA)
+        if not isinstance(value, str | int | float | bool | None):
+            raise InvalidInput(f"{name} is neither text nor a number nor true or false", DATA)
+    if len(orjson.dumps(data)) > MAX_BYTES:
+        raise InvalidInput(f"data has at most {MAX_BYTES} bytes", DATA)
+
+
+async def _check_subject(w: Work, customer_id: int, order_id: int | None) -> None:
+    # held, as a merge holds them, so that nobody is named who goes
+    if not await w.sql.fetchval(
+        "SELECT id FROM customers WHERE merchant_id = $1 AND id = $2 FOR KEY SHARE",
+        w.merchant_id, customer_id,
+    ):  # fmt: skip
+        raise NotFound(f"there is no customer {customer_id}", ("input", "customerId"))
+    if order_id is not None and not await w.sql.fetchval(
+        """SELECT id FROM orders WHERE merchant_id = $1 AND id = $2 AND customer_id = $3""",
+        w.merchant_id, order_id, customer_id,
+    ):  # fmt: skip
+        raise NotFound(f"the customer has no order {order_id}", ("input", "orderId"))

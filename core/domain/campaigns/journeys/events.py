@@ -1,0 +1,45 @@
+"""The events that journeys can wait for, and the fields by which they can be told apart."""
+
+from collections.abc import Iterator
+from dataclasses import fields
+
+from core.domain.campaigns.journeys.custom_events import PREFIX, TYPE
+from core.sdk.events import CustomEvent, Event
+from core.sdk.flows import Filter
+
+ABOUT = frozenset({"customer_id", "customer_ids"})
+
+
+def known_events() -> dict[str, list[str]]:
+    """The fields of each type of event that is about customers, core's and plugins'."""
+    return {
+        event.type: names
+        for event in sorted(_all(Event), key=lambda event: event.type)
+        if ABOUT & set(names := [field.name for field in fields(event)])  # type: ignore[arg-type]
+    }
+
+
+def fault_of(event_type: str, where: Filter) -> str | None:
+    """What is wrong with waiting for such events, or None."""
+    if event_type.startswith(PREFIX):
+        return None if TYPE.fullmatch(event_type) else f"{event_type!r} is no type of an event"
+    known = known_events()
+    if event_type not in known:
+        return (
+            f"there is no event {event_type!r} about customers; there are {', '.join(known)}, and "
+            f"your own, whose types begin with {PREFIX!r}"
+        )
+    strange = sorted(set(where) - set(known[event_type]))
+    if strange:
+        return (
+            f"the event {event_type} has no {', '.join(strange)}; "
+            f"it has {', '.join(known[event_type])}"
+        )
+    return None
+
+
+def _all(kind: type[Event]) -> Iterator[type[Event]]:
+    for one in kind.__subclasses__():
+        if one is not CustomEvent:
+            yield one
+            yield from _all(one)

@@ -1,0 +1,1 @@
+"""What campaigns achieved: holdouts, attribution, figures, lift, and reports that stay."""

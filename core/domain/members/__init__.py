@@ -1,0 +1,1 @@
+"""Members: the programme, tiers and their history, the points ledger, joins and exits."""

@@ -1,0 +1,408 @@
+"""The points ledger: lots of points, and entries that take from them.
+
+A *lot* is what was earned at once: it can be used from `available_at` until `expires_at`. Whatever
+takes points away takes them from lots, the one that expires first before the others, and says so in
+`points_uses`; what no lot can cover is a debt, which the next lot covers first. Nothing is ever
+changed or deleted, so a balance can be told for any instant: what is left of the lots that can be
+used then, less the debts.
+
+    balance(t) = sum over lots usable at t of (points - uses until t)
+               - sum over entries until t of (taken - covered by uses until t)
+
+A hold that lapsed counts as given back from the instant of its lapse, whether or not a worker
+wrote that down already.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from core.sdk.errors import HuikeError, InvalidInput, NotFound, WrongState
+from core.storage.database import Session, Work
+
+MAX_POINTS = 10**9
+
+LAPSED = """EXISTS (SELECT 1 FROM points_holds h WHERE h.merchant_id = $1
+    AND h.entry_id = {entry} AND h.state = 'held' AND h.expires_at <= $3)"""
+"""Whether an entry is a hold whose time was over at instant $3."""
+
+LEFT = """SELECT l.id, l.customer_id, l.available_at, l.expires_at, l.order_id,
+       l.points - COALESCE((SELECT sum(u.points) FROM points_uses u
+           WHERE u.merchant_id = l.merchant_id AND u.lot_id = l.id {until}), 0)::bigint AS points
+    FROM points_entries l WHERE l.merchant_id = $1 AND l.lot"""
+"""What is left of lots, as a SELECT; {until} is a condition on the uses that count."""
+
+
+class NotEnoughPoints(HuikeError):
+    code = "NOT_ENOUGH_POINTS"
+    cause = "The customer has fewer points than are to be taken."
+    cure = "Take no more than the balance that the message tells."
+
+
+@dataclass(frozen=True, slots=True)
+class Lot:
+    """Points to give a customer; `rule` names the earning rule, if one gave them."""
+
+    customer_id: int
+    points: int
+    available_at: datetime
+    expires_at: datetime | None = None
+    order_id: int | None = None
+    rule: str | None = None
+    reason: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """A customer's points at an instant: `available` may be negative where debts are allowed.
+
+    `pending` become usable later, `held` are set aside. `expiring` of the available ones expire
+    first, at `expires_at`.
+    """
+
+    available: int
+    pending: int
+    held: int
+    expiring: int = 0
+    expires_at: datetime | None = None
+
+
+async def balances(
+    session: Session, customer_ids: Sequence[int], at: datetime | None = None
+) -> dict[int, Balance]:
+    """The customers' points at an instant, now unless another is given."""
+    until = f"AND u.at <= $3 AND NOT {LAPSED.format(entry='u.entry_id')}"
+    rows = await session.sql.fetch(
+        f"""WITH lots AS (
+                {LEFT.format(until=until)} AND l.customer_id = ANY($2::bigint[]) AND l.at <= $3
+                  AND COALESCE(l.expires_at > $3, TRUE)),
+            usable AS (
+                SELECT customer_id, sum(points) FILTER (WHERE available_at <= $3) AS available,
+                       sum(points) FILTER (WHERE available_at > $3) AS pending,
+                       min(expires_at) FILTER (WHERE available_at <= $3 AND points > 0)
+                           AS expires_at
+                FROM lots GROUP BY customer_id),
+            debts AS (
+                SELECT e.customer_id, sum(-e.points - COALESCE((
+                           SELECT sum(u.points) FROM points_uses u WHERE u.merchant_id = $1
+                             AND u.entry_id = e.id AND u.at <= $3), 0)) AS points
+                FROM points_entries e
+                WHERE e.merchant_id = $1 AND e.customer_id = ANY($2::bigint[]) AND NOT e.lot
+                  AND e.at <= $3 AND NOT {LAPSED.format(entry="e.id")}
+                GROUP BY e.customer_id),
+            held AS (
+                SELECT h.customer_id, -sum(e.points) AS points
+                FROM points_holds h
+                JOIN points_entries e ON e.merchant_id = $1 AND e.id = h.entry_id
+                WHERE h.merchant_id = $1 AND h.customer_id = ANY($2::bigint[]) AND e.at <= $3
+                  AND h.expires_at > $3 AND COALESCE(h.settled_at > $3, TRUE)
+                GROUP BY h.customer_id)
+            SELECT c.id, (COALESCE(a.available, 0) - COALESCE(d.points, 0))::bigint AS available,
+                   COALESCE(a.pending, 0)::bigint AS pending, COALESCE(h.points, 0)::bigint AS held,
+                   a.expires_at,
+                   COALESCE((SELECT sum(points) FROM lots l WHERE l.customer_id = c.id
+                       AND l.available_at <= $3 AND l.expires_at = a.expires_at), 0)::bigint
+                       AS expiring
+            FROM unnest($2::bigint[]) c (id)
+            LEFT JOIN usable a ON a.customer_id = c.id LEFT JOIN debts d ON d.customer_id = c.id
+            LEFT JOIN held h ON h.customer_id = c.id""",
+        session.merchant_id, list(customer_ids), at or session.now,
+    )  # fmt: skip
+    return {
+        row["id"]: Balance(
+            row["available"], row["pending"], row["held"], row["expiring"], row["expires_at"]
+        )
+        for row in rows
+    }
+
+
+async def give(w: Work, kind: str, lots: Sequence[Lot]) -> list[int]:
+    """Add lots; returns their ids in order. Open debts of their customers are covered first.
+
+    `kind` is "earn", "adjust" or "transfer".
+    """
+    customer_ids = sorted({lot.customer_id for lot in lots})
+    await _lock(w, customer_ids)
+    ids = await w.new_ids("points_entries", len(lots))
+    await w.sql.execute(
+        """INSERT INTO points_entries (id, merchant_id, customer_id, kind, points, lot, at,
+               available_at, expires_at, order_id, rule, reason, actor)
+           SELECT u.id, $1, u.customer, $2, u.points, TRUE, $3, u.available, u.expires, u.order_id,
+                  u.rule, u.reason, $4
+           FROM unnest($5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[],
+                       $9::timestamptz[], $10::bigint[], $11::text[], $12::text[])
+                AS u (id, customer, points, available, expires, order_id, rule, reason)""",
+        w.merchant_id, kind, w.now, w.actor, ids, [lot.customer_id for lot in lots],
+        [lot.points for lot in lots], [lot.available_at for lot in lots],
+        [lot.expires_at for lot in lots], [lot.order_id for lot in lots],
+        [lot.rule for lot in lots], [lot.reason for lot in lots],
+    )  # fmt: skip
+    for customer_id in await _debtors(w, customer_ids):
+        await _cover_debts(w, customer_id)
+    return ids
+
+
+async def take(
+    w: Work,
+    customer_id: int,
+    points: int,
+    kind: Literal["spend", "hold", "adjust", "transfer"],
+    *,
+    order_id: int | None = None,
+    reason: str | None = None,
+    debt: bool = False,
+) -> int:
+    """Take points, the ones that expire first before the others; returns the entry's id.
+
+    Raises NotEnoughPoints, unless `debt` lets the balance fall below zero.
+    """
+    if not 0 < points <= MAX_POINTS:
+        raise InvalidInput(f"points must be from 1 to {MAX_POINTS}", ("input", "points"))
+    await _lock(w, [customer_id])
+    await release_lapsed(w, customer_id)
+    available = (await balances(w, [customer_id]))[customer_id].available
+    if points > available and not debt:
+        raise NotEnoughPoints(
+            f"the customer has {available} points, {points} are to be taken", ("input", "points")
+        )
+    entry_id = await _enter(w, customer_id, kind, -points, order_id=order_id, reason=reason)
+    await _use(w, entry_id, customer_id, points)
+    return entry_id
+
+
+async def hold(w: Work, customer_id: int, points: int, until: datetime, reason: str) -> int:
+    """Set points aside until an instant, as a checkout does; returns the hold's id.
+
+    Raises NotEnoughPoints, InvalidInput.
+    """
+    if until <= w.now:
+        raise InvalidInput("a hold must end in the future", ("input", "until"))
+    entry_id = await take(w, customer_id, points, "hold", reason=reason)
+    hold_id: int = await w.sql.fetchval(
+        """INSERT INTO points_holds (merchant_id, customer_id, entry_id, expires_at)
+           VALUES ($1, $2, $3, $4) RETURNING id""",
+        w.merchant_id, customer_id, entry_id, until,
+    )  # fmt: skip
+    return hold_id
+
+
+async def settle_hold(w: Work, hold_id: int, spend: bool) -> None:
+    """Spend what a hold set aside, or give it back. Raises NotFound, WrongState."""
+    customer_id = await w.sql.fetchval(
+        "SELECT customer_id FROM points_holds WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, hold_id,
+    )  # fmt: skip
+    if customer_id is None:
+        raise NotFound(f"there is no hold {hold_id}", ("id",))
+    await _lock(w, [customer_id])
+    await release_lapsed(w, customer_id)
+    row = await w.sql.fetchrow(
+        """UPDATE points_holds SET state = $3, settled_at = $4
+           WHERE merchant_id = $1 AND id = $2 AND state = 'held' RETURNING entry_id""",
+        w.merchant_id, hold_id, "spent" if spend else "released", w.now,
+    )  # fmt: skip
+    if row is None:
+        raise WrongState("the hold was settled before, or its time is over", ("id",))
+    if not spend:
+        await give_back(w, row["entry_id"], at=w.now)
+
+
+async def release_lapsed(w: Work, customer_id: int | None = None) -> int:
+    """Write down the return of what lapsed holds set aside; returns how many there were."""
+    rows = await w.sql.fetch(
+        """UPDATE points_holds SET state = 'lapsed', settled_at = expires_at
+           WHERE merchant_id = $1 AND state = 'held' AND expires_at <= $2
+             AND COALESCE(customer_id = $3, TRUE) RETURNING entry_id, expires_at""",
+        w.merchant_id, w.now, customer_id,
+    )  # fmt: skip
+    for row in rows:
+        await give_back(w, row["entry_id"], at=row["expires_at"])
+    return len(rows)
+
+
+async def give_back(
+    w: Work, entry_id: int, points: int | None = None, *, at: datetime | None = None
+) -> int:
+    """Undo what an entry took, or so many points of it; returns the new entry's id.
+
+    The points go back into the very lots that they came from, those that expire last first: what
+    has expired meanwhile stays expired. Raises NotFound, InvalidInput when less is left to undo.
+    """
+    entry = await w.sql.fetchrow(
+        """SELECT customer_id, -points - COALESCE((SELECT sum(r.points) FROM points_entries r
+               WHERE r.merchant_id = $1 AND r.reverses = e.id), 0)::bigint AS open
+           FROM points_entries e WHERE merchant_id = $1 AND id = $2 AND NOT lot AND points < 0""",
+        w.merchant_id, entry_id,
+    )  # fmt: skip
+    if entry is None:
+        raise NotFound(f"no points were taken by the entry {entry_id}", ("id",))
+    await _lock(w, [entry["customer_id"]])
+    wanted = entry["open"] if points is None else points
+    if not 0 < wanted <= entry["open"]:
+        raise InvalidInput(
+            f"{entry['open']} points of this entry can be given back, not {wanted}",
+            ("input", "points"),
+        )
+    back_id = await _enter(w, entry["customer_id"], "return", wanted, reverses=entry_id, at=at)
+    await w.sql.execute(
+        """INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+           SELECT $1, $3, lot_id, -LEAST(points, $4 - before), $5
+           FROM (SELECT t.lot_id, t.points,
+                        sum(t.points) OVER (ORDER BY l.expires_at DESC NULLS FIRST, l.id DESC)
+                            - t.points AS before
+                 FROM (SELECT lot_id, sum(points)::bigint AS points FROM points_uses u
+                       WHERE u.merchant_id = $1 AND (u.entry_id = $2 OR u.entry_id IN (
+                           SELECT id FROM points_entries
+                           WHERE merchant_id = $1 AND reverses = $2))
+                       GROUP BY lot_id) t
+                 JOIN points_entries l ON l.merchant_id = $1 AND l.id = t.lot_id
+                 WHERE t.points > 0) open
+           WHERE before < $4""",
+        w.merchant_id, entry_id, back_id, wanted, at or w.now,
+    )  # fmt: skip
+    await _cover_debts(w, entry["customer_id"])
+    return back_id
+
+
+async def take_back(w: Work, lot_id: int, points: int, reason: str) -> int:
+    """Take points of a lot back, since what they were given for did not last; returns the entry.
+
+    What is left of the lot goes first, even while it is pending; what was spent of it already is
+    taken from the customer's other lots, and the rest is a debt. Raises NotFound, InvalidInput.
+    """
+    lot = await w.sql.fetchrow(
+        """SELECT customer_id, order_id, points - COALESCE((SELECT -sum(r.points)
+               FROM points_entries r WHERE r.merchant_id = $1 AND r.reverses = e.id), 0)::bigint
+               AS open
+           FROM points_entries e WHERE merchant_id = $1 AND id = $2 AND lot""",
+        w.merchant_id, lot_id,
+    )  # fmt: skip
+    if lot is None:
+        raise NotFound(f"no points were given by the entry {lot_id}", ("id",))
+    if not 0 < points <= lot["open"]:
+        raise InvalidInput(
+            f"{lot['open']} points of this entry can be taken back, not {points}",
+            ("input", "points"),
+        )
+    customer_id = lot["customer_id"]
+    await _lock(w, [customer_id])
+    await release_lapsed(w, customer_id)
+    entry_id = await _enter(
+        w, customer_id, "reverse", -points, order_id=lot["order_id"], reverses=lot_id,
+        reason=reason,
+    )  # fmt: skip
+    own: int = await w.sql.fetchval(
+        f"""INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+            SELECT $1, $3, id, LEAST(points, $4), $5 FROM (
+                {LEFT.format(until="")} AND l.id = $2) left_ WHERE points > 0 RETURNING points""",
+        w.merchant_id, lot_id, entry_id, points, w.now,
+    ) or 0  # fmt: skip
+    if own < points:
+        await _use(w, entry_id, customer_id, points - own)
+    return entry_id
+
+
+async def transfer(w: Work, from_id: int, to_id: int, points: int, reason: str) -> None:
+    """Give points of one customer to another; they keep the dates on which they expire.
+
+    Raises NotEnoughPoints, InvalidInput.
+    """
+    if from_id == to_id:
+        raise InvalidInput("the points would stay where they are", ("input", "toCustomerId"))
+    await _lock(w, sorted([from_id, to_id]))
+    entry_id = await take(w, from_id, points, "transfer", reason=reason)
+    rows = await w.sql.fetch(
+        """SELECT l.expires_at, sum(u.points)::bigint AS points FROM points_uses u
+           JOIN points_entries l ON l.merchant_id = $1 AND l.id = u.lot_id
+           WHERE u.merchant_id = $1 AND u.entry_id = $2 GROUP BY l.expires_at""",
+        w.merchant_id, entry_id,
+    )  # fmt: skip
+    lots = [Lot(to_id, row["points"], w.now, row["expires_at"], reason=reason) for row in rows]
+    await give(w, "transfer", lots)
+
+
+async def _lock(w: Work, customer_ids: Sequence[int]) -> None:
+    """Let nobody else change these customers' points until the transaction ends."""
+    found = await w.sql.fetch(
+        """SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])
+           ORDER BY id FOR NO KEY UPDATE""",
+        w.merchant_id, list(customer_ids),
+    )  # fmt: skip
+    missing = set(customer_ids) - {row["id"] for row in found}
+    if missing:
+        raise NotFound(f"there is no customer {min(missing)}", ("input", "customerId"))
+
+
+async def _enter(
+    w: Work,
+    customer_id: int,
+    kind: str,
+    points: int,
+    *,
+    order_id: int | None = None,
+    reverses: int | None = None,
+    reason: str | None = None,
+    at: datetime | None = None,
+) -> int:
+    entry_id: int = await w.sql.fetchval(
+        """INSERT INTO points_entries (merchant_id, customer_id, kind, points, lot, at, order_id,
+               reverses, reason, actor)
+           VALUES ($1, $2, $3, $4, FALSE, $5, $6, $7, $8, $9) RETURNING id""",
+        w.merchant_id, customer_id, kind, points, at or w.now, order_id, reverses, reason, w.actor,
+    )  # fmt: skip
+    return entry_id
+
+
+async def _use(w: Work, entry_id: int, customer_id: int, points: int) -> None:
+    """Take points from the customer's usable lots, as far as they go."""
+    await w.sql.execute(
+        f"""INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+            SELECT $1, $3, id, LEAST(points, $4 - before), $5 FROM (
+                SELECT id, points, sum(points) OVER (ORDER BY expires_at NULLS LAST, id) - points
+                       AS before
+                FROM ({LEFT.format(until="")} AND l.customer_id = $2 AND l.available_at <= $5
+                      AND COALESCE(l.expires_at > $5, TRUE)) usable WHERE points > 0) lots
+            WHERE before < $4""",
+        w.merchant_id, customer_id, entry_id, points, w.now,
+    )  # fmt: skip
+
+
+OPEN_DEBTS = """SELECT e.id, e.customer_id, -e.points - COALESCE((
+        SELECT sum(u.points) FROM points_uses u
+        WHERE u.merchant_id = $1 AND u.entry_id = e.id), 0)::bigint
+        - COALESCE((SELECT sum(r.points + COALESCE((SELECT sum(v.points) FROM points_uses v
+            WHERE v.merchant_id = $1 AND v.entry_id = r.id), 0)) FROM points_entries r
+            WHERE r.merchant_id = $1 AND r.reverses = e.id), 0)::bigint AS points
+    FROM points_entries e
+    WHERE e.merchant_id = $1 AND e.customer_id = ANY($2::bigint[]) AND NOT e.lot AND e.points < 0"""
+"""What entries took and no lot has covered, nor a return undone."""
+
+
+async def _debtors(w: Work, customer_ids: Sequence[int]) -> list[int]:
+    rows = await w.sql.fetch(
+        f"SELECT DISTINCT customer_id FROM ({OPEN_DEBTS}) d WHERE points > 0 ORDER BY 1",
+        w.merchant_id, list(customer_ids),
+    )  # fmt: skip
+    return [row["customer_id"] for row in rows]
+
+
+async def _cover_debts(w: Work, customer_id: int) -> None:
+    """Cover open debts from lots, the oldest debt first, from when the lot can be used."""
+    await w.sql.execute(
+        f"""WITH debts AS (
+                SELECT id, points, sum(points) OVER (ORDER BY id) AS upto
+                FROM ({OPEN_DEBTS}) d WHERE points > 0),
+            lots AS (
+                SELECT id, points, available_at,
+                       sum(points) OVER (ORDER BY available_at, expires_at NULLS LAST, id) AS upto
+                FROM ({LEFT.format(until="")} AND l.customer_id = ANY($2::bigint[])
+                      AND COALESCE(l.expires_at > $3, TRUE)) open WHERE points > 0)
+            INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+            SELECT $1, d.id, l.id,
+                   LEAST(d.upto, l.upto) - GREATEST(d.upto - d.points, l.upto - l.points),
+                   GREATEST($3::timestamptz, l.available_at)
+            FROM debts d JOIN lots l
+              ON l.upto > d.upto - d.points AND d.upto > l.upto - l.points""",
+        w.merchant_id, [customer_id], w.now,
+    )  # fmt: skip

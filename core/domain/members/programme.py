@@ -1,0 +1,190 @@
+"""The merchant's programme and its tiers: written, read, and tried before they are in force."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import asyncpg
+from pydantic import ValidationError
+
+from core.domain.members.benefits import check_benefits, dump_benefits
+from core.domain.members.rules import Rules
+from core.domain.members.tiers import TierRule
+from core.domain.shops.merchants import check_name
+from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several, WrongState
+from core.storage.database import Session, Work
+
+
+@dataclass(frozen=True)
+class Programme:
+    """The programme as it is in force; `zone` is the merchant's."""
+
+    name: str
+    currency: str
+    rules: Rules
+    tiers: Sequence[TierRule]
+    zone: ZoneInfo
+
+
+async def find_programme(session: Session) -> Programme | None:
+    """The merchant's programme, or None."""
+    row = await session.sql.fetchrow(
+        """SELECT p.*, m.time_zone FROM programmes p JOIN merchants m ON m.id = p.merchant_id
+           WHERE p.merchant_id = $1""",
+        session.merchant_id,
+    )
+    if row is None:
+        return None
+    tiers = await session.sql.fetch(
+        """SELECT id, rank, threshold, keep_threshold FROM tiers
+           WHERE merchant_id = $1 ORDER BY rank""",
+        session.merchant_id,
+    )
+    return Programme(
+        row["name"], row["currency"], Rules.model_validate_json(row["rules"]),
+        [TierRule(**tier) for tier in tiers], ZoneInfo(row["time_zone"]),
+    )  # fmt: skip
+
+
+async def get_programme(session: Session) -> Programme:
+    """The merchant's programme. Raises WrongState where there is none."""
+    programme = await find_programme(session)
+    if programme is None:
+        raise WrongState("there is no membership programme yet: set one up first")
+    return programme
+
+
+async def set_programme(w: Work, name: str, currency: str, rules: Mapping[str, Any]) -> None:
+    """Write the programme, a new one or other rules of the present one.
+
+    Raises Several of InvalidInput; WrongState for another currency once there are members.
+    """
+    checked = check_rules(rules)
+    before = await find_programme(w)
+    if before is not None and before.currency != currency and await _has_members(w):
+        raise WrongState(
+            "the currency cannot be changed while there are members: their tiers were reached in it"
+        )
+    await w.sql.execute(
+        """INSERT INTO programmes (merchant_id, name, currency, rules, created_at, updated_at)
+           VALUES ($1, $2, $3, $4, $5, $5)
+           ON CONFLICT (merchant_id) DO UPDATE SET name = $2, currency = $3, rules = $4,
+               version = programmes.version + 1, updated_at = $5""",
+        w.merchant_id, check_name(name), currency, checked.model_dump_json(), w.now,
+    )  # fmt: skip
+    w.audit("programme.set", {"fields": sorted(rules)})
+    w.ring("members.review", w.merchant_id)
+
+
+def check_rules(rules: Mapping[str, Any]) -> Rules:
+    """The rules, checked. Raises Several of InvalidInput."""
+    try:
+        return Rules.model_validate(rules)
+    except ValidationError as error:
+        raise Several([
+            InvalidInput(one["msg"], ("input", "rules", *map(str, one["loc"])))
+            for one in error.errors()
+        ]) from None  # fmt: skip
+
+
+async def create_tier(
+    w: Work,
+    name: str,
+    rank: int,
+    threshold: int | None = None,
+    keep_threshold: int | None = None,
+    benefits: Sequence[Mapping[str, Any]] = (),
+) -> int:
+    """Add a tier; returns its id. Raises InvalidInput, Several, AlreadyExists."""
+    await _check_order(w, rank, threshold, keep_threshold)
+    try:
+        async with w.sql.transaction():
+            tier_id: int = await w.sql.fetchval(
+                """INSERT INTO tiers (merchant_id, name, rank, threshold, keep_threshold, benefits,
+                       created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
+                   RETURNING id""",
+                w.merchant_id, check_name(name), rank, threshold, keep_threshold,
+                dump_benefits(check_benefits(benefits)), w.now,
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AlreadyExists(f"there is a tier of rank {rank} already", ("input", "rank")) from None
+    await _review_all(w)
+    return tier_id
+
+
+async def update_tier(w: Work, tier_id: int, changes: Mapping[str, Any]) -> None:
+    """Change a tier's name, threshold, keep_threshold or benefits; the rank stays.
+
+    Members are looked at again soon. Raises NotFound, InvalidInput, Several.
+    """
+    row = await w.sql.fetchrow(
+        "SELECT * FROM tiers WHERE merchant_id = $1 AND id = $2 FOR UPDATE", w.merchant_id, tier_id
+    )
+    if row is None:
+        raise NotFound(f"there is no tier {tier_id}", ("id",))
+    threshold = changes.get("threshold", row["threshold"])
+    keep_threshold = changes.get("keep_threshold", row["keep_threshold"])
+    await _check_order(w, row["rank"], threshold, keep_threshold)
+    benefits = row["benefits"]
+    if "benefits" in changes:
+        benefits = dump_benefits(check_benefits(changes["benefits"]))
+    await w.sql.execute(
+        """UPDATE tiers SET name = $3, threshold = $4, keep_threshold = $5, benefits = $6,
+               updated_at = $7 WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, tier_id, check_name(changes.get("name", row["name"])), threshold,
+        keep_threshold, benefits, w.now,
+    )  # fmt: skip
+    await _review_all(w)
+
+
+async def delete_tier(w: Work, tier_id: int) -> None:
+    """Take a tier away; its members get the tier that they deserve otherwise. Raises NotFound."""
+    gone = await w.sql.execute(
+        "DELETE FROM tiers WHERE merchant_id = $1 AND id = $2", w.merchant_id, tier_id
+    )
+    if gone == "DELETE 0":
+        raise NotFound(f"there is no tier {tier_id}", ("id",))
+    await _review_all(w)
+
+
+async def _review_all(w: Work) -> None:
+    """Have every member looked at soon, since tiers are not what they were."""
+    await w.sql.execute(
+        "UPDATE programmes SET version = version + 1 WHERE merchant_id = $1", w.merchant_id
+    )
+    w.ring("members.review", w.merchant_id)
+
+
+async def _check_order(
+    w: Work, rank: int, threshold: int | None, keep_threshold: int | None
+) -> None:
+    """A better tier is harder to reach, and none harder to keep than to reach."""
+    for name, value in (("threshold", threshold), ("keepThreshold", keep_threshold)):
+        if value is not None and value < 0:
+            raise InvalidInput("a threshold is not below 0", ("input", name))
+    if keep_threshold is not None and (threshold is None or keep_threshold > threshold):
+        raise InvalidInput(
+            "what keeps a tier is at most what reaches it", ("input", "keepThreshold")
+        )
+    if threshold is None:
+        return
+    wrong = await w.sql.fetchrow(
+        """SELECT name, rank, threshold FROM tiers WHERE merchant_id = $1 AND threshold IS NOT NULL
+              AND (rank < $2 AND threshold >= $3 OR rank > $2 AND threshold <= $3)
+           ORDER BY rank LIMIT 1""",
+        w.merchant_id, rank, threshold,
+    )  # fmt: skip
+    if wrong is not None:
+        raise InvalidInput(
+            f"a better tier needs a higher threshold: {wrong['name']} of rank {wrong['rank']} is "
+            f"reached at {wrong['threshold']}",
+            ("input", "threshold"),
+        )
+
+
+async def _has_members(w: Work) -> bool:
+    found: bool = await w.sql.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM memberships WHERE merchant_id = $1)", w.merchant_id
+    )
+    return found

@@ -1,0 +1,34 @@
+"""What follows from an order's news: its points, and its customer's tier."""
+
+from core.domain.members.earning import award_orders
+from core.domain.members.programme import find_programme
+from core.domain.members.tiers import apply_changes, find_changes
+from core.sdk.events import (
+    CustomersMerged,
+    CustomersUnmerged,
+    Occurrence,
+    OrderCreated,
+    OrderStateChanged,
+    RefundStateChanged,
+)
+from core.storage.database import Database
+
+ORDERS = frozenset({OrderCreated.type, OrderStateChanged.type, RefundStateChanged.type})
+EVENTS = ORDERS | {CustomersMerged.type, CustomersUnmerged.type}
+
+
+async def follow_event(db: Database, occurrence: Occurrence) -> None:
+    """Bring points and tier in line; for an event that comes twice there is nothing left to do."""
+    async with db.work(occurrence.merchant_id) as w:
+        programme = await find_programme(w)
+        if programme is None:
+            return
+        payload = occurrence.payload
+        if occurrence.type in ORDERS:
+            await award_orders(w, programme, [payload["order_id"]])
+        customer_ids = [payload.get("customer_id"), payload.get("merged_id")]
+        known = [one for one in customer_ids if one is not None]
+        changes = await find_changes(
+            w, programme.rules.tiers, programme.tiers, programme.currency, programme.zone, known
+        )
+        await apply_changes(w, programme.rules.tiers, changes)

@@ -1,0 +1,103 @@
+"""The programme's rules, as a merchant sets them; stored as JSON and checked here."""
+
+from datetime import datetime, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Measure = Literal["net_spend", "purchases", "points"]
+Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
+
+
+class Part(BaseModel):
+    """Base of the rules' parts: frozen, and nothing unknown in them."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class TierRules(Part):
+    """By what members rise, and how long a tier is kept.
+
+    `net_spend` is minor units of the programme's currency, paid less refunded; `purchases` counts
+    purchases, `points` those earned. It is measured over the last `window_days`, or since the
+    beginning of the calendar year. A tier is kept for `keep_days` from when it was reached; then
+    it is kept for as long again by its keep threshold, or lost after `grace_days`.
+    """
+
+    measure: Measure = "net_spend"
+    window: Literal["rolling", "calendar_year"] = "rolling"
+    window_days: int = Field(default=365, ge=1, le=3650)
+    keep_days: int = Field(default=365, ge=1, le=3650)
+    grace_days: int = Field(default=0, ge=0, le=365)
+
+
+class Expiry(Part):
+    """When points expire: never, so many days after they can be used, or at the end of the month
+    or year `count` months or years after the one in which they can be used first."""
+
+    kind: Literal["never", "days", "month_end", "year_end"] = "year_end"
+    count: int = Field(default=1, ge=0, le=3650)
+
+    def after(self, start: datetime, zone: ZoneInfo) -> datetime | None:
+        """The instant from which points that can be used from `start` on are gone."""
+        if self.kind == "never":
+            return None
+        if self.kind == "days":
+            return start + timedelta(days=self.count)
+        local = start.astimezone(zone)
+        if self.kind == "year_end":
+            year, month = local.year + self.count + 1, 1
+        else:
+            months = local.month + self.count
+            year, month = local.year + months // 12, months % 12 + 1
+        return datetime(min(year, 9998), month, 1, tzinfo=zone)
+
+
+class OrderEarning(Part):
+    """`points` for each full `per_amount` (minor units) of what was paid and not refunded.
+
+    Of orders of these shops only, and of lines of these products or categories only; None: of all.
+    """
+
+    key: Key
+    points: int = Field(ge=1, le=1_000_000)
+    per_amount: int = Field(ge=1, le=10**9)
+    shop_ids: list[int] | None = None
+    product_ids: list[str] | None = None
+    categories: list[str] | None = None
+
+
+class EventEarning(Part):
+    """`points` for something that a customer did, at most `per_day` times a day of the merchant's
+    calendar and `in_all` times altogether."""
+
+    key: Key
+    points: int = Field(ge=1, le=1_000_000)
+    per_day: int | None = Field(default=None, ge=1)
+    in_all: int | None = Field(default=None, ge=1)
+
+
+class PointsRules(Part):
+    """How points are earned and lost.
+
+    Points of an order can be used `pending_days` after it was paid, when it can no longer be
+    returned. With `debts` the points of a refunded order are taken back even if they were spent,
+    and the balance may fall below 0; otherwise what is missing is forgiven. Adjustments by hand
+    above `approve_above` need approval by somebody else.
+    """
+
+    orders: list[OrderEarning] = Field(default_factory=list, max_length=20)
+    events: list[EventEarning] = Field(default_factory=list, max_length=50)
+    pending_days: int = Field(default=15, ge=0, le=365)
+    expiry: Expiry = Expiry()
+    debts: bool = True
+    approve_above: int | None = Field(default=None, ge=0)
+
+
+class Rules(Part):
+    """All rules of a programme; `welcome_points` are given on joining for the first time."""
+
+    tiers: TierRules = TierRules()
+    points: PointsRules = PointsRules()
+    welcome_points: int = Field(default=0, ge=0, le=1_000_000)

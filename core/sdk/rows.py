@@ -1,0 +1,87 @@
+"""Rows that belong to customers, and reading them once for all customers."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows that belong to customers, such as the paid orders of one shop.
+
+    `source` is a FROM clause; `customer` the column with the customer's id, whose table has
+    `merchant_id` as well; `where` are conditions that name no `c`, so that the rows can be read
+    for one customer and for all of them alike. No row outlives its customer: a table that holds
+    customers' ids is a PersonalTable, which merges and erasures see to.
+    """
+
+    source: str
+    customer: str
+    where: Sequence[str] = ()
+
+    @property
+    def own(self) -> str:
+        """FROM and WHERE of the rows of customer `c`."""
+        alias = self.customer.partition(".")[0]
+        return self._read([f"{alias}.merchant_id = c.merchant_id", f"{self.customer} = c.id"])
+
+    def of_all(self, within: str = "") -> str:
+        """FROM and WHERE of the rows of all customers, or of those that a condition leaves."""
+        alias = self.customer.partition(".")[0]
+        return self._read([f"{alias}.merchant_id = $1", f"{self.customer} IS NOT NULL{within}"])
+
+    def _read(self, whose: Sequence[str]) -> str:
+        return f"FROM {self.source} WHERE {' AND '.join([*whose, *self.where])}"
+
+
+Question = tuple[Sequence[str], str | None]
+"""Conditions on rows, and what is asked of those of one customer: an aggregate, or any at all."""
+
+
+@dataclass(eq=False)
+class Pass:
+    """One reading of rows for all customers, which answers all that is asked of them.
+
+    Its SELECT has the `id` of each customer for whom any answer is true, and a column for each
+    question that is true, false or null.
+    """
+
+    alias: str
+    source: str
+    customer: str
+    asked: list[Question] = field(default_factory=list)
+
+    def ask(self, rows: Rows, test: str | None) -> str:
+        """The column that says whether there are such rows, and the test about them holds."""
+        question = (rows.where, test)
+        if question not in self.asked:
+            self.asked.append(question)
+        return f"{self.alias}.a{self.asked.index(question)}"
+
+    def select(self, within: str) -> str:
+        """The SELECT; `within` is a condition on the customer's id, or nothing."""
+        first, *others = [where for where, _ in self.asked]
+        shared = [one for one in first if all(one in where for where in others)]
+        apart = [" AND ".join(one for one in where if one not in shared) for where, _ in self.asked]
+        answers = [
+            test or (f"bool_or({only})" if only else "TRUE")
+            for only, (_, test) in zip(apart, self.asked, strict=True)
+        ]
+        if all(apart):
+            shared.append(f"({' OR '.join(f'({only})' for only in apart)})")
+        columns = [f"{answer} AS a{place}" for place, answer in enumerate(answers)]
+        kept = [f"({test})" for _, test in self.asked if test]
+        return (
+            f"SELECT {', '.join([f'{self.customer} AS id', *columns])} "
+            f"{Rows(self.source, self.customer, shared).of_all(within)} GROUP BY {self.customer}"
+            + (f" HAVING {' OR '.join(kept)}" if len(kept) == len(self.asked) else "")
+        )
+
+
+def pass_of(rows: Rows, test: str | None) -> tuple[object, ...]:
+    """What questions have in common that one pass answers.
+
+    Whether there are rows at all is asked of many kinds of them at once, unless telling them apart
+    takes a look into other tables; an aggregate is over one kind.
+    """
+    alike = rows.where if test else [one for one in rows.where if "SELECT" in one]
+    return rows.source, rows.customer, tuple(alike), test is None
