@@ -135,7 +135,7 @@ async def test_the_job_finds_the_same(shop):
 async def journey(merchant):
     registry = merchant.installation.registry
     flow = Flow.model_validate({
-        "trigger": {"kind": "event", "type": "order.paid"},
+        "trigger": {"kind": "event", "type": "order.created"},
         "steps": [
             {"kind": "send", "key": "thanks", "channel": "email", "message_class": "service",
              "variants": [{"content": CONTENT}]},
