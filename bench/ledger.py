@@ -45,9 +45,7 @@ from core.sdk import (
 from core.settings import Settings
 
 URL = "http://127.0.0.1:8000"
-CONTENT = {
-    "text": "{{ customer.name }}，好久不见，送您一张优惠券 {{ unsubscribe_url }} 拒收请回复R"
-}
+CONTENT = {"text": "{{ customer.name }}，好久不见，退订 {{ unsubscribe_url }} 拒收请回复R"}
 PORTION = 50_000
 GOALS = {"plan": 30_000, "send": 5_000}
 

@@ -111,7 +111,7 @@ async def mark_sending(
                   AND step = {q.arg(step, "smallint")} AND state = 'pending'
                   AND next_at <= {now} AND variant IS NOT NULL
                 ORDER BY next_at, id LIMIT {q.arg(limit, "bigint")} FOR UPDATE SKIP LOCKED),
-            judged AS ({judged_sql(q, gate, rows, batch=True)})
+            judged AS MATERIALIZED ({judged_sql(q, gate, rows, batch=True)})
             UPDATE deliveries d SET
                 state = CASE j.verdict WHEN 'send' THEN 'sending' WHEN 'wait' THEN 'pending'
                                        ELSE 'skipped' END,
@@ -150,7 +150,18 @@ async def record(w: Work, owner: str, run_state: str | None, outcomes: Sequence[
     proven = f"""(d.receipt IN {PROVEN} OR d.receipt IS NOT NULL AND o.state = 'unknown')"""
     stopped = "(o.state = 'pending' AND $9)"
     await w.sql.execute(
-        f"""UPDATE deliveries d SET
+        # the state is asked of rows that were found by their id: an index on it would be full of
+        # entries that are no longer true
+        f"""WITH o AS MATERIALIZED (
+               SELECT o.*, held.state AS held, held.lease_owner AS holder
+               FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
+                       $10::interval[], $11::boolean[], $12::text[], $13::smallint[],
+                       $14::bigint[], $15::text[], $16::boolean[])
+                AS o (id, state, reason, detail, provider_id, after, tried, provider, parts, cost,
+                      currency, asked)
+               JOIN deliveries held ON held.merchant_id = $1 AND held.id = o.id
+               FOR UPDATE OF held)
+           UPDATE deliveries d SET
                state = CASE WHEN {proven} THEN 'sent' WHEN {stopped} THEN 'skipped'
                             ELSE o.state END,
                reason = CASE WHEN {proven} THEN NULL WHEN {stopped} THEN 'cancelled'
@@ -168,13 +179,8 @@ async def record(w: Work, owner: str, run_state: str | None, outcomes: Sequence[
                sent_at = CASE WHEN o.state = 'sent' OR {proven} THEN $3 END,
                attempts = d.attempts - CASE WHEN o.tried THEN 0 ELSE 1 END,
                lease_owner = NULL, lease_until = NULL, updated_at = $3
-           FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::text[],
-                       $10::interval[], $11::boolean[], $12::text[], $13::smallint[],
-                       $14::bigint[], $15::text[], $16::boolean[])
-                AS o (id, state, reason, detail, provider_id, after, tried, provider, parts, cost,
-                      currency, asked)
-           WHERE d.merchant_id = $1 AND d.id = o.id AND d.state = 'sending'
-             AND d.lease_owner = $2""",
+           FROM o WHERE o.held = 'sending' AND o.holder = $2 AND d.merchant_id = $1
+             AND d.id = o.id""",
         w.merchant_id, owner, w.now,
         [o.delivery_id for o in outcomes], [o.state for o in outcomes],
         [o.reason for o in outcomes], [cut(o.detail) for o in outcomes],
