@@ -72,6 +72,8 @@ class NullChannel:
     """A channel without a provider."""
 
     contact: ContactKind = "phone"
+    marketing_hours = None
+    """So that it can be measured at night."""
     fields: tuple[ContentField, ...] = (ContentField("text", "Text", max_length=500),)
 
     def __init__(self, name: str, concurrency: int, session: Callable[[], ChannelSession]) -> None:
