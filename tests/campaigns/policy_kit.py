@@ -20,6 +20,14 @@ async def enable_channel(merchant):
         await _store(w, "email", True, settings)
 
 
+async def end_all(merchant):
+    """End the merchant's runs, which a sweep in a later test would find."""
+    async with merchant.work() as w:
+        await w.sql.execute(
+            "UPDATE campaign_runs SET state = 'cancelled' WHERE merchant_id = $1", merchant.id
+        )
+
+
 async def planned(merchant, name, **options):
     """A broadcast to everybody, started and planned; returns its run's id."""
     if "options" in options:

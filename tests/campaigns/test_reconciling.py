@@ -17,7 +17,7 @@ from tests.provider_kit import (
     started,
     with_channels,
 )
-from tests.sending_kit import add_customers
+from tests.sending_kit import add_customers, open_gate
 
 HOUR = timedelta(hours=1)
 
@@ -140,8 +140,9 @@ async def test_a_dead_workers_messages_are_asked_for_too(shop, provider):
     await plan_run(shop.installation.db, shop.installation.registry, shop.id, run_id)
     async with shop.work() as w:
         await ledger.mark_sending(
-            w, run_id, 0, "fake", "email", "marketing", None, "dead", timedelta(seconds=60), 4
-        )
+            w, run_id, 0, "fake", "email", "marketing", None, "dead", timedelta(seconds=60), 4,
+            open_gate(w),
+        )  # fmt: skip
     shop.clock.move(timedelta(seconds=61))
     await send(shop, run_id)
     assert await states(shop, run_id) == ["unknown"] * 4

@@ -53,7 +53,7 @@ async def claim(w: Work, step: Step, owner: str, lease: timedelta, limit: int) -
     gate = await read_gate(w, channel, send, step.shop_id, step.priority, step.local)
     opening = gate.opening
     if opening.rule is not None and not step.local:
-        await ledger.skip_overdue(w, step.run_id, step.number, opening.at, opening.rule)
+        await ledger.skip_late(w, step.run_id, step.number, opening.at, opening.rule)
         return Claim(closed=opening)
     if not limit:
         return Claim()

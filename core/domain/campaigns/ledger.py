@@ -123,15 +123,15 @@ async def mark_sending(
                                    THEN {q.arg(w.now + lease, "timestamptz")} END,
                 updated_at = {now}
             FROM judged j WHERE d.merchant_id = $1 AND d.id = j.id
-            RETURNING d.id, d.customer_id, d.order_id, d.parcel_id, d.variant, d.attempts, d.avoid,
-                      j.rule AS reason, j.name, j.province, j.city, j.sealed""",
+            RETURNING d.id, d.customer_id, d.order_id, d.parcel_id, d.variant, d.attempts,
+                      d.avoid, j.rule AS reason, j.name, j.province, j.city, j.sealed""",
         *q.args,
     )
     return taken
 
 
-async def skip_overdue(w: Work, run_id: int, step: int, until: datetime, rule: str) -> None:
-    """Skip the due rows of a step that rests until an instant for which they may not wait."""
+async def skip_late(w: Work, run_id: int, step: int, until: datetime, rule: str) -> None:
+    """Skip the due rows of a step, which is closed by a rule, that may not wait until it opens."""
     await w.sql.execute(
         """UPDATE deliveries SET state = 'skipped', reason = $6, updated_at = $4
            WHERE merchant_id = $1 AND run_id = $2 AND step = $3 AND state = 'pending'

@@ -53,28 +53,34 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     A recipient that the step has planned already is passed over.
     """
     send, channel = message.send, message.channel
-    gate = await read_gate(w, channel, send, message.shop_id, message.priority, message.local)
     planned = await w.sql.fetchrow(
         "SELECT campaign_id, planned_at FROM campaign_runs WHERE merchant_id = $1 AND id = $2",
         w.merchant_id, message.run_id,
     )  # fmt: skip
     winner = await decided(w, message.run_id, message.step) if send.winner else None
-    variant = variant_sql(q, planned["campaign_id"], send, "c.id", winner)
-    decision = None
-    if send.winner is not None and winner is None:
-        decision = waits(send.winner, q.arg(planned["planned_at"] or w.now, "timestamptz"))
+    gate = await read_gate(w, channel, send, message.shop_id, message.priority, message.local)
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
+    variant = variant_sql(q, planned["campaign_id"], send, "a.customer_id", winner)
+    moment, not_after = "a.moment", "a.not_after"
+    if send.winner is not None and winner is None:
+        # who waits for the winner is due when it is decided
+        decision = waits(send.winner, q.arg(planned["planned_at"] or w.now, "timestamptz"))
+        late = q.arg(message.max_lateness, "interval")
+        undecided = "CASE WHEN v.variant IS NULL THEN"
+        moment = f"{undecided} GREATEST({moment}, {decision}) ELSE {moment} END"
+        not_after = f"{undecided} {decision} + {late} ELSE {not_after} END"
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
                 parcel_id, variant, channel, marketing, state, reason, attempts, next_at,
                 not_after, updated_at)
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
-                   a.variant, {name}, {marketing},
+                   v.variant, {name}, {marketing},
                    CASE a.verdict WHEN 'skip' THEN 'skipped' ELSE 'pending' END, a.rule, 0,
-                   CASE a.verdict WHEN 'skip' THEN a.due_at ELSE a.moment END, a.not_after, {now}
-            FROM ({planned_sql(q, gate, message, recipients, variant, decision)}) a
+                   CASE a.verdict WHEN 'skip' THEN a.due_at ELSE {moment} END, {not_after}, {now}
+            FROM ({planned_sql(q, gate, message, recipients)}) a
+            CROSS JOIN LATERAL (SELECT {variant} AS variant) v
             ORDER BY a.customer_id
             ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
         *q.args,
@@ -82,24 +88,10 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     return int(result.rpartition(" ")[2])
 
 
-def planned_sql(
-    q: Query,
-    gate: Gate,
-    message: Message,
-    recipients: Recipients,
-    variant: str = "0::smallint",
-    decision: str | None = None,
-) -> str:
-    """A SELECT of what would be planned: the recipients' columns and those of `judged_sql`.
-
-    `variant` is an expression, NULL for whom it is known at the instant `decision` only.
-    """
+def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) -> str:
+    """A SELECT of what would be planned: the recipients' columns and those of `judged_sql`."""
     send, channel = message.send, message.channel
     name, moment = q.arg(channel.name, "text"), recipients.at or q.arg(gate.now, "timestamptz")
-    if decision is not None:
-        moment = (
-            f"CASE WHEN {variant} IS NULL THEN GREATEST({moment}, {decision}) ELSE {moment} END"
-        )
     late = q.arg(message.max_lateness, "interval")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
@@ -108,8 +100,7 @@ def planned_sql(
         f"""SELECT p.*, p.due_at + {late} AS not_after
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
                          {recipients.order} AS order_id, {recipients.parcel} AS parcel_id,
-                         {variant} AS variant, {moment} AS due_at,
-                         {reason} AS reason{place_columns(q, gate)}
+                         {moment} AS due_at, {reason} AS reason{place_columns(q, gate)}
                   FROM {recipients.source}) p""",
     )  # fmt: skip
     if message.holdout is None:

@@ -123,7 +123,7 @@ class Sender:
         """Send until nothing is due or the lane has to stop, and record everything.
 
         Afterwards `pause_reason` says why the run must be paused, `rest_reason` why the channel
-        should be left alone for a while, and `closed` until when policy lets nothing out.
+        should be left alone for a while, `closed` until when the policy lets nothing out.
         """
         senders = [
             asyncio.create_task(self._send_queued()) for _ in range(self._lane.channel.concurrency)
@@ -347,9 +347,7 @@ class Sender:
             preferences = preferences_url(keyring, self._base_url, lane.merchant_id, customer_id)
         values = self._values.pop(row["id"], {})
         values |= content.tracking.values(keyring, self._base_url, lane.merchant_id, row["id"])
-        recipient = Recipient(
-            row["name"], row["province"], row["city"], url, preferences, values
-        )  # fmt: skip
+        recipient = Recipient(row["name"], row["province"], row["city"], url, preferences, values)
         return OutgoingMessage(
             message_key(keyring, lane.merchant_id, row["id"]),
             keyring.open(row["sealed"], f"{self._place}{customer_id}"),

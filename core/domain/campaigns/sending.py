@@ -137,6 +137,7 @@ async def _send_step(
         await _rest(db, merchant_id, lane.run_id, lane.step, sender.rest_reason)
     elif sender.closed is not None:
         await _rest_until(db, merchant_id, lane.run_id, lane.step, sender.closed.at)
+        return False
     return sender.pause_reason is None and sender.rest_reason is None
 
 
@@ -194,14 +195,13 @@ async def _prepare(
     send: Send = row["send"]
     channel = campaign_channel(registry, send.channel)
     plugin = registry.channels[channel.name].plugin
-    options = stored_options(row["options"])
+    options, flow = stored_options(row["options"]), stored_flow(row["flow"])
     async with db.read(merchant_id) as session:
         settings = await plugin_settings(session, registry, plugin)
         contents = [
             await open_content(session, channel, row["shop_id"], variant.content, options)
             for variant in send.variants
         ]
-        flow = stored_flow(row["flow"])
         journey = flow.kind == "journey"
         leaving = await read_leaving(session, registry, flow.exit) if journey else None
     if any(content.tracking.urls for content in contents):
@@ -209,9 +209,8 @@ async def _prepare(
             for number, content in enumerate(contents):
                 await store_links(w, row["id"], row["step"], number, content.tracking.urls)
     claims = Step(
-        row["id"], row["step"], send, channel, row["shop_id"], row["priority"],
-        leaving, flow.local,
-    )  # fmt: skip
+        row["id"], row["step"], send, channel, row["shop_id"], row["priority"], leaving, flow.local
+    )
     lane = Lane(
         row["id"], row["step"], row["campaign_id"], merchant_id, send.message_class,
         row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents, claims,
@@ -238,6 +237,7 @@ async def _rest(
     reason: str,
     after: timedelta | None = None,
 ) -> None:
+    """Leave a step's channel alone for a while."""
     logger.warning("step %s of run %s rests for a while: %s", step, run_id, reason)
     await _rest_until(db, merchant_id, run_id, step, db.clock() + (after or REST))
 
@@ -245,7 +245,7 @@ async def _rest(
 async def _rest_until(
     db: Database, merchant_id: int, run_id: int, step: int, until: datetime
 ) -> None:
-    """Leave a step alone until an instant; a run all of whose steps rest says until when."""
+    """Have a step rest; a run that rests as a whole says until when."""
     async with db.work(merchant_id) as w:
         run = await w.sql.fetchrow(
             """SELECT flow, COALESCE(resting, '{}') AS resting FROM campaign_runs

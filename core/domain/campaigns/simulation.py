@@ -169,7 +169,7 @@ async def _count(
         options.max_lateness.span,
         options.priority,
         flow.local,
-        holdout_of(campaign["id"], options),
+        holdout_of(campaign_id, options),
     )
     recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
     rows = await session.sql.fetch(
