@@ -85,6 +85,11 @@ class Query:
         """The condition that keeps to the merchant's customers, and to the range if any."""
         return f"c.merchant_id = $1{self._in_range('c.id')}"
 
+    @property
+    def one_by_one(self) -> bool:
+        """Whether rows are looked up for each customer, and never gathered for all."""
+        return self._form == "probe"
+
     def only_in(self, condition: str) -> Pass | None:
         """The pass whose customers alone a condition made by this query can hold for, if any."""
         return self._only_in.get(condition)

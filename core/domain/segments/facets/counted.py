@@ -24,12 +24,12 @@ def counted(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
 def bought(q: Query, *wanted: OrderFilter | None) -> tuple[Rows, list[str]]:
     """Orders `o` that count and fit any of the filters, and the condition of each.
 
-    Who asks for products each time starts from their lines `l`: an order has a row for each line
-    that fits.
+    Where products are asked for each time, and for all customers at once, their lines `l` are
+    where to start: an order has a row for each line that fits.
     """
     filters = [one or EVERY_ORDER for one in wanted]
     lines = [one.line_sql(q) for one in filters]
-    if all(lines):
+    if all(lines) and not q.one_by_one:
         source = (
             "orders o JOIN order_lines l ON l.merchant_id = o.merchant_id AND l.order_id = o.id"
         )
