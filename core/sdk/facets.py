@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from core.sdk.money import exponent, from_minor
-from core.sdk.rows import Pass, Rows, pass_of
+from core.sdk.rows import Pass, pass_of
+from core.sdk.rows import Rows as Rows
 
 Language = Literal["en", "zh"]
 Form = Literal["probe", "mixed", "joined"]
@@ -58,26 +59,21 @@ class Query:
         self._known: dict[tuple[str | None, str], str] = {}
         self._passes: dict[tuple[object, ...], Pass] = {}
         self._only_in: dict[str, Pass] = {}
-        self._lead: Sequence[Pass] = ()
+        self.led_by: Sequence[Pass] = ()
         self._range = within and (self.arg(within[0], "bigint"), self.arg(within[1], "bigint"))
 
     @property
     def source(self) -> str:
         """The FROM clause that conditions made by this query need."""
-        if not self._lead:
-            start = ["customers c"]
-        else:
-            first, *more = map(self._gathered, self._lead)
-            led = [
-                first,
-                *(f"FULL JOIN {one} USING (id)" for one in more),
-                "AS led" if more else "",
-            ]
-            start = [*led, f"LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = {self._id}"]
-        others = [one for one in self._passes.values() if one not in self._lead]
-        joins = [
-            f"LEFT JOIN {self._gathered(one)} ON {one.alias}.id = {self._id}" for one in others
-        ]
+        read = {one: self._gathered(one) for one in self._passes.values()}
+        start = ["customers c"]
+        if self.led_by:
+            first, *more = (read.pop(one) for one in self.led_by)
+            start = [first, *(f"FULL JOIN {one} USING (id)" for one in more)]
+            if more:
+                start.append("AS led")
+            start.append(f"LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = {self._id}")
+        joins = [f"LEFT JOIN {text} ON {one.alias}.id = {self._id}" for one, text in read.items()]
         return "\n".join([*start, *joins])
 
     @property
@@ -99,11 +95,11 @@ class Query:
 
         The database then leaves the customers out, unless a condition asks for their columns.
         """
-        self._lead = passes
+        self.led_by = passes
 
     def select(self, condition: str) -> str:
         """A SELECT of the `id` of each customer for whom a condition made by this query holds."""
-        where = condition if self._lead else f"{self.base} AND {condition}"
+        where = condition if self.led_by else f"{self.base} AND {condition}"
         return f"SELECT {self._id} AS id FROM {self.source} WHERE {where}"
 
     def arg(self, value: Any, cast: str | None = None) -> str:
@@ -205,9 +201,9 @@ class Query:
 
     @property
     def _id(self) -> str:
-        if not self._lead:
+        if not self.led_by:
             return "c.id"
-        return "led.id" if len(self._lead) > 1 else f"{self._lead[0].alias}.id"
+        return "led.id" if len(self.led_by) > 1 else f"{self.led_by[0].alias}.id"
 
     def _gather(self, rows: Rows, test: str | None = None) -> tuple[Pass, str] | None:
         """The pass that answers, and its column; None when there are joins enough."""

@@ -5,8 +5,6 @@ customer's counted orders of one day of one shop's calendar in one currency; its
 payment of that day.
 """
 
-from dataclasses import replace
-
 from core.domain.orders.facts import COUNTED
 from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, day_of
 from core.sdk.facets import Query, Rows
@@ -67,10 +65,9 @@ def stored(orders: OrderFilter | None) -> bool:
 
 def single(orders: OrderFilter | None) -> bool:
     """Whether stored figures answer by one row per currency: of one shop, or of all."""
-    shops = (orders or EVERY_ORDER).shop_ids
-    return replace(orders or EVERY_ORDER, shop_ids=None) == EVERY_ORDER and (
-        shops is None or len(set(shops)) == 1
-    )
+    asked = orders or EVERY_ORDER
+    one_shop = asked.shop_ids is None or len(set(asked.shop_ids)) == 1
+    return asked.only_shops and asked.platforms is None and one_shop
 
 
 def purchases(q: Query, orders: OrderFilter | None, hit: str = "TRUE") -> Rows:

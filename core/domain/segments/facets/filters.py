@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from enum import Enum
+from functools import cached_property
 
 from core.domain.customers.places import province_of
 from core.domain.orders.facts import REFUNDED
@@ -254,7 +255,7 @@ class OrderFilter(LineFilter):
                 return fault
         return super().check()
 
-    @property
+    @cached_property
     def only_shops(self) -> bool:
         """Whether it tells orders apart by their shops alone, as stored figures do."""
         return replace(self, shop_ids=None, platforms=None) == EVERY_ORDER
