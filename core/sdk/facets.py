@@ -120,7 +120,7 @@ class Query:
     def has(self, rows: Rows) -> str:
         """A condition: the customer has at least one such row."""
         if self._form == "joined" and (found := self._gather(rows)):
-            return self._holds(*found)
+            return self._holds(rows, *found)
         return f"EXISTS (SELECT 1 {rows.own})"
 
     def between(
@@ -144,7 +144,7 @@ class Query:
         test = " AND ".join(bounds) or f"{total} IS NOT NULL"
         kept = f"NOT ({test})" if none else test
         if self._form != "probe" and (found := self._gather(rows, kept)):
-            return f"({found[1]} IS NOT TRUE)" if none else self._holds(*found)
+            return f"({found[1]} IS NOT TRUE)" if none else self._holds(rows, *found)
         return f"COALESCE((SELECT {test} {rows.own}), {str(none).upper()})"
 
     def value(self, rows: Rows, total: str) -> str:
@@ -215,9 +215,10 @@ class Query:
             self._passes[key] = Pass(alias, rows.source, rows.customer)
         return self._passes[key], self._passes[key].ask(rows, test)
 
-    def _holds(self, read: Pass, column: str) -> str:
+    def _holds(self, rows: Rows, read: Pass, column: str) -> str:
         condition = f"({column} IS TRUE)"
-        self._only_in[condition] = read
+        if rows.existing:
+            self._only_in[condition] = read
         return condition
 
     def _gathered(self, read: Pass) -> str:

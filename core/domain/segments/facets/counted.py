@@ -5,6 +5,8 @@ customer's counted orders of one day of one shop's calendar in one currency; its
 payment of that day.
 """
 
+from dataclasses import replace
+
 from core.domain.orders.facts import COUNTED
 from core.domain.segments.facets.filters import EVERY_ORDER, OrderFilter, day_of
 from core.sdk.facets import Query, Rows
@@ -16,7 +18,8 @@ LATEST = "p.at DESC, p.shop_id DESC, p.currency DESC"
 
 def counted(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
     """The orders `o` that count as bought, with further conditions."""
-    return Rows("orders o", "o.customer_id", [COUNTED, *(orders or EVERY_ORDER).sql(q), *more])
+    where = [COUNTED, *(orders or EVERY_ORDER).sql(q), *more]
+    return Rows("orders o", "o.customer_id", where, existing=True)
 
 
 def bought(q: Query, *wanted: OrderFilter | None) -> tuple[Rows, list[str]]:
@@ -35,7 +38,8 @@ def bought(q: Query, *wanted: OrderFilter | None) -> tuple[Rows, list[str]]:
     else:
         source, each = "orders o", [one.sql(q) for one in filters]
     fits = [f"({' AND '.join(where) or 'TRUE'})" for where in each]
-    return Rows(source, "o.customer_id", [COUNTED, f"({' OR '.join(fits)})"]), fits
+    where = [COUNTED, f"({' OR '.join(fits)})"]
+    return Rows(source, "o.customer_id", where, existing=True), fits
 
 
 def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False) -> Rows:
@@ -44,9 +48,9 @@ def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False
     For questions `by_day` they are of single shops, unless all shops have the same days.
     """
     shops = (orders or EVERY_ORDER).shop_sql(q, "f.shop_id")
-    if shops or (by_day and not q.one_zone):
-        return Rows("customer_facts f", "f.customer_id", ["f.shop_id > 0", *shops, *more])
-    return Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0", *more])
+    apart = shops or (by_day and not q.one_zone)
+    where = ["f.shop_id > 0" if apart else "f.shop_id = 0", *shops, *more]
+    return Rows("customer_facts f", "f.customer_id", where, existing=True)
 
 
 def no_others(q: Query, rows: Rows, orders: OrderFilter | None, *tests: str) -> str:
@@ -80,7 +84,7 @@ def purchases(q: Query, orders: OrderFilter | None, hit: str = "TRUE") -> Rows:
                bool_or({hit}) AS hit
         FROM {rows.source} WHERE o.merchant_id = $1 AND {" AND ".join(rows.where)}
         GROUP BY 1, 2, 3, 4, 5) p"""
-    return Rows(source, "p.customer_id")
+    return Rows(source, "p.customer_id", existing=True)
 
 
 def first_two(q: Query, orders: OrderFilter | None) -> Rows:
@@ -89,7 +93,7 @@ def first_two(q: Query, orders: OrderFilter | None) -> Rows:
     source = f"""{rows.source} CROSS JOIN LATERAL (
         VALUES (f.first_purchase_at, f.shop_id, f.currency),
                (f.second_purchase_at, f.shop_id, f.currency)) p (at, shop_id, currency)"""
-    return Rows(source, rows.customer, rows.where)
+    return replace(rows, source=source)
 
 
 def only_one(
@@ -101,5 +105,5 @@ def only_one(
         f"{total} {sign} {bound}" for sign, bound in ((">=", low), ("<=", high)) if bound
     )
     kept = [*rows.where, f"NOT ({test})" if none else test]
-    has = q.has(Rows(rows.source, rows.customer, kept))
+    has = q.has(replace(rows, where=kept))
     return f"(NOT {has})" if none else has
