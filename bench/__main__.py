@@ -4,7 +4,19 @@ import importlib
 import importlib.util
 import sys
 
-NAMES = ("import_orders", "send", "export", "start", "memory", "large", "segments")
+NAMES = (
+    "import_orders",
+    "export",
+    "start",
+    "memory",
+    "large",
+    "segments",
+    "send",
+    "ledger",
+    "content",
+    "journeys",
+    "campaign_results",
+)
 
 
 def main(names: list[str]) -> int:

@@ -6,10 +6,11 @@ from datetime import timedelta
 from zoneinfo import ZoneInfo
 
 from core.domain.campaigns.campaigns import get_campaign
+from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.journeys.advance import advance
 from core.domain.campaigns.recipes.switching import switch_on
 from core.domain.campaigns.recurring import begin_due_occurrences
-from core.domain.campaigns.scheduling import due_runs, start_due_campaigns
+from core.domain.campaigns.scheduling import start_due_campaigns
 from core.domain.campaigns.sending import send_run
 from core.domain.orders.parcels import ingest_traces
 from core.domain.orders.refunds import ingest_refunds
@@ -115,9 +116,11 @@ class Stage:
         await self.send()
 
     async def send(self):
-        for merchant_id, run_id in await due_runs(self.db):
-            if merchant_id == self.merchant.id:
-                await send_run(self.db, self.registry, merchant_id, run_id, "http://s.example")
+        for run in await due_runs(self.db, 1000):
+            if run.merchant_id == self.merchant.id:
+                await send_run(
+                    self.db, self.registry, run.merchant_id, run.run_id, "http://s.example"
+                )
 
     async def later(self, step=None, **span):
         """Let time pass, in steps, with the worker's turns."""

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Container
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.domain.campaigns import recurring, scheduling, sending
+from core.domain.campaigns import due, news, receipts, reconciling, recurring, scheduling, sending
 from core.domain.campaigns.content import clicks
-from core.domain.campaigns.journeys import advance, triggers
+from core.domain.campaigns.journeys import advance, posting, triggers
 from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.members import handing_out, reacting, reminders, review
@@ -27,6 +27,9 @@ from core.storage.doorbell import LONG_JOBS
 logger = logging.getLogger(__name__)
 
 MAX_LONG = 4
+MAX_SENDS = 4
+KEPT_SENDS = 1
+"""Of these so many are kept for runs with service messages, which bulk must not hold up."""
 STOP_SECONDS = 20.0
 HOUSE_KEEPING_ASKED = timedelta(minutes=5)
 PROBLEMS_ASKED = timedelta(minutes=1)
@@ -40,6 +43,7 @@ class Duties:
 
     A duty that is rung for while it runs is done once more afterwards. When too many run already
     the ring is dropped; `room_again` is set once there is room, so that a sweep finds the work.
+    Runs are served a while each, so that those who wait get their turn.
     """
 
     def __init__(self, installation: Installation, lease: timedelta = sending.LEASE) -> None:
@@ -53,15 +57,19 @@ class Duties:
         self._handlers = handlers(installation)
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
+        self._service: set[Key] = set()
         self.by_name: dict[str, Duty] = {
             "outbox.drain": self._drain,
             "job.run": self._job,
             "run.send": self._send,
             "journeys.advance": self._advance,
+            "deliveries.reconcile": self._reconcile,
+            "receipts.match": self._match_receipts,
+            "news.fetch": self._fetch_news,
+            "webhooks.post": self._post,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "orders.credit": self._credit,
-            "reports.write": self._write_reports,
             "house.keep": self._house_keep,
             "clicks.judge": self._judge_clicks,
             "lifecycle.start": self._start_refreshes,
@@ -76,28 +84,43 @@ class Duties:
         key = (name, *args)
         if key in self._running:
             self._again.add(key)
-        elif self.stopping.is_set():
-            return
-        elif not self._has_room(name):
+        elif not self._start(key) and name == "run.send" and self._sends() < MAX_SENDS:
+            # the room that is left is for service messages: the sweep knows whether it has any
+            self.room_again.set()
+
+    def _start(self, key: Key) -> bool:
+        """Begin a duty that is not being done; returns False when it is turned away."""
+        if self.stopping.is_set():
+            return True
+        if not self._has_room(key):
             self._turned_away = True
-        else:
-            task = asyncio.create_task(self._do(key), name=str(key))
-            self._running[key] = task
-            task.add_done_callback(lambda _: self._ended(key))
+            return False
+        task = asyncio.create_task(self._do(key), name=str(key))
+        self._running[key] = task
+        task.add_done_callback(lambda _: self._ended(key))
+        return True
 
     async def sweep(self) -> None:
         """Find due work of every merchant in the database, and begin it."""
         db = self._installation.db
         await scheduling.start_due_campaigns(db, self._installation.registry)
         await recurring.begin_due_occurrences(db, self._installation.registry)
-        for merchant_id, run_id in await scheduling.due_runs(db):
-            self._begin_if_idle("run.send", merchant_id, run_id)
+        runs = await due.due_runs(db)
+        self._service = {("run.send", run.merchant_id, run.run_id) for run in runs if run.service}
+        for run in runs:
+            self._begin_if_idle("run.send", run.merchant_id, run.run_id)
+        for merchant_id in await reconciling.merchants_with_unknown(db):
+            self._begin_if_idle("deliveries.reconcile", merchant_id)
+        for merchant_id in await news.merchants_due(db, self._installation.registry):
+            self._begin_if_idle("news.fetch", merchant_id)
         for merchant_id, job_id in await jobs.due(db):
             self._begin_if_idle("job.run", merchant_id, job_id)
         for merchant_id in await outbox.merchants_with_open_events(db):
             self._begin_if_idle("outbox.drain", merchant_id)
         for merchant_id in await advance.merchants_due(db):
             self._begin_if_idle("journeys.advance", merchant_id)
+        for merchant_id in await posting.merchants_due(db):
+            self._begin_if_idle("webhooks.post", merchant_id)
         for merchant_id in await changes.merchants_changed(db):
             self._begin_if_idle("segments.follow", merchant_id)
         for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
@@ -114,8 +137,8 @@ class Duties:
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             self._house_kept_at = db.clock()
             self._begin_if_idle("house.keep")
+            self._begin_if_idle("receipts.match")
             self._begin_if_idle("lifecycle.start")
-            self._begin_if_idle("reports.write")
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -141,12 +164,19 @@ class Duties:
 
     def _begin_if_idle(self, name: str, *args: int) -> None:
         if (name, *args) not in self._running:
-            self.begin(name, *args)
+            self._start((name, *args))
 
-    def _has_room(self, name: str) -> bool:
-        long = name in LONG_JOBS
-        same = sum((key[0] in LONG_JOBS) == long for key in self._running)
+    def _has_room(self, key: Key) -> bool:
+        if key[0] == "run.send":
+            return self._sends() < MAX_SENDS - (0 if key in self._service else KEPT_SENDS)
+        long: bool = key[0] in LONG_JOBS
+        same: int = sum(
+            other[0] != "run.send" and (other[0] in LONG_JOBS) == long for other in self._running
+        )
         return same < (MAX_LONG if long else self._max_short)
+
+    def _sends(self) -> int:
+        return sum(key[0] == "run.send" for key in self._running)
 
     async def _do(self, key: Key) -> None:
         name, *args = key
@@ -177,14 +207,34 @@ class Duties:
             await jobs.perform(self._installation.db, job, self._kinds)
 
     async def _send(self, merchant_id: int, run_id: int) -> None:
-        await sending.send_run(
-            self._installation.db, self._installation.registry, merchant_id, run_id,
-            self._installation.settings.base_url, lease=self._lease, stop=self.stopping,
-        )  # fmt: skip
+        installation = self._installation
+        # others who wait get this room, and the sweep knows whose turn it is
+        while (
+            await sending.send_run(
+                installation.db, installation.registry, merchant_id, run_id,
+                installation.settings.base_url, lease=self._lease, stop=self.stopping,
+                seconds=sending.SLICE_SECONDS,
+            ) and not self._turned_away
+        ):  # fmt: skip
+            pass
+
+    async def _reconcile(self, merchant_id: int) -> None:
+        installation = self._installation
+        await reconciling.reconcile(installation.db, installation.registry, merchant_id)
+
+    async def _match_receipts(self) -> None:
+        await receipts.match_waiting(self._installation.db, self._installation.registry)
+
+    async def _fetch_news(self, merchant_id: int) -> None:
+        installation = self._installation
+        await news.fetch_news(installation.db, installation.registry, merchant_id)
 
     async def _advance(self, merchant_id: int) -> None:
         installation = self._installation
         await advance.advance(installation.db, installation.registry, merchant_id)
+
+    async def _post(self, merchant_id: int) -> None:
+        await posting.post_due(self._installation.db, merchant_id, self.stopping)
 
     async def _follow(self, merchant_id: int) -> None:
         installation = self._installation
@@ -206,11 +256,9 @@ class Duties:
     async def _credit(self, merchant_id: int) -> None:
         await attribution.credit_changed(self._installation.db, merchant_id)
 
-    async def _write_reports(self) -> None:
-        await reports.write_due_reports(self._installation.db)
-
     async def _house_keep(self) -> None:
         await retention.house_keep(self._installation.db)
+        await reports.write_due_reports(self._installation.db)
 
     async def _start_refreshes(self) -> None:
         await start_due_refreshes(self._installation.db)

@@ -18,7 +18,11 @@ from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
+from core.schema.campaign_links import CampaignLinkQueries
+from core.schema.campaign_recipes import CampaignRecipeMutations, CampaignRecipeQueries
 from core.schema.campaign_results import ResultMutations, ResultQueries
+from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
+from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
@@ -26,6 +30,7 @@ from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
+from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
@@ -76,8 +81,10 @@ class Query(
     JourneyQueries,
     RewardQueries, MemberCardQueries, TierFigureQueries,
     SendingPolicyQueries, SendingOutlookQueries,
-    MessageContentQueries,
+    MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
+    DeliveryQueries,
+    CampaignRecipeQueries, CampaignReviewQueries,
 ):  # fmt: skip
     pass
 
@@ -94,6 +101,8 @@ class Mutation(
     SendingPolicyMutations,
     MessageContentMutations,
     ResultMutations,
+    DeliveryMutations,
+    CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
 ):  # fmt: skip
     pass
 

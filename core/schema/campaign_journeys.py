@@ -7,10 +7,12 @@ from typing import Any
 
 import strawberry
 
+from core.domain.campaigns.control import finish_campaign
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.journeys.custom_events import record_event
 from core.domain.campaigns.journeys.figures import VersionFigures, version_figures
-from core.domain.campaigns.journeys.moving import finish_campaign, move
+from core.domain.campaigns.journeys.moving import move
+from core.domain.campaigns.journeys.posting import webhook_secret
 from core.schema.campaign_flows import CampaignFlow, shown_flow
 from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import CHILDREN, Info, field, mutation
@@ -282,12 +284,18 @@ class JourneyQueries:
     ) -> Connection[Enrolment]:
         return await page(info, ENROLMENTS, where, sort, first, after)
 
+    @field("TOKENS_WRITE", description="With which your server checks the calls of webhook steps.")
+    async def webhook_secret(self, info: Info) -> str:
+        context = info.context
+        return webhook_secret(context.installation.db.keyring, context.merchant_id)
+
 
 @strawberry.type
 class JourneyMutations:
     @mutation(
         "CAMPAIGNS_SEND", CampaignFinishPayload,
-        description="Let nobody into a journey any more; those inside go on to their end.",
+        description="Let nobody into a journey any more, or a campaign recur no more; what is on "
+        "the way goes on to its end.",
     )  # fmt: skip
     async def campaign_finish(self, info: Info, id: strawberry.ID) -> CampaignFinishPayload | None:
         pk = need_id("Campaign", id)

@@ -25,6 +25,7 @@ from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
+from core.schema.campaign_calendar import CampaignCalendar
 from core.schema.campaign_flow_inputs import (
     CampaignFlowInput,
     CampaignOptionsInput,
@@ -42,6 +43,13 @@ from core.schema.campaign_parts import (
 from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import CHILDREN, Info, field, mutation, subscription
 from core.schema.customers import Customer, customers_by_id
+from core.schema.delivery_fate import (
+    AuditFate,
+    DeliveryFate,
+    RunFate,
+    fate_of_delivery,
+    fate_of_run,
+)
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -64,6 +72,8 @@ MAX_SAMPLE = 20
 @strawberry.enum
 class CampaignState(Enum):
     DRAFT = "draft"
+    REVIEW = "review"
+    APPROVED = "approved"
     SCHEDULED = "scheduled"
     RUNNING = "running"
     PAUSED = "paused"
@@ -92,7 +102,7 @@ class DeliveryState(Enum):
 
 
 @strawberry.type(description="What became of every recipient; target is the sum of the others.")
-class Audit:
+class Audit(AuditFate):
     target: int
     sent: int
     skipped: list[Skipped]
@@ -102,7 +112,7 @@ class Audit:
 
 
 @strawberry.type(description="One message to one customer.")
-class Delivery(Node):
+class Delivery(DeliveryFate, Node):
     customer_pk: strawberry.Private[int]
     channel: str
     state: DeliveryState
@@ -130,6 +140,7 @@ class Delivery(Node):
 def delivery_of(row: Any) -> Delivery:
     return Delivery(
         id=global_id("Delivery", row["id"]),
+        **fate_of_delivery(row),
         customer_pk=row["customer_id"],
         channel=row["channel"],
         state=DeliveryState(row["state"]),
@@ -193,7 +204,7 @@ DELIVERIES = Listing(
 
 
 @strawberry.type(description="One execution of a campaign; its audience is frozen.")
-class CampaignRun(RunOutcome, Node):
+class CampaignRun(RunOutcome, RunFate, Node):
     state: RunState
     occurrence: datetime | None = strawberry.field(
         description="The moment that this run of a recurring campaign is for."
@@ -215,6 +226,7 @@ class CampaignRun(RunOutcome, Node):
             failed=found.failed,
             unknown=found.unknown,
             pending=found.pending,
+            **fate_of_run(found),
         )
 
     @strawberry.field
@@ -276,7 +288,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(CampaignOutcome, Node, WithFlow):
+class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")

@@ -11,6 +11,7 @@ from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
 from core.schema.consent_writes import requests_by_id
 from core.schema.context import ANY_TOKEN, CHILDREN, Info, field
 from core.schema.customers import customers_by_id
+from core.schema.deliveries import replies_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.jobs import jobs_by_id
 from core.schema.member_rewards import redemptions_by_id, rewards_by_id
@@ -47,6 +48,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "CampaignRun": ("CAMPAIGNS_READ", runs_by_id),
     "Delivery": ("CAMPAIGNS_READ", deliveries_by_id),
     "Enrolment": ("CAMPAIGNS_READ", enrolments_by_id),
+    "Reply": ("CAMPAIGNS_READ", replies_by_id),
     "Job": ("JOBS_READ", jobs_by_id),
     "ConsentRequest": ("CUSTOMERS_READ", requests_by_id),
     "Suppression": ("CUSTOMERS_READ", suppressions_by_id),

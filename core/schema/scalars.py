@@ -1,6 +1,5 @@
 """Scalars and small value types that all nouns share, and ids as clients see them."""
 
-import base64
 from decimal import Decimal
 from typing import Any, NewType
 
@@ -8,7 +7,7 @@ import strawberry
 from strawberry.schema_directive import Location
 
 from core.sdk.errors import NotFound
-from core.sdk.ids import split_id
+from core.sdk.ids import join_id, split_id
 from core.sdk.money import from_minor
 
 ErrorCode = NewType("ErrorCode", str)
@@ -62,7 +61,7 @@ def money(minor: int, currency: str) -> Money:
 
 def global_id(type_name: str, pk: int) -> strawberry.ID:
     """The opaque id that clients see."""
-    return strawberry.ID(base64.urlsafe_b64encode(f"{type_name}:{pk}".encode()).decode())
+    return strawberry.ID(join_id(type_name, pk))
 
 
 def read_id(type_name: str, text: str) -> int | None:

@@ -73,11 +73,17 @@ class OutsideError(Exception):
 
 
 class RetryLater(OutsideError):
-    """Certainly not done; worth another try after `after`."""
+    """Certainly not done; worth another try after `after`.
 
-    def __init__(self, reason: str, after: timedelta | None = None) -> None:
+    A channel with several providers says by `provider` which one failed: the next try avoids it.
+    """
+
+    def __init__(
+        self, reason: str, after: timedelta | None = None, provider: str | None = None
+    ) -> None:
         super().__init__(reason)
         self.after = after
+        self.provider = provider
 
 
 class ReconnectNeeded(OutsideError):
@@ -89,4 +95,8 @@ class Refused(OutsideError):
 
 
 class Unknown(OutsideError):
-    """Done or not, nobody knows: never repeat it blindly."""
+    """Done or not, nobody knows: never repeat it blindly. `provider` can be asked, if known."""
+
+    def __init__(self, reason: str, provider: str | None = None) -> None:
+        super().__init__(reason)
+        self.provider = provider

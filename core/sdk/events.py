@@ -347,3 +347,18 @@ class CustomEvent(Event):
 
     def payload(self) -> dict[str, Any]:
         return {**self.data, "customer_id": self.customer_id, "order_id": self.order_id}
+
+
+@dataclass(frozen=True)
+class MessageReplied(Event):
+    """Somebody wrote to the merchant; `customer_id` and `delivery_id` where they are known.
+
+    `opt_out` says that it was a refusal of further marketing, which took effect already.
+    """
+
+    type: ClassVar[str] = "message.replied"
+    message_id: int
+    channel: str
+    customer_id: int | None
+    delivery_id: int | None
+    opt_out: bool

@@ -9,7 +9,8 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from core.sdk.money import exponent, from_minor
-from core.sdk.rows import Pass, Rows, pass_of
+from core.sdk.rows import Pass, pass_of
+from core.sdk.rows import Rows as Rows
 
 Language = Literal["en", "zh"]
 Form = Literal["probe", "mixed", "joined"]
@@ -58,7 +59,7 @@ class Query:
         self._known: dict[tuple[str | None, str], str] = {}
         self._passes: dict[tuple[object, ...], Pass] = {}
         self._only_in: dict[str, Pass] = {}
-        self._lead: Sequence[Pass] = ()
+        self.led_by: Sequence[Pass] = ()
         self._range = within and (self.arg(within[0], "bigint"), self.arg(within[1], "bigint"))
 
     def lookup(self) -> "Query":
@@ -70,26 +71,26 @@ class Query:
     @property
     def source(self) -> str:
         """The FROM clause that conditions made by this query need."""
-        if not self._lead:
-            start = ["customers c"]
-        else:
-            first, *more = map(self._gathered, self._lead)
-            led = [
-                first,
-                *(f"FULL JOIN {one} USING (id)" for one in more),
-                "AS led" if more else "",
-            ]
-            start = [*led, f"LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = {self._id}"]
-        others = [one for one in self._passes.values() if one not in self._lead]
-        joins = [
-            f"LEFT JOIN {self._gathered(one)} ON {one.alias}.id = {self._id}" for one in others
-        ]
+        read = {one: self._gathered(one) for one in self._passes.values()}
+        start = ["customers c"]
+        if self.led_by:
+            first, *more = (read.pop(one) for one in self.led_by)
+            start = [first, *(f"FULL JOIN {one} USING (id)" for one in more)]
+            if more:
+                start.append("AS led")
+            start.append(f"LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = {self._id}")
+        joins = [f"LEFT JOIN {text} ON {one.alias}.id = {self._id}" for one, text in read.items()]
         return "\n".join([*start, *joins])
 
     @property
     def base(self) -> str:
         """The condition that keeps to the merchant's customers, and to the range if any."""
         return f"c.merchant_id = $1{self._in_range('c.id')}"
+
+    @property
+    def one_by_one(self) -> bool:
+        """Whether rows are looked up for each customer, and never gathered for all."""
+        return self._form == "probe"
 
     def only_in(self, condition: str) -> Pass | None:
         """The pass whose customers alone a condition made by this query can hold for, if any."""
@@ -100,11 +101,11 @@ class Query:
 
         The database then leaves the customers out, unless a condition asks for their columns.
         """
-        self._lead = passes
+        self.led_by = passes
 
     def select(self, condition: str) -> str:
         """A SELECT of the `id` of each customer for whom a condition made by this query holds."""
-        where = condition if self._lead else f"{self.base} AND {condition}"
+        where = condition if self.led_by else f"{self.base} AND {condition}"
         return f"SELECT {self._id} AS id FROM {self.source} WHERE {where}"
 
     def arg(self, value: Any, cast: str | None = None) -> str:
@@ -125,7 +126,7 @@ class Query:
     def has(self, rows: Rows) -> str:
         """A condition: the customer has at least one such row."""
         if self._form == "joined" and (found := self._gather(rows)):
-            return self._holds(*found)
+            return self._holds(rows, *found)
         return f"EXISTS (SELECT 1 {rows.own})"
 
     def between(
@@ -149,7 +150,7 @@ class Query:
         test = " AND ".join(bounds) or f"{total} IS NOT NULL"
         kept = f"NOT ({test})" if none else test
         if self._form != "probe" and (found := self._gather(rows, kept)):
-            return f"({found[1]} IS NOT TRUE)" if none else self._holds(*found)
+            return f"({found[1]} IS NOT TRUE)" if none else self._holds(rows, *found)
         return f"COALESCE((SELECT {test} {rows.own}), {str(none).upper()})"
 
     def value(self, rows: Rows, total: str) -> str:
@@ -206,9 +207,9 @@ class Query:
 
     @property
     def _id(self) -> str:
-        if not self._lead:
+        if not self.led_by:
             return "c.id"
-        return "led.id" if len(self._lead) > 1 else f"{self._lead[0].alias}.id"
+        return "led.id" if len(self.led_by) > 1 else f"{self.led_by[0].alias}.id"
 
     def _gather(self, rows: Rows, test: str | None = None) -> tuple[Pass, str] | None:
         """The pass that answers, and its column; None when there are joins enough."""
@@ -220,9 +221,10 @@ class Query:
             self._passes[key] = Pass(alias, rows.source, rows.customer)
         return self._passes[key], self._passes[key].ask(rows, test)
 
-    def _holds(self, read: Pass, column: str) -> str:
+    def _holds(self, rows: Rows, read: Pass, column: str) -> str:
         condition = f"({column} IS TRUE)"
-        self._only_in[condition] = read
+        if rows.existing:
+            self._only_in[condition] = read
         return condition
 
     def _gathered(self, read: Pass) -> str:

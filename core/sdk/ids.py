@@ -6,6 +6,11 @@ import binascii
 MAX_ID = 2**63
 
 
+def join_id(type_name: str, pk: int) -> str:
+    """The global id of an object."""
+    return base64.urlsafe_b64encode(f"{type_name}:{pk}".encode()).decode()
+
+
 def split_id(text: str) -> tuple[str, int] | None:
     """Type and number of a global id, None when it is none of ours."""
     try:

@@ -31,3 +31,13 @@ def to_minor(amount: Decimal, currency: str) -> int:
 def from_minor(minor: int, currency: str) -> Decimal:
     """The amount of so many minor units, with all the currency's decimals."""
     return Decimal(minor).scaleb(-exponent(currency))
+
+
+def to_millionths(amount: Decimal) -> int:
+    """An amount that may be smaller than a minor unit, as millionths of the major unit, rounded."""
+    return int((amount * 1_000_000).to_integral_value())
+
+
+def from_millionths(millionths: int) -> Decimal:
+    """The amount of so many millionths of the major unit."""
+    return Decimal(millionths).scaleb(-6)

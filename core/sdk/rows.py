@@ -10,13 +10,15 @@ class Rows:
 
     `source` is a FROM clause; `customer` the column with the customer's id, whose table has
     `merchant_id` as well; `where` are conditions that name no `c`, so that the rows can be read
-    for one customer and for all of them alike. No row outlives its customer: a table that holds
-    customers' ids is a PersonalTable, which merges and erasures see to.
+    for one customer and for all of them alike. `existing` says that there is a customer for every
+    row: merges take such rows along, and erasures take them away. A rule that asks for nothing else
+    then needs not look at the customers.
     """
 
     source: str
     customer: str
     where: Sequence[str] = ()
+    existing: bool = False
 
     @property
     def own(self) -> str:

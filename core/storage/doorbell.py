@@ -15,7 +15,7 @@ LONG_QUEUE = "huike:long"
 RedisPool = ArqRedis
 """The pool of connections that doorbells and workers share."""
 
-LONG_JOBS = frozenset({"job.run", "run.send", "segments.refresh"})
+LONG_JOBS = frozenset({"job.run", "run.send", "segments.refresh", "webhooks.post"})
 
 
 class RedisUnavailable(Exception):

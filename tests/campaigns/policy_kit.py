@@ -20,6 +20,14 @@ async def enable_channel(merchant):
         await _store(w, "email", True, settings)
 
 
+async def end_all(merchant):
+    """End the merchant's runs, which a sweep in a later test would find."""
+    async with merchant.work() as w:
+        await w.sql.execute(
+            "UPDATE campaign_runs SET state = 'cancelled' WHERE merchant_id = $1", merchant.id
+        )
+
+
 async def planned(merchant, name, **options):
     """A broadcast to everybody, started and planned; returns its run's id."""
     if "options" in options:
@@ -43,7 +51,7 @@ async def step_of(merchant, run_id):
     ((number, send),) = stored_flow(row["flow"]).sends().items()
     assert stored_options(row["options"]).priority == row["priority"]
     channel = campaign_channel(merchant.installation.registry, send.channel)
-    return Step(run_id, number, send, channel, row["shop_id"], row["priority"], True)
+    return Step(run_id, number, send, channel, row["shop_id"], row["priority"])
 
 
 async def claimed(merchant, run_id, limit=1000, owner="w"):

@@ -3,8 +3,10 @@
 import random
 from datetime import timedelta
 
+import orjson
 import pytest
 
+from core.domain.campaigns.results import attribution
 from core.domain.campaigns.results.attribution import (
     Credited,
     credit_changed,
@@ -19,7 +21,9 @@ from core.domain.campaigns.results.windows import (
     set_window,
     windows,
 )
+from core.installation import job_kinds
 from core.sdk.errors import InvalidInput
+from core.storage import jobs
 from core.testing.fixtures import START
 from tests.results_kit import (
     add_campaign,
@@ -30,6 +34,8 @@ from tests.results_kit import (
     credits,
     hours,
 )
+from tests.sending_kit import until
+from worker.duties import Duties
 
 
 async def set_up(merchant, messages, orders):
@@ -149,6 +155,31 @@ async def test_late_news_corrects_the_credit(merchant):
     assert await tell(open_again, order) == {order: (sent[0], "delivery")}
     unpaid = "UPDATE orders SET paid_at = NULL WHERE merchant_id = $1 AND id = $2"
     assert await tell(unpaid, order) == {}
+
+
+async def test_a_later_click_is_a_later_touch(merchant):
+    """Of people, not of machines; the message itself notes only the first."""
+    db = merchant.installation.db
+    sent, (order,) = await set_up(
+        merchant,
+        [{"clicked_at": hours(1)}, {"opened_at": hours(2)}],
+        [{"paid_at": hours(10)}],
+    )
+    assert await credits(merchant) == {order: (sent[1], "open")}
+    for machine, at in ((True, 5), (None, 6), (False, 11), (False, 1.5), (False, 4)):
+        async with merchant.work() as w:
+            click = await w.sql.fetchval(
+                """INSERT INTO link_clicks (merchant_id, delivery_id, link_id, at)
+                   VALUES ($1, $2, 1, $3) RETURNING id""",
+                merchant.id, sent[0], hours(at),
+            )  # fmt: skip
+            await w.sql.execute(
+                "UPDATE link_clicks SET machine = $3 WHERE merchant_id = $1 AND id = $2",
+                merchant.id, click, machine,
+            )  # fmt: skip
+        await credit_changed(db, merchant.id)
+        expected = (sent[0], "click") if at == 4 else (sent[1], "open")
+        assert await credits(merchant) == {order: expected}
 
 
 async def test_what_changes_no_credit_is_not_logged(merchant):
@@ -346,3 +377,50 @@ async def test_random_touches_and_orders_agree_with_brute_force(merchant, seed):
             )  # fmt: skip
     await credit_changed(db, merchant.id)
     assert await credits(merchant) == by_brute_force(messages, orders, allowed)
+
+
+async def test_a_worker_credits_orders_and_writes_reports_by_itself(merchant):
+    async with merchant.work() as w:
+        (person,) = await add_people(w, 1)
+        run = await add_run(w, await add_campaign(w))
+        (sent,) = await add_messages(w, run, [{"customer_id": person, "channel": "sms"}])
+        (order,) = await add_orders(
+            w, merchant.shop_id, [{"customer_id": person, "paid_at": hours(1)}]
+        )
+    merchant.clock.move(timedelta(days=6))
+    duties = Duties(merchant.installation)
+    await duties.sweep()
+
+    async def credited():
+        return await credits(merchant) == {order: (sent, "delivery")}
+
+    async def reported():
+        async with merchant.read() as session:
+            return await session.sql.fetchval(
+                "SELECT id FROM campaign_reports WHERE merchant_id = $1 AND run_id = $2",
+                merchant.id, run,
+            )  # fmt: skip
+
+    await until(credited)
+    await until(reported)
+    await duties.stop()
+
+
+async def test_a_job_credits_a_period_in_steps(merchant, monkeypatch):
+    monkeypatch.setattr(attribution, "AT_ONCE", 3)
+    _sent, orders = await set_up(
+        merchant, [{"channel": "sms"}], [{"paid_at": hours(n // 2)} for n in range(9)]
+    )
+    async with merchant.work() as w:
+        await w.sql.execute("DELETE FROM attributions WHERE merchant_id = $1", merchant.id)
+        params = {"since": hours(1).isoformat(), "until": hours(4).isoformat()}
+        job_id = await jobs.enqueue(w, attribution.AttributionRecompute.name, params)
+    db = merchant.installation.db
+    job = await jobs.claim(db, merchant.id, job_id)
+    await jobs.perform(db, job, job_kinds(merchant.installation.registry))
+    async with merchant.read() as session:
+        row = await session.sql.fetchrow(
+            "SELECT state, result FROM jobs WHERE merchant_id = $1 AND id = $2", merchant.id, job_id
+        )
+    assert (row["state"], orjson.loads(row["result"])) == ("succeeded", {"orders": 6, "changed": 6})
+    assert sorted(await credits(merchant)) == sorted(orders[2:8])

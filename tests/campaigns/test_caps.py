@@ -14,6 +14,7 @@ from tests.campaigns.policy_kit import (
     cap,
     claimed,
     enable_channel,
+    end_all,
     planned,
     rows_of,
     send_all,
@@ -30,7 +31,8 @@ WAITS = {"options": {"max_lateness": {"days": 30}}}
 async def shop(merchant):
     await enable_channel(merchant)
     await add_customers(merchant, ["a@example.com"])
-    return merchant
+    yield merchant
+    await end_all(merchant)
 
 
 async def test_a_message_exactly_a_window_ago_is_outside(shop):

@@ -190,9 +190,16 @@ def test_styles_and_mjml_are_worked_in():
     assert "林 &lt;&amp;&gt;</div>" in render(mjml)
 
 
+def test_no_file_is_read_for_a_style_sheet(tmp_path):
+    (tmp_path / "x.css").write_text("p{color:red}")
+    link = f'<link rel="stylesheet" href="file://{tmp_path}/x.css">'
+    assert "red" not in render(f"{link}<style>a{{b:c}}</style><p>x</p>")
+
+
 @pytest.mark.parametrize(
     "html",
-    ["<mjml><mj-body", "<mjml><mj-body>" + "<mj-wrapper>" * 8000, "<div>" * 20_000,
+    ["<mjml><mj-body", '<mjml><mj-body><mj-include path="/etc/hostname"/></mj-body></mjml>',
+     "<mjml><mj-body>" + "<mj-wrapper>" * 8000, "<div>" * 20_000,
      "<mjml><mj-head>{{ customer.name }}</mj-head><mj-body></mj-body></mjml>"],
 )  # fmt: skip
 def test_html_that_cannot_be_worked_with_is_refused(html):

@@ -20,7 +20,7 @@ from core.domain.segments.segments import create_segment
 from core.sdk import NotFound, WrongState
 from core.sdk.flows import Flow, Options
 from core.storage import jobs
-from tests.campaigns.policy_kit import cap, enable_channel, planned, rows_of, send_all
+from tests.campaigns.policy_kit import cap, enable_channel, end_all, planned, rows_of, send_all
 from tests.sending_kit import ALL, CONTENT, add_customers, make_campaign
 
 SHANGHAI = ZoneInfo("Asia/Shanghai")
@@ -31,7 +31,8 @@ LONG = Options(max_lateness={"days": 3})
 @pytest.fixture
 async def shop(merchant):
     await enable_channel(merchant)
-    return merchant
+    yield merchant
+    await end_all(merchant)
 
 
 async def simulate(merchant, campaign_id):
@@ -134,7 +135,7 @@ async def test_the_job_finds_the_same(shop):
 async def journey(merchant):
     registry = merchant.installation.registry
     flow = Flow.model_validate({
-        "trigger": {"kind": "event", "type": "order.paid"},
+        "trigger": {"kind": "event", "type": "order.created"},
         "steps": [
             {"kind": "send", "key": "thanks", "channel": "email", "message_class": "service",
              "variants": [{"content": CONTENT}]},

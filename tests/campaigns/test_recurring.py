@@ -6,16 +6,17 @@ import pytest
 from core.domain.campaigns.campaigns import get_campaign, update_campaign
 from core.domain.campaigns.control import (
     cancel_campaign,
-    end_campaign,
+    finish_campaign,
     pause_campaign,
     resume_campaign,
     schedule_campaign,
     start_campaign,
 )
+from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.flows import stored_flow, with_schedule
 from core.domain.campaigns.occurrences import begin, begun, next_begin, occurrences
 from core.domain.campaigns.recurring import begin_due_occurrences, next_occurrences
-from core.domain.campaigns.scheduling import due_runs, start_due_campaigns
+from core.domain.campaigns.scheduling import start_due_campaigns
 from core.domain.campaigns.sending import send_run
 from core.sdk import InvalidInput
 from core.sdk.flows import Schedule
@@ -23,6 +24,7 @@ from core.testing.smtp import smtp_sink
 from tests.sending_kit import add_customers, enable_email, make_campaign
 
 URL = "http://shop.example"
+CONTENT = {"subject": "hello", "html": '<a href="{{ unsubscribe_url }}">T</a>'}
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 
 
@@ -59,9 +61,11 @@ async def sweep(merchant, until=None):
     while True:
         await start_due_campaigns(installation.db, installation.registry)
         await begin_due_occurrences(installation.db, installation.registry)
-        for merchant_id, run_id in await due_runs(installation.db):
-            if merchant_id == merchant.id:
-                await send_run(installation.db, installation.registry, merchant_id, run_id, URL)
+        for run in await due_runs(installation.db, 1000):
+            if run.merchant_id == merchant.id:
+                await send_run(
+                    installation.db, installation.registry, merchant.id, run.run_id, URL
+                )
         if until is None or merchant.clock() >= until:
             return
         merchant.clock.move(min(timedelta(hours=1), until - merchant.clock()))
@@ -193,7 +197,7 @@ async def test_pausing_passes_occurrences_over_and_ending_ends(merchant, sink):
     assert await act(merchant, resume_campaign, registry, campaign_id) is None
     await sweep(merchant, until=merchant.clock() + timedelta(days=1))
     assert await runs(merchant, campaign_id) == [("finished", "06-18 10:00")]
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     assert await state(merchant, campaign_id) == "finished"
     assert await coming(merchant, campaign_id) == []
     await sweep(merchant, until=merchant.clock() + timedelta(days=2))
@@ -204,7 +208,7 @@ async def test_ending_waits_for_what_is_being_sent(merchant, sink):
     await add_customers(merchant, ["retry450@example.com"])
     campaign_id = await recurring(merchant, "30 * * * *")
     await sweep(merchant, until=merchant.clock() + timedelta(hours=1))
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     assert await state(merchant, campaign_id) == "running"
     await sweep(merchant, until=merchant.clock() + timedelta(days=2))
     assert await runs(merchant, campaign_id) == [("finished", "06-15 12:30")]
@@ -253,7 +257,7 @@ async def test_a_message_at_each_customers_own_time(merchant, sink):
         ids, [None, "JP", "DE", "US", "US"], [None, None, None, "Texas", "MA"], strict=True
     ):
         await place(merchant, [customer_id], country, province)
-    campaign_id = await make_campaign(merchant)
+    campaign_id = await make_campaign(merchant, CONTENT)
     at = datetime(2026, 6, 16, 2, tzinfo=UTC)  # ten in the shop
     await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
     assert await coming(merchant, campaign_id) == ["06-16 10:00"]
@@ -276,7 +280,7 @@ async def test_for_whom_the_moment_has_passed_gets_it_at_once(merchant, sink):
     ids = await add_customers(merchant, ["auckland@example.com", "berlin@example.com"])
     await place(merchant, ids[:1], "NZ")
     await place(merchant, ids[1:], "DE")
-    campaign_id = await make_campaign(merchant)
+    campaign_id = await make_campaign(merchant, CONTENT)
     at = merchant.clock() + timedelta(hours=1)  # one o'clock in the shop, five in Auckland
     await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
     await sweep(merchant)
@@ -285,7 +289,7 @@ async def test_for_whom_the_moment_has_passed_gets_it_at_once(merchant, sink):
 
 async def test_only_one_message_once_is_local(merchant, sink):
     campaign_id = await recurring(merchant, "0 10 * * *")
-    await act(merchant, end_campaign, campaign_id)
+    await act(merchant, finish_campaign, campaign_id)
     other = await make_campaign(merchant, name="other")
     registry = merchant.installation.registry
     async with merchant.work() as w:

@@ -9,6 +9,7 @@ import pytest
 from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.audit import audit_run
 from core.domain.campaigns.control import start_campaign
+from core.domain.campaigns.policy.caps import Cap, set_cap
 from core.domain.campaigns.results.attribution import credit_changed, credit_period
 from core.domain.campaigns.results.figures import (
     EMPTY,
@@ -27,6 +28,7 @@ from core.domain.campaigns.results.holdout import Holdout
 from core.domain.campaigns.results.reports import write_due_reports, write_report
 from core.domain.campaigns.results.sales import CampaignSales, Sales, crm_sales
 from core.domain.campaigns.results.windows import set_window
+from core.domain.campaigns.simulation import simulate_campaign
 from core.domain.customers.consent import set_consent
 from core.domain.lifecycle.calendar import calendar_of
 from core.domain.shops.shops import create_shop
@@ -361,3 +363,30 @@ async def test_figures_are_of_the_own_merchant_only(installation, merchant):
         assert report.total.sales == 0
     with pytest.raises(NotFound):
         await write_report(installation.db, other.merchant_id, first)
+
+
+async def test_whom_a_cap_keeps_out_is_not_held_out(merchant):
+    """The holdout is drawn among those who would have got the message."""
+    db, registry = merchant.installation.db, merchant.installation.registry
+    people = await add_customers(merchant, [f"a{n}@example.com" for n in range(60)])
+    campaign = await make_campaign(merchant)
+    async with smtp_sink() as sink:
+        await enable_email(merchant, sink.port)
+    async with merchant.work() as w:
+        await w.sql.execute(
+            "UPDATE campaigns SET options = $3 WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, campaign, Options(holdout_percent=50).model_dump_json(),
+        )  # fmt: skip
+        before = await add_run(w, await add_campaign(w, "before"))
+        await add_messages(w, before, [{"customer_id": one} for one in people[:30]])
+        await set_cap(w, registry, Cap(0, "email", 720, 1))
+        run = await start_campaign(w, registry, campaign)
+    async with merchant.read() as session:
+        simulated = await simulate_campaign(session, registry, campaign)
+    assert await plan_run(db, registry, merchant.id, run)
+    held = sum(Holdout(campaign, 50).has(one) for one in people[30:])
+    async with merchant.read() as session:
+        audit = await audit_run(session, run)
+    assert audit.skipped == {"capped": 30, "holdout": held}
+    assert simulated.skipped == audit.skipped
+    assert (audit.pending, 5 < held < 25) == (30 - held, True)

@@ -1,6 +1,7 @@
 """Hours, holidays and rates in the ledger: what waits, what is dropped, and for how long."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -10,10 +11,10 @@ from hypothesis import strategies as st
 
 from core.domain.campaigns.claiming import RATE, claim
 from core.domain.campaigns.control import start_campaign
+from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.policy.hours import delete_holiday, set_holidays, set_hours
 from core.domain.campaigns.policy.rates import Bucket, set_rate
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, Span
-from core.domain.campaigns.scheduling import due_runs
 from core.domain.campaigns.sending import send_run
 from core.sdk import InvalidInput, Several, marketing_hours
 from core.testing.smtp import smtp_sink
@@ -22,6 +23,7 @@ from tests.campaigns.policy_kit import (
     cap,
     claimed,
     enable_channel,
+    end_all,
     planned,
     rows_of,
     send_all,
@@ -49,7 +51,8 @@ def local(*when):
 async def shop(merchant):
     await enable_channel(merchant)
     await add_customers(merchant, ["a@example.com"])
-    return merchant
+    yield merchant
+    await end_all(merchant)
 
 
 async def quiet(merchant, *spans, shop_id=0, channel="*", open_=(), service=False):
@@ -65,6 +68,12 @@ async def holidays(merchant, *days, shop_id=0, service=False):
         await set_holidays(w, merchant.installation.registry, shop_id, days, "holiday", service)
 
 
+async def due(merchant):
+    """The runs of this merchant that have something to do now."""
+    found = await due_runs(merchant.installation.db, 10_000)
+    return {run.run_id for run in found if run.merchant_id == merchant.id}
+
+
 def go_to(merchant, *when):
     merchant.clock.move(local(*when) - merchant.clock())
 
@@ -74,10 +83,10 @@ async def test_planned_in_quiet_hours_it_waits_for_their_end(shop):
     go_to(shop, 15, 12, 45)
     run_id = await planned(shop, "one")
     assert await rows_of(shop, run_id) == [("pending", "quiet_hours", local(15, 14))]
-    assert (shop.id, run_id) not in await due_runs(shop.installation.db)
+    assert run_id not in await due(shop)
     assert await send_all(shop, run_id) == 0
     go_to(shop, 15, 14)
-    assert (shop.id, run_id) in await due_runs(shop.installation.db)
+    assert run_id in await due(shop)
     assert await send_all(shop, run_id) == 1
 
 
@@ -187,21 +196,60 @@ async def test_hours_that_close_while_a_run_is_sent_let_it_rest_without_writing_
         untouched = {(None, local(15, 20, 59, 59)), (None, local(15, 21))}
         waiting = [row[1:] for row in await rows_of(merchant, run_id) if row[0] == "pending"]
         assert set(waiting) <= untouched
-        assert (merchant.id, run_id) not in await due_runs(installation.db)
+        assert run_id not in await due(merchant)
         go_to(merchant, 16, 8)
         await send_run(installation.db, installation.registry, merchant.id, run_id, URL)
         assert len({to for _, to in sink.accepted}) == len(sink.accepted) == 1000
 
 
-async def test_a_step_among_several_waits_row_by_row(shop):
-    run_id = await planned(shop, "one")
+async def test_what_cannot_wait_for_the_opening_is_skipped_at_the_close(shop):
+    run_id = await planned(shop, "one", options={"max_lateness": {"hours": 12}})
     await quiet(shop, NIGHT)
     go_to(shop, 15, 21)
-    step = await step_of(shop, run_id)
-    async with shop.work() as w:
-        found = await claim(w, type(step)(**{**vars(step), "alone": False}), "w", LEASE, 10)
-    assert found.closed is not None
-    assert await rows_of(shop, run_id) == [("pending", "quiet_hours", local(16, 8))]
+    closed = (await claimed(shop, run_id)).closed
+    assert (closed.at, closed.rule) == (local(16, 8), "quiet_hours")
+    assert [row[:2] for row in await rows_of(shop, run_id)] == [("skipped", "quiet_hours")]
+
+
+async def test_by_the_clocks_where_customers_live_each_row_has_its_own_hours(merchant):
+    await enable_channel(merchant)
+    places = [("CN", None), ("US", None), ("US", "California"), (None, None), ("DE", None)]
+    ids = await add_customers(merchant, [f"c{n}@example.com" for n in range(len(places))])
+    async with merchant.work() as w:
+        await w.sql.execute(
+            """UPDATE customers c SET country = x.country, province = x.province
+               FROM unnest($2::bigint[], $3::text[], $4::text[]) x (id, country, province)
+               WHERE c.merchant_id = $1 AND c.id = x.id""",
+            merchant.id, ids, *map(list, zip(*places, strict=True)),
+        )  # fmt: skip
+    await quiet(merchant, NIGHT)
+    await holidays(merchant, date(2026, 6, 14))
+    run_id = await planned(merchant, "one", options={"max_lateness": {"days": 2}})
+    step = replace(await step_of(merchant, run_id), local=True)
+    async with merchant.work() as w:
+        found = await claim(w, step, "w", LEASE, 10)
+    assert found.closed is None
+    # noon in Shanghai is midnight in New York, nine in the evening of a holiday in California
+    at = {
+        "America/New_York": datetime(2026, 6, 15, 8, tzinfo=ZoneInfo("America/New_York")),
+        "America/Los_Angeles": datetime(2026, 6, 15, 8, tzinfo=ZoneInfo("America/Los_Angeles")),
+        "Europe/Berlin": datetime(2026, 6, 15, 8, tzinfo=ZoneInfo("Europe/Berlin")),
+    }
+    assert await rows_of(merchant, run_id) == [
+        ("sending", None, merchant.clock()),
+        ("pending", "quiet_hours", at["America/New_York"]),
+        ("pending", "holiday", at["America/Los_Angeles"]),
+        ("sending", None, merchant.clock()),
+        ("pending", "quiet_hours", at["Europe/Berlin"]),
+    ]
+    # at night in the shop too, those who are awake get it
+    merchant.clock.move(at["America/New_York"] + timedelta(hours=2) - merchant.clock())
+    async with merchant.work() as w:
+        found = await claim(w, step, "w", LEASE, 10)
+    assert sorted(row["customer_id"] for row in found.rows if row["reason"] is None) == [
+        ids[1], ids[4],
+    ]  # fmt: skip
+    await end_all(merchant)
 
 
 async def test_hours_are_checked(merchant):

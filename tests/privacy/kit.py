@@ -142,14 +142,31 @@ async def make_deliveries(w, pk, plain):
     )  # fmt: skip
     await insert(w, "enrolments", campaign_id=campaign, run_id=1, customer_id=pk, entry_key=0,
                  entered_at=w.now)  # fmt: skip
+    await insert(w, "webhook_calls", campaign_id=campaign, run_id=1, step=0, enrolment_id=1,
+                 customer_id=pk, url="https://shop.example/hook", state="done", attempts=1,
+                 next_at=w.now, created_at=w.now)  # fmt: skip
     for number, state in enumerate(("sent", "pending", "sending")):
         run = await insert(w, "campaign_runs", campaign_id=campaign, state="running", version=1,
                            flow="{}", options="{}", created_at=w.now)  # fmt: skip
-        await insert(
+        delivery = await insert(
             w, "deliveries", run_id=run, step=0, customer_id=pk, channel="email", state=state,
             attempts=number, next_at=w.now, updated_at=w.now, detail=plain["detail"],
             provider_id="provider-7", lease_owner="w1" if state == "sending" else None,
         )  # fmt: skip
+        await insert(w, "link_clicks", delivery_id=delivery, link_id=1, at=w.now)
+        index = w.keyring.blind_index("email", w.merchant_id, plain["email"])
+        await insert(
+            w, "delivery_receipts", channel="email", event_key=f"event-{number}", status="bounced",
+            at=w.now, delivery_id=delivery, provider_id="provider-7", address_index=index,
+            detail=plain["detail"], received_at=w.now,
+        )  # fmt: skip
+    reply = await insert(w, "inbound_messages", channel="email", event_key="reply", at=w.now,
+                         customer_id=pk, address_index=index, received_at=w.now)  # fmt: skip
+    sealed = w.keyring.seal(plain["note"], f"inbound_messages.text|{w.merchant_id}|{reply}")
+    await w.sql.execute(
+        "UPDATE inbound_messages SET text_sealed = $3 WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, reply, sealed,
+    )  # fmt: skip
 
 
 async def merge_away(w, old, pk):

@@ -19,6 +19,7 @@ from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.flows import parse_flow
 from core.domain.campaigns.policy.caps import Cap, set_cap
 from core.domain.campaigns.policy.hours import set_holidays
+from core.domain.campaigns.replies import take_replies
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
 from core.domain.customers.customers import add_tags
@@ -40,6 +41,7 @@ from core.domain.segments.traits import start_traits
 from core.domain.shops.plugins import _store
 from core.domain.shops.tokens import create_token
 from core.schema.scalars import global_id
+from core.sdk import Reply
 from core.storage import jobs
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
@@ -199,6 +201,18 @@ async def make_world(merchant):
             )
             for name in ("李四", "王五")
         ]  # fmt: skip
+        unknown = await w.sql.fetchval(
+            """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state,
+                   attempts, checks, next_at, updated_at)
+               VALUES ($1, $2, 0, $3, 'email', 'unknown', 1, NULL, $4, $4) RETURNING id""",
+            w.merchant_id, run, second, w.now,
+        )  # fmt: skip
+        await take_replies(
+            w, registry.channels["email"].value, [Reply("r1", "ann@example.com", "hello", w.now)]
+        )
+        reply = await w.sql.fetchval(
+            "SELECT id FROM inbound_messages WHERE merchant_id = $1", w.merchant_id
+        )
         merge = await merge_customers(w, registry, second, gone, "test")
         await add_suggestions(w, [(customer, second, "same_phone")])
         suggestion = await w.sql.fetchval(
@@ -243,6 +257,7 @@ async def make_world(merchant):
         "Reported": reported, "Delivery": delivery, "Job": job, "Token": token,
         "Suppression": suppression, "ConsentRequest": asked, "Second": second,
         "CustomerMerge": merge, "MergeSuggestion": suggestion, "CustomerIdentity": identity,
+        "Unknown": unknown, "Reply": reply,
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
@@ -251,7 +266,7 @@ async def make_world(merchant):
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
                "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
-               "Cap": "SendingCap", "Holiday": "SendingHoliday"}  # fmt: skip
+               "Cap": "SendingCap", "Holiday": "SendingHoliday", "Unknown": "Delivery"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     return World(merchant, merchant.token, ids)
 

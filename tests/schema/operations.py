@@ -218,6 +218,7 @@ def variables(name, ids):
         },
         "campaign-message-preview": {"id": ids["Campaign"], "customerId": ids["Customer"]},
         "message-measure": {"message": {"channel": "email", "content": CONTENT}},
+        "campaign-links": {"runId": ids["CampaignRun"]},
         "campaign-check": {"id": ids["Campaign"]},
         "campaign-test-send": {
             "id": ids["Campaign"],
@@ -237,6 +238,20 @@ def variables(name, ids):
         "campaign-pause": {"id": ids["Sent"]},
         "campaign-resume": {"id": ids["Sent"]},
         "campaign-cancel": {"id": ids["Sent"]},
+        "campaign-recurrence-set": {"id": ids["Campaign"], "input": {"cron": "0 10 * * TUE"}},
+        "campaign-copy": {"id": ids["Sent"], "input": {"name": "a copy"}},
+        "campaign-delete": {"id": ids["Campaign"]},
+        "campaign-submit": {"id": ids["Campaign"]},
+        "campaign-approve": {"id": ids["Campaign"]},
+        "campaign-reject": {"id": ids["Campaign"], "input": {"reason": "too loud"}},
+        "campaign-approval-set": {"input": {"required": True}},
+        "campaign-recipes": {"language": "EN", "channel": "email"},
+        "recipe-switch-on": {
+            "input": {
+                "recipe": "payment_reminder", "shopId": ids["Shop"], "start": True,
+                "parameters": {"channel": "email"}, "idempotencyKey": "r1",
+            }
+        },
         "campaign-progress": {"id": ids["Sent"]},
         "campaign-flow-create": {
             "input": {
@@ -284,6 +299,9 @@ def variables(name, ids):
         "message-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
         "attribution-window-set": {"input": {"channel": "sms", "touch": "CLICK", "hours": 48}},
         "attribution-recompute": {"input": {"from": "2026-06-01", "to": "2026-06-30"}},
+        "deliveries-settle": {"input": {"ids": [ids["Unknown"]], "decision": "SENT"}},
+        "replies": {"where": {"customer": {"eq": ids["Customer"]}}},
+        "opt-out-words-set": {"input": {"words": ["别发了"]}},
         "deliveries": {"where": {"campaign": {"eq": ids["Sent"]}}},
         "programme-set": {
             "input": {"name": "Club", "currency": "CNY", "rules": {"welcome_points": 10}}

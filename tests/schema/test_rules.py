@@ -40,7 +40,9 @@ NOUNS = (
     "reward", "redemption",
     "customEvent",
     "sending",
+    "recipe",
     "attribution",
+    "deliveries", "optOutWords",
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from core.domain.campaigns.content.clicks import judge_clicks, merchants_clicked
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.links import click_url, open_url
 from core.domain.campaigns.sending import send_run
+from core.schema.scalars import global_id
 from core.sdk.flows import Options
 from core.testing.smtp import smtp_sink
 from tests.sending_kit import add_customers, enable_email, make_campaign, states
@@ -85,6 +86,24 @@ async def test_scanners_do_not_count(api, merchant, sent):
     await api.client.get(path(merchant, sent, 0), headers=PERSON)
     at = merchant.clock()
     assert await told(merchant) == (at, None, 1, [True] * 4 + [False])
+
+
+async def test_a_runs_links_tell_who_followed_them(api, merchant, sent):
+    merchant.clock.move(timedelta(hours=1))
+    for number in (0, 0, 1):
+        await api.client.get(path(merchant, sent, number), headers=PERSON)
+    await api.client.get(path(merchant, sent, 1), headers={"user-agent": "curl/8"})
+    await told(merchant)
+    async with merchant.read() as session:
+        run_id = await session.sql.fetchval(
+            "SELECT run_id FROM deliveries WHERE merchant_id = $1", merchant.id
+        )
+    query = """query ($id: ID!) { campaignLinks(runId: $id) {
+      url clicks people machineHits } }"""
+    answer = await api(merchant.token, query, id=global_id("CampaignRun", run_id))
+    first, second = (tuple(one.values()) for one in answer["data"]["campaignLinks"])
+    assert first == ("https://a.cn/?x=%C3%A9&y=1", 2, 1, 0)
+    assert second == ("https://b.cn/", 1, 1, 1)
 
 
 async def test_all_links_at_once_much_later_are_a_persons(api, merchant, sent):

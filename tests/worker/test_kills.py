@@ -29,3 +29,14 @@ def test_killed_workers_lose_nobody_and_send_nothing_twice(tmp_path):
 @pytest.mark.skipif(redis_binary() is None, reason="no Redis binary to be had here")
 def test_killed_engines_lose_nobody_and_send_nothing_twice(tmp_path):
     play(tmp_path, "engines")
+
+
+@pytest.mark.skipif(redis_binary() is None, reason="no Redis binary to be had here")
+def test_a_provider_that_falls_silent_and_kills_of_everything_lose_nobody():
+    """A few of the rounds of `python -m tests.worker.kill_rounds`, which makes hundreds."""
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.worker.kill_rounds", "--rounds", "3", "--kills", "3",
+         "--recipients", "400"],
+        capture_output=True, text=True, timeout=300, cwd=ROOT,
+    )  # fmt: skip
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr[-5000:]}"

@@ -25,6 +25,8 @@ from core.sdk.flows import Flow, OnAudience, OnSegment, Options, Schedule
 from core.storage.database import Session, Work
 
 MESSAGE = frozenset({"segment_id", "content", "message_class"})
+BEFORE = ("draft", "review", "approved", "scheduled")
+"""States of a campaign that has not begun."""
 CHANGEABLE = MESSAGE | {"name", "shop_id", "flow", "options"}
 
 
@@ -89,14 +91,19 @@ async def update_campaign(
 ) -> None:
     """Change a campaign not yet started: its name, shop_id, options (Options) and flow (Flow).
 
-    A journey can be changed while it is on: other options or another flow make a new version. Of
-    a campaign of one message to one segment, segment_id, content and message_class can be changed
-    instead of the flow. Raises WrongState, NotFound, InvalidInput, Several, AlreadyExists.
+    A journey can be changed while it is on: other options or another flow make a new version. Of a
+    campaign of one message to one segment, segment_id, content and message_class can be changed
+    instead of the flow. What was reviewed has to be reviewed again. Raises WrongState, NotFound,
+    InvalidInput, Several, AlreadyExists.
     """
     row = await locked_campaign(w, campaign_id)
     live = row["kind"] == "journey" and row["state"] in ("running", "paused")
     if not live:
-        require_state(row, ("draft", "scheduled"), "changed")
+        require_state(row, BEFORE, "changed")
+    asks = await approval_needed(w)
+    if live and asks:
+        raise WrongState("it needs approval: copy the journey and have the copy reviewed", ("id",))
+    state = "draft" if row["state"] in BEFORE[1:3] or (asks and not live) else row["state"]
     unknown = set(changes) - CHANGEABLE
     if unknown:
         raise InvalidInput(f"a campaign has no {', '.join(sorted(unknown))} to change", ("input",))
@@ -123,11 +130,11 @@ async def update_campaign(
         async with w.sql.transaction():
             await w.sql.execute(
                 """UPDATE campaigns SET name = $3, kind = $4, channel = $5, message_class = $6,
-                       segment_id = $7, shop_id = $8, flow = $9, options = $10,
+                       segment_id = $7, shop_id = $8, flow = $9, options = $10, state = $12,
                        version = version + 1, updated_at = $11
                    WHERE merchant_id = $1 AND id = $2""",
                 w.merchant_id, campaign_id, name, flow.kind, *_found_by(flow), shop_id,
-                flow.model_dump_json(), options, w.now,
+                flow.model_dump_json(), options, w.now, state,
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise _name_taken(name) from None
@@ -173,6 +180,22 @@ async def locked_campaign(w: Work, campaign_id: int) -> Mapping[str, Any]:
     if row is None:
         raise NotFound(f"there is no campaign {campaign_id}", ("id",))
     return dict(row)
+
+
+async def approval_needed(session: Session) -> bool:
+    """Whether somebody else has to approve of the merchant's campaigns before they start."""
+    needed: bool = await session.sql.fetchval(
+        "SELECT campaigns_need_approval FROM merchants WHERE id = $1", session.merchant_id
+    )
+    return needed
+
+
+async def need_approval(session: Session, row: Mapping[str, Any]) -> None:
+    """Raises WrongState for a draft that somebody else has to approve of first."""
+    if row["state"] == "draft" and await approval_needed(session):
+        raise WrongState(
+            "campaigns need approval by somebody else here: submit it for review first", ("id",)
+        )
 
 
 def require_state(row: Mapping[str, Any], states: tuple[str, ...], action: str) -> None:

@@ -20,7 +20,7 @@ RATE = "rate"
 
 @dataclass(frozen=True)
 class Step:
-    """A run's step whose messages are claimed; `alone` is the only one that sends.
+    """A run's step whose messages are claimed.
 
     `leaving` is the exit rule of a journey. With `local` its messages keep to the clocks where
     each customer lives.
@@ -32,7 +32,6 @@ class Step:
     channel: Channel
     shop_id: int | None
     priority: int
-    alone: bool
     leaving: Leaving | None = None
     local: bool = False
 
@@ -54,7 +53,7 @@ async def claim(w: Work, step: Step, owner: str, lease: timedelta, limit: int) -
     gate = await read_gate(w, channel, send, step.shop_id, step.priority, step.local)
     opening = gate.opening
     if opening.rule is not None and not step.local:
-        await ledger.put_off(w, step.run_id, step.number, opening.at, opening.rule, step.alone)
+        await ledger.skip_late(w, step.run_id, step.number, opening.at, opening.rule)
         return Claim(closed=opening)
     if not limit:
         return Claim()

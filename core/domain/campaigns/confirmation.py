@@ -1,8 +1,7 @@
 """Sending the message that asks to confirm a consent, at most once."""
 
-import logging
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from markupsafe import escape
@@ -10,9 +9,9 @@ from markupsafe import escape
 from core.domain.campaigns.control import check_channel
 from core.domain.campaigns.flows import campaign_channel
 from core.domain.campaigns.links import confirmation_key, confirmation_url
+from core.domain.campaigns.opening import opened_channel
 from core.domain.campaigns.policy import CONTACTS, skip_reason_sql
 from core.domain.customers.consent_requests import VALID, make_request, new_secret
-from core.domain.shops.plugins import plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
 from core.sdk.channels import Channel, ChannelSession, OutgoingMessage
@@ -27,8 +26,6 @@ from core.sdk.errors import (
 from core.storage import jobs
 from core.storage.database import Database, Work
 from core.storage.jobs import Job
-
-logger = logging.getLogger(__name__)
 
 KIND = "consent.confirm"
 
@@ -112,24 +109,15 @@ class ConfirmationSending:
     async def _opened(
         self, db: Database, merchant_id: int, channel: Channel
     ) -> AsyncIterator[ChannelSession]:
-        plugin = self._registry.channels[channel.name].plugin
-        async with db.read(merchant_id) as session:
-            settings = await plugin_settings(session, self._registry, plugin)
-        opening = channel.open(settings)
-        timeout = self._registry.manifests[plugin].timeout
-        try:
-            opened = await guarded(plugin, merchant_id, timeout, opening.__aenter__())
-        except (RetryLater, PluginFailed):
-            raise _NotYet(f"plugin {plugin} cannot be reached") from None
-        except OutsideError as error:
-            raise WrongState(f"the channel cannot be used: {error}") from None
-        try:
-            yield opened
-        finally:
+        async with AsyncExitStack() as stack:
+            opening = opened_channel(db, self._registry, merchant_id, channel.name)
             try:
-                await guarded(plugin, merchant_id, timeout, opening.__aexit__(None, None, None))
-            except Exception:
-                logger.exception("plugin %s failed to close its connections", plugin)
+                opened, _ = await stack.enter_async_context(opening)
+            except (RetryLater, PluginFailed):
+                raise _NotYet(f"channel {channel.name} cannot be reached") from None
+            except OutsideError as error:
+                raise WrongState(f"the channel cannot be used: {error}") from None
+            yield opened
 
 
 async def _mark(

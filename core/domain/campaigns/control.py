@@ -1,8 +1,9 @@
 """Moving a campaign through its states.
 
-draft -> scheduled -> running <-> paused -> finished, and cancelled from any of the first four. A
-campaign that was too late for its schedule is paused without a run; resuming starts it. One that
-recurs is running between its occurrences too, each of which gets a run from recurring.py.
+draft -> scheduled -> running <-> paused -> finished, and cancelled from any of the first four; a
+draft may be reviewed and approved before (review.py). A campaign that was too late for its
+schedule is paused without a run; resuming starts it. One that recurs is running between its
+occurrences too, each of which gets a run from recurring.py.
 """
 
 import logging
@@ -11,9 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns.campaigns import (
+    BEFORE,
     await_next,
     campaign_zone,
     locked_campaign,
+    need_approval,
     require_state,
 )
 from core.domain.campaigns.content.checking import check_texts
@@ -23,16 +26,18 @@ from core.domain.campaigns.flows import (
     stored_flow,
     with_schedule,
 )
+from core.domain.campaigns.ledger import stop_turns
 from core.domain.campaigns.occurrences import begin
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.flows import Flow, OnAudience, Schedule
 from core.storage.database import Database, Work
 
 logger = logging.getLogger(__name__)
 
 REASON_LIMIT = 500
+STARTABLE = ("draft", "approved", "scheduled")
 
 
 async def schedule_campaign(
@@ -44,7 +49,8 @@ async def schedule_campaign(
     show what the shop's show at that instant. Raises WrongState, InvalidInput, PluginDisabled.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled"), "scheduled")
+    require_state(row, STARTABLE, "scheduled")
+    await need_approval(w, row)
     if at <= w.now:
         raise InvalidInput("the time lies in the past; start the campaign instead", ("input", "at"))
     flow = stored_flow(row["flow"])
@@ -66,7 +72,8 @@ async def start_campaign(w: Work, registry: Registry, campaign_id: int) -> int |
     Raises WrongState, PluginDisabled, NotFound, Several.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled"), "started")
+    require_state(row, STARTABLE, "started")
+    await need_approval(w, row)
     return await _start(w, registry, row)
 
 
@@ -79,6 +86,7 @@ async def pause_campaign(w: Work, campaign_id: int) -> None:
 
 async def pause_run(w: Work, campaign_id: int, reason: str) -> None:
     """Hold a campaign and its open runs, and say why; does nothing when it is not running."""
+    await stop_turns(w, campaign_id)
     await w.sql.execute(
         """UPDATE campaign_runs SET state = 'paused', pause_reason = $3
            WHERE merchant_id = $1 AND campaign_id = $2 AND state IN ('planning', 'running')""",
@@ -116,35 +124,34 @@ async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int 
     if not runs and row["kind"] != "recurring":
         return await _start(w, registry, row)
     await _set_state(w, campaign_id, "running", ("paused",))
-    schedule = stored_flow(row["flow"]).schedule
-    await await_next(w, campaign_id, row["shop_id"], schedule, w.now)
+    if row["next_at"] is not None:
+        schedule = stored_flow(row["flow"]).schedule
+        await await_next(w, campaign_id, row["shop_id"], schedule, w.now)
     run_ids = sorted(run["id"] for run in runs)
     for run_id in run_ids:
         w.ring("run.send", w.merchant_id, run_id)
     return int(run_ids[-1]) if run_ids else None
 
 
-async def end_campaign(w: Work, campaign_id: int) -> None:
+async def finish_campaign(w: Work, campaign_id: int) -> None:
     """Let nobody in any more and nothing recur; who is on the way, and what is planned, goes on.
 
-    The campaign is finished when that is done. Raises WrongState.
+    The campaign is finished when that is done. Raises NotFound, and WrongState for one that ends by
+    itself.
     """
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("running",), "ended")
-    open_runs = await w.sql.fetch(
-        """UPDATE campaign_runs SET open = FALSE
-           WHERE merchant_id = $1 AND campaign_id = $2 AND state IN ('planning', 'running')
-           RETURNING id""",
+    require_state(row, ("running", "paused"), "brought to its end")
+    if row["kind"] == "broadcast":
+        raise WrongState("a message sent once ends by itself", ("id",))
+    runs = await w.sql.fetch(
+        """UPDATE campaign_runs SET open = FALSE WHERE merchant_id = $1 AND campaign_id = $2
+              AND state IN ('planning', 'running', 'paused') RETURNING id""",
         w.merchant_id, campaign_id,
     )  # fmt: skip
-    await w.sql.execute(
-        """UPDATE campaigns SET next_at = NULL, updated_at = $3
-           WHERE merchant_id = $1 AND id = $2""",
-        w.merchant_id, campaign_id, w.now,
-    )  # fmt: skip
-    if not open_runs:
-        await _set_state(w, campaign_id, "finished", ("running",))
-    for run in open_runs:
+    await await_next(w, campaign_id, row["shop_id"], None, w.now)
+    if not runs:
+        await _set_state(w, campaign_id, "finished", (row["state"],))
+    for run in runs:
         w.ring("run.send", w.merchant_id, run["id"])
     await w.notify("campaign", campaign_id)
 
@@ -153,7 +160,8 @@ async def cancel_campaign(w: Work, campaign_id: int) -> None:
     """End a campaign for good: what is not yet handed over is skipped, and nobody stays on the
     way. Raises WrongState."""
     row = await locked_campaign(w, campaign_id)
-    require_state(row, ("draft", "scheduled", "running", "paused"), "cancelled")
+    require_state(row, (*BEFORE, "running", "paused"), "cancelled")
+    await stop_turns(w, campaign_id)
     runs = await w.sql.fetch(
         """UPDATE campaign_runs SET state = 'cancelled', open = FALSE, finished_at = $3,
                pause_reason = NULL
@@ -191,7 +199,7 @@ async def begin_run(
     w: Work, registry: Registry, row: Mapping[str, Any], occurrence: datetime | None = None
 ) -> int:
     """Begin a run of a campaign's row; returns its id. Raises PluginDisabled, NotFound, Several."""
-    flow = await _ready(w, registry, row)
+    flow = await check_ready(w, registry, row)
     rule = None
     if isinstance(flow.trigger, OnAudience):
         rule = await w.sql.fetchval(
@@ -214,9 +222,9 @@ async def begin_run(
 
 
 async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | None:
-    flow = await _ready(w, registry, row)
+    flow = await check_ready(w, registry, row)
     schedule = flow.schedule
-    if schedule and schedule.at and row["state"] == "draft":
+    if schedule and schedule.at and row["state"] in ("draft", "approved"):
         zone = await campaign_zone(w, row["shop_id"])
         if (at := begin(schedule, zone, schedule.at)) > w.now:
             await _schedule(w, row["id"], at, flow)
@@ -230,7 +238,7 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | N
     return run_id
 
 
-async def _ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:
+async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:
     """The campaign's flow, all that it names being there. Raises PluginDisabled, Several."""
     await _check_channels(w, registry, row)
     flow = stored_flow(row["flow"])

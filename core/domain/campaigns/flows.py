@@ -15,7 +15,7 @@ from core.domain.customers.fields import field_types
 from core.domain.segments.rules import read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
+from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several, WrongState
 from core.sdk.flows import (
     ChangeList,
     Flow,
@@ -66,10 +66,18 @@ def with_message(flow: Flow, **changes: Any) -> Flow:
     return flow.model_copy(update={"trigger": trigger, "steps": [send]})
 
 
+def make_schedule(cron: str | None, local: bool = False) -> Schedule | None:
+    """A schedule that recurs, None without cron. Raises Several of InvalidInput."""
+    made: Schedule | None = None
+    if cron is not None:
+        made = _parsed(TypeAdapter(Schedule), {"cron": cron, "local": local}, ("input", "cron"))
+    return made
+
+
 def with_schedule(flow: Flow, schedule: Schedule | None) -> Flow:
-    """The flow of customers of a segment, at another time."""
+    """The flow of customers of a segment, at another time. Raises WrongState for another."""
     if not isinstance(flow.trigger, OnAudience):
-        raise TypeError("a flow of the customers of a segment is needed")
+        raise WrongState("only what is sent to the customers of a segment has a schedule", ("id",))
     return flow.model_copy(
         update={"trigger": flow.trigger.model_copy(update={"schedule": schedule})}
     )

@@ -68,6 +68,15 @@ def message_key(keyring: Keyring, merchant_id: int, delivery_id: int) -> str:
     return f"{text}.{keyring.sign('message', text)}"
 
 
+def read_message_key(keyring: Keyring, merchant_id: int, key: str) -> int | None:
+    """The delivery of a message's key, or None when it is not one of this merchant's."""
+    text, _, signature = key.rpartition(".")
+    parts = text.split(".")
+    if len(parts) != 2 or not all(_is_id(part) for part in parts) or int(parts[0]) != merchant_id:
+        return None
+    return int(parts[1]) if keyring.verify("message", text, signature) else None
+
+
 def confirmation_key(keyring: Keyring, merchant_id: int, request_id: int) -> str:
     """The key of the message that asks to confirm a consent; see `message_key`."""
     text = f"{merchant_id}.consent.{request_id}"

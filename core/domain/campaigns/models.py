@@ -3,6 +3,7 @@
 from typing import Any
 
 from tortoise import fields
+from tortoise.contrib.postgres.fields import ArrayField
 from tortoise.models import Model
 
 from core.domain.campaigns.policy.models import (
@@ -17,16 +18,13 @@ from core.domain.campaigns.results.models import (
     AttributionWindow,
     CampaignReport,
 )
-from core.storage.models import Id
-
-__all__ = [
-    "Campaign", "CampaignRun", "Delivery", "Enrolment", "SendingCap", "SendingHoliday",
-    "SendingHours", "SendingRate",
-]  # fmt: skip
+from core.storage.models import Bytes, Id
 
 __all__ = [
     "Attribution", "AttributionChange", "AttributionWindow", "Campaign", "CampaignReport",
-    "CampaignRun", "Delivery", "Enrolment",
+    "CampaignRun", "Delivery", "Enrolment", "InboundMessage", "LinkClick", "NewsCursor",
+    "OptOutWord", "SendingCap", "SendingHoliday", "SendingHours", "SendingRate", "StoredReceipt",
+    "TrackedLink", "VariantWinner", "WebhookCall",
 ]  # fmt: skip
 
 
@@ -35,7 +33,7 @@ class Campaign(Model):
 
     `segment_id`, `channel` and `message_class` repeat what a campaign of one message to one
     segment says in its flow, so that campaigns can be found by them. `next_at` is when the next
-    occurrence of a running campaign that recurs begins.
+    occurrence of a running campaign that recurs begins, `submitted_by` who gave it to be reviewed.
     """
 
     id = Id()
@@ -52,6 +50,8 @@ class Campaign(Model):
     parameters: Any = fields.JSONField(null=True)
     state = fields.TextField(default="draft")
     pause_reason = fields.TextField(null=True)
+    submitted_by = fields.TextField(null=True)
+    rejected_reason = fields.TextField(null=True)
     scheduled_at = fields.DatetimeField(null=True)
     next_at = fields.DatetimeField(null=True)
     version = fields.IntField(default=1)
@@ -68,6 +68,8 @@ class CampaignRun(Model):
     A broadcast's audience is frozen in the ledger. A journey has one run for each version that
     people are on; `open` says whether it still lets people in. `occurrence` is the moment of a
     recurring campaign that this run is for; one that came too late is a run that is `missed`.
+    `resting` gives for steps (as text) that rest, since their channel is away or nothing may go out
+    now, when they are tried again, and `served_at` when a worker last began to work on the run.
     """
 
     id = Id()
@@ -83,6 +85,8 @@ class CampaignRun(Model):
     priority = fields.SmallIntField(default=0, db_default=0)
     pause_reason = fields.TextField(null=True)
     resume_at = fields.DatetimeField(null=True)
+    resting: Any = fields.JSONField(null=True)
+    served_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField()
     planned_at = fields.DatetimeField(null=True)
     finished_at = fields.DatetimeField(null=True)
@@ -184,7 +188,9 @@ class Delivery(Model):
 
     `state` is how far the handing over has come, `receipt` what the provider told afterwards.
     `cost` is in millionths of the currency's major unit. A message whose occasion is past is not
-    sent after `not_after`. `variant` is NULL while its winner is not known.
+    sent after `not_after`. `variant` is NULL while its winner is not known. `avoid` names providers
+    that certainly did not send it; `checks` counts how often the fate of an unknown message was
+    asked for in vain, and is NULL when nobody asks any more.
     """
 
     id = Id()
@@ -201,12 +207,14 @@ class Delivery(Model):
     state = fields.TextField(default="pending")
     reason = fields.TextField(null=True)
     attempts = fields.SmallIntField(default=0)
+    checks = fields.SmallIntField(null=True, default=0, db_default=0)
     next_at = fields.DatetimeField()
     not_after = fields.DatetimeField(null=True)
     lease_owner = fields.TextField(null=True)
     lease_until = fields.DatetimeField(null=True)
     provider = fields.TextField(null=True)
     provider_id = fields.TextField(null=True)
+    avoid = ArrayField("text", null=True)
     detail = fields.TextField(null=True)
     parts = fields.SmallIntField(null=True)
     cost = fields.BigIntField(null=True)
@@ -220,3 +228,91 @@ class Delivery(Model):
 
     class Meta:
         table = "deliveries"
+
+
+class StoredReceipt(Model):
+    """A piece of news about a message, as the provider told it; `delivery_id` once it is found.
+
+    `cost` is in millionths of the currency's major unit.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    channel = fields.TextField()
+    event_key = fields.TextField()
+    status = fields.TextField()
+    of_person = fields.BooleanField(default=False, db_default=False)
+    at = fields.DatetimeField()
+    delivery_id = fields.BigIntField(null=True)
+    provider = fields.TextField(null=True)
+    provider_id = fields.TextField(null=True)
+    address_index = Bytes(null=True)
+    parts = fields.SmallIntField(null=True)
+    cost = fields.BigIntField(null=True)
+    currency = fields.CharField(max_length=3, null=True)
+    detail = fields.TextField(null=True)
+    received_at = fields.DatetimeField()
+
+    class Meta:
+        table = "delivery_receipts"
+
+
+class InboundMessage(Model):
+    """What somebody wrote to the merchant, and the message that it answers if that is known."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    channel = fields.TextField()
+    event_key = fields.TextField()
+    address_index = Bytes(null=True)
+    text_sealed = Bytes(null=True)
+    customer_id = fields.BigIntField(null=True)
+    delivery_id = fields.BigIntField(null=True)
+    shop_id = fields.BigIntField(default=0, db_default=0)
+    opt_out = fields.BooleanField(default=False, db_default=False)
+    at = fields.DatetimeField()
+    received_at = fields.DatetimeField()
+
+    class Meta:
+        table = "inbound_messages"
+
+
+class OptOutWord(Model):
+    """A word of the merchant's own that ends marketing when it comes as a reply; folded."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    word = fields.TextField()
+
+    class Meta:
+        table = "opt_out_words"
+
+
+class NewsCursor(Model):
+    """How far a channel's news was fetched, and when it is fetched next."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    channel = fields.TextField()
+    cursor = fields.TextField(null=True)
+    next_at = fields.DatetimeField()
+    problem = fields.TextField(null=True)
+
+    class Meta:
+        table = "news_cursors"
+
+
+class VariantWinner(Model):
+    """The variant that the rest of a step's recipients get, and why: best, tie or too_few."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    run_id = fields.BigIntField()
+    step = fields.SmallIntField()
+    variant = fields.SmallIntField()
+    reason = fields.TextField()
+    figures: Any = fields.JSONField()
+    decided_at = fields.DatetimeField()
+
+    class Meta:
+        table = "variant_winners"

@@ -11,4 +11,9 @@ PERSONAL_TABLES = [
                   erase="blank", blank=("provider_id", "detail")),
     PersonalTable("link_clicks", "link_clicks", "Clicks", parent=("delivery_id", "deliveries"),
                   erase="keep"),
+    PersonalTable("receipts", "delivery_receipts", "What became of messages",
+                  parent=("delivery_id", "deliveries"), hidden=("address_index",), erase="blank",
+                  blank=("provider_id", "address_index", "detail"), on_merge="keep"),
+    PersonalTable("replies", "inbound_messages", "Replies", hidden=("address_index",),
+                  sealed={"text_sealed": "inbound_messages.text"}),
 ]  # fmt: skip

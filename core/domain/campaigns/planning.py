@@ -4,8 +4,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.domain.campaigns.policy import skip_reason_sql
-from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns, read_gate
+from core.domain.campaigns.policy.gate import SKIP, Gate, judged_sql, place_columns, read_gate
 from core.domain.campaigns.results.holdout import Holdout
+from core.domain.campaigns.variants import decided, variant_sql, waits
 from core.sdk.channels import Channel
 from core.sdk.facets import Query
 from core.sdk.flows import Send
@@ -52,19 +53,34 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
     A recipient that the step has planned already is passed over.
     """
     send, channel = message.send, message.channel
+    planned = await w.sql.fetchrow(
+        "SELECT campaign_id, planned_at FROM campaign_runs WHERE merchant_id = $1 AND id = $2",
+        w.merchant_id, message.run_id,
+    )  # fmt: skip
+    winner = await decided(w, message.run_id, message.step) if send.winner else None
     gate = await read_gate(w, channel, send, message.shop_id, message.priority, message.local)
     run, step = q.arg(message.run_id, "bigint"), q.arg(message.step, "smallint")
     name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
     marketing = q.arg(send.message_class == "marketing", "boolean")
+    variant = variant_sql(q, planned["campaign_id"], send, "a.customer_id", winner)
+    moment, not_after = "a.moment", "a.not_after"
+    if send.winner is not None and winner is None:
+        # who waits for the winner is due when it is decided
+        decision = waits(send.winner, q.arg(planned["planned_at"] or w.now, "timestamptz"))
+        late = q.arg(message.max_lateness, "interval")
+        undecided = "CASE WHEN v.variant IS NULL THEN"
+        moment = f"{undecided} GREATEST({moment}, {decision}) ELSE {moment} END"
+        not_after = f"{undecided} {decision} + {late} ELSE {not_after} END"
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
-                parcel_id, channel, marketing, state, reason, attempts, next_at, not_after,
-                updated_at)
+                parcel_id, variant, channel, marketing, state, reason, attempts, next_at,
+                not_after, updated_at)
             SELECT $1, {run}, {step}, a.customer_id, a.enrolment_id, a.order_id, a.parcel_id,
-                   {name}, {marketing},
+                   v.variant, {name}, {marketing},
                    CASE a.verdict WHEN 'skip' THEN 'skipped' ELSE 'pending' END, a.rule, 0,
-                   CASE a.verdict WHEN 'skip' THEN a.due_at ELSE a.moment END, a.not_after, {now}
+                   CASE a.verdict WHEN 'skip' THEN a.due_at ELSE {moment} END, {not_after}, {now}
             FROM ({planned_sql(q, gate, message, recipients)}) a
+            CROSS JOIN LATERAL (SELECT {variant} AS variant) v
             ORDER BY a.customer_id
             ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
         *q.args,
@@ -79,10 +95,7 @@ def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) 
     late = q.arg(message.max_lateness, "interval")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
     reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
-    if message.holdout is not None:
-        # asked last: who is held out would have got the message
-        reason = f"COALESCE({reason}, {message.holdout.reason_sql(q, 'c.id')})"
-    return judged_sql(
+    judged = judged_sql(
         q, gate,
         f"""SELECT p.*, p.due_at + {late} AS not_after
             FROM (SELECT c.id AS customer_id, {recipients.enrolment} AS enrolment_id,
@@ -90,3 +103,12 @@ def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) 
                          {moment} AS due_at, {reason} AS reason{place_columns(q, gate)}
                   FROM {recipients.source}) p""",
     )  # fmt: skip
+    if message.holdout is None:
+        return judged
+    # asked last: who is held out would have got the message
+    held = message.holdout.reason_sql(q, "j.customer_id")
+    return f"""SELECT h.customer_id, h.enrolment_id, h.order_id, h.parcel_id, h.due_at,
+            h.not_after, h.moment, COALESCE(h.held, h.rule) AS rule,
+            CASE WHEN h.held IS NULL THEN h.verdict ELSE '{SKIP}' END AS verdict
+        FROM (SELECT j.*, CASE WHEN j.verdict <> '{SKIP}' THEN {held} END AS held
+              FROM ({judged}) j) h"""

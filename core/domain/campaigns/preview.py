@@ -140,10 +140,10 @@ async def _found(
 ) -> tuple[Mapping[str, Any], Occasion]:
     personal, join = personal_columns(message_class, None if shop_id is None else "$5::bigint")
     row = await session.sql.fetchrow(
-        f"""SELECT c.id, c.name, {personal}, o.id AS order_id, p.id AS parcel_id FROM customers c
-            LEFT JOIN parcels p ON p.merchant_id = $1 AND p.id = $4
+        f"""SELECT c.id, c.name, {personal}, o.id AS order_id, b.id AS parcel_id FROM customers c
+            LEFT JOIN parcels b ON b.merchant_id = $1 AND b.id = $4::bigint
             LEFT JOIN orders o ON o.merchant_id = $1 AND o.customer_id = c.id
-             AND o.id = COALESCE($3, p.order_id) AND o.id = COALESCE(p.order_id, o.id)
+             AND o.id = COALESCE($3::bigint, b.order_id) AND o.id = COALESCE(b.order_id, o.id)
             {join} WHERE c.merchant_id = $1 AND c.id = $2""",
         session.merchant_id, about.customer_id, about.order_id, about.parcel_id,
         *([] if shop_id is None else [shop_id]),

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
-from core.domain.campaigns import ledger
 from core.domain.campaigns.control import pause_run, start_campaign
 from core.domain.campaigns.flows import stored_flow
 from core.registry import Registry
@@ -65,9 +64,3 @@ def _moment(row: Mapping[str, Any]) -> datetime:
     schedule = stored_flow(row["flow"]).schedule
     at: datetime = row["scheduled_at"]
     return max(at, schedule.at) if schedule and schedule.at else at
-
-
-async def due_runs(db: Database) -> list[tuple[int, int]]:
-    """(merchant, run) of every merchant's runs that have something to do now."""
-    async with db.read(SYSTEM) as session:
-        return await ledger.open_runs(session)

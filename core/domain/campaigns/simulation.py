@@ -15,6 +15,7 @@ from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_op
 from core.domain.campaigns.planning import Message, Recipients, planned_sql
 from core.domain.campaigns.policy.gate import SEND, SKIP, Gate, read_gate
 from core.domain.campaigns.policy.windows import next_opening
+from core.domain.campaigns.results.holdout import holdout_of
 from core.domain.segments.counting import ranges
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
@@ -168,6 +169,7 @@ async def _count(
         options.max_lateness.span,
         options.priority,
         flow.local,
+        holdout_of(campaign_id, options),
     )
     recipients = Recipients(f"{q.source} WHERE {q.base} AND {asked.condition}")
     rows = await session.sql.fetch(

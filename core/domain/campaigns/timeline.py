@@ -18,4 +18,17 @@ TIMELINE = [
         data="jsonb_build_object('channel', channel, 'reason', reason)",
         permission="CAMPAIGNS_READ",
     ),
+    TimelineSource(
+        name="reply",
+        kinds={
+            "message.replied": "Reply by {channel}",
+            "message.refused": "Reply by {channel}: no more messages",
+        },
+        sql="""SELECT at, id AS key,
+                      CASE WHEN opt_out THEN 'message.refused' ELSE 'message.replied' END AS kind,
+                      'Reply' AS object_type, id AS object_id, channel
+               FROM inbound_messages WHERE merchant_id = $1 AND customer_id = $2""",
+        data="jsonb_build_object('channel', channel)",
+        permission="CAMPAIGNS_READ",
+    ),
 ]

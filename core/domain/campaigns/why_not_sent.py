@@ -11,6 +11,7 @@ from core.domain.campaigns.campaigns import get_campaign
 from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
 from core.domain.campaigns.planning import Message, Recipients, planned_sql
 from core.domain.campaigns.policy.gate import SEND, read_gate
+from core.domain.campaigns.results.holdout import holdout_of
 from core.domain.segments.rules import Rule, read_rule
 from core.domain.segments.why import Reason, explain_customers
 from core.registry import Registry
@@ -118,6 +119,7 @@ async def _verdicts(
             options.max_lateness.span,
             options.priority,
             flow.local,
+            holdout_of(campaign["id"], options),
         )
         q = Query(session.merchant_id, session.now, gate.zone.key)
         only = f"customers c WHERE c.merchant_id = $1 AND c.id = {q.arg(customer_id, 'bigint')}"

@@ -47,7 +47,31 @@ async def suppress(
 
     Returns False when it is on the list already. A reason that stops more replaces `unsubscribed`.
     """
-    return await _suppress(w, channel, [address_index], reason, shop_id) > 0
+    return await suppress_all(w, channel, [address_index], reason, shop_id) > 0
+
+
+async def suppress_all(
+    w: Work, channel: str, indexes: Sequence[bytes], reason: str, shop_id: int = 0
+) -> int:
+    """The same for several addresses at once; returns how many were not on the list."""
+    added: int = await w.sql.fetchval(
+        """WITH told AS MATERIALIZED (
+               INSERT INTO suppressions AS su (merchant_id, shop_id, channel, address_index,
+                                               reason, at)
+               SELECT DISTINCT $1::bigint, $2::bigint, $3, x, $5, $6::timestamptz
+               FROM unnest($4::bytea[]) AS x ORDER BY x
+               ON CONFLICT (merchant_id, channel, address_index, shop_id)
+                   DO UPDATE SET reason = excluded.reason
+                   WHERE su.reason = $8 AND excluded.reason <> $8
+               RETURNING address_index, xmax = 0 AS added),
+           logged AS (
+               INSERT INTO suppression_events (merchant_id, shop_id, channel, address_index,
+                                               action, reason, actor, at)
+               SELECT $1, $2, $3, address_index, 'added', $5, $7, $6 FROM told)
+           SELECT count(*) FILTER (WHERE added) FROM told""",
+        w.merchant_id, shop_id, channel, list(indexes), reason, w.now, w.actor, UNSUBSCRIBED,
+    )  # fmt: skip
+    return added
 
 
 async def suppression_add(
@@ -81,7 +105,7 @@ async def suppressions_import(
         raise InvalidInput(f"at most {IMPORT_LIMIT} addresses at once", ("input", "addresses"))
     valid = [index for index in indexes if index is not None]
     invalid_at = [position for position, index in enumerate(indexes) if index is None]
-    added = await _suppress(w, channel, valid, reason.strip(), shop_id)
+    added = await suppress_all(w, channel, valid, reason.strip(), shop_id)
     return SuppressionImport(added, len(valid) - added, invalid_at)
 
 
@@ -142,27 +166,3 @@ async def _check(session: Session, channel: str, reason: str, shop_id: int) -> N
     )  # fmt: skip
     if not known:
         raise NotFound("there is no shop with this id", ("input", "shopId"))
-
-
-async def _suppress(
-    w: Work, channel: str, indexes: Sequence[bytes], reason: str, shop_id: int
-) -> int:
-    """Put indexes on the list; returns how many were not there."""
-    added: int = await w.sql.fetchval(
-        """WITH told AS MATERIALIZED (
-               INSERT INTO suppressions AS su (merchant_id, shop_id, channel, address_index,
-                                               reason, at)
-               SELECT DISTINCT $1::bigint, $2::bigint, $3, x, $5, $6::timestamptz
-               FROM unnest($4::bytea[]) AS x ORDER BY x
-               ON CONFLICT (merchant_id, channel, address_index, shop_id)
-                   DO UPDATE SET reason = excluded.reason
-                   WHERE su.reason = $8 AND excluded.reason <> $8
-               RETURNING address_index, xmax = 0 AS added),
-           logged AS (
-               INSERT INTO suppression_events (merchant_id, shop_id, channel, address_index,
-                                               action, reason, actor, at)
-               SELECT $1, $2, $3, address_index, 'added', $5, $7, $6 FROM told)
-           SELECT count(*) FILTER (WHERE added) FROM told""",
-        w.merchant_id, shop_id, channel, list(indexes), reason, w.now, w.actor, UNSUBSCRIBED,
-    )  # fmt: skip
-    return added

@@ -20,11 +20,8 @@ REFUNDED = "CASE WHEN o.state = 'closed_refunded' THEN o.paid ELSE LEAST(o.refun
 """What was paid back of order `o`, in minor units."""
 
 COUNTED = """o.paid_at IS NOT NULL AND o.state NOT IN ('closed_unpaid', 'closed_refunded')
-    AND (o.refunded = 0 OR o.paid = 0 OR o.refunded < o.paid)"""
-"""Whether order `o` counts as bought: paid, and not fully refunded or closed since.
-
-That nothing was refunded is said for the planner, who knows how often it is so.
-"""
+    AND (o.paid = 0 OR o.refunded < o.paid)"""
+"""Whether order `o` counts as bought: paid, and not fully refunded or closed since."""
 
 FACTS = (
     "orders", "purchases", "first_purchase_at", "second_purchase_at", "last_purchase_at",

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from core.domain.customers.identify import lock_customers
-from core.domain.segments.compile import Compiler, question
+from core.domain.segments.compile import Compiler
 from core.domain.segments.many import read_rules
 from core.domain.segments.members import differences
 from core.domain.segments.refresh import PASSING, note_problem, problem_of
@@ -147,9 +147,9 @@ def _statement(rules: Mapping[int, Rule], customer_ids: Sequence[int]) -> tuple[
     q = next(iter(rules.values())).query("probe")
     numbers, ids = q.arg(list(rules), "bigint[]"), q.arg(list(customer_ids), "bigint[]")
     found = [leaf for rule in rules.values() for leaf in leaves(rule.root)]
-    times = Counter(map(question, found))
+    times = Counter(leaf.question for leaf in found)
     compiler = Compiler(q)
-    shared = {key: leaf for leaf in found if times[key := question(leaf)] > 1}
+    shared = {leaf.question: leaf for leaf in found if times[leaf.question] > 1}
     columns = [f"{compiler.sql(leaf)} AS a{n}" for n, leaf in enumerate(shared.values())]
     answers = Compiler(q, {key: f"answers.a{n}" for n, key in enumerate(shared)})
     matches = ", ".join(answers.sql(rule.root) for rule in rules.values())

@@ -8,28 +8,21 @@ from core.registry import CORE
 from core.sdk.facets import MAX_JOINS, Query, Say
 from core.sdk.rows import Pass
 
-Question = tuple[str, str]
-
-
-def question(leaf: Leaf) -> Question:
-    """What two leaves have in common that ask the same."""
-    return leaf.owned.value.name, leaf.words
-
 
 class Compiler:
     """Makes conditions of one statement; a question that stands twice in it is asked once.
 
-    `known` are columns of the statement that answer questions already, by `question`.
+    `known` are columns of the statement that answer leaves' questions already.
     """
 
-    def __init__(self, q: Query, known: Mapping[Question, str] | None = None) -> None:
+    def __init__(self, q: Query, known: Mapping[tuple[str, str], str] | None = None) -> None:
         self.q = q
-        self._made: dict[Question, str] = dict(known or {})
+        self._made: dict[tuple[str, str], str] = dict(known or {})
 
     def sql(self, node: Node) -> str:
         """A boolean SQL expression about alias `c`, never NULL."""
         if isinstance(node, Leaf):
-            key = question(node)
+            key = node.question
             if key not in self._made:
                 made = _leaf(node, self.q)
                 # the planner makes a join of an EXISTS that it finds bare

@@ -49,9 +49,9 @@ class Leaf:
     path: Path
 
     @cached_property
-    def words(self) -> str:
-        """The parameters as text: the same for two leaves that ask the same."""
-        return repr(self.rule)
+    def question(self) -> tuple[str, str]:
+        """What two leaves have in common that ask the same."""
+        return self.owned.value.name, repr(self.rule)
 
     @property
     def children(self) -> "Sequence[Node]":

@@ -15,6 +15,7 @@ class Merchant(Model):
     name = fields.TextField()
     time_zone = fields.TextField()
     currency = fields.CharField(max_length=3)
+    campaigns_need_approval = fields.BooleanField(default=False, db_default=False)
     created_at = fields.DatetimeField()
 
     class Meta:

@@ -39,6 +39,18 @@ MESSAGES = """
     END $$
 """
 
+# A message notes its first click; each later one of a person is a later touch.
+CLICKS = """
+    CREATE FUNCTION attribution_clicked_again() RETURNS trigger LANGUAGE plpgsql AS $$
+    BEGIN
+        INSERT INTO attribution_changes (merchant_id, customer_id, since)
+        SELECT d.merchant_id, d.customer_id, NEW.at FROM deliveries d
+        WHERE d.merchant_id = NEW.merchant_id AND d.id = NEW.delivery_id
+          AND d.clicked_at < NEW.at;
+        RETURN NULL;
+    END $$
+"""
+
 
 def statements() -> list[str]:
     return [
@@ -57,4 +69,8 @@ def statements() -> list[str]:
                (NEW.receipt, NEW.delivered_at, NEW.opened_at, NEW.clicked_at, NEW.customer_id)
                OR OLD.state = 'unknown' AND NEW.state = 'sent'))
            EXECUTE FUNCTION attribution_message_changed()""",
+        CLICKS,
+        """CREATE TRIGGER attribution_clicked_again AFTER UPDATE OF machine ON link_clicks
+           FOR EACH ROW WHEN (NEW.machine IS FALSE)
+           EXECUTE FUNCTION attribution_clicked_again()""",
     ]

@@ -134,10 +134,10 @@ MESSAGES = optional(
 LEAVES = st.one_of(
     facet("reachable", with_some(st.just({"channel": "email"}), shop_id=SHOP)),
     facet("received", with_some(st.one_of(st.just({}), bounded(0, 3)), messages=MESSAGES)),
-    facet("message_failed", optional(messages=MESSAGES)),
-    facet("message_delivered", optional(messages=MESSAGES)),
-    facet("message_opened", optional(messages=MESSAGES)),
-    facet("message_clicked", optional(messages=MESSAGES)),
+    st.builds(
+        lambda what, params: {f"message_{what}": params},
+        st.sampled_from(["failed", "delivered", "opened", "clicked"]), optional(messages=MESSAGES),
+    ),
     facet("bought_after_message",
           with_some(st.sampled_from([1, 3, 30]).map(lambda n: {"days": n}), messages=MESSAGES)),
 )  # fmt: skip

@@ -99,7 +99,7 @@ def _of_text(
     for part in channel.fields:
         source = content.get(part.name) or ""
         if source:
-            literal = around_liquid(source, lambda hidden: MARK.sub("", hidden))
+            literal = around_liquid(source, lambda hidden: MARK.sub("", hidden), whole=False)
             for message in text_warnings(literal, rules, send.message_class, abroad=False):
                 yield Finding("warning", message, (*path, part.name))
             yield from _untracked(source, False, (*path, part.name))

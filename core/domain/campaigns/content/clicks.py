@@ -6,10 +6,11 @@ seconds later, together with those around it.
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 
 from core.sdk.events import MessageClicked
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import SYSTEM, Database, Session, Work
 
 BURST = timedelta(seconds=2)
 SOON = timedelta(minutes=10)
@@ -117,3 +118,31 @@ async def _judge_group(db: Database, merchant_id: int) -> int:
                 row["step"], row["link_id"],
             ))  # fmt: skip
     return len(judged)
+
+
+@dataclass(frozen=True)
+class LinkFigures:
+    """What became of one link of a run: hits of people and of machines, and how many people."""
+
+    step: int
+    variant: int
+    url: str
+    clicks: int
+    people: int
+    machine_hits: int
+
+
+async def link_figures(session: Session, run_id: int) -> list[LinkFigures]:
+    """A run's links in the order of their texts; hits not yet judged are left out."""
+    rows = await session.sql.fetch(
+        """SELECT l.step, l.variant, l.url, count(k.id) FILTER (WHERE NOT k.machine) AS clicks,
+                  count(DISTINCT k.delivery_id) FILTER (WHERE NOT k.machine) AS people,
+                  count(k.id) FILTER (WHERE k.machine) AS machine_hits
+           FROM tracked_links l
+           LEFT JOIN link_clicks k ON k.merchant_id = l.merchant_id AND k.link_id = l.id
+           WHERE l.merchant_id = $1 AND l.run_id = $2
+           GROUP BY l.id, l.step, l.variant, l.number, l.url
+           ORDER BY l.step, l.variant, l.number""",
+        session.merchant_id, run_id,
+    )  # fmt: skip
+    return [LinkFigures(**row) for row in rows]

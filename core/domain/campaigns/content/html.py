@@ -75,18 +75,23 @@ def plain_text(source: str) -> str:
     Raises HtmlError.
     """
     try:
-        return around_liquid(source, _text, comments=True)
+        return around_liquid(source, _text, comments=True, whole=False)
     except RecursionError:
         raise HtmlError("its tags are nested too deeply") from None
 
 
-def around_liquid(source: str, work: Callable[[str], str], comments: bool = False) -> str:
-    """A template after some work on it in which Liquid's marks stand as words (see `MARK`), or as
-    comments where they are in no tag. Raises HtmlError when a mark is lost, unless it is text."""
+def around_liquid(
+    source: str, work: Callable[[str], str], comments: bool = False, whole: bool = True
+) -> str:
+    """A template after some work on it in which Liquid's marks stand as words (see `MARK`).
+
+    With `comments` they are comments where they are in no tag. Raises HtmlError when a mark is
+    lost by the work, unless `whole` is False.
+    """
     places = _marks(source)
     made = work("".join(_hidden(source, places, comments)))
     kept = {int(number) for number in MARK.findall(made)}
-    if work is not _text and len(kept) < len(places):
+    if whole and len(kept) < len(places):
         start, end = next(place for n, place in enumerate(places) if n not in kept)
         raise HtmlError(f"{source[start:end]} stands where HTML does not allow it")
     return MARK.sub(lambda found: source[slice(*places[int(found.group(1))])], made)

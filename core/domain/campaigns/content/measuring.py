@@ -89,7 +89,8 @@ async def measure_message(
             said = "".join(made.values())
             measures.append(measure(said, rules.signature, abroad))
             warnings |= dict.fromkeys(text_warnings(said, rules, send.message_class, abroad))
-            if any(has_link(str(value)) for value in own.values()):
+            name = row["name"] if "customer.name" in content.names else ""
+            if any(has_link(str(value)) for value in (name, *own.values())):
                 warnings["a variable's value brings a link, which providers refuse"] = None
         else:
             size = max(len(text.encode()) for text in made.values())
@@ -157,7 +158,7 @@ async def _sample(
     personal, join = personal_columns(send.message_class, shop)
     rows: list[Mapping[str, Any]] = await session.sql.fetch(
         f"""SELECT c.id, c.name, {personal}, c.{kind}_sealed AS sealed, o.id AS order_id,
-                   p.id AS parcel_id
+                   b.id AS parcel_id
             FROM (SELECT * FROM customers WHERE merchant_id = $1 AND {kind}_index IS NOT NULL
                   ORDER BY created_at DESC, id DESC LIMIT $2) c
             LEFT JOIN LATERAL (
@@ -165,7 +166,7 @@ async def _sample(
                 ORDER BY ordered_at DESC, id DESC LIMIT 1) o ON TRUE
             LEFT JOIN LATERAL (
                 SELECT id FROM parcels WHERE merchant_id = $1 AND order_id = o.id
-                ORDER BY id DESC LIMIT 1) p ON TRUE {join}
+                ORDER BY id DESC LIMIT 1) b ON TRUE {join}
             ORDER BY c.id""",
         session.merchant_id, limit, *more,
     )  # fmt: skip

@@ -1,9 +1,9 @@
-"""Moving those inside a journey to its newest version, and bringing a journey to its end."""
+"""Moving those inside a journey to its newest version."""
 
 from core.domain.campaigns.campaigns import locked_campaign, require_state
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.journeys.versions import newest_run
-from core.sdk.errors import NotFound, WrongState
+from core.sdk.errors import NotFound
 from core.sdk.flows import Flow
 from core.storage.database import Work
 
@@ -58,25 +58,6 @@ async def move(w: Work, campaign_id: int, from_version: int) -> tuple[int, int]:
     w.ring("journeys.advance", w.merchant_id)
     w.ring("run.send", w.merchant_id, old["id"])
     return moved, stayed
-
-
-async def finish_campaign(w: Work, campaign_id: int) -> None:
-    """Let nobody into a journey any more; it is finished once all inside are through.
-
-    Raises NotFound, and WrongState for one that is not running, or no journey.
-    """
-    row = await locked_campaign(w, campaign_id)
-    require_state(row, LIVE, "brought to its end")
-    if row["kind"] != "journey":
-        raise WrongState("only a journey lets people in until it is brought to its end", ("id",))
-    rows = await w.sql.fetch(
-        """UPDATE campaign_runs SET open = FALSE WHERE merchant_id = $1 AND campaign_id = $2
-              AND state IN ('planning', 'running', 'paused') RETURNING id""",
-        w.merchant_id, campaign_id,
-    )  # fmt: skip
-    for run in rows:
-        w.ring("run.send", w.merchant_id, run["id"])
-    await w.notify("campaign", campaign_id)
 
 
 def _ways(old: Flow, new: Flow) -> tuple[list[int], list[int], list[bool]]:

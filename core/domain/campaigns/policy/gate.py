@@ -141,7 +141,8 @@ def judged_sql(q: Query, gate: Gate, rows: str, *, batch: bool = False) -> str:
     or skip), rule (what forbids it, NULL for send) and moment (when it may be sent).
     """
     now = q.arg(gate.now, "timestamptz")
-    source, rank = f"({rows}) a", None
+    # OFFSET 0 keeps the reason from being asked for once for each mention
+    source, rank = f"({rows} OFFSET 0) a", None
     limits = {rule: f"a.opens_{rule}" for rule in sorted(gate.places)}
     opening = gate.opening
     if opening.rule is not None and not gate.local:
@@ -151,7 +152,7 @@ def judged_sql(q: Query, gate: Gate, rows: str, *, batch: bool = False) -> str:
             rank = "a.place"
             source = f"""(SELECT b.*, row_number() OVER (
                 PARTITION BY b.customer_id, b.reason IS NULL AND b.not_after < {now} IS NOT TRUE
-                ORDER BY b.due_at, b.id) AS place FROM ({rows}) b) a"""
+                ORDER BY b.due_at, b.id) AS place FROM ({rows} OFFSET 0) b OFFSET 0) a"""
         limits["capped"] = room_sql(q, gate.now, gate.caps, "a.customer_id", rank)
         if gate.higher:
             limits["outranked"] = room_sql(
@@ -167,7 +168,7 @@ def judged_sql(q: Query, gate: Gate, rows: str, *, batch: bool = False) -> str:
     )
     latest = f"GREATEST({', '.join(f'l.{rule}' for rule in limits)})"
     named = " ".join(f"WHEN l.{rule} THEN '{rule}'" for rule in limits)
-    # OFFSET 0 keeps the limits from being asked for once for each mention
+    # and the limits
     return f"""SELECT a.*, v.rule, GREATEST(a.due_at, l.latest) AS moment,
             CASE WHEN v.rule IS NULL THEN '{SEND}'
                  WHEN a.reason IS NOT NULL OR {late} OR l.latest = 'infinity'

@@ -1,8 +1,9 @@
 """One message to many: new arrivals and events."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any, ClassVar
+
+from pydantic import AwareDatetime
 
 from core.domain.campaigns.recipes.dates import buyers
 from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, Offer, text
@@ -12,7 +13,7 @@ from core.sdk.recipes import Asked, NewCampaign, Recipe, Words, parameter
 
 
 class BlastParameters(Offer):
-    at: datetime | None = parameter(None, "When; at once if empty", "发送时间；不填则立即")
+    at: AwareDatetime | None = parameter(None, "When; at once if empty", "发送时间；不填则立即")
     local: bool = parameter(False, "At that time where the customer lives", "按客户当地时间发送")
 
 

@@ -13,6 +13,7 @@ from core.domain.segments.segments import create_segment
 from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several
 from core.sdk.facets import Language
+from core.sdk.flows import Flow
 from core.sdk.recipes import Asked, NewCampaign, NewSegment, Parameters, Recipe
 from core.storage.database import Session, Work
 
@@ -33,9 +34,7 @@ def read_parameters(recipe: Recipe, given: Any) -> Parameters:
     try:
         return recipe.parameters.model_validate(given)
     except ValidationError as error:
-        raise Several([
-            InvalidInput(one["msg"], (*PARAMETERS, *map(str, one["loc"]))) for one in error.errors()
-        ]) from None  # fmt: skip
+        raise _faults(error) from None
 
 
 def campaigns_of(
@@ -45,12 +44,15 @@ def campaigns_of(
     language: Language,
     shop_id: int | None = None,
 ) -> Sequence[NewCampaign]:
-    """What a recipe would make. Raises InvalidInput for a channel that does not exist."""
+    """What a recipe would make. Raises InvalidInput for a channel that does not exist, Several."""
     try:
         channel = campaign_channel(registry, parameters.channel)
     except InvalidInput as error:
         raise InvalidInput(error.message, (*PARAMETERS, "channel")) from None
-    return recipe.build(Asked(parameters, language, shop_id, channel))
+    try:
+        return recipe.build(Asked(parameters, language, shop_id, channel))
+    except ValidationError as error:
+        raise _faults(error, whole=True) from None
 
 
 async def switch_on(
@@ -81,7 +83,7 @@ async def switch_on(
         segments = [await _segment(w, registry, segment, shop) for segment in one.segments]
         own = " · ".join(part for part in (one.name, shop, parameters.channel) if part)
         campaign_id = await create_flow_campaign(
-            w, registry, name=title if title and number == 0 else own, flow=one.flow(segments),
+            w, registry, name=title if title and number == 0 else own, flow=flow_of(one, segments),
             shop_id=shop_id, options=one.options, recipe=recipe.name,
             parameters=parameters.model_dump_json(),
         )  # fmt: skip
@@ -89,6 +91,25 @@ async def switch_on(
             await start_campaign(w, registry, campaign_id)
         ids.append(campaign_id)
     return ids
+
+
+def _faults(error: ValidationError, whole: bool = False) -> Several:
+    """Parameters that do not fit; `whole` those that do not make a flow together."""
+    return Several([
+        InvalidInput(
+            one["msg"].removeprefix("Value error, "),
+            PARAMETERS if whole else (*PARAMETERS, *map(str, one["loc"])),
+        )
+        for one in error.errors()
+    ])  # fmt: skip
+
+
+def flow_of(made: NewCampaign, segments: Sequence[int]) -> Flow:
+    """The flow of a campaign to make. Raises Several."""
+    try:
+        return made.flow(segments)
+    except ValidationError as error:
+        raise _faults(error, whole=True) from None
 
 
 async def _shop_name(w: Work, shop_id: int | None) -> str:

@@ -22,11 +22,16 @@ LOCK_SPACE = 0x6174
 ARRIVED = "COALESCE(d.receipt, '') NOT IN ('undelivered', 'bounced')"
 """Whether nothing says that message `d` did not arrive."""
 
+LAST_CLICK = """GREATEST(d.clicked_at, (
+        SELECT max(k.at) FROM link_clicks k WHERE k.merchant_id = $1 AND k.delivery_id = d.id
+           AND k.machine IS FALSE AND k.at <= t.paid_at))"""
+"""The last click of a person before the payment; the message itself keeps the first."""
+
 TOUCHED = f"""(VALUES
     ('delivery', 1, CASE WHEN d.marketing AND {ARRIVED} THEN COALESCE(d.delivered_at, d.sent_at)
      END),
     ('open', 2, CASE WHEN d.marketing THEN d.opened_at END),
-    ('click', 3, CASE WHEN d.marketing THEN d.clicked_at END),
+    ('click', 3, CASE WHEN d.marketing AND d.clicked_at <= t.paid_at THEN {LAST_CLICK} END),
     ('reminder', 4, CASE WHEN d.order_id = t.id AND {ARRIVED} THEN d.sent_at END)
 ) x (touch, strength, at)"""
 """The touches of message `d` for order `t`."""
@@ -128,33 +133,39 @@ async def credit_period(
 
     An order whose customer was erased keeps its credit.
     """
-    orders = changed = after = 0
+    orders = changed = 0
+    after: Place = (since, BEFORE_ALL)
     while True:
         async with db.work(merchant_id) as w:
-            some, last = await _credit_some(w, since, until, after)
+            some, after = await _credit_some(w, after, until)
         orders, changed = orders + some.orders, changed + some.changed
         if some.orders < AT_ONCE:
             return Credited(orders, changed)
-        after = last
 
 
-async def _credit_some(
-    w: Work, since: datetime, until: datetime, after: int
-) -> tuple[Credited, int]:
-    """Credit some orders with ids above `after`; also returns the last id."""
+Place = tuple[datetime, int]
+"""When an order was paid, and its id."""
+BEFORE_ALL = -1
+"""In place of an id."""
+
+
+async def _credit_some(w: Work, after: Place, until: datetime) -> tuple[Credited, Place]:
+    """Credit the next orders after a place; also returns the last one's place."""
     await _one_at_a_time(w)
     row = await w.sql.fetchrow(
         f"""WITH targets AS MATERIALIZED (
                 SELECT id, customer_id, paid_at, state FROM orders
-                WHERE merchant_id = $1 AND id > $7 AND paid_at >= $8 AND paid_at < $9
+                WHERE merchant_id = $1 AND (paid_at, id) > ($7, $8) AND paid_at < $9
                   AND customer_id IS NOT NULL
-                ORDER BY id LIMIT {AT_ONCE}),
+                ORDER BY paid_at, id LIMIT {AT_ONCE}),
             {WRITE}
-            SELECT {CHANGED} AS changed, (SELECT count(*) FROM targets) AS orders,
-                   (SELECT max(id) FROM targets) AS last""",
-        *await _arguments(w), after, since, until,
+            SELECT {CHANGED} AS changed, count(t.id) AS orders, max(t.paid_at) AS paid_at,
+                   (array_agg(t.id ORDER BY t.paid_at DESC, t.id DESC))[1] AS id
+            FROM targets t""",
+        *await _arguments(w), *after, until,
     )  # fmt: skip
-    return Credited(row["orders"], row["changed"]), row["last"] or after
+    last = (row["paid_at"], row["id"]) if row["orders"] else after
+    return Credited(row["orders"], row["changed"]), last
 
 
 class AttributionRecompute:
@@ -166,16 +177,19 @@ class AttributionRecompute:
     name = "attribution.recompute"
 
     async def run(self, db: Database, job: Job) -> dict[str, Any]:
-        """Go through the orders by their ids."""
-        since, until = (datetime.fromisoformat(job.params[name]) for name in ("since", "until"))
-        job.checkpoint = {"after": 0, "changed": 0} | job.checkpoint
+        """Go through the orders by the time of their payment."""
+        until = datetime.fromisoformat(job.params["until"])
+        first = job.params["since"], BEFORE_ALL
         while True:
             async with job.step(db) as w:
-                some, last = await _credit_some(w, since, until, job.checkpoint["after"])
+                paid_at, order_id = job.checkpoint.get("after", first)
+                place = datetime.fromisoformat(paid_at), order_id
+                some, (paid, last) = await _credit_some(w, place, until)
                 job.done += some.orders
                 job.checkpoint = {
-                    "after": last, "changed": job.checkpoint["changed"] + some.changed
-                }  # fmt: skip
+                    "after": (paid.isoformat(), last),
+                    "changed": job.checkpoint.get("changed", 0) + some.changed,
+                }
             if some.orders < AT_ONCE:
                 return {"orders": job.done, "changed": job.checkpoint["changed"]}
 

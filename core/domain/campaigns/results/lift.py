@@ -59,9 +59,9 @@ class Score(Enum):
 
 
 SCORES = {
-    Score.NET_SALES: f"COALESCE(sum({NET}), 0)",
+    Score.NET_SALES: f"COALESCE(sum({NET}), 0)::bigint",
     Score.ORDERS: "count(o.id)",
-    Score.RECENCY: "COALESCE(EXTRACT(epoch FROM max(o.paid_at)), 0)",
+    Score.RECENCY: "COALESCE(EXTRACT(epoch FROM max(o.paid_at)), 0)::bigint",
 }
 
 
@@ -178,12 +178,13 @@ async def lift_curve(
     """
     rows = await session.sql.fetch(
         f"""WITH people AS MATERIALIZED (
-                SELECT d.customer_id, bool_or(d.clicked_at IS NOT NULL OR EXISTS (
-                           SELECT 1 FROM attributions a
-                           JOIN orders o ON o.merchant_id = $1 AND o.id = a.order_id
-                           WHERE a.merchant_id = $1 AND a.run_id = $2 AND a.delivery_id = d.id
-                             AND {COUNTED})) AS responded
-                FROM deliveries d
+                SELECT d.customer_id, bool_or(d.clicked_at IS NOT NULL OR s.delivery_id IS NOT NULL)
+                           AS responded
+                FROM deliveries d LEFT JOIN (
+                    SELECT DISTINCT a.delivery_id FROM attributions a
+                    JOIN orders o ON o.merchant_id = $1 AND o.id = a.order_id
+                    WHERE a.merchant_id = $1 AND a.run_id = $2 AND {COUNTED}) s
+                  ON s.delivery_id = d.id
                 WHERE d.merchant_id = $1 AND d.run_id = $2 AND d.state = 'sent'
                 GROUP BY d.customer_id),
             scored AS (
@@ -193,13 +194,14 @@ async def lift_curve(
                  AND o.currency = $5 AND ($6::bigint = 0 OR o.shop_id = $6) AND {COUNTED}
                 GROUP BY p.customer_id, p.responded),
             ranked AS (
-                SELECT responded, count(*) OVER () AS n, row_number() OVER (
+                SELECT responded, row_number() OVER (
                     ORDER BY score DESC, {chance.share_sql("customer_id", "$7::text")},
                              customer_id) AS place
                 FROM scored)
             SELECT (place - 1) * {CURVE_POINTS} / n + 1 AS point, count(*) AS customers,
                    count(*) FILTER (WHERE responded) AS responders
-            FROM ranked GROUP BY point ORDER BY point""",
+            FROM ranked, (SELECT count(*) AS n FROM people) all_of_them
+            GROUP BY point ORDER BY point""",
         session.merchant_id, run.id, run.began_at - timedelta(days=SCORE_DAYS), run.began_at,
         calendar.currency, calendar.shop_id, chance.salt(run.campaign_id, "lift"),
     )  # fmt: skip

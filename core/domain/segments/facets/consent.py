@@ -54,7 +54,7 @@ class _Consent(Facet):
             "co.shop_id = 0", f"co.channel = {q.arg(rule.channel, 'text')}",
             f"co.purpose = '{MARKETING}'", f"co.status = '{self.status}'",
         ]  # fmt: skip
-        return q.has(Rows("consents co", "co.customer_id", where))
+        return q.has(Rows("consents co", "co.customer_id", where, existing=True))
 
     def found(self, rule: ConsentRule, q: Query) -> str:
         shop = None if rule.shop_id is None else q.arg(rule.shop_id, "bigint")

@@ -18,18 +18,19 @@ LATEST = "p.at DESC, p.shop_id DESC, p.currency DESC"
 
 def counted(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
     """The orders `o` that count as bought, with further conditions."""
-    return Rows("orders o", "o.customer_id", [COUNTED, *(orders or EVERY_ORDER).sql(q), *more])
+    where = [COUNTED, *(orders or EVERY_ORDER).sql(q), *more]
+    return Rows("orders o", "o.customer_id", where, existing=True)
 
 
 def bought(q: Query, *wanted: OrderFilter | None) -> tuple[Rows, list[str]]:
     """Orders `o` that count and fit any of the filters, and the condition of each.
 
-    Who asks for products each time starts from their lines `l`: an order has a row for each line
-    that fits.
+    Where products are asked for each time, and for all customers at once, their lines `l` are
+    where to start: an order has a row for each line that fits.
     """
     filters = [one or EVERY_ORDER for one in wanted]
     lines = [one.line_sql(q) for one in filters]
-    if all(lines):
+    if all(lines) and not q.one_by_one:
         source = (
             "orders o JOIN order_lines l ON l.merchant_id = o.merchant_id AND l.order_id = o.id"
         )
@@ -37,7 +38,8 @@ def bought(q: Query, *wanted: OrderFilter | None) -> tuple[Rows, list[str]]:
     else:
         source, each = "orders o", [one.sql(q) for one in filters]
     fits = [f"({' AND '.join(where) or 'TRUE'})" for where in each]
-    return Rows(source, "o.customer_id", [COUNTED, f"({' OR '.join(fits)})"]), fits
+    where = [COUNTED, f"({' OR '.join(fits)})"]
+    return Rows(source, "o.customer_id", where, existing=True), fits
 
 
 def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False) -> Rows:
@@ -46,9 +48,9 @@ def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False
     For questions `by_day` they are of single shops, unless all shops have the same days.
     """
     shops = (orders or EVERY_ORDER).shop_sql(q, "f.shop_id")
-    if shops or (by_day and not q.one_zone):
-        return Rows("customer_facts f", "f.customer_id", ["f.shop_id > 0", *shops, *more])
-    return Rows("customer_facts f", "f.customer_id", ["f.shop_id = 0", *more])
+    apart = shops or (by_day and not q.one_zone)
+    where = ["f.shop_id > 0" if apart else "f.shop_id = 0", *shops, *more]
+    return Rows("customer_facts f", "f.customer_id", where, existing=True)
 
 
 def no_others(q: Query, rows: Rows, orders: OrderFilter | None, *tests: str) -> str:
@@ -67,10 +69,9 @@ def stored(orders: OrderFilter | None) -> bool:
 
 def single(orders: OrderFilter | None) -> bool:
     """Whether stored figures answer by one row per currency: of one shop, or of all."""
-    shops = (orders or EVERY_ORDER).shop_ids
-    return replace(orders or EVERY_ORDER, shop_ids=None) == EVERY_ORDER and (
-        shops is None or len(set(shops)) == 1
-    )
+    asked = orders or EVERY_ORDER
+    one_shop = asked.shop_ids is None or len(set(asked.shop_ids)) == 1
+    return asked.only_shops and asked.platforms is None and one_shop
 
 
 def purchases(q: Query, orders: OrderFilter | None, hit: str = "TRUE") -> Rows:
@@ -83,7 +84,7 @@ def purchases(q: Query, orders: OrderFilter | None, hit: str = "TRUE") -> Rows:
                bool_or({hit}) AS hit
         FROM {rows.source} WHERE o.merchant_id = $1 AND {" AND ".join(rows.where)}
         GROUP BY 1, 2, 3, 4, 5) p"""
-    return Rows(source, "p.customer_id")
+    return Rows(source, "p.customer_id", existing=True)
 
 
 def first_two(q: Query, orders: OrderFilter | None) -> Rows:
@@ -92,7 +93,7 @@ def first_two(q: Query, orders: OrderFilter | None) -> Rows:
     source = f"""{rows.source} CROSS JOIN LATERAL (
         VALUES (f.first_purchase_at, f.shop_id, f.currency),
                (f.second_purchase_at, f.shop_id, f.currency)) p (at, shop_id, currency)"""
-    return Rows(source, rows.customer, rows.where)
+    return replace(rows, source=source)
 
 
 def only_one(
@@ -104,5 +105,5 @@ def only_one(
         f"{total} {sign} {bound}" for sign, bound in ((">=", low), ("<=", high)) if bound
     )
     kept = [*rows.where, f"NOT ({test})" if none else test]
-    has = q.has(Rows(rows.source, rows.customer, kept))
+    has = q.has(replace(rows, where=kept))
     return f"(NOT {has})" if none else has

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import date, timedelta
 from enum import Enum
+from functools import cached_property
 
 from core.domain.customers.places import province_of
 from core.domain.orders.facts import REFUNDED
@@ -254,7 +255,7 @@ class OrderFilter(LineFilter):
                 return fault
         return super().check()
 
-    @property
+    @cached_property
     def only_shops(self) -> bool:
         """Whether it tells orders apart by their shops alone, as stored figures do."""
         return replace(self, shop_ids=None, platforms=None) == EVERY_ORDER
@@ -263,8 +264,10 @@ class OrderFilter(LineFilter):
         """Conditions on order `o`; `within` is about the column `time`."""
         made = self.order_sql(q, time, amount)
         if lines := self.line_sql(q):
+            # for one customer, a few orders are to be looked into, not all lines of a product
+            fence = "OFFSET 0" if q.one_by_one else ""
             made.append(f"""EXISTS (SELECT 1 FROM order_lines l WHERE l.merchant_id = $1
-                AND l.order_id = o.id AND {" AND ".join(lines)})""")
+                AND l.order_id = o.id AND {" AND ".join(lines)} {fence})""")
         return made
 
     def order_sql(self, q: Query, time: str = "o.paid_at", amount: str = NET) -> list[str]:

@@ -307,7 +307,7 @@ class Ordered(Facet):
 def placed(q: Query, orders: OrderFilter | None, *more: str) -> Rows:
     """The orders `o` in any state, by the time they were placed."""
     where = (orders or EVERY_ORDER).sql(q, "o.ordered_at", "o.total")
-    return Rows("orders o", "o.customer_id", [*where, *more])
+    return Rows("orders o", "o.customer_id", [*where, *more], existing=True)
 
 
 def check_some(at_least: int | None, at_most: int | None) -> Fault | None:

@@ -217,13 +217,12 @@ class DaysSinceLastPurchase(Facet):
                 later = since.sql("b.last_purchase_at", q, "b.shop_id")
                 rows = replace(rows, where=[*rows.where, no_others(q, rows, rule.orders, *later)])
             return q.has(rows)
-        has, later = (
-            q.has(counted(q, rule.orders, *window.sql("o.paid_at", q, "o.shop_id")))
-            if window
-            else None
-            for window in (within, since)
+        has, *after = (
+            q.has(counted(q, rule.orders, *one.sql("o.paid_at", q, "o.shop_id")))
+            for one in (within, since)
+            if one is not None
         )
-        return f"({has} AND NOT {later})" if later else str(has)
+        return f"({has} AND NOT {after[0]})" if after else has
 
     def found(self, rule: DaysSinceLastPurchaseRule, q: Query) -> str:
         rows = counted(q, rule.orders)

@@ -86,7 +86,7 @@ class Tag(Facet):
             where += rule.within.sql("t.created_at", q)
         if rule.sources is not None:
             where.append(f"t.source = ANY({q.arg(rule.sources)}::text[])")
-        return Rows("customer_tags t", "t.customer_id", where)
+        return Rows("customer_tags t", "t.customer_id", where, existing=True)
 
 
 def _each(tags: list[str], say: Say) -> str:

@@ -5,7 +5,7 @@ figures are those of now.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -73,7 +73,7 @@ class ValuePercentile(Facet):
     def sql(self, rule: ValuePercentileRule, q: Query) -> str:
         rows, net, measured = self._rows(rule, q)
         above = f"{net} > {measured.value(f'percentiles[{100 - rule.top}]')}"
-        return q.has(Rows(rows.source, rows.customer, [*rows.where, above]))
+        return q.has(replace(rows, where=[*rows.where, above]))
 
     def found(self, rule: ValuePercentileRule, q: Query) -> str:
         rows, net, measured = self._rows(rule, q)
@@ -134,7 +134,7 @@ class Figures:
         where = [COUNTED, f"o.currency = {self.measured.currency}", f"o.paid_at >= {since}"]
         if self._shop_id is not None:
             where.append(f"o.shop_id = {self._place.shop}")
-        rows = Rows("orders o", "o.customer_id", where)
+        rows = Rows("orders o", "o.customer_id", where, existing=True)
         both = " AND ".join(["count(*) > 0", *tests])
         return self._q.between(rows, f"({both})::int", self._q.arg(1, "int"), None)
 

@@ -1,0 +1,152 @@
+"""Calling merchants' servers for webhook steps: never lost, and never silently doubled.
+
+A call is taken by moving its next try into the future, in a transaction of its own; a worker that
+dies while it calls has it called again after that. The server tells such calls by their key.
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import httpx2
+import orjson
+
+from core.sdk.ids import join_id
+from core.storage.database import SYSTEM, Database
+from core.storage.keyring import Keyring
+
+logger = logging.getLogger(__name__)
+
+AT_ONCE = 20
+ANSWER_SECONDS = 10.0
+TAKEN = timedelta(seconds=60)
+FIRST_PAUSE = timedelta(seconds=30)
+LAST_PAUSE = timedelta(hours=4)
+MAX_ATTEMPTS = 15
+"""With the growing pauses in between about a day."""
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What a server answered; `status` is None when it did not."""
+
+    status: int | None
+    detail: str | None = None
+
+    @property
+    def taken(self) -> bool:
+        return self.status is not None and 200 <= self.status < 300
+
+
+async def post_due(db: Database, merchant_id: int, stop: asyncio.Event) -> None:
+    """Make the calls of a merchant that are due, until there are none or `stop` is set."""
+    async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, follow_redirects=False) as client:
+        while not stop.is_set() and (rows := await _take(db, merchant_id)):
+            answers = await asyncio.gather(*(_post(db, client, row) for row in rows))
+            await _record(db, merchant_id, rows, answers)
+
+
+async def merchants_due(db: Database) -> list[int]:
+    """Merchants with calls that are due."""
+    async with db.read(SYSTEM) as session:
+        rows = await session.sql.fetch(
+            """SELECT DISTINCT merchant_id FROM webhook_calls
+               WHERE state = 'pending' AND next_at <= $1""",
+            session.now,
+        )
+    return [row["merchant_id"] for row in rows]
+
+
+def webhook_secret(keyring: Keyring, merchant_id: int) -> str:
+    """The secret with which a merchant's server checks that a call comes from here."""
+    return keyring.derive("webhook", merchant_id).hex()
+
+
+def signature(secret: str, seconds: int, body: bytes) -> str:
+    """The header Huike-Signature of a body sent at a Unix time."""
+    digest = hmac.digest(secret.encode(), f"{seconds}.".encode() + body, "sha256")
+    return f"t={seconds},v1={digest.hex()}"
+
+
+def retry_pause(attempts: int) -> timedelta:
+    """How long to wait after so many attempts."""
+    grown: timedelta = FIRST_PAUSE * 2 ** (attempts - 1)
+    return min(grown, LAST_PAUSE)
+
+
+async def _take(db: Database, merchant_id: int) -> list[Mapping[str, Any]]:
+    async with db.work(merchant_id) as w:
+        rows: list[Mapping[str, Any]] = await w.sql.fetch(
+            """WITH due AS MATERIALIZED (
+                   SELECT id FROM webhook_calls
+                   WHERE merchant_id = $1 AND state = 'pending' AND next_at <= $2
+                   ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED)
+               UPDATE webhook_calls p SET attempts = p.attempts + 1, next_at = $3
+               FROM due, campaign_runs r
+               WHERE p.merchant_id = $1 AND p.id = due.id
+                 AND r.merchant_id = $1 AND r.id = p.run_id
+               RETURNING p.*, r.flow #>> ARRAY['steps', p.step::text, 'key'] AS step_key""",
+            merchant_id, w.now, w.now + TAKEN, AT_ONCE,
+        )  # fmt: skip
+    return rows
+
+
+async def _post(db: Database, client: httpx2.AsyncClient, row: Mapping[str, Any]) -> _Answer:
+    body = _body(row)
+    seconds = int(db.clock().timestamp())
+    secret = webhook_secret(db.keyring, row["merchant_id"])
+    headers = {
+        "Content-Type": "application/json",
+        "Idempotency-Key": join_id("WebhookCall", row["id"]),
+        "Huike-Signature": signature(secret, seconds, body),
+    }
+    try:
+        answer = await client.post(row["url"], content=body, headers=headers)
+    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+        return _Answer(None, type(error).__name__)
+    return _Answer(answer.status_code)
+
+
+def _body(row: Mapping[str, Any]) -> bytes:
+    kinds = {"campaign": "Campaign", "customer": "Customer", "order": "Order"}
+    ids = {
+        name: None if row[f"{name}_id"] is None else join_id(kind, row[f"{name}_id"])
+        for name, kind in kinds.items()
+    }
+    parcel = row["parcel_id"] and join_id("Parcel", row["parcel_id"])
+    return orjson.dumps(
+        {**ids, "parcel": parcel, "step": row["step_key"], "at": row["created_at"].isoformat()}
+    )
+
+
+async def _record(
+    db: Database, merchant_id: int, rows: Sequence[Mapping[str, Any]], answers: Sequence[_Answer]
+) -> None:
+    async with db.work(merchant_id) as w:
+        await w.sql.execute(
+            """UPDATE webhook_calls p SET answer = x.answer, detail = x.detail, next_at = x.next_at,
+                   state = x.state,
+                   ended_at = CASE WHEN x.state <> 'pending' THEN $2::timestamptz END
+               FROM unnest($3::bigint[], $4::smallint[], $5::text[], $6::timestamptz[], $7::text[],
+                           $8::smallint[]) AS x (id, answer, detail, next_at, state, attempts)
+               WHERE p.merchant_id = $1 AND p.id = x.id AND p.state = 'pending'
+                 AND p.attempts = x.attempts""",
+            merchant_id, w.now, [row["id"] for row in rows], [one.status for one in answers],
+            [one.detail for one in answers],
+            [w.now + retry_pause(row["attempts"]) for row in rows],
+            [_state(row, one) for row, one in zip(rows, answers, strict=True)],
+            [row["attempts"] for row in rows],
+        )  # fmt: skip
+
+
+def _state(row: Mapping[str, Any], answer: _Answer) -> str:
+    if answer.taken:
+        return "done"
+    if row["attempts"] < MAX_ATTEMPTS:
+        return "pending"
+    logger.warning("webhook call %s is given up: %s", row["id"], answer.status or answer.detail)
+    return "failed"

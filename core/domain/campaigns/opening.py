@@ -1,0 +1,51 @@
+"""Opening a merchant's channel, for what is done beside the sending of runs."""
+
+import logging
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from core.domain.campaigns.flows import campaign_channel
+from core.domain.shops.plugins import plugin_settings
+from core.guard import guarded
+from core.registry import Registry
+from core.sdk.channels import ChannelSession
+from core.storage.database import Database
+
+logger = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Call:
+    """Awaits a call into a channel's plugin, with its time limit and breaker; see guard.py."""
+
+    plugin: str
+    merchant_id: int
+    timeout: float
+
+    async def __call__(self, awaited: Awaitable[T]) -> T:
+        return await guarded(self.plugin, self.merchant_id, self.timeout, awaited)
+
+
+@asynccontextmanager
+async def opened_channel(
+    db: Database, registry: Registry, merchant_id: int, name: str
+) -> AsyncIterator[tuple[ChannelSession, Call]]:
+    """A session of the channel, and the way to call it. Raises HuikeError or OutsideError."""
+    channel = campaign_channel(registry, name)
+    plugin = registry.channels[name].plugin
+    async with db.read(merchant_id) as session:
+        settings = await plugin_settings(session, registry, plugin)
+    call = Call(plugin, merchant_id, registry.manifests[plugin].timeout)
+    opening = channel.open(settings)
+    opened = await call(opening.__aenter__())
+    try:
+        yield opened, call
+    finally:
+        try:
+            await call(opening.__aexit__(None, None, None))
+        except Exception:
+            logger.exception("plugin %s failed to close its connections", plugin)
