@@ -133,6 +133,10 @@ async def make_member(w, pk, plain):
         reason=plain["birthday_wish"], actor="token:1",
     )  # fmt: skip
     await insert(w, "points_holds", customer_id=pk, entry_id=entry, expires_at=w.now)
+    await insert(w, "member_reminders", customer_id=pk, kind="points.expiring", occasion="x",
+                 at=w.now)  # fmt: skip
+    await insert(w, "redemptions", customer_id=pk, reward_id=1, entry_id=entry, points=5,
+                 given=plain["card"], actor="token:1", requested_at=w.now)  # fmt: skip
 
 
 async def make_deliveries(w, pk, plain):
