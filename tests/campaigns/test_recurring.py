@@ -63,9 +63,7 @@ async def sweep(merchant, until=None):
         await begin_due_occurrences(installation.db, installation.registry)
         for run in await due_runs(installation.db, 1000):
             if run.merchant_id == merchant.id:
-                await send_run(
-                    installation.db, installation.registry, merchant.id, run.run_id, URL
-                )
+                await send_run(installation.db, installation.registry, merchant.id, run.run_id, URL)
         if until is None or merchant.clock() >= until:
             return
         merchant.clock.move(min(timedelta(hours=1), until - merchant.clock()))

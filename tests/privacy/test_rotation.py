@@ -89,7 +89,7 @@ async def test_every_place_is_sealed_anew(merchant):
         "customers.phone_sealed", "customers.email_sealed", "orders.receiver_sealed",
         "plugin_states.settings_sealed", "job_files.data", "import_changes.before.phone_sealed",
         "import_changes.before.email_sealed", "customer_merge_moves.content.phone_sealed",
-        "customer_merges.filled.phone_sealed.1",
+        "customer_merges.filled.phone_sealed.1", "inbound_messages.text_sealed",
     }  # fmt: skip
     result = await run_job(merchant, job_id)
     assert result["resealed"] == sum(before.values())

@@ -16,7 +16,7 @@ from core.domain.campaigns import ledger
 from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.claiming import Step
 from core.domain.campaigns.content.tracking import store_links
-from core.domain.campaigns.control import pause_run
+from core.domain.campaigns.control import pause_troubled
 from core.domain.campaigns.due import mark_served
 from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
 from core.domain.campaigns.journeys.exits import read_leaving
@@ -63,7 +63,9 @@ async def send_run(
         await plan_run(db, registry, merchant_id, run_id)
     except (HuikeError, Several) as error:
         # the segment's rule or the channel no longer exists here
-        await _pause(db, merchant_id, await _campaign_of(db, merchant_id, run_id), str(error))
+        await pause_troubled(
+            db, merchant_id, await _campaign_of(db, merchant_id, run_id), str(error)
+        )
         return False
     row = await _running(db, merchant_id, run_id)
     if row is None:
@@ -121,7 +123,7 @@ async def _send_step(
         if isinstance(error, PluginFailed):
             await _rest(db, merchant_id, row["id"], row["step"], str(error))
         else:
-            await _pause(db, merchant_id, row["campaign_id"], str(error))
+            await pause_troubled(db, merchant_id, row["campaign_id"], str(error))
         return False
     except RetryLater as error:
         await _rest(db, merchant_id, row["id"], row["step"], str(error), error.after)
@@ -132,7 +134,7 @@ async def _send_step(
     finally:
         await _closed(opening, lane)
     if sender.pause_reason is not None:
-        await _pause(db, merchant_id, lane.campaign_id, sender.pause_reason)
+        await pause_troubled(db, merchant_id, lane.campaign_id, sender.pause_reason)
     elif sender.rest_reason is not None:
         await _rest(db, merchant_id, lane.run_id, lane.step, sender.rest_reason)
     elif sender.closed is not None:
@@ -216,17 +218,6 @@ async def _prepare(
         row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents, claims,
     )  # fmt: skip
     return lane, settings
-
-
-async def _pause(db: Database, merchant_id: int, campaign_id: int, reason: str) -> None:
-    logger.warning("campaign %s is paused: %s", campaign_id, reason)
-    async with db.work(merchant_id) as w:
-        # every statement that takes both locks takes the campaign's first
-        await w.sql.execute(
-            "SELECT 1 FROM campaigns WHERE merchant_id = $1 AND id = $2 FOR UPDATE",
-            merchant_id, campaign_id,
-        )  # fmt: skip
-        await pause_run(w, campaign_id, reason[: ledger.DETAIL_LIMIT])
 
 
 async def _rest(

@@ -4,9 +4,10 @@ import asyncio
 from contextlib import suppress
 
 from core.domain.campaigns.campaigns import update_campaign
+from core.domain.campaigns.control import finish_campaign
 from core.domain.campaigns.flows import parse_flow
 from core.domain.campaigns.journeys import advance as advancing
-from core.domain.campaigns.journeys.moving import finish_campaign, move
+from core.domain.campaigns.journeys.moving import move
 from core.domain.campaigns.journeys.running import journeys
 from core.domain.campaigns.sending import send_run
 from core.domain.customers.merge import merge_customers

@@ -191,6 +191,6 @@ async def test_a_rule_that_can_no_longer_be_asked_pauses_the_campaign(merchant):
     assert open_events == 0
 
 
-async def test_journeys_are_told_before_the_plugins(merchant):
-    assert next(iter(handlers(merchant.installation))) == "core.journeys"
+async def test_core_is_told_before_the_plugins(merchant):
+    assert list(handlers(merchant.installation))[:2] == ["core.members", "core.journeys"]
     assert "anything" in outbox.EveryType()
