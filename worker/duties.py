@@ -37,6 +37,9 @@ PROBLEMS_ASKED = timedelta(minutes=1)
 Duty = Callable[..., Awaitable[None]]
 Key = tuple[Any, ...]
 
+HOUSE_KEEPING: tuple[Key, ...] = (("house.keep",), ("receipts.match",), ("lifecycle.start",))
+"""What belongs to no merchant."""
+
 
 class Duties:
     """Begins duties when a doorbell rings or a sweep finds them due.
@@ -76,6 +79,7 @@ class Duties:
             "members.review": self._review_members,
             "members.remind": self._remind_members,
         }
+        self._left: list[Key] = []
         self._house_kept_at: datetime | None = None
         self._problems_asked_at: datetime | None = None
 
@@ -101,44 +105,51 @@ class Duties:
         return True
 
     async def sweep(self) -> None:
-        """Find due work of every merchant in the database, and begin it."""
-        db = self._installation.db
-        await scheduling.start_due_campaigns(db, self._installation.registry)
-        await recurring.begin_due_occurrences(db, self._installation.registry)
+        """Find due work of every merchant in the database, and begin it.
+
+        What there was no room for at the last sweep goes first, so that no kind of work keeps
+        another one waiting for ever.
+        """
+        found = await self._due()
+        present = set(found)
+        left = [key for key in self._left if key in present]
+        waited = set(left)
+        self._left = [
+            key for key in (*left, *(key for key in found if key not in waited))
+            if key not in self._running and not self._start(key)
+        ]  # fmt: skip
+        if HOUSE_KEEPING[0] in present and not set(HOUSE_KEEPING) & set(self._left):
+            self._house_kept_at = self._installation.db.clock()
+
+    async def _due(self) -> list[Key]:
+        """The duties that there is something to do for now."""
+        installation = self._installation
+        db, registry = installation.db, installation.registry
+        await scheduling.start_due_campaigns(db, registry)
+        await recurring.begin_due_occurrences(db, registry)
         runs = await due.due_runs(db)
         self._service = {("run.send", run.merchant_id, run.run_id) for run in runs if run.service}
-        for run in runs:
-            self._begin_if_idle("run.send", run.merchant_id, run.run_id)
-        for merchant_id in await reconciling.merchants_with_unknown(db):
-            self._begin_if_idle("deliveries.reconcile", merchant_id)
-        for merchant_id in await news.merchants_due(db, self._installation.registry):
-            self._begin_if_idle("news.fetch", merchant_id)
-        for merchant_id, job_id in await jobs.due(db):
-            self._begin_if_idle("job.run", merchant_id, job_id)
-        for merchant_id in await outbox.merchants_with_open_events(db):
-            self._begin_if_idle("outbox.drain", merchant_id)
-        for merchant_id in await advance.merchants_due(db):
-            self._begin_if_idle("journeys.advance", merchant_id)
-        for merchant_id in await posting.merchants_due(db):
-            self._begin_if_idle("webhooks.post", merchant_id)
-        for merchant_id in await changes.merchants_changed(db):
-            self._begin_if_idle("segments.follow", merchant_id)
-        for merchant_id in await refresh.merchants_due(db, self._ask_problems()):
-            self._begin_if_idle("segments.refresh", merchant_id)
-        for merchant_id in await review.merchants_due(db):
-            self._begin_if_idle("members.review", merchant_id)
-        for merchant_id in await reminders.merchants_to_remind(db):
-            self._begin_if_idle("members.remind", merchant_id)
-        for merchant_id in await clicks.merchants_clicked(db):
-            self._begin_if_idle("clicks.judge", merchant_id)
-        for merchant_id in await attribution.merchants_to_credit(db):
-            self._begin_if_idle("orders.credit", merchant_id)
+        found: list[Key] = [("run.send", run.merchant_id, run.run_id) for run in runs]
+        found += [("job.run", *job) for job in await jobs.due(db)]
+        merchants: dict[str, Callable[[], Awaitable[list[int]]]] = {
+            "outbox.drain": lambda: outbox.merchants_with_open_events(db),
+            "journeys.advance": lambda: advance.merchants_due(db),
+            "webhooks.post": lambda: posting.merchants_due(db),
+            "deliveries.reconcile": lambda: reconciling.merchants_with_unknown(db),
+            "news.fetch": lambda: news.merchants_due(db, registry),
+            "segments.follow": lambda: changes.merchants_changed(db),
+            "segments.refresh": lambda: refresh.merchants_due(db, self._ask_problems()),
+            "members.review": lambda: review.merchants_due(db),
+            "members.remind": lambda: reminders.merchants_to_remind(db),
+            "clicks.judge": lambda: clicks.merchants_clicked(db),
+            "orders.credit": lambda: attribution.merchants_to_credit(db),
+        }
+        for name, ask in merchants.items():
+            found += [(name, merchant_id) for merchant_id in await ask()]
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
-            self._house_kept_at = db.clock()
-            self._begin_if_idle("house.keep")
-            self._begin_if_idle("receipts.match")
-            self._begin_if_idle("lifecycle.start")
+            found += HOUSE_KEEPING
+        return found
 
     def _ask_problems(self) -> bool:
         """Whether to try the segments that could not be asked, which is not done at each sweep."""
@@ -161,10 +172,6 @@ class Duties:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=STOP_SECONDS)
-
-    def _begin_if_idle(self, name: str, *args: int) -> None:
-        if (name, *args) not in self._running:
-            self._start((name, *args))
 
     def _has_room(self, key: Key) -> bool:
         if key[0] == "run.send":

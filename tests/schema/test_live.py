@@ -75,12 +75,12 @@ async def test_campaign_progress_sees_fresh_children(address, world):
     merchant, campaign = world.merchant, world.ids["Sent"]
     async with subscribed(address, merchant.token, CAMPAIGN, id=campaign) as socket:
         first = (await message(socket))["payload"]["data"]["campaignProgress"]
-        assert first == {"state": "RUNNING", "runs": [{"state": "RUNNING"}]}
+        assert first == {"state": "RUNNING", "runs": [{"state": "FINISHED"}, {"state": "RUNNING"}]}
         await asyncio.sleep(0.3)
         async with merchant.work() as w:
             await pause_campaign(w, split_id(campaign)[1])
         second = (await message(socket))["payload"]["data"]["campaignProgress"]
-        assert second == {"state": "PAUSED", "runs": [{"state": "PAUSED"}]}
+        assert second == {"state": "PAUSED", "runs": [{"state": "FINISHED"}, {"state": "PAUSED"}]}
 
 
 @pytest.mark.parametrize("query", [JOB, CAMPAIGN])
