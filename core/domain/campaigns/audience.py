@@ -21,9 +21,7 @@ from core.sdk.channels import Channel
 from core.sdk.events import CampaignStarted
 from core.sdk.facets import Query
 from core.storage.database import Database, Session, Work
-
-ANALYZE_FROM = 5_000
-"""So many new rows change what is a good plan for the statements on the ledger."""
+from core.storage.statistics import look_again
 
 
 async def audience_sql(
@@ -81,11 +79,7 @@ async def plan_run(db: Database, registry: Registry, merchant_id: int, run_id: i
             target = await _freeze(w, registry, run)
         w.emit(CampaignStarted(run["campaign_id"], run_id, target))
         await w.notify("campaign", run["campaign_id"])
-    if target >= ANALYZE_FROM:
-        # until its statistics know of them, the database would search the ledger for a few rows
-        # in ways that are good for an empty one
-        async with db.read(merchant_id) as session:
-            await session.sql.execute("ANALYZE deliveries")
+    await look_again(db, merchant_id, target, "deliveries")
     return True
 
 

@@ -20,6 +20,7 @@ from core.sdk.errors import InvalidInput
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
+from core.storage.statistics import look_again
 from core.tabular.bulk import (
     Account,
     Progress,
@@ -196,6 +197,7 @@ class CustomerImport:
                         self._progress(chunk.position, source.table.size)
         async with job.step(db):
             job.total = account.read
+        await look_again(db, job.merchant_id, account.created, "customers", "customer_identities")
         return asdict(account)
 
     async def _step(

@@ -28,6 +28,7 @@ from core.sdk.orders import OrderFormat
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
+from core.storage.statistics import look_again
 from core.tabular.bulk import (
     Account,
     Progress,
@@ -146,6 +147,12 @@ def _many_short_lived_objects() -> Iterator[None]:
         sys.setswitchinterval(USUAL_INTERVAL)
 
 
+FILLED = (
+    "customers", "customer_identities", "customer_facts", "consents", "orders", "order_lines",
+)  # fmt: skip
+"""The tables that an import of orders fills."""
+
+
 class OrderImport:
     """The job kind "orders.import"; with `file` it reads that file, else the uploaded one."""
 
@@ -199,6 +206,7 @@ class OrderImport:
             job.total = account.read
             job.checkpoint = {**job.checkpoint, "account": asdict(account), "told": True}
             w.emit(OrdersImported(job.id, job.params["shop_id"], account.created, account.updated))
+        await look_again(db, job.merchant_id, account.created, *FILLED)
 
 
 def import_params(
