@@ -379,6 +379,7 @@ async def test_random_touches_and_orders_agree_with_brute_force(merchant, seed):
     assert await credits(merchant) == by_brute_force(messages, orders, allowed)
 
 
+@pytest.mark.slow
 async def test_a_worker_credits_orders_and_writes_reports_by_itself(merchant):
     async with merchant.work() as w:
         (person,) = await add_people(w, 1)

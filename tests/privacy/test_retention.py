@@ -133,6 +133,7 @@ async def test_every_condition_is_sql_and_every_table_exists(merchant):
             assert await count_old(session, table, keeping.days or keeping.least) == 0
 
 
+@pytest.mark.slow
 async def test_the_house_is_kept_once_an_hour_for_every_merchant(merchant):
     db = merchant.installation.db
     merchant.clock.move(timedelta(hours=2))

@@ -22,6 +22,9 @@ from tests.sending_kit import (
 from worker.duties import handlers
 from worker.runner import Runner
 
+# first of all: a worker serves every merchant, those too whom other tests have left behind
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 async def sink():

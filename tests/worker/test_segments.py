@@ -12,6 +12,9 @@ from tests.segments.members_kit import add_customers, members, segment_row, stor
 from tests.sending_kit import until
 from worker.runner import Runner
 
+# first of all: a worker serves every merchant, those too whom other tests have left behind
+pytestmark = pytest.mark.slow
+
 
 class Listening(Subscriber):
     name = "taobao_segments"
