@@ -21,6 +21,7 @@ from core.domain.campaigns.campaigns import (
 )
 from core.domain.campaigns.content.checking import check_texts
 from core.domain.campaigns.flows import (
+    audience_rule,
     campaign_channel,
     check_flow,
     stored_flow,
@@ -30,7 +31,7 @@ from core.domain.campaigns.ledger import stop_turns
 from core.domain.campaigns.occurrences import begin
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.errors import InvalidInput, WrongState
 from core.sdk.flows import Flow, OnAudience, Schedule
 from core.storage.database import Database, Work
 
@@ -202,12 +203,7 @@ async def begin_run(
     flow = await check_ready(w, registry, row)
     rule = None
     if isinstance(flow.trigger, OnAudience):
-        rule = await w.sql.fetchval(
-            "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
-            w.merchant_id, flow.trigger.segment_id,
-        )  # fmt: skip
-        if rule is None:
-            raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
+        rule = await audience_rule(w, flow.trigger.segment_id)
     run_id: int = await w.sql.fetchval(
         """INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, open, rule, flow,
                options, priority, created_at, occurrence)

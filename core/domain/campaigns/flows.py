@@ -205,6 +205,17 @@ def _rules(flow: Flow) -> Iterable[tuple[Any, Path]]:
             yield rule, (*FLOW, "steps", str(number), "rule")
 
 
+async def audience_rule(session: Session, segment_id: int) -> str:
+    """The stored rule of a campaign's segment, as JSON text. Raises NotFound."""
+    rule: str | None = await session.sql.fetchval(
+        "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
+        session.merchant_id, segment_id,
+    )  # fmt: skip
+    if rule is None:
+        raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
+    return rule
+
+
 async def _segment_exists(session: Session, segment_id: int) -> bool:
     found: bool = await session.sql.fetchval(
         "SELECT EXISTS (SELECT 1 FROM segments WHERE merchant_id = $1 AND id = $2)",

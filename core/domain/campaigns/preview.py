@@ -11,7 +11,12 @@ from core.domain.campaigns.campaigns import get_campaign
 from core.domain.campaigns.content.message import UNTRACKED, Content, Recipient, Sender
 from core.domain.campaigns.content.templates import RenderError
 from core.domain.campaigns.content.values import Occasion, fetch_values
-from core.domain.campaigns.flows import campaign_channel, stored_flow, variables
+from core.domain.campaigns.flows import (
+    audience_rule,
+    campaign_channel,
+    stored_flow,
+    variables,
+)
 from core.domain.campaigns.policy import personal_columns
 from core.registry import Registry
 from core.sdk.channels import Channel, MessageClass
@@ -66,12 +71,7 @@ async def preview_campaign(
     if flow.kind == "journey":
         raise WrongState("a journey has no audience of one moment to preview", ("id",))
     (send,) = flow.sends().values()
-    rule = await session.sql.fetchval(
-        "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
-        session.merchant_id, campaign["segment_id"],
-    )  # fmt: skip
-    if rule is None:
-        raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
+    rule = await audience_rule(session, campaign["segment_id"])
     channel = campaign_channel(registry, send.channel)
     audience, q = await audience_sql(
         session, registry, channel, send.message_class, campaign["shop_id"], orjson.loads(rule)

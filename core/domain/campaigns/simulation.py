@@ -11,7 +11,12 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.campaigns import get_campaign
-from core.domain.campaigns.flows import campaign_channel, stored_flow, stored_options
+from core.domain.campaigns.flows import (
+    audience_rule,
+    campaign_channel,
+    stored_flow,
+    stored_options,
+)
 from core.domain.campaigns.planning import Message, Recipients, planned_sql
 from core.domain.campaigns.policy.gate import SEND, SKIP, Gate, read_gate
 from core.domain.campaigns.policy.windows import next_opening
@@ -148,12 +153,7 @@ async def _count(
     if flow.kind == "journey":
         raise WrongState("a journey has no audience of one moment to simulate", ("id",))
     ((number, send),) = flow.sends().items()
-    rule = await session.sql.fetchval(
-        "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
-        session.merchant_id, campaign["segment_id"],
-    )  # fmt: skip
-    if rule is None:
-        raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
+    rule = await audience_rule(session, campaign["segment_id"])
     channel = campaign_channel(registry, send.channel)
     gate = await read_gate(
         session, channel, send, campaign["shop_id"], options.priority, flow.local

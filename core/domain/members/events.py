@@ -2,7 +2,7 @@
 
 from core.domain.customers.customers import get_customer
 from core.domain.members.membership import find_membership
-from core.domain.members.points import Lot, give
+from core.domain.members.points import Lot, give, lock
 from core.domain.members.programme import get_programme
 from core.sdk.errors import HuikeError, InvalidInput, WrongState
 from core.sdk.facets import midnight
@@ -30,10 +30,7 @@ async def earn_by_event(w: Work, customer_id: int, key: str, reason: str | None 
             ("input", "rule"),
         )
     # one at a time for each customer, so that none slips past a limit
-    await w.sql.execute(
-        "SELECT 1 FROM customers WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE",
-        w.merchant_id, customer_id,
-    )  # fmt: skip
+    await lock(w, [customer_id])
     if await find_membership(w, customer_id) is None:
         raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
     today = midnight(w.now.astimezone(programme.zone).date(), programme.zone)

@@ -7,7 +7,8 @@ from enum import StrEnum
 from core.domain.customers.customers import get_customer
 from core.domain.members.points import Lot, give
 from core.domain.members.programme import get_programme
-from core.domain.members.tiers import apply_changes, end_tiers, find_changes
+from core.domain.members.review import review_members
+from core.domain.members.tiers import end_tiers
 from core.sdk.errors import AlreadyExists, InvalidInput, WrongState
 from core.sdk.events import MemberJoined, MemberLeft, TierChanged
 from core.storage.database import Session, Work
@@ -68,10 +69,7 @@ async def join(
         await give(w, "earn", [
             Lot(customer_id, rules.welcome_points, w.now, expires_at, rule="welcome")
         ])  # fmt: skip
-    changes = await find_changes(
-        w, rules.tiers, programme.tiers, programme.currency, programme.zone, [customer_id]
-    )
-    await apply_changes(w, rules.tiers, changes)
+    await review_members(w, programme, [customer_id])
     return membership_id
 
 

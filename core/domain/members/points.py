@@ -137,7 +137,7 @@ async def give(w: Work, kind: str, lots: Sequence[Lot]) -> list[int]:
     `kind` is "earn", "adjust" or "transfer".
     """
     customer_ids = sorted({lot.customer_id for lot in lots})
-    await _lock(w, customer_ids)
+    await lock(w, customer_ids)
     ids = await w.new_ids("points_entries", len(lots))
     await w.sql.execute(
         """INSERT INTO points_entries (id, merchant_id, customer_id, kind, points, lot, at,
@@ -173,7 +173,7 @@ async def take(
     """
     if not 0 < points <= MAX_POINTS:
         raise InvalidInput(f"points must be from 1 to {MAX_POINTS}", ("input", "points"))
-    await _lock(w, [customer_id])
+    await lock(w, [customer_id])
     at = await _moment(w, customer_id)
     await release_lapsed(w, customer_id, at)
     available = (await balances(w, [customer_id], at))[customer_id].available
@@ -210,7 +210,7 @@ async def settle_hold(w: Work, hold_id: int, spend: bool) -> None:
     )  # fmt: skip
     if customer_id is None:
         raise NotFound(f"there is no hold {hold_id}", ("id",))
-    await _lock(w, [customer_id])
+    await lock(w, [customer_id])
     await release_lapsed(w, customer_id)
     row = await w.sql.fetchrow(
         """UPDATE points_holds SET state = $3, settled_at = $4
@@ -239,7 +239,7 @@ async def release_lapsed(
             w.merchant_id, w.now, LAPSED_AT_ONCE,
         )  # fmt: skip
         owners = sorted({row["customer_id"] for row in found})
-        await _lock(w, owners)
+        await lock(w, owners)
     else:
         owners = [customer_id]
     rows = await w.sql.fetch(
@@ -342,7 +342,7 @@ async def transfer(w: Work, from_id: int, to_id: int, points: int, reason: str) 
     """
     if from_id == to_id:
         raise InvalidInput("the points would stay where they are", ("input", "toCustomerId"))
-    await _lock(w, sorted([from_id, to_id]))
+    await lock(w, sorted([from_id, to_id]))
     entry_id = await take(w, from_id, points, "transfer", reason=reason)
     rows = await w.sql.fetch(
         """SELECT l.expires_at, sum(u.points)::bigint AS points FROM points_uses u
@@ -354,7 +354,7 @@ async def transfer(w: Work, from_id: int, to_id: int, points: int, reason: str) 
     await give(w, "transfer", lots)
 
 
-async def _lock(w: Work, customer_ids: Sequence[int]) -> None:
+async def lock(w: Work, customer_ids: Sequence[int]) -> None:
     """Let nobody else change these customers' points until the transaction ends."""
     found = await w.sql.fetch(
         """SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])

@@ -2,7 +2,7 @@
 
 from core.domain.members.earning import award_orders
 from core.domain.members.programme import find_programme
-from core.domain.members.tiers import apply_changes, find_changes
+from core.domain.members.review import review_members
 from core.sdk.events import (
     CustomersMerged,
     CustomersUnmerged,
@@ -28,7 +28,4 @@ async def follow_event(db: Database, occurrence: Occurrence) -> None:
             await award_orders(w, programme, [payload["order_id"]])
         customer_ids = [payload.get("customer_id"), payload.get("merged_id")]
         known = [one for one in customer_ids if one is not None]
-        changes = await find_changes(
-            w, programme.rules.tiers, programme.tiers, programme.currency, programme.zone, known
-        )
-        await apply_changes(w, programme.rules.tiers, changes)
+        await review_members(w, programme, known)

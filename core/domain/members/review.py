@@ -37,7 +37,7 @@ async def review_due(db: Database, merchant_id: int) -> None:
     while True:
         async with db.work(merchant_id) as w:
             ids = await _next(w, after, every=reviewed < version)
-            await _review(w, programme, ids)
+            await review_members(w, programme, ids)
         if len(ids) < CHUNK:
             break
         after = ids[-1]
@@ -61,7 +61,8 @@ async def _next(w: Work, after: int, every: bool) -> list[int]:
     return [row["customer_id"] for row in rows]
 
 
-async def _review(w: Work, programme: Programme, customer_ids: list[int]) -> None:
+async def review_members(w: Work, programme: Programme, customer_ids: list[int]) -> None:
+    """Give those of the customers who are members the tiers that they deserve now."""
     changes = await find_changes(
         w, programme.rules.tiers, programme.tiers, programme.currency, programme.zone, customer_ids
     )

@@ -7,14 +7,17 @@ from datetime import date, datetime, timedelta
 import orjson
 
 from core.domain.campaigns.campaigns import campaign_zone
-from core.domain.campaigns.flows import BIRTHDAY
+from core.domain.campaigns.flows import (
+    BIRTHDAY,
+    audience_rule,
+)
 from core.domain.campaigns.journeys.asking import new_query
 from core.domain.campaigns.journeys.entering import enrol
 from core.domain.campaigns.journeys.running import Journey, journeys
 from core.domain.campaigns.planning import Recipients
+from core.domain.segments.facets.dates import place_in_year, place_sql
 from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
-from core.sdk.errors import NotFound
 from core.sdk.facets import Query
 from core.sdk.flows import OnAudience, OnDate
 from core.storage.database import Work
@@ -43,12 +46,7 @@ async def let_in_again(
 async def _let_in_segment(
     w: Work, registry: Registry, journey: Journey, trigger: OnAudience, moment: datetime
 ) -> None:
-    rule = await w.sql.fetchval(
-        "SELECT rule FROM segments WHERE merchant_id = $1 AND id = $2",
-        w.merchant_id, trigger.segment_id,
-    )  # fmt: skip
-    if rule is None:
-        raise NotFound("the campaign's segment no longer exists: choose another one", ("id",))
+    rule = await audience_rule(w, trigger.segment_id)
     asked = await cheapest(
         w, await read_rule(w, registry, orjson.loads(rule), facets=registry.facets)
     )
@@ -66,7 +64,7 @@ async def _let_in_dates(
     q = await new_query(w)
     column, source = _dates(q, trigger.field)
     if trigger.yearly:
-        test = f"{column} <= {q.arg(day, 'date')} AND {_place(column)} = ANY({_places(q, day)})"
+        test = f"{column} <= {q.arg(day, 'date')} AND {place_sql(column)} = ANY({_places(q, day)})"
     else:
         test = f"{column} = {q.arg(day, 'date')}"
     occasion = q.arg(day.year if trigger.yearly else day.toordinal(), "bigint")
@@ -91,14 +89,9 @@ def _dates(q: Query, field: str) -> tuple[str, str]:
     )
 
 
-def _place(column: str) -> str:
-    """A day's place in the year, by month and day alone: 615 is 15 June."""
-    return f"(date_part('month', {column}) * 100 + date_part('day', {column}))::int"
-
-
 def _places(q: Query, day: date) -> str:
     """The places that a day stands for: 28 February for the 29th where there is none."""
-    places = [day.month * 100 + day.day]
+    places = [place_in_year(day)]
     if places == [228] and not isleap(day.year):
         places.append(229)
     return q.arg(places, "int[]")

@@ -14,7 +14,7 @@ from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
 MAX_NEXT_DAYS = 364
 """So that each day comes round at most once."""
 PLACES = 1300
-"""After the last place of a year, 1231, the first comes again; see _place."""
+"""After the last place of a year, 1231, the first comes again; see place_in_year."""
 MAX_AGE = 150
 MONTHS = (
     "January", "February", "March", "April", "May", "June", "July", "August", "September",
@@ -31,8 +31,8 @@ def check_next_days(days: int | None) -> Fault | None:
 
 def comes_round(day: str, q: Query, next_days: int) -> str:
     """A condition: the yearly return of an SQL date is today or in so many days after it."""
-    first, last = _place(q.today()), _last_place(q.today() + timedelta(days=next_days))
-    after = f"({_place_sql(day)} - {q.arg(first, 'int')} + {PLACES}) % {PLACES}"
+    first, last = place_in_year(q.today()), _last_place(q.today() + timedelta(days=next_days))
+    after = f"({place_sql(day)} - {q.arg(first, 'int')} + {PLACES}) % {PLACES}"
     return f"({after} <= {q.arg((last - first) % PLACES, 'int')})"
 
 
@@ -41,17 +41,18 @@ def say_next_days(days: int, say: Say) -> str:
     return say(f"in the next {days} days", f"未来{days}天内") if days else say("today", "今天")
 
 
-def _place(day: date) -> int:
+def place_in_year(day: date) -> int:
     """A day's place in the year, by month and day alone: 615 is 15 June."""
     return day.month * 100 + day.day
 
 
 def _last_place(day: date) -> int:
     """The last place that has come on a day: 28 February stands for the 29th if there is none."""
-    return 229 if _place(day) == 228 and not isleap(day.year) else _place(day)
+    return 229 if place_in_year(day) == 228 and not isleap(day.year) else place_in_year(day)
 
 
-def _place_sql(day: str) -> str:
+def place_sql(day: str) -> str:
+    """`place_in_year` as SQL of an expression with a date."""
     return f"(date_part('month', {day}) * 100 + date_part('day', {day}))::int"
 
 
@@ -125,7 +126,7 @@ class Age(Facet):
     def found(self, rule: AgeRule, q: Query) -> str:
         year, place = q.arg(q.today().year, "int"), q.arg(_last_place(q.today()), "int")
         return f"""({year} - date_part('year', c.birthday)
-            - CASE WHEN {_place_sql("c.birthday")} > {place} THEN 1 ELSE 0 END)::int"""
+            - CASE WHEN {place_sql("c.birthday")} > {place} THEN 1 ELSE 0 END)::int"""
 
     def explain(self, rule: AgeRule, say: Say) -> str:
         years = say.bounds(rule.at_least, rule.at_most, Text("years", "岁"))
