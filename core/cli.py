@@ -89,7 +89,24 @@ async def merchant_id_of(installation: Installation, given: int | None) -> int:
 merchant_option = click.option("--merchant", type=int, help="The merchant's number, if several.")
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class _WithPlugins(click.Group):
+    """Core's commands, and those of the installed plugins, which are loaded when asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *self._of_plugins()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        return super().get_command(ctx, cmd_name) or self._of_plugins().get(cmd_name)
+
+    def _of_plugins(self) -> dict[str, click.Command]:
+        try:
+            registry = load_registry(settings_or_fail())
+        except RegistryError as error:
+            fail(str(error))
+        return {name: owned.value for name, owned in registry.commands.items()}
+
+
+@click.group(cls=_WithPlugins, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="huike")
 def main() -> None:
     """Huike (回客): a CRM server that turns buyers into returning customers."""

@@ -12,12 +12,14 @@ from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Generic, TypeVar
 
+import click
 import pluggy
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from core import __version__
 from core.sdk.actions import Action
 from core.sdk.channels import Channel
+from core.sdk.connectors import Connector
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
 from core.sdk.hooks import PROJECT, Hooks
@@ -26,7 +28,9 @@ from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
 from core.sdk.recipes import Recipe
 from core.sdk.rewards import RewardProvider
+from core.sdk.ticks import Tick
 from core.sdk.timeline import TimelineSource
+from core.sdk.web import WebRoute
 
 logger = logging.getLogger(__name__)
 
@@ -67,6 +71,10 @@ class Registry:
     actions: Mapping[str, Owned[Action]]
     campaign_recipes: Mapping[str, Owned[Recipe]]
     reward_providers: Mapping[str, Owned[RewardProvider]]
+    connectors: Mapping[str, Owned[Connector]]
+    web_routes: Mapping[str, Owned[WebRoute]]
+    ticks: Mapping[str, Owned[Tick]]
+    commands: Mapping[str, Owned[click.Command]]
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def model_apps(self) -> dict[str, list[str]]:

@@ -14,12 +14,13 @@ from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.members import handing_out, reacting, reminders, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
-from core.domain.shops.plugins import enabled_plugins, plugin_settings
+from core.domain.shops import ticks
+from core.domain.shops.plugins import enabled_plugins, plugin_context
 from core.guard import guarded
 from core.installation import Installation, job_kinds
 from core.registry import CORE, Owned
 from core.sdk.events import Occurrence
-from core.sdk.plugin import PluginContext, Subscriber
+from core.sdk.plugin import Subscriber
 from core.storage import jobs, outbox
 from core.storage.database import Database
 from core.storage.doorbell import LONG_JOBS
@@ -78,6 +79,7 @@ class Duties:
             "lifecycle.start": self._start_refreshes,
             "members.review": self._review_members,
             "members.remind": self._remind_members,
+            "plugins.tick": self._tick,
         }
         self._left: list[Key] = []
         self._house_kept_at: datetime | None = None
@@ -143,6 +145,7 @@ class Duties:
             "members.remind": lambda: reminders.merchants_to_remind(db),
             "clicks.judge": lambda: clicks.merchants_clicked(db),
             "orders.credit": lambda: attribution.merchants_to_credit(db),
+            "plugins.tick": lambda: ticks.merchants_due(db, registry),
         }
         for name, ask in merchants.items():
             found += [(name, merchant_id) for merchant_id in await ask()]
@@ -257,6 +260,10 @@ class Duties:
     async def _remind_members(self, merchant_id: int) -> None:
         await reminders.remind(self._installation.db, merchant_id)
 
+    async def _tick(self, merchant_id: int) -> None:
+        installation = self._installation
+        await ticks.run_due(installation.db, installation.registry, merchant_id)
+
     async def _judge_clicks(self, merchant_id: int) -> None:
         await clicks.judge_clicks(self._installation.db, merchant_id)
 
@@ -299,8 +306,9 @@ def _handler(installation: Installation, owned: Owned[Subscriber]) -> outbox.Han
         async with db.read(occurrence.merchant_id) as session:
             if owned.plugin not in await enabled_plugins(session):
                 return
-            settings = await plugin_settings(session, installation.registry, owned.plugin)
-        context = PluginContext(occurrence.merchant_id, settings, db)
+        context = await plugin_context(
+            db, installation.registry, owned.plugin, occurrence.merchant_id
+        )
         await guarded(
             owned.plugin,
             occurrence.merchant_id,

@@ -789,6 +789,19 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='PluginTick',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('name', fields.TextField(unique=False)),
+                ('next_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('ran_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+                ('problem', fields.TextField(null=True, unique=False)),
+            ],
+            options={'table': 'plugin_ticks', 'app': 'core', 'pk_attr': 'id', 'table_description': 'When a plugin\'s work by the clock is due again, and why it failed the last time.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='ProductCycle',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),

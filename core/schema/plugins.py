@@ -10,10 +10,20 @@ from core.domain.shops.plugins import (
     enabled_plugins,
     shown_settings,
 )
+from core.domain.shops.web_routes import route_url
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.scalars import JSON
 from core.sdk.errors import InvalidInput
+
+
+@strawberry.type(description="An address at which a plugin answers for this merchant.")
+class PluginRoute:
+    name: str
+    title: str
+    url: str = strawberry.field(
+        description="To be entered at the platform or provider; keep it as you keep a password."
+    )
 
 
 @strawberry.type(description="An installed plugin, as this merchant has it.")
@@ -24,6 +34,20 @@ class Plugin:
     enabled: bool
     settings: JSON = strawberry.field(description="The stored settings, secrets as ********.")
     settings_schema: JSON = strawberry.field(description="JSON Schema of the settings.")
+
+    @field("PLUGINS_WRITE", description="Where it is called by platforms and providers.")
+    async def routes(self, info: Info) -> list[PluginRoute]:
+        installation, merchant_id = info.context.installation, info.context.merchant_id
+        keyring, base_url = installation.db.keyring, installation.settings.base_url
+        return [
+            PluginRoute(
+                name=name,
+                title=owned.value.title.en,
+                url=route_url(keyring, base_url, merchant_id, name),
+            )
+            for name, owned in installation.registry.web_routes.items()
+            if owned.plugin == self.name
+        ]
 
 
 @strawberry.type

@@ -14,7 +14,7 @@ JSON_BYTES = 5 * 1024**2
 UPLOAD_OVERHEAD = 64 * 1024
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ROUTES = (
-    "/graphql", "/graphiql", "/unsubscribe", "/consent", "/preferences", "/downloads",
+    "/graphql", "/graphiql", "/unsubscribe", "/consent", "/preferences", "/downloads", "/hooks",
     "/healthz", "/readyz", "/metrics",
 )  # fmt: skip
 

@@ -17,10 +17,12 @@ names both plugins. docs/plugins/hooks.md has a section for each hook.
 
 from collections.abc import Sequence
 
+import click
 import pluggy
 
 from core.sdk.actions import Action
 from core.sdk.channels import Channel
+from core.sdk.connectors import Connector
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
@@ -28,7 +30,9 @@ from core.sdk.personal import PersonalTable
 from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
 from core.sdk.recipes import Recipe
 from core.sdk.rewards import RewardProvider
+from core.sdk.ticks import Tick
 from core.sdk.timeline import TimelineSource
+from core.sdk.web import WebRoute
 
 PROJECT = "huike"
 
@@ -90,3 +94,19 @@ class Hooks:
     @hookspec
     def reward_providers(self) -> Sequence[RewardProvider]:  # type: ignore[empty-body]
         """Who hands out rewards for points. A provider's name starts with the plugin's."""
+
+    @hookspec
+    def connectors(self) -> Sequence[Connector]:  # type: ignore[empty-body]
+        """Platforms whose shops flow in. A connector's name is its plugin's, or starts with it."""
+
+    @hookspec
+    def web_routes(self) -> Sequence[WebRoute]:  # type: ignore[empty-body]
+        """Addresses that the plugin answers at, one for each merchant."""
+
+    @hookspec
+    def ticks(self) -> Sequence[Tick]:  # type: ignore[empty-body]
+        """Work to do every so often, for merchants who enabled the plugin."""
+
+    @hookspec
+    def commands(self) -> Sequence[click.Command]:  # type: ignore[empty-body]
+        """Commands of `huike`, usually one group named after the plugin."""

@@ -4,7 +4,7 @@ import orjson
 
 from core.domain.members.redeeming import cancel, fulfil, note
 from core.domain.members.rewards import read_settings
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context
 from core.guard import guarded
 from core.registry import CORE, Owned, Registry
 from core.sdk.errors import PluginDisabled, Refused, Unknown
@@ -62,10 +62,7 @@ async def _given(
     if owned.plugin == CORE:
         context = PluginContext(merchant_id, NoSettings(), db)
         return await owned.value.hand_out(context, settings, redeemed)
-    async with db.read(merchant_id) as session:
-        context = PluginContext(
-            merchant_id, await plugin_settings(session, registry, owned.plugin), db
-        )
+    context = await plugin_context(db, registry, owned.plugin, merchant_id)
     call = owned.value.hand_out(context, settings, redeemed)
     seconds = registry.manifests[owned.plugin].timeout
     return await guarded(owned.plugin, merchant_id, seconds, call)

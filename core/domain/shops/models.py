@@ -68,3 +68,17 @@ class PluginState(Model):
 
     class Meta:
         table = "plugin_states"
+
+
+class PluginTick(Model):
+    """When a plugin's work by the clock is due again, and why it failed the last time."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    name = fields.TextField()
+    next_at = fields.DatetimeField()
+    ran_at = fields.DatetimeField()
+    problem = fields.TextField(null=True)
+
+    class Meta:
+        table = "plugin_ticks"

@@ -17,7 +17,7 @@ from core.sdk.errors import (
     PluginDisabled,
     Several,
 )
-from core.sdk.plugin import Manifest
+from core.sdk.plugin import Manifest, PluginContext
 from core.storage.database import Database, Session, Work
 
 SECRET_KEPT = "********"  # noqa: S105 - stands for a secret, is none
@@ -90,6 +90,14 @@ async def plugin_settings(session: Session, registry: Registry, name: str) -> Ba
     if manifest is None or not enabled:
         raise PluginDisabled(f"the plugin {name} is not switched on")
     return _validated(manifest, await _stored(session, name))
+
+
+async def plugin_context(
+    db: Database, registry: Registry, name: str, merchant_id: int
+) -> PluginContext:
+    """What a plugin's code is given when it acts for a merchant. Raises PluginDisabled."""
+    async with db.read(merchant_id) as session:
+        return PluginContext(merchant_id, await plugin_settings(session, registry, name), db)
 
 
 async def enabled_plugins(session: Session) -> set[str]:
