@@ -20,7 +20,7 @@ TABLES = [
     "outbox_events", "parcel_events", "parcels", "plugin_states", "plugin_ticks", "points_entries",
     "points_holds", "points_uses", "product_cycles", "programmes", "redemptions",
     "refunds", "retention_rules", "rewards", "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
-    "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
+    "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions", "tasks",
     "tier_intervals", "tiers", "tracked_links", "variant_winners", "waiting_records",
     "webhook_calls",
 ]  # fmt: skip
@@ -104,6 +104,8 @@ INDEXES = [
     "CREATE INDEX customer_notes_customer ON customer_notes (merchant_id, customer_id, created_at, id)",
     "CREATE INDEX customer_tags_tag ON customer_tags (merchant_id, tag, customer_id)",
     "CREATE INDEX customer_tags_search ON customer_tags (merchant_id, lower(normalize(tag, NFKC)) text_pattern_ops, customer_id)",
+    "CREATE INDEX tasks_due ON tasks (merchant_id, state, due_at, id)",
+    "CREATE INDEX tasks_customer ON tasks (merchant_id, customer_id)",
     "CREATE INDEX customers_phone ON customers (merchant_id, phone_index) WHERE phone_index IS NOT NULL",
     "CREATE INDEX customers_email ON customers (merchant_id, email_index) WHERE email_index IS NOT NULL",
     "CREATE INDEX customers_created ON customers (merchant_id, created_at, id)",

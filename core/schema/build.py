@@ -67,6 +67,7 @@ from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQuer
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
+from core.schema.tasks import TaskMutations, TaskQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -85,6 +86,7 @@ class Query(
     ResultQueries,
     DeliveryQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
+    TaskQueries,
 ):  # fmt: skip
     pass
 
@@ -103,6 +105,7 @@ class Mutation(
     ResultMutations,
     DeliveryMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
+    TaskMutations,
 ):  # fmt: skip
     pass
 

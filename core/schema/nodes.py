@@ -25,6 +25,7 @@ from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
 from core.schema.suppressions import suppressions_by_id
+from core.schema.tasks import tasks_by_id
 from core.sdk.ids import split_id
 from core.storage.database import Session
 
@@ -54,6 +55,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Suppression": ("CUSTOMERS_READ", suppressions_by_id),
     "CustomField": ("CUSTOMERS_READ", custom_fields_by_id),
     "CustomerNote": ("CUSTOMERS_READ", notes_by_id),
+    "Task": ("TASKS_READ", tasks_by_id),
 }
 MAX_NODES = 100
 

@@ -23,6 +23,8 @@ CORE_PERMISSIONS = (
     Permission("CONSENT_POLICY_WRITE", "Decide whether unproven consent is enough for marketing."),
     Permission("SUPPRESSIONS_REMOVE", "Take addresses off the list of suppressions."),
     Permission("CUSTOMERS_MERGE", "Merge customers, undo it, and change their platform ids."),
+    Permission("TASKS_READ", "See what staff is to do about customers."),
+    Permission("TASKS_WRITE", "Make, change and finish tasks."),
     Permission("FIELDS_WRITE", "Define, change and delete custom fields."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),
