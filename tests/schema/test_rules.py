@@ -42,7 +42,7 @@ NOUNS = (
     "sending",
     "recipe",
     "attribution",
-    "deliveries", "optOutWords",
+    "deliveries", "optOutWords", "task",
 )  # fmt: skip
 
 
