@@ -42,7 +42,7 @@ NOUNS = (
     "sending",
     "recipe",
     "attribution",
-    "deliveries", "optOutWords",
+    "deliveries", "optOutWords", "reviews", "reviewWords",
 )  # fmt: skip
 
 
