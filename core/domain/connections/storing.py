@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -10,12 +10,16 @@ import orjson
 
 from core.domain.connections.dead_letters import bury
 from core.domain.connections.opening import Access
+from core.domain.members.platform import ingest_platform_members
 from core.domain.orders.ingest import INCOMPLETE, ingest_orders
 from core.domain.orders.parcels import ingest_traces
 from core.domain.orders.refunds import WAITING, ingest_refunds
+from core.domain.orders.reviews import ingest_reviews
 from core.sdk.connectors import Broken, Record, Resource
 from core.sdk.errors import HuikeError, Several
+from core.sdk.members import PlatformMember
 from core.sdk.orders import OrderRecord, ParcelTrace, RefundRecord
+from core.sdk.reviews import ReviewRecord
 from core.storage.database import Work
 
 POISON = (
@@ -67,6 +71,27 @@ async def _traces(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
     return Stored(outcomes, _waited_for(records, outcomes))
 
 
+async def _reviews(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+    outcomes = await ingest_reviews(w, place.shop["id"], records, since=place.since)
+    return Stored(outcomes, _waited_for(records, outcomes))
+
+
+async def _members(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+    shop, outcomes = place.shop, []
+    for news in (False, True):
+        chosen = [r for r in records if (_told_at(r, place.since) >= place.since) == news]
+        outcomes += await ingest_platform_members(
+            w, shop["id"], shop["platform"], chosen, place.identity_kind, events=news
+        )
+    return Stored(outcomes)
+
+
+def _told_at(record: PlatformMember, since: datetime) -> datetime:
+    """When what the record tells became so; without a date it is taken for history."""
+    moments = (record.modified_at, record.left_at, record.joined_at)
+    return next((at for at in moments if at is not None), since - timedelta.resolution)
+
+
 def _waited_for(records: Sequence[Any], outcomes: Sequence[str]) -> list[str]:
     pairs = zip(records, outcomes, strict=True)
     return [record.order_external_id for record, outcome in pairs if outcome == WAITING]
@@ -78,6 +103,8 @@ INGEST: Mapping[type[Any], tuple[Resource, Ingest]] = {
     OrderRecord: (Resource.ORDERS, _orders),
     RefundRecord: (Resource.REFUNDS, _refunds),
     ParcelTrace: (Resource.PARCELS, _traces),
+    ReviewRecord: (Resource.REVIEWS, _reviews),
+    PlatformMember: (Resource.MEMBERS, _members),
 }
 """Who takes in which type of record, in the order in which they are taken in."""
 
@@ -117,7 +144,8 @@ async def ingest(access: Access, w: Work, records: Sequence[Record]) -> Stored:
 
 async def _bury(access: Access, record: Record, error: Exception, hold: Hold) -> None:
     resource = INGEST[type(record)][0]
-    number = getattr(record, "external_id", None) or getattr(record, "order_external_id", "")
+    names = ("external_id", "order_external_id", "buyer_id")
+    number = next(filter(None, (getattr(record, name, None) for name in names)), "")
     letter = Broken(str(number), str(error), orjson.dumps(record, default=str).decode())
     async with access.db.work(access.merchant_id) as w:
         await hold(w, 0)
