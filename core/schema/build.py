@@ -24,6 +24,11 @@ from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
 from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from core.schema.connections import (
+    ConnectionMutations,
+    ConnectionQueries,
+    ConnectionSubscriptions,
+)
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
@@ -89,6 +94,7 @@ class Query(
     ReviewQueries,
     PlatformMemberQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
+    ConnectionQueries,
 ):  # fmt: skip
     pass
 
@@ -108,12 +114,13 @@ class Mutation(
     DeliveryMutations,
     ReviewMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
+    ConnectionMutations,
 ):  # fmt: skip
     pass
 
 
 @strawberry.type
-class Subscription(JobSubscriptions, CampaignSubscriptions):
+class Subscription(JobSubscriptions, CampaignSubscriptions, ConnectionSubscriptions):
     pass
 
 
