@@ -24,6 +24,11 @@ from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
 from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from core.schema.connections import (
+    ConnectionMutations,
+    ConnectionQueries,
+    ConnectionSubscriptions,
+)
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
@@ -91,6 +96,7 @@ class Query(
     PlatformMemberQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
     TaskQueries,
+    ConnectionQueries,
 ):  # fmt: skip
     pass
 
@@ -111,12 +117,13 @@ class Mutation(
     ReviewMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
     TaskMutations,
+    ConnectionMutations,
 ):  # fmt: skip
     pass
 
 
 @strawberry.type
-class Subscription(JobSubscriptions, CampaignSubscriptions):
+class Subscription(JobSubscriptions, CampaignSubscriptions, ConnectionSubscriptions):
     pass
 
 

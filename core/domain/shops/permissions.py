@@ -9,6 +9,7 @@ from core.sdk.plugin import Permission
 CORE_PERMISSIONS = (
     Permission("SHOPS_READ", "See the merchant, its shops and its plugins."),
     Permission("SHOPS_WRITE", "Add and change shops."),
+    Permission("SHOPS_CONNECT", "Connect shops to their platforms, pause and disconnect them."),
     Permission("PLUGINS_WRITE", "Switch plugins on and off and change their settings."),
     Permission("TOKENS_WRITE", "See, make and revoke API tokens."),
     Permission("CUSTOMERS_READ", "See customers, their names and contact data masked."),
