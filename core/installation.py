@@ -52,7 +52,9 @@ from core.tabular.exporting import Export
 logger = logging.getLogger(__name__)
 
 EXPORTS = (CUSTOMERS, ORDERS, REFUNDS, DELIVERIES)
-NOUNS = ("shops", "customers", "orders", "members", "lifecycle", "segments", "campaigns")
+NOUNS = (
+    "shops", "customers", "orders", "members", "connections", "lifecycle", "segments", "campaigns",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

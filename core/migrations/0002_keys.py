@@ -10,17 +10,17 @@ from core.migrations.sql import attribution, logs, segments
 
 TABLES = [
     "api_tokens", "attribution_changes", "attribution_windows", "attributions", "audit_log",
-    "campaign_reports", "campaign_runs", "campaigns", "consent_events",
+    "call_budgets", "campaign_reports", "campaign_runs", "campaigns", "connect_attempts", "consent_events",
     "consent_policies", "consent_requests", "consents", "custom_field_values", "custom_fields",
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
-    "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers",
+    "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers", "day_counts", "dead_letters",
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
     "delivery_receipts", "inbound_messages", "lifecycle_models", "link_clicks", "member_reminders", "memberships",
     "merge_suggestions", "news_cursors", "opt_out_words", "order_lines", "orders",
-    "outbox_events", "parcel_events", "parcels", "plugin_states", "plugin_ticks", "points_entries",
-    "points_holds", "points_uses", "product_cycles", "programmes", "redemptions",
+    "outbox_events", "parcel_events", "parcels", "platform_deeds", "plugin_states", "plugin_ticks", "points_entries",
+    "points_holds", "points_uses", "product_cycles", "programmes", "push_inbox", "redemptions",
     "refunds", "retention_rules", "rewards", "rfm_models", "segment_members", "segments", "sending_caps", "sending_holidays",
-    "sending_hours", "sending_rates", "shops", "suppression_events", "suppressions",
+    "sending_hours", "sending_rates", "shop_connections", "shops", "suppression_events", "suppressions", "sync_cursors", "sync_slices",
     "tier_intervals", "tiers", "tracked_links", "variant_winners", "waiting_records",
     "webhook_calls",
 ]  # fmt: skip
@@ -28,9 +28,11 @@ TABLES = [
 UNIQUE = {
     "attributions": "order_id",
     "audit_log": "number",
+    "call_budgets": "connector, scope",
     "campaign_reports": "run_id",
     "campaigns": "name",
     "campaign_runs": "campaign_id, occurrence",
+    "connect_attempts": "nonce",
     "consent_requests": "token_hash",
     "consents": "customer_id, shop_id, channel, purpose",
     "custom_field_values": "customer_id, field_id",
@@ -39,6 +41,8 @@ UNIQUE = {
     "customer_identities": "scope, scope_id, kind, value",
     "customer_merge_moves": "merge_id, table_name, row_id",
     "customer_tags": "customer_id, tag",
+    "day_counts": "shop_id, day",
+    "dead_letters": "shop_id, resource, external_id",
     "deliveries": "run_id, step, customer_id, enrolment_id",
     "delivery_receipts": "channel, event_key",
     "enrolments": "campaign_id, customer_id, entry_key",
@@ -55,9 +59,11 @@ UNIQUE = {
     "orders": "shop_id, external_id",
     "parcel_events": "parcel_id, kind, at",
     "parcels": "order_id, tracking_number",
+    "platform_deeds": "shop_id, key",
     "plugin_states": "plugin",
     "plugin_ticks": "name",
     "points_holds": "entry_id",
+    "push_inbox": "connector, key",
     "redemptions": "entry_id",
     "refunds": "shop_id, external_id",
     "retention_rules": "table_name",
@@ -67,7 +73,10 @@ UNIQUE = {
     "sending_holidays": "shop_id, day",
     "sending_hours": "shop_id, channel",
     "sending_rates": "channel",
+    "shop_connections": "shop_id",
     "shops": "name",
+    "sync_cursors": "shop_id, resource",
+    "sync_slices": "shop_id, resource, starts_at, ends_at",
     "tiers": "rank",
     "suppressions": "channel, address_index, shop_id",
     "tracked_links": "run_id, step, variant, number",
@@ -117,6 +126,9 @@ INDEXES = [
     "CREATE INDEX deliveries_provider ON deliveries (merchant_id, provider_id) WHERE provider_id IS NOT NULL",
     "CREATE INDEX enrolments_due ON enrolments (merchant_id, run_id, wake_at, id) WHERE state = 'waiting'",
     "CREATE INDEX deliveries_unknown ON deliveries (next_at) WHERE state = 'unknown' AND checks IS NOT NULL", "CREATE INDEX deliveries_undecided ON deliveries (merchant_id, run_id, step, id) WHERE variant IS NULL", "CREATE INDEX delivery_receipts_delivery ON delivery_receipts (merchant_id, delivery_id) WHERE delivery_id IS NOT NULL", "CREATE INDEX delivery_receipts_waiting ON delivery_receipts (merchant_id, received_at) WHERE delivery_id IS NULL", "CREATE INDEX inbound_messages_customer ON inbound_messages (merchant_id, customer_id, at)",
+    "CREATE INDEX push_inbox_open ON push_inbox (merchant_id, shop_id, next_at) WHERE done_at IS NULL",
+    "CREATE INDEX shops_external ON shops (merchant_id, platform, external_id) WHERE external_id IS NOT NULL",
+    "CREATE INDEX sync_slices_waiting ON sync_slices (merchant_id, shop_id, ends_at) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_run ON enrolments (merchant_id, run_id, step) WHERE state = 'waiting'",
     "CREATE INDEX enrolments_customer ON enrolments (merchant_id, customer_id, id)",
     "CREATE INDEX webhook_calls_due ON webhook_calls (merchant_id, next_at, id) WHERE state = 'pending'",
@@ -189,6 +201,9 @@ CHECKS = {
     "customer_merges": [
         "customer_merges_two CHECK (from_id <> into_id)",
     ],
+    "dead_letters": [
+        "dead_letters_state CHECK (state IN ('open', 'settled'))",
+    ],
     "deliveries": [
         "deliveries_state CHECK (state IN ('pending', 'sending', 'sent', 'skipped', 'failed', 'unknown'))",
         "deliveries_receipt CHECK (receipt IN ('accepted', 'delivered', 'undelivered', 'bounced', 'complained'))",
@@ -218,6 +233,9 @@ CHECKS = {
     ],
     "order_lines": [
         "order_lines_quantity CHECK (quantity > 0)",
+    ],
+    "platform_deeds": [
+        "platform_deeds_state CHECK (state IN ('trying', 'done', 'failed', 'unknown'))",
     ],
     "points_entries": [
         "points_entries_kind CHECK (kind IN ('earn', 'spend', 'hold', 'return', 'reverse', 'adjust', 'transfer'))",
@@ -269,8 +287,15 @@ CHECKS = {
     "sending_rates": [
         "sending_rates_numbers CHECK (messages > 0 AND seconds > 0)",
     ],
+    "shop_connections": [
+        "shop_connections_state CHECK (state IN ('connected', 'needs_authorisation', 'revoked', 'disconnected'))",
+    ],
     "suppression_events": [
         "suppression_events_action CHECK (action IN ('added', 'removed'))",
+    ],
+    "sync_slices": [
+        "sync_slices_state CHECK (state IN ('waiting', 'done', 'failed'))",
+        "sync_slices_times CHECK (starts_at <= ends_at)",
     ],
     "webhook_calls": [
         "webhook_calls_state CHECK (state IN ('pending', 'done', 'failed'))",

@@ -84,11 +84,24 @@ class Window:
 
 
 @dataclass(frozen=True)
+class Broken:
+    """Something that the platform told and that makes no sense: kept as a dead letter.
+
+    `payload` is as it came. A retry fetches `external_id` again.
+    """
+
+    external_id: str
+    reason: str
+    payload: str
+
+
+@dataclass(frozen=True)
 class Page:
     """Records of one call. `total` is how many the window holds, where the platform says."""
 
     records: Sequence[Record]
     total: int | None = None
+    broken: Sequence[Broken] = ()
 
 
 @dataclass(frozen=True)
@@ -139,7 +152,7 @@ class ConnectorSession(Protocol):
     Every method raises RetryLater (with `after` where the platform names it), ReconnectNeeded (the
     seller must authorise again), Refused (this request never succeeds: kept as a dead letter) or,
     for actions, Unknown. Each call to the platform first awaits `spend()` of the `Meter` that the
-    session was opened with.
+    session was opened with. `fetch` is called several times at once.
     """
 
     async def capabilities(self) -> frozenset[str]:
@@ -159,17 +172,24 @@ class Meter(Protocol):
     """Counts the calls of a session, and waits where a budget is used up."""
 
     async def spend(self, api: str, calls: int = 1) -> None:
-        """Wait until the call is allowed."""
+        """Wait until the call is allowed. Raises RetryLater where that takes long."""
 
     async def ban(self, scope: str, seconds: float) -> None:
-        """The platform refuses calls of this scope for so long: nobody tries meanwhile."""
+        """The platform refuses calls of this scope for so long: nobody tries meanwhile.
+
+        The scope is "app", "shop", or the name of an API, which is then banned for the app.
+        """
 
 
 class Connector(Protocol):
-    """A platform. `name` is that of its shops' `platform`."""
+    """A platform. `name` is that of its shops' `platform`.
+
+    `identity_kind` names what its orders' `buyer_id` is ("ouid"), an id within the shop.
+    """
 
     name: str
     title: Text
+    identity_kind: str
     resources: Mapping[Resource, Sync]
     budgets: Sequence[Budget]
 

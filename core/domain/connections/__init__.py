@@ -1,0 +1,1 @@
+"""Shops that flow in from their platforms, and what is done there for them."""
