@@ -13,6 +13,7 @@ class ApiError(Exception):
 
     def __init__(self, api: str, code: int, sub_code: str, message: str) -> None:
         super().__init__(f"{api}: {message} ({f'{code} {sub_code}'.strip()})")
+        self.api = api
         self.code = code
         self.sub_code = sub_code
         self.message = message

@@ -1,6 +1,6 @@
 """Taobao and Tmall as a connector: which data flows in, and what can be done in a shop."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 
@@ -49,25 +49,33 @@ ALWAYS = frozenset({"ratings", "refunds.read", "members", "parcels", "coupon.sen
 THREE_MONTHS = timedelta(days=89)
 """The shortest three months there are: older orders the platform does not list."""
 
+RESOURCES: Mapping[Resource, Sync] = {
+    Resource.ORDERS: Sync(reach=THREE_MONTHS),
+    Resource.REFUNDS: Sync(every=timedelta(minutes=2), reach=THREE_MONTHS),
+    Resource.REVIEWS: Sync(
+        every=timedelta(minutes=10), overlap=timedelta(hours=1), window=timedelta(days=1),
+        reach=timedelta(days=179), slice=timedelta(days=7),
+    ),
+    Resource.MEMBERS: Sync(
+        every=timedelta(minutes=5), window=timedelta(days=1), reach=timedelta(days=3650),
+        slice=timedelta(days=30),
+    ),
+}  # fmt: skip
+BUDGETS: Sequence[Budget] = (
+    Budget("app", 1_000_000, 86_400),
+    Budget("app", 40, 1),
+    Budget("shop", 10, 1),
+)
+"""What an app of the service market has a day, and what no console shows to be too fast."""
+
 
 class TaobaoConnector:
     name = "taobao"
     title = Text("Taobao and Tmall", "淘宝和天猫")
     identity_kind = "ouid"
     """What `buyer_id` of this platform's records is: one for each buyer and shop."""
-    resources = {
-        Resource.ORDERS: Sync(reach=THREE_MONTHS),
-        Resource.REFUNDS: Sync(every=timedelta(minutes=2), reach=THREE_MONTHS),
-        Resource.REVIEWS: Sync(
-            every=timedelta(minutes=10), overlap=timedelta(hours=1), window=timedelta(days=1),
-            reach=timedelta(days=179), slice=timedelta(days=7),
-        ),
-        Resource.MEMBERS: Sync(
-            every=timedelta(minutes=5), window=timedelta(days=1), reach=timedelta(days=3650),
-            slice=timedelta(days=30),
-        ),
-    }  # fmt: skip
-    budgets = (Budget("app", 1_000_000, 86_400), Budget("app", 40, 1), Budget("shop", 10, 1))
+    resources = RESOURCES
+    budgets = BUDGETS
 
     def __init__(self, clock: Clock = system_clock) -> None:
         self._clock = clock

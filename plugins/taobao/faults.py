@@ -39,9 +39,10 @@ class ClockOff(RetryLater):
 
 
 def ban_of(error: ApiError, now: datetime) -> tuple[str, timedelta] | None:
-    """Whom the gateway shuts out ("app" or "shop") and for how long; None if nobody."""
+    """Whom the gateway shuts out ("app", "shop", an API's name) and how long; None if nobody."""
     if error.code == APP_LIMITED or error.sub_code.startswith("accesscontrol."):
-        return "app", _length(error, now)
+        one_api = any(word in error.sub_code for word in ("-by-api-", "-by-app-api-"))
+        return error.api if one_api else "app", _length(error, now)
     return ("shop", CALLER_PAUSE) if error.code in CALLER_LIMITED else None
 
 

@@ -17,7 +17,9 @@ def page(
         try:
             records.append(read(row))
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            broken.append(Broken(text(row.get(name)) or "", _why(error), orjson.dumps(row).decode()))
+            broken.append(
+                Broken(text(row.get(name)) or "", _why(error), orjson.dumps(row).decode())
+            )
     return Page(records, total, broken)
 
 

@@ -1,13 +1,15 @@
 """Ratings that the shop received, and for Tmall what buyers wrote and tagged."""
 
 from collections.abc import AsyncIterator, Sequence
+from functools import partial
 from typing import Literal
 
-from core.sdk import ConnectedShop, Page, ReviewRecord, Window
+from core.sdk import ConnectedShop, Page, Record, ReviewRecord, Window
 from plugins.taobao.answers import rows
 from plugins.taobao.client import Client
 from plugins.taobao.faults import NotThere
 from plugins.taobao.orders import of_shop
+from plugins.taobao.pages import page
 from plugins.taobao.paging import Listing, backwards
 from plugins.taobao.tmall import is_tmall
 from plugins.taobao.values import Row, flag, moment, text
@@ -21,29 +23,32 @@ LISTING = Listing("taobao.traderates.get", "trade_rates", lambda row: key(row), 
 
 def key(row: Row) -> str:
     """A rating has no id of its own: order, line and role make it unique."""
-    return f"{row['tid']}:{row['oid']}:{row.get('role') or 'buyer'}"
+    return f"{row.get('tid')}:{row.get('oid')}:{row.get('role') or 'buyer'}"
 
 
 async def pull(client: Client, shop: ConnectedShop, window: Window) -> AsyncIterator[Page]:
     """Ratings given in the window."""
     params = {**RECEIVED, "start_date": window.start, "end_date": window.end}
     async for found, total in backwards(client, LISTING, params):
-        yield Page(await _reviews(client, shop, found), total)
+        pulled = page(found, "tid", partial(review, shop=shop), total)
+        await _add_feeds(client, shop, pulled.records)
+        yield pulled
 
 
-async def fetch(client: Client, shop: ConnectedShop, external_id: str) -> Sequence[ReviewRecord]:
+async def fetch(client: Client, shop: ConnectedShop, external_id: str) -> Sequence[Record]:
     """The ratings of an order, by its number or by the key of one of them."""
     tid = external_id.partition(":")[0]
     answer = await client.read(LISTING.api, **RECEIVED, tid=tid)
-    return await _reviews(client, shop, rows(answer, LISTING.rows))
+    found = page(rows(answer, LISTING.rows), "tid", partial(review, shop=shop))
+    await _add_feeds(client, shop, found.records)
+    return found.records
 
 
-async def _reviews(client: Client, shop: ConnectedShop, found: Sequence[Row]) -> list[ReviewRecord]:
-    reviews = [review(row, shop) for row in found]
+async def _add_feeds(client: Client, shop: ConnectedShop, reviews: Sequence[Record]) -> None:
     if is_tmall(shop.token):
         for one in reviews:
+            assert isinstance(one, ReviewRecord)
             await _add_feed(client, one)
-    return reviews
 
 
 async def _add_feed(client: Client, one: ReviewRecord) -> None:
@@ -65,7 +70,8 @@ async def _add_feed(client: Client, one: ReviewRecord) -> None:
 def review(row: Row, shop: ConnectedShop) -> ReviewRecord:
     """A rating of the list. Raises KeyError, ValueError."""
     at = moment(row["created"])
-    assert at is not None
+    if at is None:
+        raise ValueError("created is empty")
     return ReviewRecord(
         external_id=key(row),
         order_external_id=str(row["tid"]),

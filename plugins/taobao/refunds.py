@@ -34,7 +34,9 @@ FIELDS = (
     "refund_id", "tid", "oid", "status", "refund_fee", "dispute_type", "has_good_return", "reason",
     "num", "sid", "company_name", "created", "modified",
 )  # fmt: skip
-LISTING = Listing("taobao.refunds.receive.get", "refunds", lambda row: text(row.get("refund_id")), 50)
+LISTING = Listing(
+    "taobao.refunds.receive.get", "refunds", lambda row: text(row.get("refund_id")), 50
+)
 
 
 async def pull(client: Client, window: Window) -> AsyncIterator[Page]:
