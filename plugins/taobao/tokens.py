@@ -11,7 +11,7 @@ from typing import Any
 from core.sdk import ReconnectNeeded, Token
 
 CLASSES = ("r1", "r2", "w1", "w2")
-SENSITIVE_READS = ("taobao.trade", "taobao.refund", "taobao.crm.member", "taobao.logistics.")
+SENSITIVE_READS = ("taobao.trade.", "taobao.trades.", "taobao.refund", "taobao.crm.member")
 WRITES = (
     "taobao.promotion.coupon.send", "taobao.promotion.benefit.activity.send",
     "alibaba.benefit.send", "taobao.jst.sms.", "taobao.opencrm.sms.",

@@ -96,10 +96,11 @@ async def test_a_remark(platform):
     async with platform.open() as session:
         done = await session.act(WriteRemark(str(tid), "老客户", 5))
         await session.act(WriteRemark(str(tid), "再来"))
-        for bad in (WriteRemark(str(tid), "字" * 334), WriteRemark(str(tid), "x", 6),
-                    WriteRemark(str(tid), ""), WriteRemark("4999999999999999999", "x")):  # fmt: skip
+        for order, text, flag in (
+            (tid, "字" * 334, None), (tid, "x", 6), (tid, "", None), (4999999999999999999, "x", 1),
+        ):  # fmt: skip
             with pytest.raises(Refused):
-                await session.act(bad)
+                await session.act(WriteRemark(str(order), text, flag))
     assert done == [Done(str(tid), True)]
     row = platform.shop.trades[tid][-1][1]
     assert (row["seller_memo"], row["seller_flag"]) == ("再来", 5)
