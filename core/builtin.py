@@ -16,6 +16,8 @@ from core.domain.campaigns.recipes import (
     payment,
 )
 from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
+from core.domain.connections.connecting import ConnectionRefused
+from core.domain.connections.push_routes import with_push_routes
 from core.domain.customers.customers import CustomerMerged
 from core.domain.customers.fields import FieldChanged, FieldNotYours
 from core.domain.customers.identities import IdentityTaken
@@ -87,7 +89,16 @@ class CorePlugin:
             FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
             TooManyTests,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
+            ConnectionRefused,
         ]  # fmt: skip
+
+
+def completed(registry: Registry) -> Registry:
+    """The registry with what core makes of every plugin's channels and connectors.
+
+    Raises RegistryError when a plugin has taken the name of one.
+    """
+    return with_push_routes(with_channels(registry))
 
 
 def with_channels(registry: Registry) -> Registry:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from core.builtin import CorePlugin, with_channels
+from core.builtin import CorePlugin, completed
 from core.clock import Clock, system_clock
 from core.domain.campaigns.confirmation import ConfirmationSending
 from core.domain.campaigns.exporting import DELIVERIES
@@ -78,7 +78,7 @@ def model_apps(registry: Registry) -> dict[str, Sequence[str]]:
 
 def load_registry(settings: Settings) -> Registry:
     """Core's contributions and those of the installed plugins. Raises RegistryError."""
-    return with_channels(load(CorePlugin(), settings.skip_plugins))
+    return completed(load(CorePlugin(), settings.skip_plugins))
 
 
 def job_kinds(registry: Registry) -> Mapping[str, JobKind]:

@@ -10,6 +10,8 @@ from core.domain.campaigns import due, news, receipts, reconciling, recurring, s
 from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, posting, triggers
 from core.domain.campaigns.results import attribution, reports
+from core.domain.connections import backfill, following, inbox, upkeep
+from core.domain.connections.due import shops_due
 from core.domain.lifecycle.refresh import start_due_refreshes
 from core.domain.members import handing_out, reacting, reminders, review
 from core.domain.privacy import retention
@@ -31,6 +33,9 @@ MAX_LONG = 4
 MAX_SENDS = 4
 KEPT_SENDS = 1
 """Of these so many are kept for runs with service messages, which bulk must not hold up."""
+SHOP_ROOMS = {"shops.upkeep": 8, "shops.fetch": 8, "shops.sync": 8, "shops.backfill": 4}
+"""How many shops are served at once, by kind of work: mostly it waits for platforms."""
+OWN_ROOM = frozenset({"run.send", *SHOP_ROOMS})
 STOP_SECONDS = 20.0
 HOUSE_KEEPING_ASKED = timedelta(minutes=5)
 PROBLEMS_ASKED = timedelta(minutes=1)
@@ -80,6 +85,10 @@ class Duties:
             "members.review": self._review_members,
             "members.remind": self._remind_members,
             "plugins.tick": self._tick,
+            "shops.upkeep": self._look_after,
+            "shops.fetch": self._fetch,
+            "shops.sync": self._follow_shop,
+            "shops.backfill": self._read_past,
         }
         self._left: list[Key] = []
         self._house_kept_at: datetime | None = None
@@ -149,6 +158,7 @@ class Duties:
         }
         for name, ask in merchants.items():
             found += [(name, merchant_id) for merchant_id in await ask()]
+        found += await shops_due(db, registry)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
             found += HOUSE_KEEPING
@@ -167,7 +177,7 @@ class Duties:
         self.stopping.set()
         self._again.clear()
         for key, task in self._running.items():
-            if key[0] == "job.run":
+            if key[0] == "job.run" or key[0] in SHOP_ROOMS:
                 task.cancel()  # its last committed step is where another worker goes on
         if self._running:
             _, late = await asyncio.wait(list(self._running.values()), timeout=STOP_SECONDS)
@@ -179,9 +189,12 @@ class Duties:
     def _has_room(self, key: Key) -> bool:
         if key[0] == "run.send":
             return self._sends() < MAX_SENDS - (0 if key in self._service else KEPT_SENDS)
+        if (room := SHOP_ROOMS.get(key[0])) is not None:
+            serving: int = sum(other[0] == key[0] for other in self._running)
+            return serving < room
         long: bool = key[0] in LONG_JOBS
         same: int = sum(
-            other[0] != "run.send" and (other[0] in LONG_JOBS) == long for other in self._running
+            other[0] not in OWN_ROOM and (other[0] in LONG_JOBS) == long for other in self._running
         )
         return same < (MAX_LONG if long else self._max_short)
 
@@ -263,6 +276,30 @@ class Duties:
     async def _tick(self, merchant_id: int) -> None:
         installation = self._installation
         await ticks.run_due(installation.db, installation.registry, merchant_id)
+
+    async def _look_after(self, merchant_id: int, shop_id: int) -> None:
+        installation = self._installation
+        await upkeep.look_after(installation.db, installation.registry, merchant_id, shop_id)
+
+    async def _fetch(self, merchant_id: int, shop_id: int) -> None:
+        installation = self._installation
+        while (
+            await inbox.fetch_due(installation.db, installation.registry, merchant_id, shop_id)
+            and not self._turned_away
+        ):
+            pass
+
+    async def _follow_shop(self, merchant_id: int, shop_id: int) -> None:
+        installation = self._installation
+        await following.follow_shop(installation.db, installation.registry, merchant_id, shop_id)
+
+    async def _read_past(self, merchant_id: int, shop_id: int) -> None:
+        installation = self._installation
+        while (
+            await backfill.read_past(installation.db, installation.registry, merchant_id, shop_id)
+            and not self._turned_away
+        ):
+            pass
 
     async def _judge_clicks(self, merchant_id: int) -> None:
         await clicks.judge_clicks(self._installation.db, merchant_id)

@@ -13,10 +13,11 @@ from core.domain.campaigns.claiming import RATE, claim
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.policy.hours import delete_holiday, set_holidays, set_hours
-from core.domain.campaigns.policy.rates import Bucket, set_rate
+from core.domain.campaigns.policy.rates import set_rate
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, Span
 from core.domain.campaigns.sending import send_run
 from core.sdk import InvalidInput, Several, marketing_hours
+from core.storage.buckets import Bucket
 from core.testing.smtp import smtp_sink
 from tests.campaigns.policy_kit import (
     LEASE,
@@ -358,7 +359,7 @@ def test_no_period_sees_more_than_is_allowed(messages, seconds, asked):
         tokens = max(0.0, tokens - taken)
         sent.append((now, taken))
         if not taken:
-            assert bucket.full_one_at(tokens, now) > now
+            assert bucket.ready_at(1, tokens, now) > now
     for start, _ in sent:
         within = [n for at, n in sent if start <= at < start + timedelta(seconds=seconds)]
         assert sum(within) <= messages

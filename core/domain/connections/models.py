@@ -99,7 +99,8 @@ class PlatformDeed(Model):
 class PushMessage(Model):
     """A platform's message that something has changed; the same `key` counts once.
 
-    `sent_at` is the platform's time. `done_at` is set once the entity was fetched.
+    `sent_at` is the platform's time. `tries` counts how often the change was not to be seen yet,
+    `failures` how often asking failed. `done_at` is set once the entity was fetched.
     """
 
     id = Id()
@@ -113,6 +114,7 @@ class PushMessage(Model):
     received_at = fields.DatetimeField()
     next_at = fields.DatetimeField()
     tries = fields.SmallIntField(default=0, db_default=0)
+    failures = fields.SmallIntField(default=0, db_default=0)
     done_at = fields.DatetimeField(null=True)
 
     class Meta:
@@ -139,6 +141,7 @@ class ShopConnection(Model):
     capabilities: Any = fields.JSONField(default=json_default)
     clock_ahead_ms = fields.IntField(default=0, db_default=0)
     connected_at = fields.DatetimeField()
+    authorised_at = fields.DatetimeField()
     refresh_at = fields.DatetimeField(null=True)
     refreshed_at = fields.DatetimeField(null=True)
     check_at = fields.DatetimeField()

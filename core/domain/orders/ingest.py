@@ -86,6 +86,7 @@ async def ingest_orders(
     identity_kind: str,
     events: bool,
     digests: Sequence[bytes] | None = None,
+    since: datetime | None = None,
 ) -> list[str]:
     """Take in a set of snapshots of one shop's orders; returns the outcome of each, in order.
 
@@ -93,8 +94,9 @@ async def ingest_orders(
     one), or "incomplete" (not stored yet, and the record lacks what a new order needs: nothing
     was written, ask the platform for the whole order). A record that repeats an order of the set
     counts as its update. `shop` is the shop's row, `identity_kind` names the records' buyer ids.
-    With `events` the changes of stored states are emitted; history is taken in without. `digests`
-    are the records' content hashes, if the caller has them.
+    With `events` the changes of stored states are emitted; history is taken in without. What lies
+    before `since` is history: orders placed before it that are new here, and changes that their
+    platform dates before it. `digests` are the records' content hashes, if the caller has them.
     """
     if not records:
         return []
@@ -115,10 +117,10 @@ async def ingest_orders(
         await _find_customers(w, shop["id"], taken, identity_kind)
         await _write(w, shop["id"], taken)
         if events:
-            _emit(w, shop["id"], taken)
-        await write_parcels(w, shop["id"], _parcels_of(taken, new=True), events, new=True)
-        await write_parcels(w, shop["id"], _parcels_of(taken, new=False), events)
-        await _take_waiting(w, shop, taken, events)
+            _emit(w, shop["id"], taken, since)
+        for new in (True, False):
+            await write_parcels(w, shop["id"], _parcels_of(taken, new), events, since, new)
+        await _take_waiting(w, shop, taken, events, since)
         await _refresh_facts(w, taken)
     return _outcome_of_each(places, outcomes)
 
@@ -451,16 +453,20 @@ def _once(lines: Sequence[LineRecord]) -> Sequence[LineRecord]:
 
 
 async def _take_waiting(
-    w: Work, shop: Mapping[str, Any], taken: Sequence[_Taken], events: bool
+    w: Work,
+    shop: Mapping[str, Any],
+    taken: Sequence[_Taken],
+    events: bool,
+    since: datetime | None,
 ) -> None:
     """Parcels and refunds that came before their order."""
     created = [item.record.external_id for item in taken if item.before is None]
     if created:
         traces, refunds = await release(w, shop["id"], created)
         if traces:
-            await ingest_traces(w, shop, traces, events)
+            await ingest_traces(w, shop, traces, events, since)
         if refunds:
-            await ingest_refunds(w, shop, refunds, events)
+            await ingest_refunds(w, shop, refunds, events, since)
 
 
 async def _refresh_facts(w: Work, taken: Sequence[_Taken]) -> None:
@@ -483,8 +489,11 @@ def _changes_facts(item: _Taken) -> bool:
     )
 
 
-def _emit(w: Work, shop_id: int, taken: Sequence[_Taken]) -> None:
+def _emit(w: Work, shop_id: int, taken: Sequence[_Taken], since: datetime | None) -> None:
     for item in taken:
+        at = item.record.ordered_at if item.before is None else item.record.modified_at
+        if since is not None and at is not None and at < since:
+            continue
         if item.before is None:
             w.emit(OrderCreated(item.id, shop_id, item.customer_id, item.state.value))
         elif item.before.state != item.state:

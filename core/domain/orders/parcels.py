@@ -1,6 +1,7 @@
 """Parcels and their traces: scans are only added, and a parcel's state is their fold."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from core.domain.customers.identify import lock_customers
@@ -13,12 +14,17 @@ TAKEN, WAITING = "taken", "waiting"
 
 
 async def ingest_traces(
-    w: Work, shop: Mapping[str, Any], traces: Sequence[ParcelTrace], events: bool
+    w: Work,
+    shop: Mapping[str, Any],
+    traces: Sequence[ParcelTrace],
+    events: bool,
+    since: datetime | None = None,
 ) -> list[str]:
     """Take in news of a shop's parcels; returns what became of each, in order.
 
     "taken", or "waiting" where the order is not known yet: such news is kept, and taken in with
-    the order. With `events` the changes of stored states are emitted.
+    the order. With `events` the changes of stored states are emitted, but for those that happened
+    before `since`.
     """
     if not traces:
         return []
@@ -28,7 +34,7 @@ async def ingest_traces(
         (orders[t.order_external_id], t.parcel) for t in traces if t.order_external_id in orders
     ]
     await hold(w, shop["id"], "parcel", [t for t in traces if t.order_external_id not in orders])
-    await write_parcels(w, shop["id"], known, events)
+    await write_parcels(w, shop["id"], known, events, since)
     return [TAKEN if t.order_external_id in orders else WAITING for t in traces]
 
 
@@ -47,6 +53,7 @@ async def write_parcels(
     shop_id: int,
     parcels: Sequence[tuple[int, ParcelRecord]],
     events: bool,
+    since: datetime | None = None,
     new: bool = False,
 ) -> None:
     """Store parcels of orders (by id) and their scans, and what follows for parcels and orders.
@@ -76,9 +83,13 @@ async def write_parcels(
     if scans:
         await _write_scans(w, scans)
         changed = await _fold_traces(w, orders, numbers)
-        await _deliver_orders(w, shop_id, [row["order_id"] for row in changed], events)
+        delivered = await _deliver_orders(w, [row["order_id"] for row in changed])
         if events:
-            _emit(w, shop_id, changed)
+            _emit(w, shop_id, _news(changed, since), _news(delivered, since))
+
+
+def _news(rows: Sequence[Mapping[str, Any]], since: datetime | None) -> list[Mapping[str, Any]]:
+    return [row for row in rows if since is None or row["at"] >= since]
 
 
 async def _upsert(
@@ -139,8 +150,8 @@ async def _fold_traces(
                UPDATE parcels p SET state = f.state, shipped_at = f.shipped_at,
                       signed_at = f.signed_at, last_event_at = f.last_event_at
                FROM folded f WHERE p.merchant_id = $1 AND p.id = f.id
-               RETURNING p.id, p.state)
-           SELECT t.id, t.order_id, t.old_state, u.state, o.customer_id
+               RETURNING p.id, p.state, p.last_event_at)
+           SELECT t.id, t.order_id, t.old_state, u.state, o.customer_id, u.last_event_at AS at
            FROM updated u JOIN touched t USING (id)
            JOIN orders o ON o.merchant_id = $1 AND o.id = t.order_id
            WHERE u.state IS DISTINCT FROM t.old_state ORDER BY t.id""",
@@ -149,31 +160,36 @@ async def _fold_traces(
     return [dict(row) for row in rows]
 
 
-async def _deliver_orders(w: Work, shop_id: int, order_ids: Sequence[int], events: bool) -> None:
+async def _deliver_orders(w: Work, order_ids: Sequence[int]) -> list[Mapping[str, Any]]:
     """An order all of whose parcels were signed is delivered, though no platform may say so."""
-    rows = await w.sql.fetch(
+    rows: list[Mapping[str, Any]] = await w.sql.fetch(
         """UPDATE orders o SET state = 'delivered', delivered_at = signed.at
            FROM (SELECT order_id, max(signed_at) AS at FROM parcels
                  WHERE merchant_id = $1 AND order_id = ANY($2::bigint[])
                  GROUP BY order_id HAVING bool_and(state IS NOT DISTINCT FROM 'signed')) signed
            WHERE o.merchant_id = $1 AND o.id = signed.order_id AND o.state = 'shipped'
-           RETURNING o.id, o.customer_id""",
+           RETURNING o.id, o.customer_id, o.delivered_at AS at""",
         w.merchant_id, list(order_ids),
     )  # fmt: skip
-    if events:
-        for row in rows:
-            w.emit(
-                OrderStateChanged(
-                    row["id"],
-                    shop_id,
-                    row["customer_id"],
-                    OrderState.SHIPPED.value,
-                    OrderState.DELIVERED.value,
-                )
+    return rows
+
+
+def _emit(
+    w: Work,
+    shop_id: int,
+    changed: Sequence[Mapping[str, Any]],
+    delivered: Sequence[Mapping[str, Any]],
+) -> None:
+    for row in delivered:
+        w.emit(
+            OrderStateChanged(
+                row["id"],
+                shop_id,
+                row["customer_id"],
+                OrderState.SHIPPED.value,
+                OrderState.DELIVERED.value,
             )
-
-
-def _emit(w: Work, shop_id: int, changed: Sequence[Mapping[str, Any]]) -> None:
+        )
     for row in changed:
         w.emit(
             ParcelStateChanged(

@@ -45,14 +45,18 @@ class _Stored:
 
 
 async def ingest_refunds(
-    w: Work, shop: Mapping[str, Any], records: Sequence[RefundRecord], events: bool
+    w: Work,
+    shop: Mapping[str, Any],
+    records: Sequence[RefundRecord],
+    events: bool,
+    since: datetime | None = None,
 ) -> list[str]:
     """Take in snapshots of a shop's refunds; returns the outcome of each, in order.
 
     "created", "updated", "unchanged" (the same content, or an older snapshot), or "waiting" where
     the order is not known yet: such a refund is kept, and taken in with the order. An order's
     `refunded` is at least the sum of its refunds that were paid out. With `events` the changes of
-    stored states are emitted.
+    stored states are emitted, but for those that their platform dates before `since`.
     """
     if not records:
         return []
@@ -76,7 +80,7 @@ async def ingest_refunds(
         if outcome != UNCHANGED:
             taken.append((record, digest))
     if taken:
-        await _write(w, shop["id"], taken, orders, stored, events)
+        await _write(w, shop["id"], taken, orders, stored, events, since)
     return [outcomes[record.external_id] for record in records]
 
 
@@ -113,6 +117,7 @@ async def _write(
     orders: Mapping[str, int],
     stored: Mapping[str, _Stored],
     events: bool,
+    since: datetime | None,
 ) -> None:
     lines = await _line_ids(w, [orders[r.order_external_id] for r, _ in taken])
     rows = [_row(record, digest, orders, lines) for record, digest in taken]
@@ -136,7 +141,12 @@ async def _write(
     customers = await _update_orders(w, {row[1] for row in rows})
     await refresh_facts(w, [found for found in customers.values() if found is not None])
     if events:
-        _emit(w, shop_id, taken, orders, stored, {row[0]: row[1] for row in ids}, customers)
+        news = [
+            record
+            for record, _ in taken
+            if since is None or (record.modified_at or record.requested_at) >= since
+        ]
+        _emit(w, shop_id, news, orders, stored, {row[0]: row[1] for row in ids}, customers)
 
 
 async def _line_ids(w: Work, order_ids: Sequence[int]) -> dict[tuple[int, str], int]:
@@ -186,13 +196,13 @@ PAID_OUT = """(SELECT COALESCE(sum(r.amount), 0) FROM refunds r
 def _emit(
     w: Work,
     shop_id: int,
-    taken: Sequence[tuple[RefundRecord, bytes]],
+    records: Sequence[RefundRecord],
     orders: Mapping[str, int],
     stored: Mapping[str, _Stored],
     ids: Mapping[str, int],
     customers: Mapping[int, int | None],
 ) -> None:
-    for record, _ in taken:
+    for record in records:
         before = stored.get(record.external_id)
         if before is None or before.state != record.state:
             order_id = orders[record.order_external_id]

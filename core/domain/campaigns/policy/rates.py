@@ -1,22 +1,20 @@
 """How fast a merchant's messages may go out by a channel, by all workers together.
 
 A bucket of tokens in the database: a message takes one when it is claimed, and its row is held
-until the claim is committed. The bucket holds a tenth of what is allowed in a period and fills so
-slowly that no period, wherever it begins, sees more than is allowed.
+until the claim is committed.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from core.domain.campaigns.policy.places import check_place
 from core.registry import Registry
 from core.sdk.errors import InvalidInput
+from core.storage.buckets import CLOCK_WENT_BACK, Bucket
 from core.storage.database import Work
 
 MAX_MESSAGES = 1_000_000
 SECOND, MINUTE = 1, 60
-CLOCK_WENT_BACK = timedelta(minutes=2)
-"""A bucket filled later than that from now was filled by a clock that was wrong."""
 
 
 @dataclass(frozen=True)
@@ -29,36 +27,6 @@ class Room:
     messages: int
     at: datetime
     tokens: float | None = None
-
-
-@dataclass(frozen=True)
-class Bucket:
-    """The size and speed of the bucket for `messages` in any `seconds` seconds."""
-
-    messages: int
-    seconds: int
-
-    @property
-    def size(self) -> int:
-        """The tokens of a full bucket: so many messages go out at once at the most."""
-        return max(1, self.messages // 10)
-
-    @property
-    def speed(self) -> float:
-        """The tokens that it gains in a second."""
-        return (self.messages - self.size + 1) / self.seconds
-
-    def tokens(self, left: float, filled_at: datetime, now: datetime) -> float:
-        """What is in it now. Clocks that differ a little give nothing twice."""
-        if filled_at > now + CLOCK_WENT_BACK:
-            return float(self.size)
-        gained = max(0.0, (now - filled_at).total_seconds()) * self.speed
-        return min(float(self.size), left + gained)
-
-    def full_one_at(self, tokens: float, now: datetime) -> datetime:
-        """When there will be a whole token, rounded up to the microsecond."""
-        missing = max(0.0, 1 - tokens) / self.speed
-        return now + timedelta(seconds=missing) + timedelta.resolution
 
 
 async def set_rate(
@@ -112,7 +80,7 @@ async def room_in_rate(w: Work, channel: str, wanted: int) -> Room:
     tokens = bucket.tokens(row["tokens"], row["filled_at"], w.now)
     # what counts is whole messages; a rounding error must not cost one
     whole = int(tokens + 1e-6)
-    return Room(min(wanted, whole), bucket.full_one_at(tokens, w.now), tokens)
+    return Room(min(wanted, whole), bucket.ready_at(1, tokens, w.now), tokens)
 
 
 async def spend(w: Work, channel: str, room: Room, messages: int) -> None:

@@ -1,0 +1,124 @@
+"""Storing what a platform told: each kind of record by its own use case, bad ones set aside."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+import asyncpg
+import orjson
+
+from core.domain.connections.dead_letters import bury
+from core.domain.connections.opening import Access
+from core.domain.orders.ingest import INCOMPLETE, ingest_orders
+from core.domain.orders.parcels import ingest_traces
+from core.domain.orders.refunds import WAITING, ingest_refunds
+from core.sdk.connectors import Broken, Record, Resource
+from core.sdk.errors import HuikeError, Several
+from core.sdk.orders import OrderRecord, ParcelTrace, RefundRecord
+from core.storage.database import Work
+
+POISON = (
+    HuikeError, Several, asyncpg.DataError, asyncpg.IntegrityConstraintViolationError,
+    TypeError, ValueError, AttributeError, AssertionError, KeyError,
+)  # fmt: skip
+"""How a record can be wrong in itself, so that another try is no better."""
+
+Hold = Callable[[Work, int], Awaitable[None]]
+"""Called in each transaction with the number of records that it stores."""
+
+
+@dataclass
+class Stored:
+    """What became of records: their outcomes, and orders that are not known whole."""
+
+    outcomes: list[str] = field(default_factory=list)
+    missing: list[str] = field(default_factory=list)
+
+    def add(self, other: "Stored") -> None:
+        self.outcomes += other.outcomes
+        self.missing += other.missing
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where records go: the shop's row, what its buyer ids are, and from when on they are news."""
+
+    shop: Mapping[str, Any]
+    identity_kind: str
+    since: datetime
+
+
+async def _orders(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+    outcomes = await ingest_orders(
+        w, place.shop, records, place.identity_kind, events=True, since=place.since
+    )
+    pairs = zip(records, outcomes, strict=True)
+    return Stored(outcomes, [r.external_id for r, outcome in pairs if outcome == INCOMPLETE])
+
+
+async def _refunds(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+    outcomes = await ingest_refunds(w, place.shop, records, events=True, since=place.since)
+    return Stored(outcomes, _waited_for(records, outcomes))
+
+
+async def _traces(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+    outcomes = await ingest_traces(w, place.shop, records, events=True, since=place.since)
+    return Stored(outcomes, _waited_for(records, outcomes))
+
+
+def _waited_for(records: Sequence[Any], outcomes: Sequence[str]) -> list[str]:
+    pairs = zip(records, outcomes, strict=True)
+    return [record.order_external_id for record, outcome in pairs if outcome == WAITING]
+
+
+Ingest = Callable[[Work, _Place, Sequence[Any]], Awaitable[Stored]]
+
+INGEST: Mapping[type[Any], tuple[Resource, Ingest]] = {
+    OrderRecord: (Resource.ORDERS, _orders),
+    RefundRecord: (Resource.REFUNDS, _refunds),
+    ParcelTrace: (Resource.PARCELS, _traces),
+}
+"""Who takes in which type of record, in the order in which they are taken in."""
+
+
+async def store(access: Access, records: Sequence[Record], hold: Hold) -> Stored:
+    """Store records in one transaction; if some are wrong in themselves, without those.
+
+    `hold` is part of each transaction. A record that cannot be stored becomes a dead letter.
+    """
+    try:
+        async with access.db.work(access.merchant_id) as w:
+            # what a crash of the database forgets is read again: the cursor's move waits for all
+            await w.sql.execute("SET LOCAL synchronous_commit TO off")
+            await hold(w, len(records))
+            return await ingest(access, w, records)
+    except POISON as error:
+        if len(records) > 1:
+            middle = len(records) // 2
+            stored = await store(access, records[:middle], hold)
+            stored.add(await store(access, records[middle:], hold))
+            return stored
+        if not records:
+            raise
+        await _bury(access, records[0], error, hold)
+        return Stored(["buried"])
+
+
+async def ingest(access: Access, w: Work, records: Sequence[Record]) -> Stored:
+    """Hand the records to the use cases of their types, in the caller's transaction."""
+    place = _Place(access.shop, access.platform.connector.identity_kind, access.since)
+    stored = Stored()
+    for kind, (_, take) in INGEST.items():
+        if chosen := [record for record in records if isinstance(record, kind)]:
+            stored.add(await take(w, place, chosen))
+    return stored
+
+
+async def _bury(access: Access, record: Record, error: Exception, hold: Hold) -> None:
+    resource = INGEST[type(record)][0]
+    number = getattr(record, "external_id", None) or getattr(record, "order_external_id", "")
+    letter = Broken(str(number), str(error), orjson.dumps(record, default=str).decode())
+    async with access.db.work(access.merchant_id) as w:
+        await hold(w, 0)
+        await bury(w, access.shop["id"], resource, [letter])
