@@ -14,6 +14,7 @@ from core.domain.campaigns.recipes import (
     delivery,
     lifecycle,
     payment,
+    reviews,
 )
 from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
 from core.domain.connections.connecting import ConnectionRefused
@@ -31,6 +32,7 @@ from core.domain.members.personal import PERSONAL_TABLES as MEMBER_TABLES
 from core.domain.members.points import NotEnoughPoints
 from core.domain.members.redeeming import RewardUnavailable
 from core.domain.members.rewards import Gift
+from core.domain.members.timeline import TIMELINE as MEMBER_TIMELINE
 from core.domain.orders.formats import ORDER_FORMATS, ColumnsMissing, FormatUnknown
 from core.domain.orders.importing import AlreadyRunning
 from core.domain.orders.personal import PERSONAL_TABLES as ORDER_TABLES
@@ -68,11 +70,11 @@ class CorePlugin:
 
     @hookimpl
     def timeline_sources(self) -> Sequence[TimelineSource]:
-        return [*ORDER_TIMELINE, *CAMPAIGN_TIMELINE, *CUSTOMER_TIMELINE]
+        return [*ORDER_TIMELINE, *MEMBER_TIMELINE, *CAMPAIGN_TIMELINE, *CUSTOMER_TIMELINE]
 
     @hookimpl
     def campaign_recipes(self) -> Sequence[Recipe]:
-        families = (payment, delivery, after_sales, dates, lifecycle, blasts)
+        families = (payment, delivery, after_sales, reviews, dates, lifecycle, blasts)
         return [recipe for family in families for recipe in family.RECIPES]
 
     @hookimpl

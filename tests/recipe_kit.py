@@ -14,6 +14,7 @@ from core.domain.campaigns.scheduling import start_due_campaigns
 from core.domain.campaigns.sending import send_run
 from core.domain.orders.parcels import ingest_traces
 from core.domain.orders.refunds import ingest_refunds
+from core.domain.orders.reviews import ingest_reviews
 from core.domain.segments.changes import follow_changes
 from core.domain.segments.refresh import refresh_due
 from core.domain.shops.plugins import enable_plugin
@@ -31,6 +32,7 @@ from core.sdk import (
     RefundKind,
     RefundRecord,
     RefundState,
+    ReviewRecord,
     TraceEvent,
 )
 from tests.journey_kit import change_order, hear, order, take_orders
@@ -171,6 +173,14 @@ class Stage:
         async with self.merchant.work() as w:
             shop = await find_shop(w, str(self.merchant.shop_id))
             await ingest_refunds(w, shop, [record], True)
+        await self.turn()
+
+    async def reviewed(self, made, **more):
+        record = ReviewRecord(
+            f"V{made.external_id}", made.external_id, self.clock(), modified_at=self.clock(), **more
+        )
+        async with self.merchant.work() as w:
+            await ingest_reviews(w, self.merchant.shop_id, [record])
         await self.turn()
 
     async def customers(self, **columns):

@@ -13,7 +13,7 @@ from core.domain.campaigns.results import attribution, reports
 from core.domain.connections import backfill, following, inbox, upkeep
 from core.domain.connections.due import shops_due
 from core.domain.lifecycle.refresh import start_due_refreshes
-from core.domain.members import handing_out, reacting, reminders, review
+from core.domain.members import handing_out, platform_joining, reacting, reminders, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops import ticks
@@ -268,6 +268,7 @@ class Duties:
         await refresh.refresh_due(installation.db, installation.registry, merchant_id)
 
     async def _review_members(self, merchant_id: int) -> None:
+        await platform_joining.admit_due(self._installation.db, merchant_id)
         await review.review_due(self._installation.db, merchant_id)
 
     async def _remind_members(self, merchant_id: int) -> None:

@@ -47,10 +47,12 @@ from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
+from core.schema.platform_members import PlatformMemberQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
+from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
@@ -84,6 +86,8 @@ class Query(
     MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
     DeliveryQueries,
+    ReviewQueries,
+    PlatformMemberQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
 ):  # fmt: skip
     pass
@@ -102,6 +106,7 @@ class Mutation(
     MessageContentMutations,
     ResultMutations,
     DeliveryMutations,
+    ReviewMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
 ):  # fmt: skip
     pass

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from core.schema.campaign_journeys import Enrolment
     from core.schema.facts import CustomerFacts
     from core.schema.orders import Order
+    from core.schema.reviews import Review
     from core.schema.segment_members import SegmentMembership
     from core.schema.segment_why import CustomerInSegment
 
@@ -155,6 +156,15 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
         batch = CHILDREN["orders_of_customers"](first)
         return await info.context.load(("customer.orders", first), self.row["id"], batch) or []
+
+    @field("ORDERS_READ", description="The newest reviews, 1 to 100.")
+    async def reviews(
+        self, info: Info, first: int = 10
+    ) -> list[Annotated["Review", strawberry.lazy("core.schema.reviews")]]:
+        if not 1 <= first <= MAX_CHILDREN:
+            raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
+        batch = CHILDREN["reviews_of_customers"](first)
+        return await info.context.load(("customer.reviews", first), self.row["id"], batch) or []
 
     @field("CAMPAIGNS_READ", description="The newest ways through journeys, 1 to 100.")
     async def journeys(

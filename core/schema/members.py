@@ -5,7 +5,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
 from inspect import getdoc
-from typing import Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
@@ -23,13 +23,16 @@ from core.domain.members.programme import (
 )
 from core.domain.members.standing import MemberStanding, members_of
 from core.domain.members.tiers import TierRule, find_changes, set_tier, summary
-from core.schema.context import Info, field, mutation
+from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.money import from_minor, to_minor
 from core.storage.database import Session
+
+if TYPE_CHECKING:
+    from core.schema.platform_members import PlatformMembership
 
 strawberry.enum(MemberSource, description=getdoc(MemberSource))
 
@@ -234,6 +237,13 @@ class CustomerMembership:
     @field("MEMBERS_READ", description="Null for who is no member now.")
     async def membership(self, info: Info) -> Membership | None:
         return await info.context.load("customer.membership", self.row["id"], memberships_of)
+
+    @field("MEMBERS_READ", description="What platforms tell of the customer as a member there.")
+    async def platform_memberships(
+        self, info: Info
+    ) -> list[Annotated["PlatformMembership", strawberry.lazy("core.schema.platform_members")]]:
+        batch = CHILDREN["platform_memberships_of"]
+        return await info.context.load("customer.platforms", self.row["id"], batch) or []
 
     @field("MEMBERS_READ")
     async def points(self, info: Info) -> PointsBalance | None:

@@ -21,6 +21,7 @@ from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
 from core.schema.points import entries_by_id
 from core.schema.profile import custom_fields_by_id, notes_by_id
+from core.schema.reviews import reviews_by_id
 from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
@@ -39,6 +40,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "MergeSuggestion": ("CUSTOMERS_READ", suggestions_by_id),
     "Order": ("ORDERS_READ", orders_by_id),
     "Refund": ("ORDERS_READ", refunds_by_id),
+    "Review": ("ORDERS_READ", reviews_by_id),
     "Tier": ("MEMBERS_READ", tiers_by_pk),
     "PointsEntry": ("MEMBERS_READ", entries_by_id),
     "Reward": ("MEMBERS_READ", rewards_by_id),

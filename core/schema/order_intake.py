@@ -227,14 +227,14 @@ class RefundsUpsertPayload:
 
 
 def read_all(
-    name: str, given: Sequence[T], currency: str, read: Callable[["_Reader", T], R]
+    name: str, given: Sequence[T], currency: str, read: Callable[["Reader", T], R]
 ) -> list[R]:
     """The records of a batch, normalised. Raises Several with every fault of every one."""
     if len(given) > MAX_BATCH:
         raise InvalidInput(f"at most {MAX_BATCH} {name} at once", ("input", name))
     errors: list[HuikeError] = []
     records = [
-        read(_Reader(("input", name, str(number)), currency, errors), one)
+        read(Reader(("input", name, str(number)), currency, errors), one)
         for number, one in enumerate(given)
     ]
     if errors:
@@ -242,7 +242,7 @@ def read_all(
     return records
 
 
-class _Reader:
+class Reader:
     """Reads one record and collects what is wrong with it; `currency` is the shop's."""
 
     def __init__(self, path: tuple[str, ...], currency: str, errors: list[HuikeError]) -> None:
@@ -421,7 +421,7 @@ class OrderMutations:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             shop = await find_shop(w, str(shop_id))
-            records = read_all("orders", input.orders, shop["currency"], _Reader.order)
+            records = read_all("orders", input.orders, shop["currency"], Reader.order)
             outcomes = await ingest_orders(w, shop, records, input.identity_kind, events=True)
         return OrdersUpsertPayload(
             results=[
@@ -441,7 +441,7 @@ class OrderMutations:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             shop = await find_shop(w, str(shop_id))
-            traces = read_all("parcels", input.parcels, shop["currency"], _Reader.trace)
+            traces = read_all("parcels", input.parcels, shop["currency"], Reader.trace)
             outcomes = await ingest_traces(w, shop, traces, events=True)
         return ParcelsUpsertPayload(
             results=[
@@ -463,7 +463,7 @@ class OrderMutations:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             shop = await find_shop(w, str(shop_id))
-            records = read_all("refunds", input.refunds, shop["currency"], _Reader.refund)
+            records = read_all("refunds", input.refunds, shop["currency"], Reader.refund)
             outcomes = await ingest_refunds(w, shop, records, events=True)
         return RefundsUpsertPayload(
             results=[

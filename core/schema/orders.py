@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import Enum
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
 import strawberry
@@ -31,6 +31,9 @@ from core.sdk.orders import (
     RefundState,
 )
 from core.storage.database import Session
+
+if TYPE_CHECKING:
+    from core.schema.reviews import Review
 
 OrderStateType = strawberry.enum(OrderState, name="OrderState")
 ParcelStateType = strawberry.enum(ParcelState, name="ParcelState")
@@ -148,6 +151,13 @@ class Order(Node):
     @strawberry.field
     async def refunds(self, info: Info) -> list[Refund]:
         return await info.context.load("order.refunds", self.row["id"], refunds_of) or []
+
+    @strawberry.field
+    async def reviews(
+        self, info: Info
+    ) -> list[Annotated["Review", strawberry.lazy("core.schema.reviews")]]:
+        batch = CHILDREN["reviews_of_orders"]
+        return await info.context.load("order.reviews", self.row["id"], batch) or []
 
     @field("SHOPS_READ")
     async def shop(self, info: Info) -> Shop | None:

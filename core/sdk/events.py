@@ -94,6 +94,56 @@ class RefundStateChanged(Event):
 
 
 @dataclass(frozen=True)
+class ReviewGiven(Event):
+    """A buyer's review was seen for the first time; `written` says that it has words.
+
+    `sign` is 1 good, 0 neutral, -1 bad; either of `sign` and `stars` may be unknown.
+    """
+
+    type: ClassVar[str] = "review.given"
+    review_id: int
+    order_id: int | None
+    shop_id: int
+    customer_id: int | None
+    sign: int | None
+    stars: int | None
+    written: bool
+
+
+@dataclass(frozen=True)
+class ReviewChanged(Event):
+    """A buyer changed a stored review, or added to it; see ReviewGiven."""
+
+    type: ClassVar[str] = "review.changed"
+    review_id: int
+    order_id: int | None
+    shop_id: int
+    customer_id: int | None
+    old_sign: int | None
+    sign: int | None
+    stars: int | None
+    written: bool
+
+
+@dataclass(frozen=True)
+class ReviewNegative(Event):
+    """A review needs care: given so, or become so, once for each.
+
+    `cause` is "bad" or "neutral" by its sign, or "keyword" for a good one that has one of the
+    merchant's words.
+    """
+
+    type: ClassVar[str] = "review.negative"
+    review_id: int
+    order_id: int | None
+    shop_id: int
+    customer_id: int | None
+    sign: int | None
+    stars: int | None
+    cause: str
+
+
+@dataclass(frozen=True)
 class CustomerUnsubscribed(Event):
     """A customer refused further marketing on a channel."""
 
@@ -237,11 +287,52 @@ class MemberLeft(Event):
 
 
 @dataclass(frozen=True)
+class PlatformMemberJoined(Event):
+    """A buyer joined the platform's own programme of a shop; `grade` is the platform's.
+
+    `source` is the platform's word for how he came to it, if it says.
+    """
+
+    type: ClassVar[str] = "platform_member.joined"
+    platform_member_id: int
+    shop_id: int
+    customer_id: int | None
+    platform: str
+    grade: int | None
+    source: str | None
+
+
+@dataclass(frozen=True)
+class PlatformMemberLeft(Event):
+    """A buyer left the platform's own programme of a shop."""
+
+    type: ClassVar[str] = "platform_member.left"
+    platform_member_id: int
+    shop_id: int
+    customer_id: int | None
+    platform: str
+
+
+@dataclass(frozen=True)
+class PlatformGradeChanged(Event):
+    """A member's grade on a platform changed."""
+
+    type: ClassVar[str] = "platform_member.grade_changed"
+    platform_member_id: int
+    shop_id: int
+    customer_id: int | None
+    platform: str
+    old_grade: int | None
+    grade: int
+
+
+@dataclass(frozen=True)
 class TierChanged(Event):
     """A member's tier changed; None is none.
 
     `cause` is "upgrade", "downgrade", "refund" (what reached it was paid back), "manual", "ended"
-    (a tier by hand was over), "removed" (the tier is no more) or "left".
+    (a tier by hand was over), "removed" (the tier is no more), "platform" (a platform's grade) or
+    "left".
     """
 
     type: ClassVar[str] = "member.tier_changed"

@@ -11,6 +11,7 @@ from core.domain.campaigns.recipes.switching import (
     read_parameters,
     switch_on,
 )
+from core.domain.orders.review_words import set_review_words
 from core.sdk import AlreadyExists, LineRecord, NotFound, OrderState, PluginDisabled, Several
 from tests.recipe_kit import Stage
 
@@ -63,6 +64,30 @@ async def test_payment_reminder_by_mail_after_ten_minutes_beside_that_by_text(st
     await stage.ordered("3")
     await stage.later(minutes=15)
     assert len(stage.paper.sent) == 2
+
+
+async def test_reviews_are_answered(stage):
+    await stage.on("negative_review_care")
+    await stage.on("review_thanks", "paper", language="en", offer="5 % next time")
+    async with stage.merchant.work() as w:
+        await set_review_words(w, ["掉色"])
+    bad, good, silent, faded = [
+        await stage.ordered(str(n), OrderState.COMPLETED) for n in range(1, 5)
+    ]
+    await stage.reviewed(bad, sign=-1, text="太小")
+    await stage.reviewed(good, sign=1, text="很好")
+    await stage.reviewed(silent, sign=1)
+    await stage.reviewed(faded, stars=5, text="好看,但是掉色")
+    assert [content["subject"] for _, _, content in stage.paper.sent] == [
+        "Test thanks you for your review"
+    ] * 2
+    assert "5 % next time" in stage.paper.sent[0][2]["html"]
+    assert stage.notes == []
+    await stage.later(hours=2, step=timedelta(minutes=30))
+    assert stage.notes == [("06-15 13:00", "01"), ("06-15 13:00", "04")]
+    await stage.reviewed(bad, sign=-1, text="太小", later_text="还是太小")
+    await stage.later(hours=2, step=timedelta(minutes=30))
+    assert len(stage.notes) == 2
 
 
 async def test_daily_reminder_reaches_each_buyer_once(stage):

@@ -119,6 +119,9 @@ async def make_order(w, shop_id, pk, plain):
     await insert(w, "refunds", shop_id=shop_id, external_id="R1", order_id=order,
                  kind="return", state="refunded", amount=100, tracking_number=plain["tracking"],
                  requested_at=w.now, content_hash=b"\0", taken_at=w.now)  # fmt: skip
+    await insert(w, "reviews", shop_id=shop_id, external_id="V1", order_external_id="XY1",
+                 order_id=order, customer_id=pk, at=w.now, sign=-1, text=plain["note"],
+                 content_hash=b"\0", taken_at=w.now)  # fmt: skip
     await insert(w, "customer_facts", customer_id=pk, shop_id=0, currency="CNY", orders=1,
                  purchases=1, paid=9900, refunded=100, refunds=1)  # fmt: skip
     return order
@@ -127,6 +130,11 @@ async def make_order(w, shop_id, pk, plain):
 async def make_member(w, pk, plain):
     await insert(w, "memberships", customer_id=pk, card_number=plain["card"], joined_at=w.now,
                  join_source="page")  # fmt: skip
+    joined = await insert(
+        w, "platform_members", shop_id=1, buyer_index=b"\1" * 16, buyer_id=plain["buyer"],
+        customer_id=pk, member=True, grade=2, content_hash=b"\0", taken_at=w.now,
+    )  # fmt: skip
+    await insert(w, "platform_memberships", platform_member_id=joined, joined_at=w.now)
     await insert(w, "tier_intervals", customer_id=pk, tier_id=1, valid_from=w.now, cause="manual")
     entry = await insert(
         w, "points_entries", customer_id=pk, kind="hold", points=-5, lot=False, at=w.now,

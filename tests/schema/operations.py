@@ -159,6 +159,18 @@ def variables(name, ids):
             "externalId": "R1", "orderExternalId": "E1", "state": "REQUESTED", "amount": "2.50",
             "requestedAt": "2026-06-03T10:00:00+08:00", "reason": "尺码不合适",
         }]}},
+        "reviews-upsert": {"input": {"shopId": ids["Shop"], "reviews": [{
+            "externalId": "V1", "orderExternalId": "E1", "at": "2026-06-05T10:00:00+08:00",
+            "sign": "BAD", "text": "面料偏硬", "tags": ["质量"],
+        }]}},
+        "reviews": {"where": {"customer": {"eq": ids["Customer"]}, "contains": "硬",
+                              "negative": {"isNull": False}, "sign": {"in": ["BAD"]}}},
+        "customer-reviews": {"id": ids["Customer"]},
+        "platform-memberships": {"id": ids["Customer"]},
+        "platform-membership-counts": {
+            "first": "2026-06-01", "last": "2026-06-15", "shopId": ids["Shop"]
+        },
+        "review-words-set": {"input": {"words": ["掉色"]}},
         "refunds": {"where": {"customer": {"eq": ids["Customer"]}}},
         "order-import-start": {"input": {"shopId": ids["Shop"], "file": None}},
         "customer-import-start": {

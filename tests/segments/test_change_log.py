@@ -88,6 +88,20 @@ WRITES = {
         "content_hash = 'x', taken_at = now(), tracking_number = 'y'",
         "state = 'refunded'",
     ),
+    "reviews": (
+        f"""INSERT INTO reviews (merchant_id, shop_id, external_id, order_external_id, customer_id,
+                at, content_hash, taken_at)
+            SELECT $1, 1, $3::bigint::text, 'x', $2, {NOW}, '', {NOW}""",
+        "content_hash = 'x', taken_at = now(), reply = 'y'",
+        "sign = -1",
+    ),
+    "platform_members": (
+        f"""INSERT INTO platform_members (merchant_id, shop_id, buyer_index, customer_id,
+                content_hash, taken_at)
+            SELECT $1, 1, int8send($3::bigint), $2, '', {NOW}""",
+        "content_hash = 'x', taken_at = now(), points = 7, grade_name = 'y'",
+        "grade = 2",
+    ),
     "memberships": (
         f"""INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at, join_source)
             SELECT $1, $2, $3::bigint::text, {NOW}, 'page'""",

@@ -24,11 +24,12 @@ from tests.segments.oracle import (
     lifecycle,
     members,
     orders,
+    platforms,
     purchases,
 )
 from tests.segments.oracle.kit import within
 
-FAMILIES = [customers, orders, purchases, after_sales, campaigns, lifecycle, members]
+FAMILIES = [customers, orders, purchases, after_sales, campaigns, lifecycle, members, platforms]
 EVALUATE = {name: one for family in FAMILIES for name, one in family.EVALUATE.items()}
 LEAVES = st.one_of(*(family.LEAVES for family in FAMILIES))
 TREES = st.recursive(

@@ -1,12 +1,14 @@
 """Joining the programme and leaving it, with the source of each, counted by day."""
 
 import secrets
-from datetime import date
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
 from enum import StrEnum
 
 from core.domain.customers.customers import get_customer
 from core.domain.members.points import Lot, give
-from core.domain.members.programme import get_programme
+from core.domain.members.programme import Programme, get_programme
 from core.domain.members.review import review_members
 from core.domain.members.tiers import end_tiers
 from core.sdk.errors import AlreadyExists, InvalidInput, WrongState
@@ -50,27 +52,70 @@ async def join(
     _check_source(source)
     if await find_membership(w, customer_id) is not None:
         raise AlreadyExists(f"customer {customer_id} is a member already", ("input", "customerId"))
-    before: bool = await w.sql.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM memberships WHERE merchant_id = $1 AND customer_id = $2)",
-        w.merchant_id, customer_id,
-    )  # fmt: skip
-    membership_id: int | None = await w.sql.fetchval(
-        """INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at, join_source,
-               join_shop_id) VALUES ($1, $2, $3, $4, $5, $6)
-           ON CONFLICT (merchant_id, card_number) DO NOTHING RETURNING id""",
-        w.merchant_id, customer_id, card_number or _new_card_number(), w.now, source, shop_id,
-    )  # fmt: skip
-    if membership_id is None:
+    joining = Joining(customer_id, w.now, shop_id, card_number)
+    admitted = await admit(w, programme, [joining], source)
+    if customer_id not in admitted:
         raise AlreadyExists("the card number is in use", ("input", "cardNumber"))
-    w.emit(MemberJoined(customer_id, source, shop_id, before))
-    rules = programme.rules
-    if rules.welcome_points and not before:
-        expires_at = rules.points.expiry.after(w.now, programme.zone)
-        await give(w, "earn", [
-            Lot(customer_id, rules.welcome_points, w.now, expires_at, rule="welcome")
-        ])  # fmt: skip
-    await review_members(w, programme, [customer_id])
-    return membership_id
+    return admitted[customer_id]
+
+
+@dataclass(frozen=True)
+class Joining:
+    """A customer who becomes a member: when, in which shop, with which card (None: a new one)."""
+
+    customer_id: int
+    at: datetime
+    shop_id: int | None = None
+    card_number: str | None = None
+
+
+async def admit(
+    w: Work, programme: Programme, joining: Sequence[Joining], source: str, *, told: bool = True
+) -> dict[int, int]:
+    """Make customers members; returns the memberships' ids by customer.
+
+    Who is a member already, or has a card number in use, is passed over. With `told` False it is
+    history: there is neither an event nor a welcome.
+    """
+    if not joining:
+        return {}
+    customers = [one.customer_id for one in joining]
+    rows = await w.sql.fetch(
+        """SELECT DISTINCT customer_id FROM memberships
+           WHERE merchant_id = $1 AND customer_id = ANY($2::bigint[])""",
+        w.merchant_id, customers,
+    )  # fmt: skip
+    before = {row["customer_id"] for row in rows}
+    rows = await w.sql.fetch(
+        """INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at, join_source,
+               join_shop_id)
+           SELECT $1, u.customer, u.card, u.at, $2, u.shop
+           FROM unnest($3::bigint[], $4::text[], $5::timestamptz[], $6::bigint[])
+                AS u (customer, card, at, shop)
+           ON CONFLICT DO NOTHING RETURNING customer_id, id""",
+        w.merchant_id, source, customers,
+        [one.card_number or _new_card_number() for one in joining],
+        [one.at for one in joining], [one.shop_id for one in joining],
+    )  # fmt: skip
+    admitted = {row["customer_id"]: row["id"] for row in rows}
+    if told:
+        for one in joining:
+            if one.customer_id in admitted:
+                again = one.customer_id in before
+                w.emit(MemberJoined(one.customer_id, source, one.shop_id, again))
+        await _welcome(w, programme, [pk for pk in admitted if pk not in before])
+    await review_members(w, programme, list(admitted))
+    return admitted
+
+
+async def _welcome(w: Work, programme: Programme, customer_ids: Sequence[int]) -> None:
+    points = programme.rules.welcome_points
+    if points and customer_ids:
+        expires_at = programme.rules.points.expiry.after(w.now, programme.zone)
+        await give(
+            w, "earn",
+            [Lot(pk, points, w.now, expires_at, rule="welcome") for pk in customer_ids],
+        )  # fmt: skip
 
 
 async def leave(w: Work, customer_id: int, source: str) -> None:
@@ -80,22 +125,32 @@ async def leave(w: Work, customer_id: int, source: str) -> None:
     """
     await get_customer(w, customer_id)
     _check_source(source)
-    ended = await w.sql.execute(
-        """UPDATE memberships SET left_at = $3, leave_source = $4
-           WHERE merchant_id = $1 AND customer_id = $2 AND left_at IS NULL""",
-        w.merchant_id, customer_id, w.now, source,
-    )  # fmt: skip
-    if ended == "UPDATE 0":
+    if not await dismiss(w, [customer_id], source):
         raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+
+
+async def dismiss(w: Work, customer_ids: Sequence[int], source: str) -> list[int]:
+    """End the memberships of customers, and their tiers; returns those who were members."""
+    rows = await w.sql.fetch(
+        """UPDATE memberships SET left_at = $3, leave_source = $4
+           WHERE merchant_id = $1 AND customer_id = ANY($2::bigint[]) AND left_at IS NULL
+           RETURNING customer_id""",
+        w.merchant_id, list(customer_ids), w.now, source,
+    )  # fmt: skip
+    gone = sorted(row["customer_id"] for row in rows)
+    if not gone:
+        return []
     for table in ("memberships", "tier_intervals"):  # who left as one customer did so as each
         await w.sql.execute(
             f"""UPDATE {table} SET merged = FALSE
-                WHERE merchant_id = $1 AND customer_id = $2 AND merged""",
-            w.merchant_id, customer_id,
+                WHERE merchant_id = $1 AND customer_id = ANY($2::bigint[]) AND merged""",
+            w.merchant_id, gone,
         )  # fmt: skip
-    for tier_id in (await end_tiers(w, [customer_id])).values():
+    for customer_id, tier_id in (await end_tiers(w, gone)).items():
         w.emit(TierChanged(customer_id, tier_id, None, "left"))
-    w.emit(MemberLeft(customer_id, source))
+    for customer_id in gone:
+        w.emit(MemberLeft(customer_id, source))
+    return gone
 
 
 async def find_membership(session: Session, customer_id: int) -> int | None:

@@ -8,7 +8,7 @@ from typing import Any
 from tortoise import fields
 from tortoise.models import Model
 
-from core.storage.models import Id
+from core.storage.models import Bytes, Id
 
 
 class Programme(Model):
@@ -52,6 +52,53 @@ class Membership(Model):
 
     class Meta:
         table = "memberships"
+
+
+class PlatformMember(Model):
+    """What a platform tells of a buyer as a member of a shop there.
+
+    `grade` is the platform's own; `trade_count` and `trade_amount` (minor units of the shop's
+    currency) are the platform's sums over his whole time. The buyer is known by the keyed index of
+    his id, which outlives his data.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    shop_id = fields.BigIntField()
+    buyer_index = Bytes()
+    buyer_id = fields.TextField(null=True)
+    customer_id = fields.BigIntField(null=True)
+    member = fields.BooleanField(null=True)
+    grade = fields.SmallIntField(null=True)
+    grade_name = fields.TextField(null=True)
+    points = fields.BigIntField(null=True)
+    joined_at = fields.DatetimeField(null=True)
+    left_at = fields.DatetimeField(null=True)
+    join_source = fields.TextField(null=True)
+    blacklisted = fields.BooleanField(null=True)
+    trade_count = fields.IntField(null=True)
+    trade_amount = fields.BigIntField(null=True)
+    last_trade_at = fields.DatetimeField(null=True)
+    modified_at = fields.DatetimeField(null=True)
+    content_hash = Bytes()
+    taken_at = fields.DatetimeField()
+    erased_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "platform_members"
+
+
+class PlatformMembership(Model):
+    """A buyer's time as a member on a platform; still one while `left_at` is NULL."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    platform_member_id = fields.BigIntField()
+    joined_at = fields.DatetimeField()
+    left_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "platform_memberships"
 
 
 class Tier(Model):

@@ -15,6 +15,12 @@ PERSONAL_TABLES = [
                   erase="blank", blank=("card_number",)),
     PersonalTable("tier_intervals", "tier_intervals", "Tiers", unique_while="valid_to",
                   prefer=HIGHEST, aside="merged", erase="keep"),
+    # the index of the buyer's id stays: what his platform tells of him later is nobody's
+    PersonalTable("platform_members", "platform_members", "Memberships on platforms",
+                  hidden=("buyer_index", "content_hash"), erase="blank",
+                  blank=("customer_id", "buyer_id", "join_source"), stamp="erased_at"),
+    PersonalTable("platform_memberships", "platform_memberships", "Times as a member on platforms",
+                  parent=("platform_member_id", "platform_members"), erase="keep"),
     PersonalTable("points_entries", "points_entries", "Points", erase="blank", blank=("reason",)),
     PersonalTable("points_holds", "points_holds", "Points set aside", erase="keep"),
     PersonalTable("member_reminders", "member_reminders", "Reminders of points and tiers",

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 Measure = Literal["net_spend", "purchases", "points"]
 Key = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_]{0,39}$")]
 
+Grade = Annotated[int, Field(ge=0, le=32_767)]
 Days = Annotated[int, Field(ge=1, le=365)]
 
 
@@ -109,10 +110,25 @@ class ReminderRules(Part):
     next_tier_percent: int | None = Field(default=10, ge=1, le=99)
 
 
+class PlatformRules(Part):
+    """What membership of a platform's own programme means here.
+
+    With `joins` who joins there in a shop of the merchant's is a member here too, and whoever came
+    that way leaves by leaving there. `grades` says for each platform the rank of the tier that a
+    member of a grade is at least in, whatever it bought: {"taobao": {"2": 1, "3": 2}}.
+    """
+
+    joins: bool = False
+    grades: dict[str, dict[Grade, Annotated[int, Field(ge=0, le=32_767)]]] = Field(
+        default_factory=dict, max_length=20
+    )
+
+
 class Rules(Part):
     """All rules of a programme; `welcome_points` are given on joining for the first time."""
 
     tiers: TierRules = TierRules()
     points: PointsRules = PointsRules()
     reminders: ReminderRules = ReminderRules()
+    platform: PlatformRules = PlatformRules()
     welcome_points: int = Field(default=0, ge=0, le=1_000_000)

@@ -7,7 +7,7 @@ by hand is kept until it ends, unless a better one is deserved.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -152,13 +152,23 @@ async def set_tier(
     w: Work, customer_id: int, tier_id: int, until: datetime | None, cause: str = "manual"
 ) -> None:
     """Give a member a tier by hand, until an instant or for good."""
-    old = await end_tiers(w, [customer_id])
+    await give_tiers(w, {customer_id: tier_id}, until, cause)
+
+
+async def give_tiers(w: Work, tiers: Mapping[int, int], until: datetime | None, cause: str) -> None:
+    """Give members tiers, by customer, that they need not deserve, until an instant or for good."""
+    if not tiers:
+        return
+    old = await end_tiers(w, list(tiers))
     await w.sql.execute(
         """INSERT INTO tier_intervals (merchant_id, customer_id, tier_id, valid_from, review_at,
-               manual, cause) VALUES ($1, $2, $3, $4, $5, TRUE, $6)""",
-        w.merchant_id, customer_id, tier_id, w.now, until, cause,
+               manual, cause)
+           SELECT $1, u.customer, u.tier, $2, $3, TRUE, $4
+           FROM unnest($5::bigint[], $6::bigint[]) AS u (customer, tier)""",
+        w.merchant_id, w.now, until, cause, list(tiers), list(tiers.values()),
     )  # fmt: skip
-    w.emit(TierChanged(customer_id, old.get(customer_id), tier_id, cause))
+    for customer_id, tier_id in tiers.items():
+        w.emit(TierChanged(customer_id, old.get(customer_id), tier_id, cause))
 
 
 async def end_tiers(w: Work, customer_ids: Sequence[int]) -> dict[int, int]:

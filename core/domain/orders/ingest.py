@@ -16,6 +16,7 @@ from core.domain.orders.content import WHOLE_ORDER, content_hash, content_key, s
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.parcels import ingest_traces, write_parcels
 from core.domain.orders.refunds import PAID_OUT, ingest_refunds
+from core.domain.orders.reviews import follow_orders, ingest_reviews
 from core.domain.orders.waiting import release
 from core.sdk.events import OrderCreated, OrderStateChanged
 from core.sdk.identities import Identity
@@ -459,14 +460,21 @@ async def _take_waiting(
     events: bool,
     since: datetime | None,
 ) -> None:
-    """Parcels and refunds that came before their order."""
+    """Parcels, refunds and reviews that came before their order."""
     created = [item.record.external_id for item in taken if item.before is None]
     if created:
-        traces, refunds = await release(w, shop["id"], created)
+        traces, refunds, reviews = await release(w, shop["id"], created)
         if traces:
             await ingest_traces(w, shop, traces, events, since)
         if refunds:
             await ingest_refunds(w, shop, refunds, events, since)
+        if reviews:
+            await ingest_reviews(w, shop["id"], reviews, events)
+    moved = [
+        item.id for item in taken if item.before and item.before.customer_id != item.customer_id
+    ]
+    if moved:
+        await follow_orders(w, moved)
 
 
 async def _refresh_facts(w: Work, taken: Sequence[_Taken]) -> None:

@@ -122,8 +122,50 @@ class Refund(Model):
         table = "refunds"
 
 
+class Review(Model):
+    """A review that a buyer gave, as its platform last told it.
+
+    `negative` says why it needs care: "bad", "neutral" or "keyword".
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    shop_id = fields.BigIntField()
+    external_id = fields.TextField()
+    order_external_id = fields.TextField()
+    order_id = fields.BigIntField(null=True)
+    customer_id = fields.BigIntField(null=True)
+    line_id = fields.BigIntField(null=True)
+    at = fields.DatetimeField()
+    sign = fields.SmallIntField(null=True)
+    stars = fields.SmallIntField(null=True)
+    text = fields.TextField(null=True)
+    later_text = fields.TextField(null=True)
+    reply = fields.TextField(null=True)
+    tags: Any = fields.JSONField(null=True)
+    negative = fields.TextField(null=True)
+    modified_at = fields.DatetimeField(null=True)
+    content_hash = Bytes()
+    taken_at = fields.DatetimeField()
+    erased_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "reviews"
+
+
+class ReviewWord(Model):
+    """A word of the merchant's own that makes a review negative, folded."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    word = fields.TextField()
+
+    class Meta:
+        table = "review_words"
+
+
 class WaitingRecord(Model):
-    """A parcel or refund whose order is not known yet; it is taken in together with the order."""
+    """A parcel, refund or review of an order not known yet; it is taken in with the order."""
 
     id = Id()
     merchant_id = fields.BigIntField()

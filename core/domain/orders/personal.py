@@ -18,6 +18,10 @@ PERSONAL_TABLES = [
                   parent=("parcel_id", "parcels")),
     PersonalTable("refunds", "refunds", "Refunds", parent=("order_id", "orders"),
                   hidden=("content_hash",), erase="blank", blank=("tracking_number",)),
+    # a buyer's words go with him, the sign stays as a figure of the shop
+    PersonalTable("reviews", "reviews", "Reviews", hidden=("content_hash",), erase="blank",
+                  blank=("customer_id", "text", "later_text", "reply", "tags"),
+                  stamp="erased_at"),
     # recomputed from the orders
     PersonalTable("facts", "customer_facts", "Figures", on_merge="keep"),
 ]  # fmt: skip

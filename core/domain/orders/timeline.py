@@ -1,4 +1,4 @@
-"""What the timeline of a customer shows of orders, parcels and refunds.
+"""What the timeline of a customer shows of orders, parcels, refunds and reviews.
 
 Parcels and refunds are found by the ids of the customer's orders, given as an array: thousands of
 them are then one walk through the index instead of thousands of look-ups.
@@ -72,5 +72,20 @@ TIMELINE = [
         data="jsonb_build_object('number', number, 'kind', asked)",
         permission="ORDERS_READ",
         common=COMMON,
+    ),
+    TimelineSource(
+        name="review",
+        kinds={
+            "review.good": "Good review",
+            "review.neutral": "Neutral review",
+            "review.bad": "Bad review",
+            "review.unrated": "Review",
+        },
+        sql="""SELECT r.at, 'review.' || CASE r.sign WHEN 1 THEN 'good' WHEN 0 THEN 'neutral'
+                       WHEN -1 THEN 'bad' ELSE 'unrated' END AS kind, r.id AS key,
+                       'Review' AS object_type, r.id AS object_id, r.stars, r.text
+                FROM reviews r WHERE r.merchant_id = $1 AND r.customer_id = $2 AND r.at >= $3""",
+        data="jsonb_build_object('stars', stars, 'text', text)",
+        permission="ORDERS_READ",
     ),
 ]

@@ -1,4 +1,4 @@
-"""Parcels and refunds of orders that are not known yet: kept until the order comes."""
+"""Parcels, refunds and reviews of orders that are not known yet: kept until the order comes."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -8,17 +8,20 @@ import orjson
 from pydantic import TypeAdapter
 
 from core.sdk.orders import ParcelTrace, RefundRecord
+from core.sdk.reviews import ReviewRecord
 from core.storage.database import Work
 
-Kind = Literal["parcel", "refund"]
+Kind = Literal["parcel", "refund", "review"]
 TRACES = TypeAdapter(list[ParcelTrace])
 REFUNDS = TypeAdapter(list[RefundRecord])
+REVIEWS = TypeAdapter(list[ReviewRecord])
 
 
 async def hold(
-    w: Work, shop_id: int, kind: Kind, records: Sequence[ParcelTrace] | Sequence[RefundRecord]
+    w: Work, shop_id: int, kind: Kind, records: Sequence[ParcelTrace | RefundRecord | ReviewRecord]
 ) -> None:
-    """Keep records until `release`. Of a refund the last one told is kept; traces add up."""
+    """Keep records until `release`. Of a refund and a review the last one told is kept; traces add
+    up."""
     rows = []
     for record in records:
         if isinstance(record, ParcelTrace):
@@ -45,7 +48,7 @@ async def hold(
 
 async def release(
     w: Work, shop_id: int, order_external_ids: Sequence[str]
-) -> tuple[list[ParcelTrace], list[RefundRecord]]:
+) -> tuple[list[ParcelTrace], list[RefundRecord], list[ReviewRecord]]:
     """Take out what waited for these orders, in the order of its coming."""
     rows = await w.sql.fetch(
         """WITH taken AS (
@@ -55,12 +58,13 @@ async def release(
            SELECT kind, record FROM taken ORDER BY id""",
         w.merchant_id, shop_id, list(order_external_ids),
     )  # fmt: skip
-    found: dict[str, list[str]] = {"parcel": [], "refund": []}
+    found: dict[str, list[str]] = {"parcel": [], "refund": [], "review": []}
     for row in rows:
         found[row["kind"]].append(row["record"])
     return (
         TRACES.validate_json(f"[{','.join(found['parcel'])}]"),
         REFUNDS.validate_json(f"[{','.join(found['refund'])}]"),
+        REVIEWS.validate_json(f"[{','.join(found['review'])}]"),
     )
 
 

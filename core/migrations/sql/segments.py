@@ -88,6 +88,7 @@ WATCHED = {
         OF_ORDER,
         "order_id, kind, state, reason, amount, quantity, requested_at, refunded_at, closed_at",
     ),
+    "reviews": (CUSTOMER, "shop_id, customer_id, at, sign, stars, text, later_text, negative"),
     # figures come and go with orders, but change with the shop's time zone as well
     "customer_facts": (
         CUSTOMER,
@@ -96,6 +97,10 @@ WATCHED = {
     ),
     "memberships": (CUSTOMER, "customer_id, joined_at, left_at, leave_source"),
     "tier_intervals": (CUSTOMER, "customer_id, tier_id, valid_to, review_at"),
+    "platform_members": (
+        CUSTOMER,
+        "shop_id, customer_id, member, grade, joined_at, left_at, blacklisted, trade_count",
+    ),
     # whatever takes points, or gives them back, adds an entry as well
     "points_entries": (CUSTOMER, "customer_id, points"),
     "deliveries": (

@@ -68,7 +68,7 @@ def flow_about(flow: Flow) -> frozenset[About]:
         return ANY
     if trigger.type.startswith("parcel."):
         return EVERYTHING
-    if trigger.type.startswith(("order.", "refund.", "custom.")):
+    if trigger.type.startswith(("order.", "refund.", "review.", "custom.")):
         return frozenset({"any", "order"})
     return ANY
 

@@ -8,6 +8,12 @@ CONTACTS: dict[ContactKind, str] = {"phone": "phone", "email": "email"}
 
 PERSONAL = ("province", "city")
 
+BLACKLISTED = """c.id IN (SELECT b.customer_id FROM platform_members b
+    WHERE b.merchant_id = $1 AND b.blacklisted AND b.customer_id IS NOT NULL)"""
+"""Whether the seller has put customer `c` on a platform's blacklist.
+
+Few are on it: it is read once, however many customers are asked about."""
+
 
 def skip_reason_sql(
     contact: ContactKind, message_class: MessageClass, channel: str, shop: str | None
@@ -16,8 +22,8 @@ def skip_reason_sql(
 
     `channel` and `shop` are placeholders of the channel's name and the shop's number, None when
     the message is for all shops; "$1" is the merchant. A missing row `c` has no address. Marketing
-    needs consent; a service message must only not be refused, and reaches who unsubscribed from
-    marketing.
+    needs consent, and does not go to whom the seller has blacklisted on a platform; a service
+    message must only not be refused, and reaches who unsubscribed from marketing.
     """
     index = f"c.{CONTACTS[contact]}_index"
     suppressed = f"""EXISTS (SELECT 1 FROM suppressions su WHERE su.merchant_id = c.merchant_id
@@ -31,6 +37,7 @@ def skip_reason_sql(
     return f"""CASE WHEN {index} IS NULL THEN 'no_address' ELSE (
         SELECT CASE WHEN said.status = 'denied' THEN 'opted_out'
             WHEN {suppressed}) THEN 'suppressed'
+            WHEN {BLACKLISTED} THEN 'blacklisted'
             WHEN said.status = 'granted' THEN NULL
             WHEN said.status IS NULL THEN 'no_consent'
             WHEN NOT {unproven_allowed_sql(channel)} THEN 'unproven' END

@@ -19,6 +19,9 @@ SKIP_REASONS: dict[str, Text] = {
         "The customer has refused such messages on this channel.", "客户已拒收该渠道的此类消息。"
     ),
     "suppressed": Text("The address must not be written to.", "该联系方式已被列入禁发名单。"),
+    "blacklisted": Text(
+        "You have put the customer on a platform's blacklist.", "您已在平台将该客户拉黑。"
+    ),
     "erased": Text("The customer's data were erased.", "客户资料已被删除。"),
     "holdout": Text(
         "The customer belongs to those who get nothing, for comparison.", "客户属于不发送的对照组。"

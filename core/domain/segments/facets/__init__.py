@@ -33,6 +33,7 @@ from core.domain.segments.facets.orders import (
     OrderSum,
 )
 from core.domain.segments.facets.parcels import Parcel
+from core.domain.segments.facets.platforms import PlatformMember, PlatformTrades
 from core.domain.segments.facets.purchases import (
     DaysSinceLastPurchase,
     FirstPurchase,
@@ -44,6 +45,7 @@ from core.domain.segments.facets.purchases import (
 from core.domain.segments.facets.random_share import RandomShare
 from core.domain.segments.facets.refunds import RefundCount, RefundRate
 from core.domain.segments.facets.replenishment import ReplenishmentDue
+from core.domain.segments.facets.reviews import Reviewed
 from core.domain.segments.facets.tags import Tag
 from core.domain.segments.facets.value import InRfmGroup, RfmScore, ValuePercentile
 from core.sdk.facets import Facet
@@ -61,6 +63,7 @@ FACETS: list[Facet] = [
     OptedIn(), OptedOut(), ConsentUnproven(), Unsubscribed(),
     *ORDERS,
     InStage(), DaysToNextPurchase(), ValuePercentile(), RfmScore(), InRfmGroup(),
-    ReplenishmentDue(), RandomShare(), InSegment(),
+    ReplenishmentDue(), Reviewed(), RandomShare(), InSegment(),
     Member(), MemberLeft(), MemberTier(), TierEndsIn(), PointsBalance(), PointsExpiring(),
+    PlatformMember(), PlatformTrades(),
 ]  # fmt: skip
