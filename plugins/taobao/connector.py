@@ -51,14 +51,16 @@ THREE_MONTHS = timedelta(days=89)
 
 RESOURCES: Mapping[Resource, Sync] = {
     Resource.ORDERS: Sync(reach=THREE_MONTHS),
-    Resource.REFUNDS: Sync(every=timedelta(minutes=2), reach=THREE_MONTHS),
+    Resource.REFUNDS: Sync(
+        every=timedelta(minutes=2), reach=THREE_MONTHS, slice=timedelta(days=7)
+    ),
     Resource.REVIEWS: Sync(
         every=timedelta(minutes=10), overlap=timedelta(hours=1), window=timedelta(days=1),
         reach=timedelta(days=179), slice=timedelta(days=7),
     ),
     Resource.MEMBERS: Sync(
         every=timedelta(minutes=5), window=timedelta(days=1), reach=timedelta(days=3650),
-        slice=timedelta(days=30),
+        slice=timedelta(days=365),
     ),
 }  # fmt: skip
 BUDGETS: Sequence[Budget] = (

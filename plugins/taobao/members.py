@@ -1,9 +1,11 @@
 """Members of a shop and their grades, as the platform keeps them."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
+from datetime import datetime
+from functools import partial
 from urllib.parse import parse_qsl, urlencode
 
-from core.sdk import Identity, Kind, Page, PlatformMember, Window
+from core.sdk import Identity, Kind, Page, PlatformMember, Record, Window
 from plugins.taobao.answers import rows
 from plugins.taobao.client import Client
 from plugins.taobao.pages import page
@@ -30,24 +32,39 @@ CHANGED = _listing("taobao.crm.members.increment.get.privy")
 async def pull(client: Client, window: Window, kind: Kind) -> AsyncIterator[Page]:
     """Members who last bought in the window, or whose standing changed in it."""
     if kind is Kind.BACKFILL:
-        listing = BY_TRADE
+        listing, changed_at = BY_TRADE, None
         params = {"min_last_trade_time": window.start, "max_last_trade_time": window.end}
     else:
-        listing = CHANGED
+        # the platform does not say when; at the window's end it had happened
+        listing, changed_at = CHANGED, window.end
         params = {"start_modify": window.start, "end_modify": window.end}
     async for found, total in backwards(client, listing, params):
-        yield page(found, "ouid", member, total)
+        told = page(found, "ouid", partial(member, changed_at=changed_at), total)
+        await _name_grades(client, told.records)
+        yield told
+
+
+async def _name_grades(client: Client, records: Sequence[Record]) -> None:
+    """Name the grades as the shop calls them, where the list does not."""
+    nameless = [
+        one for one in records if isinstance(one, PlatformMember) and one.grade_name is None
+    ]
+    if nameless:
+        names = await grade_names(client)
+        for one in nameless:
+            one.grade_name = names.get(one.grade or 0)
 
 
 async def fetch(client: Client, external_id: str) -> Sequence[PlatformMember]:
     """One member as he is now, by his ouid or by what `member_key` made of a message."""
     ouid, told = _read_key(external_id)
     answer = await client.read(BY_TRADE.api, ouid=ouid, current_page=1, page_size=1)
-    found = [member(row) for row in rows(answer, BY_TRADE.rows)]
+    found = [member(row, client.now()) for row in rows(answer, BY_TRADE.rows)]
     for one in found:
         one.joined_at = moment(told.get("joined"))
         if "omid" in told:
             one.identities = [Identity("merchant", 0, "omid", told["omid"])]
+    await _name_grades(client, found)
     return found
 
 
@@ -71,8 +88,8 @@ def _read_key(external_id: str) -> tuple[str, dict[str, str]]:
     return ouid, dict(parse_qsl(told))
 
 
-def member(row: Row) -> PlatformMember:
-    """A member of a list. Raises KeyError, ValueError."""
+def member(row: Row, changed_at: datetime | None = None) -> PlatformMember:
+    """A member of a list, who has changed until then. Raises KeyError, ValueError."""
     grade = number(row.get("grade"))
     status = text(row.get("status"))
     return PlatformMember(
@@ -85,4 +102,5 @@ def member(row: Row) -> PlatformMember:
         trade_count=number(row.get("trade_count")),
         trade_amount=fen(row.get("trade_amount")),
         last_trade_at=moment(row.get("last_trade_time")),
+        modified_at=changed_at,
     )

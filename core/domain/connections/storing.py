@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import compress
 from typing import Any
 
 import asyncpg
@@ -10,12 +11,16 @@ import orjson
 
 from core.domain.connections.dead_letters import bury
 from core.domain.connections.opening import Access
+from core.domain.members.platform import ingest_platform_members
 from core.domain.orders.ingest import INCOMPLETE, ingest_orders
 from core.domain.orders.parcels import ingest_traces
 from core.domain.orders.refunds import WAITING, ingest_refunds
+from core.domain.orders.reviews import ingest_reviews
 from core.sdk.connectors import Broken, Record, Resource
 from core.sdk.errors import HuikeError, Several
+from core.sdk.members import PlatformMember
 from core.sdk.orders import OrderRecord, ParcelTrace, RefundRecord
+from core.sdk.reviews import ReviewRecord
 from core.storage.database import Work
 
 POISON = (
@@ -67,6 +72,36 @@ async def _traces(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
     return Stored(outcomes, _waited_for(records, outcomes))
 
 
+async def _reviews(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+    old, news = _split(records, [record.at >= place.since for record in records])
+    outcomes = await ingest_reviews(w, place.shop["id"], old, events=False)
+    return Stored(outcomes + await ingest_reviews(w, place.shop["id"], news))
+
+
+async def _members(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+    """Who joined or left, and who changed, since the shop is followed is news."""
+    shop = place.shop
+    old, news = _split(records, [_last_told(record) >= place.since for record in records])
+    outcomes: list[str] = []
+    for part, events in ((old, False), (news, True)):
+        outcomes += await ingest_platform_members(
+            w, shop["id"], shop["platform"], part, place.identity_kind, events
+        )
+    return Stored(outcomes)
+
+
+def _last_told(record: PlatformMember) -> datetime:
+    """When the platform says that something happened to the member, at last."""
+    times = (record.joined_at, record.left_at, record.modified_at)
+    return max((at for at in times if at is not None), default=datetime.min.replace(tzinfo=UTC))
+
+
+def _split(records: Sequence[Any], new: Sequence[bool]) -> tuple[list[Any], list[Any]]:
+    """Those that are not new, and those that are."""
+    old = [record for record, is_new in zip(records, new, strict=True) if not is_new]
+    return old, list(compress(records, new))
+
+
 def _waited_for(records: Sequence[Any], outcomes: Sequence[str]) -> list[str]:
     pairs = zip(records, outcomes, strict=True)
     return [record.order_external_id for record, outcome in pairs if outcome == WAITING]
@@ -78,6 +113,8 @@ INGEST: Mapping[type[Any], tuple[Resource, Ingest]] = {
     OrderRecord: (Resource.ORDERS, _orders),
     RefundRecord: (Resource.REFUNDS, _refunds),
     ParcelTrace: (Resource.PARCELS, _traces),
+    ReviewRecord: (Resource.REVIEWS, _reviews),
+    PlatformMember: (Resource.MEMBERS, _members),
 }
 """Who takes in which type of record, in the order in which they are taken in."""
 

@@ -280,10 +280,10 @@ async def _add_other_ids(
     kinds = {(row[0], row[1]): row[2] for row in rows}
     for before, person in pairs:
         kind = kinds.get((before.customer_id, before.buyer_id))
-        if kind is not None:
+        if before.buyer_id is not None and kind is not None:
             other = Identity("shop", shop_id, kind, before.buyer_id)
             person.identities = [*person.identities, other]
-        if kind is not None or before.buyer_id is None or person.buyer_id is None:
+        if None in (before.buyer_id, person.buyer_id):
             person.known = before.customer_id
 
 

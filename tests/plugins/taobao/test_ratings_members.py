@@ -1,5 +1,6 @@
 """Ratings and members, with the platform's caps."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -84,7 +85,8 @@ async def test_members(platform):
         recent = await pulled(session, Resource.MEMBERS, last(120), Kind.BACKFILL)
         (one,) = await session.fetch(Resource.MEMBERS, "AAGsynOuid0001")
     assert {m.buyer_id for m in changed} == {"AAGsynOuid0001", "AAGsynOuid0002"}
-    assert recent == [one]
+    assert recent == [replace(one, modified_at=None)]
+    assert {m.modified_at for m in changed} == {one.modified_at} == {NOW}
     assert (one.member, one.grade, one.grade_name, one.blacklisted) == (True, 2, "高级会员", False)
     assert (one.trade_count, one.trade_amount) == (7, 123450)
     assert one.last_trade_at == datetime(2026, 1, 1, 3, 3, 10, tzinfo=UTC)
@@ -119,3 +121,11 @@ async def test_more_members_than_the_platform_gives_out(platform):
     async with platform.open() as session:
         with pytest.raises(TooMuch):
             await pulled(session, Resource.MEMBERS, last(120), Kind.BACKFILL)
+
+
+async def test_grades_are_called_as_the_shop_calls_them(platform):
+    nameless = {key: value for key, value in MEMBER.items() if key != "grade_name"}
+    platform.shop.members["AAGsynOuid0001"] = nameless | {"grade": 3}
+    async with platform.open() as session:
+        (member,) = await session.fetch(Resource.MEMBERS, "AAGsynOuid0001")
+    assert member.grade_name == "VIP会员"
