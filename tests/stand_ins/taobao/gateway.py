@@ -88,7 +88,7 @@ class Gateway:
             body = {"error_response": error.body | {"request_id": "syn"}}
         except _Dropped:
             return await self._drop(request)
-        for action in self.world.after[method]:
+        for action in (*self.world.after[method], *self.world.after["*"]):
             action(pairs)
         if fault is not None and fault.kind == "after_write":
             return await self._drop(request)
