@@ -22,7 +22,8 @@ from core.installation import Installation, open_installation
 from core.schema import downloads, graphiql
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
-from core.schema.public import confirm, hooks, preferences, tracking, unsubscribe
+from core.domain.connections.attempts import PATH as CONNECT_PATH
+from core.schema.public import confirm, connect, hooks, preferences, tracking, unsubscribe
 from core.schema.requests import JSON_BYTES, Metrics, Requests
 from core.settings import Settings, SettingsError
 from core.storage.database import SYSTEM
@@ -60,6 +61,9 @@ def create_app(installation: Installation) -> Starlette:
     async def hooked(request: Request) -> Response:
         return await hooks.answer(installation, request)
 
+    async def connected(request: Request) -> Response:
+        return await connect.answer(installation, request)
+
     async def download(request: Request) -> Response:
         return await downloads.answer(installation, request)
 
@@ -80,6 +84,7 @@ def create_app(installation: Installation) -> Starlette:
         Route("/s/{token}", clicked_short),
         Route("/t/o/{token}", opened),
         Route("/downloads/{link}", download),
+        Route(CONNECT_PATH, connected),
         Route("/hooks/{route}/{token}", hooked, methods=["GET", "POST", "PUT", "DELETE"]),
         Route("/healthz", _alive),
         Route("/readyz", ready),

@@ -17,6 +17,7 @@ from core.registry import Owned
 from core.sdk import Token
 from tests.connections.stand_in import KEY, SECRET
 
+REACH = 4
 GUIDE = Path(__file__).parents[2] / "docs/plugins/connectors.md"
 
 
@@ -29,12 +30,22 @@ def fair_plugin():
 
 
 async def installed(merchant, plugin, url):
-    """The merchant's installation with the plugin switched on."""
+    """The merchant's installation with the plugin switched on.
+
+    Without budgets: the tests' clock stands still, and so would a bucket. Of the past a few days
+    are enough.
+    """
     installation = merchant.installation
+    (connector,) = plugin.connectors()
+    connector.budgets = ()
+    connector.resources = {
+        resource: replace(sync, reach=timedelta(days=REACH))
+        for resource, sync in connector.resources.items()
+    }
     registry = replace(
         installation.registry,
         manifests={**installation.registry.manifests, "fair": plugin.manifest},
-        connectors={one.name: Owned("fair", one) for one in plugin.connectors()},
+        connectors={connector.name: Owned("fair", connector)},
         facets={name: one for name, one in installation.registry.facets.items()
                 if name != "reachable"},
     )  # fmt: skip

@@ -21,7 +21,7 @@ async def shops_due(db: Database, registry: Registry) -> list[tuple[str, int, in
                                    AND p.enabled
                CROSS JOIN LATERAL (
                    SELECT 'shops.upkeep' AS duty, 0 AS rank
-                   WHERE LEAST(c.refresh_at, c.check_at, c.listen_at) <= $1
+                   WHERE LEAST(c.refresh_at, c.check_at, c.listen_at, c.count_at) <= $1
                    UNION ALL
                    SELECT 'shops.fetch', 1 WHERE EXISTS (
                        SELECT 1 FROM push_inbox i

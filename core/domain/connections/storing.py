@@ -2,8 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from itertools import compress
+from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
@@ -73,33 +72,24 @@ async def _traces(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
 
 
 async def _reviews(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
-    old, news = _split(records, [record.at >= place.since for record in records])
-    outcomes = await ingest_reviews(w, place.shop["id"], old, events=False)
-    return Stored(outcomes + await ingest_reviews(w, place.shop["id"], news))
+    outcomes = await ingest_reviews(w, place.shop["id"], records, since=place.since)
+    return Stored(outcomes, _waited_for(records, outcomes))
 
 
 async def _members(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
-    """Who joined or left, and who changed, since the shop is followed is news."""
-    shop = place.shop
-    old, news = _split(records, [_last_told(record) >= place.since for record in records])
-    outcomes: list[str] = []
-    for part, events in ((old, False), (news, True)):
+    shop, outcomes = place.shop, []
+    for news in (False, True):
+        chosen = [r for r in records if (_told_at(r, place.since) >= place.since) == news]
         outcomes += await ingest_platform_members(
-            w, shop["id"], shop["platform"], part, place.identity_kind, events
+            w, shop["id"], shop["platform"], chosen, place.identity_kind, events=news
         )
     return Stored(outcomes)
 
 
-def _last_told(record: PlatformMember) -> datetime:
-    """When the platform says that something happened to the member, at last."""
-    times = (record.joined_at, record.left_at, record.modified_at)
-    return max((at for at in times if at is not None), default=datetime.min.replace(tzinfo=UTC))
-
-
-def _split(records: Sequence[Any], new: Sequence[bool]) -> tuple[list[Any], list[Any]]:
-    """Those that are not new, and those that are."""
-    old = [record for record, is_new in zip(records, new, strict=True) if not is_new]
-    return old, list(compress(records, new))
+def _told_at(record: PlatformMember, since: datetime) -> datetime:
+    """When what the record tells became so; without a date it is taken for history."""
+    moments = (record.modified_at, record.left_at, record.joined_at)
+    return next((at for at in moments if at is not None), since - timedelta.resolution)
 
 
 def _waited_for(records: Sequence[Any], outcomes: Sequence[str]) -> list[str]:
@@ -154,7 +144,8 @@ async def ingest(access: Access, w: Work, records: Sequence[Record]) -> Stored:
 
 async def _bury(access: Access, record: Record, error: Exception, hold: Hold) -> None:
     resource = INGEST[type(record)][0]
-    number = getattr(record, "external_id", None) or getattr(record, "order_external_id", "")
+    names = ("external_id", "order_external_id", "buyer_id")
+    number = next(filter(None, (getattr(record, name, None) for name in names)), "")
     letter = Broken(str(number), str(error), orjson.dumps(record, default=str).decode())
     async with access.db.work(access.merchant_id) as w:
         await hold(w, 0)

@@ -8,6 +8,7 @@ import orjson
 
 from core.domain.connections.calls import Priority
 from core.domain.connections.connecting import refresh_time
+from core.domain.connections.counting import count_days
 from core.domain.connections.inbox import take_in
 from core.domain.connections.opening import (
     FAILURES,
@@ -38,10 +39,10 @@ async def look_after(db: Database, registry: Registry, merchant_id: int, shop_id
         connection = await connection_of(session, shop_id)
         now = session.now
     due = {name: connection[name] is not None and connection[name] <= now
-           for name in ("refresh_at", "check_at", "listen_at")}  # fmt: skip
+           for name in ("refresh_at", "check_at", "listen_at", "count_at")}  # fmt: skip
     if due["refresh_at"] and not await _refresh(db, registry, merchant_id, shop_id):
         return
-    wanted = [name for name in ("check_at", "listen_at") if due[name]]
+    wanted = [name for name in ("check_at", "listen_at", "count_at") if due[name]]
     claimed = [name for name in wanted if await _claim(db, merchant_id, shop_id, name)]
     if not claimed:
         return
@@ -51,6 +52,8 @@ async def look_after(db: Database, registry: Registry, merchant_id: int, shop_id
                 await _check(access)
             if "listen_at" in claimed:
                 await _listen(access)
+            if "count_at" in claimed:
+                await count_days(access)
     except FAILURES as error:
         await _failed(db, merchant_id, connection, claimed, error)
 

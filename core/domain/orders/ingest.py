@@ -469,7 +469,7 @@ async def _take_waiting(
         if refunds:
             await ingest_refunds(w, shop, refunds, events, since)
         if reviews:
-            await ingest_reviews(w, shop["id"], reviews, events)
+            await ingest_reviews(w, shop["id"], reviews, events, since)
     moved = [
         item.id for item in taken if item.before and item.before.customer_id != item.customer_id
     ]

@@ -65,14 +65,19 @@ class _Taken:
 
 
 async def ingest_reviews(
-    w: Work, shop_id: int, records: Sequence[ReviewRecord], events: bool = True
+    w: Work,
+    shop_id: int,
+    records: Sequence[ReviewRecord],
+    events: bool = True,
+    since: datetime | None = None,
 ) -> list[str]:
     """Take in snapshots of a shop's reviews; returns the outcome of each, in order.
 
     "created", "updated", "unchanged" (the same content, or an older snapshot), or "waiting" where
     neither the order nor the buyer is known. Whatever came before its order is kept, and taken in
     with it. The customer is the order's, or without the order the one whom the identities lead to.
-    With `events` the changes of what is stored are emitted; history is taken in without.
+    With `events` the changes of what is stored are emitted; history is taken in without, and what
+    its platform dates before `since` is history.
     """
     if not records:
         return []
@@ -107,7 +112,8 @@ async def ingest_reviews(
         ids = await _write(w, shop_id, taken)
         if events:
             for item in taken:
-                _emit(w, shop_id, item, ids[item.record.external_id])
+                if since is None or (item.record.modified_at or item.record.at) >= since:
+                    _emit(w, shop_id, item, ids[item.record.external_id])
     return [outcomes[record.external_id] for record in records]
 
 
