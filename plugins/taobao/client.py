@@ -143,6 +143,12 @@ def _lost(reason: str, write: bool) -> RetryLater | Unknown:
     return Unknown(reason) if write else RetryLater(reason)
 
 
+def http_session() -> aiohttp.ClientSession:
+    """Connections to the gateway, with the patience that we have with it."""
+    timeout = aiohttp.ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS)
+    return aiohttp.ClientSession(timeout=timeout)
+
+
 @asynccontextmanager
 async def open_client(
     settings: TaobaoSettings,
@@ -152,6 +158,5 @@ async def open_client(
     offset: timedelta = timedelta(0),
 ) -> AsyncIterator[Client]:
     """A client with connections of its own."""
-    timeout = aiohttp.ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS)
-    async with aiohttp.ClientSession(timeout=timeout) as http:
+    async with http_session() as http:
         yield Client(http, settings, clock, token, meter, offset)

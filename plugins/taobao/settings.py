@@ -13,7 +13,8 @@ class TaobaoSettings(BaseModel, extra="forbid"):
 
     `mode` is "crm" for an app of the CRM category, which is given no order's nick, phone or oaid,
     and "full" for one with the classic order APIs. `message_group` is the group of the message
-    service that this merchant's shops are in; `sms_group` the one of text messages' topics.
+    service that this merchant's shops are in; `sms_group` the one of text messages' topics, and
+    `sms_sign_name` the signature that was approved for them.
     """
 
     app_key: str | None = Field(default=None, pattern=r"^[0-9]{1,20}$")
@@ -21,6 +22,7 @@ class TaobaoSettings(BaseModel, extra="forbid"):
     mode: Literal["crm", "full"] = "crm"
     message_group: str | None = Field(default=None, min_length=1, max_length=32)
     sms_group: str | None = Field(default=None, min_length=1, max_length=32)
+    sms_sign_name: str | None = Field(default=None, min_length=1, max_length=20)
     gateway: str = "https://eco.taobao.com/router/rest"
     authorize_url: str = "https://oauth.taobao.com/authorize"
 

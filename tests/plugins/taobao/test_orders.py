@@ -150,6 +150,20 @@ async def test_a_crm_app_sees_no_receiver_and_a_full_one_no_ouid(world):
     assert (record.province, record.city) == ("浙江省", "杭州市")
 
 
+async def test_a_day_is_counted_by_the_platform(platform):
+    day = datetime(2025, 12, 30, 16, tzinfo=UTC)  # midnight in Shanghai
+    for hours in (-1, 0, 1, 23.99, 24):
+        platform.world.trade(platform.shop, at_time=day + timedelta(hours=hours))
+    statistics = "taobao.jds.trades.statistics.get"
+    async with platform.open() as session:
+        whole = Window(day, day + timedelta(days=1) - timedelta(seconds=1))
+        assert await session.count_orders(whole) == 3
+        assert len(platform.world.calls_of(statistics)) == len(platform.world.calls) == 1
+        platform.world.fault(statistics, "forbidden")
+        assert await session.count_orders(whole) == 3
+        assert await session.count_orders(Window(day, day + timedelta(hours=2))) == 2
+
+
 FIXTURE = {
     "tid": 4100000000000000001, "ouid": "AAGsynOuid0001", "buyer_open_uid": "AAHsynOpen0001",
     "seller_nick": "示范店铺", "type": "fixed", "status": "WAIT_BUYER_CONFIRM_GOODS",

@@ -20,6 +20,7 @@ NAMED = {
     "timeout": (15, "Remote service error", "isp.top-remote-connection-timeout"),
     "busy": (530, "Remote service error", "isp.system-busy"),
     "too_much": (15, "Remote service error", "isp.runtime-max-limit"),
+    "forbidden": (11, "Insufficient isv permissions", "isv.invalid-permission"),
     "away": (10, "Service Currently Unavailable", None),
 }
 """Faults by the service, as a plan names them."""

@@ -12,12 +12,13 @@ from tests.stand_ins.taobao import (
     queue,
     ratings,
     refunds,
+    sms,
     trades,
 )
 from tests.stand_ins.taobao.gateway import Gateway
 from tests.stand_ins.taobao.world import World
 
-SERVICES = (accounts, coupons, logistics, members, queue, ratings, refunds, trades)
+SERVICES = (accounts, coupons, logistics, members, queue, ratings, refunds, sms, trades)
 
 
 @asynccontextmanager

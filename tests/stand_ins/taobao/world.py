@@ -80,7 +80,7 @@ class World:
         self.life = {"": 7_776_000, "r1": 0, "r2": 0, "w1": 0, "w2": 0}
         self.after = defaultdict(list)
         self.benefits, self.benefit_stock = {}, defaultdict(lambda: 1000)
-        self.sms = None
+        self.sms, self.sms_signs, self.sms_templates = [], {"示范店铺"}, {"SMS_1"}
         self._last_id = FIRST_ID
 
     # -- the platform's own ------------------------------------------------------------------
