@@ -16,6 +16,7 @@ from typing import Literal, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from core.sdk.errors import OutsideError
+from core.sdk.plugin import PluginContext
 
 ContactKind = Literal["phone", "email"]
 MessageClass = Literal["marketing", "service"]
@@ -226,6 +227,24 @@ class Channel(Protocol):
 
     def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
         """Connect with a merchant's settings. Entering raises ReconnectNeeded or RetryLater."""
+
+
+@runtime_checkable
+class MerchantChannel(Protocol):
+    """What a channel has that needs more of its merchant than the settings, such as the tokens of
+    his shops (core.domain.connections.opening.shop_token); used in place of `open`."""
+
+    def open_for(self, context: PluginContext) -> AbstractAsyncContextManager[ChannelSession]:
+        """Connect for a merchant. Entering raises ReconnectNeeded or RetryLater."""
+
+
+def opening(
+    channel: Channel, context: PluginContext
+) -> AbstractAsyncContextManager[ChannelSession]:
+    """A merchant's session of a channel, to be entered."""
+    if isinstance(channel, MerchantChannel):
+        return channel.open_for(context)
+    return channel.open(context.settings)
 
 
 PHONE_MARKETING = (time(8), time(22))

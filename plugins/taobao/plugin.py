@@ -2,16 +2,33 @@
 
 from collections.abc import Sequence
 
-from core.sdk import Manifest, OrderFormat, hookimpl
+from core.sdk import Connector, Manifest, OrderFormat, SettingsCheck, hookimpl
+from plugins.taobao.checks import check_app
+from plugins.taobao.connector import TaobaoConnector
 from plugins.taobao.formats import SELLER_CENTRE
+from plugins.taobao.settings import TaobaoSettings
 
 
 class TaobaoPlugin:
-    manifest = Manifest(name="taobao", title="Taobao and Tmall", version="0.1.0", core=">=0.1,<0.2")
+    manifest = Manifest(
+        name="taobao",
+        title="Taobao and Tmall",
+        version="0.2.0",
+        core=">=0.1,<0.2",
+        settings=TaobaoSettings,
+    )
+
+    @hookimpl
+    def connectors(self) -> Sequence[Connector]:
+        return [TaobaoConnector()]
 
     @hookimpl
     def order_formats(self) -> Sequence[OrderFormat]:
         return [SELLER_CENTRE]
+
+    @hookimpl
+    def settings_checks(self) -> Sequence[SettingsCheck]:
+        return [SettingsCheck("taobao.app", check_app)]
 
 
 plugin = TaobaoPlugin()

@@ -47,8 +47,10 @@ async def work_off(merchant):
         await jobs.perform(installation.db, job, kinds)
     async with merchant.read() as session:
         rows = await session.sql.fetch(
-            "SELECT state, params, result FROM jobs WHERE merchant_id = $1 ORDER BY id", merchant.id
-        )
+            """SELECT state, params, result FROM jobs
+               WHERE merchant_id = $1 AND kind = $2 ORDER BY id""",
+            merchant.id, AutomaticMerges.name,
+        )  # fmt: skip
     assert all(row["state"] == "succeeded" for row in rows)
     return [orjson.loads(row["result"])["merged"] for row in rows]
 

@@ -10,7 +10,8 @@ from core.domain.campaigns.flows import campaign_channel
 from core.domain.shops.plugins import plugin_settings
 from core.guard import guarded
 from core.registry import Registry
-from core.sdk.channels import ChannelSession
+from core.sdk.channels import ChannelSession, opening
+from core.sdk.plugin import PluginContext
 from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
@@ -40,12 +41,12 @@ async def opened_channel(
     async with db.read(merchant_id) as session:
         settings = await plugin_settings(session, registry, plugin)
     call = Call(plugin, merchant_id, registry.manifests[plugin].timeout)
-    opening = channel.open(settings)
-    opened = await call(opening.__aenter__())
+    entered = opening(channel, PluginContext(merchant_id, settings, db))
+    opened = await call(entered.__aenter__())
     try:
         yield opened, call
     finally:
         try:
-            await call(opening.__aexit__(None, None, None))
+            await call(entered.__aexit__(None, None, None))
         except Exception:
             logger.exception("plugin %s failed to close its connections", plugin)

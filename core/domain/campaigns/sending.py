@@ -27,8 +27,10 @@ from core.domain.campaigns.variants import release_variants
 from core.domain.shops.plugins import plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
+from core.sdk.channels import opening
 from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Several, Unknown
 from core.sdk.flows import Send
+from core.sdk.plugin import PluginContext
 from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
@@ -117,8 +119,8 @@ async def _send_step(
     """Send what is due of one step; returns whether the lane goes on."""
     try:
         lane, settings = await _prepare(db, registry, merchant_id, row)
-        opening = lane.channel.open(settings)
-        session = await guarded(lane.plugin, merchant_id, lane.timeout, opening.__aenter__())
+        entered = opening(lane.channel, PluginContext(merchant_id, settings, db))
+        session = await guarded(lane.plugin, merchant_id, lane.timeout, entered.__aenter__())
     except (HuikeError, Several, ReconnectNeeded, Refused, Unknown) as error:
         if isinstance(error, PluginFailed):
             await _rest(db, merchant_id, row["id"], row["step"], str(error))
@@ -132,7 +134,7 @@ async def _send_step(
         sender = Sender(db, lane, session, base_url, lease, ended)
         await sender.work()
     finally:
-        await _closed(opening, lane)
+        await _closed(entered, lane)
     if sender.pause_reason is not None:
         await pause_troubled(db, merchant_id, lane.campaign_id, sender.pause_reason)
     elif sender.rest_reason is not None:
@@ -143,10 +145,10 @@ async def _send_step(
     return sender.pause_reason is None and sender.rest_reason is None
 
 
-async def _closed(opening: Any, lane: Lane) -> None:
+async def _closed(entered: Any, lane: Lane) -> None:
     try:
         async with asyncio.timeout(lane.timeout):
-            await opening.__aexit__(None, None, None)
+            await entered.__aexit__(None, None, None)
     except Exception:
         logger.exception("plugin %s failed to close its connections", lane.plugin)
 

@@ -149,5 +149,10 @@ def open_token(keyring: Keyring, connection: Mapping[str, Any]) -> Token:
     return TOKENS.validate_json(keyring.open_bytes(sealed, place))
 
 
+async def shop_token(session: Session, shop_id: int) -> Token:
+    """The token of a connected shop. Raises NotFound, WrongState."""
+    return open_token(session.keyring, await connection_of(session, shop_id))
+
+
 def _place(merchant_id: int, shop_id: int) -> str:
     return f"shop_connections.token|{merchant_id}|{shop_id}"

@@ -79,7 +79,9 @@ async def _failed(
 ) -> None:
     async with db.work(merchant_id) as w:
         next_at = w.now + pause_after(error, connection["failures"])
-        sets = ", ".join(f"{name} = CASE WHEN {name} IS NOT NULL THEN $3 END" for name in names)
+        sets = ", ".join(
+            f"{name} = CASE WHEN {name} IS NOT NULL THEN $3::timestamptz END" for name in names
+        )
         await w.sql.execute(
             f"""UPDATE shop_connections SET failures = failures + 1, problem = $4, problem_at = $5,
                     {sets}

@@ -49,7 +49,8 @@ class Person:
     """What one order says about its buyer; `at` is when the order was made.
 
     `phone` and `email` are the receiver's. `identities` are further ids, and contacts that the
-    customer gave to the merchant himself.
+    customer gave to the merchant himself. `known` is the customer whose order it is already: ids
+    that nobody has yet are his, unless he has another buyer id of this kind in the shop.
     """
 
     at: datetime
@@ -60,6 +61,7 @@ class Person:
     province: str | None = None
     city: str | None = None
     identities: Sequence[Identity] = ()
+    known: int | None = None
 
 
 @dataclass(slots=True)
@@ -160,9 +162,11 @@ class _Search:
             found
             for person in people
             if person.buyer_id and self._buyer_key(person.buyer_id) not in self.known
-            for key in self._contact_keys(person)
-            if (found := self.known.get(key)) is not None
-        }
+            for found in (
+                person.known, *(self.known.get(key) for key in self._contact_keys(person))
+            )
+            if found is not None
+        }  # fmt: skip
         if reached:
             rows = await self.w.sql.fetch(
                 """SELECT customer_id FROM customer_identities
@@ -217,6 +221,10 @@ class _Search:
             if certain or not person.buyer_id or found not in self.with_buyer_id:
                 return found, key
             # otherwise another buyer's address, perhaps of one household
+        if person.known is not None and not (
+            person.buyer_id and person.known in self.with_buyer_id
+        ):
+            return person.known, None
         return None, None
 
     def _led_to(self, key: Key) -> int | None:

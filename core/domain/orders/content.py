@@ -9,6 +9,9 @@ from core.storage.keyring import Keyring
 
 CONTENT_BYTES, PERSON_BYTES = 16, 8
 
+WHOLE_ORDER = "*"
+"""Id of the one line under which a file tells all that was ordered; it gives way to real lines."""
+
 
 def content_key(keyring: Keyring, merchant_id: int) -> bytes:
     """The merchant's key of content hashes."""

@@ -12,13 +12,14 @@ from typing import Any
 import orjson
 
 from core.domain.customers.identify import Person, identify, lock_customers, save
-from core.domain.orders.content import content_hash, content_key, same_person
+from core.domain.orders.content import WHOLE_ORDER, content_hash, content_key, same_person
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.parcels import ingest_traces, write_parcels
 from core.domain.orders.refunds import PAID_OUT, ingest_refunds
 from core.domain.orders.reviews import follow_orders, ingest_reviews
 from core.domain.orders.waiting import release
 from core.sdk.events import OrderCreated, OrderStateChanged
+from core.sdk.identities import Identity
 from core.sdk.orders import TERMINAL_STATES, LineRecord, OrderRecord, OrderState, ParcelRecord
 from core.storage.database import Work
 
@@ -247,11 +248,43 @@ async def _find_customers(
         )
     if not people:
         return
+    await _add_other_ids(w, shop_id, identity_kind, told, people)
     found = await identify(w, shop_id, identity_kind, people)
     for item, customer_id in zip(told, found.ids, strict=True):
         item.customer_id = _customer_of(item, customer_id)
     known = {key for key in found.ids if key is not None and key not in found.new}
     await save(w, found, people, await _latest_orders(w, known), "orders")
+
+
+async def _add_other_ids(
+    w: Work, shop_id: int, identity_kind: str, told: Sequence[_Taken], people: Sequence[Person]
+) -> None:
+    """What is stored of the orders' buyers under ids of another kind, as a file's nick is.
+
+    So the buyer of a file's order and the one whom the platform names later are one customer.
+    """
+    pairs = [
+        (item.before, person)
+        for item, person in zip(told, people, strict=True)
+        if item.before is not None and item.before.customer_id is not None
+    ]
+    if not pairs:
+        return
+    buyers = {b.buyer_id for b, person in pairs if b.buyer_id not in (None, person.buyer_id)}
+    rows = await w.sql.fetch(
+        """SELECT customer_id, value, kind FROM customer_identities
+           WHERE merchant_id = $1 AND scope = 'shop' AND scope_id = $2 AND kind <> $3
+             AND value = ANY($4::text[])""",
+        w.merchant_id, shop_id, identity_kind, list(buyers),
+    ) if buyers else []  # fmt: skip
+    kinds = {(row[0], row[1]): row[2] for row in rows}
+    for before, person in pairs:
+        kind = kinds.get((before.customer_id, before.buyer_id))
+        if before.buyer_id is not None and kind is not None:
+            other = Identity("shop", shop_id, kind, before.buyer_id)
+            person.identities = [*person.identities, other]
+        if None in (before.buyer_id, person.buyer_id):
+            person.known = before.customer_id
 
 
 def _forget_person(record: OrderRecord) -> None:
@@ -396,6 +429,14 @@ async def _write_lines(w: Work, taken: Sequence[_Taken]) -> None:
                    amount = excluded.amount, product_id = excluded.product_id,
                    category = excluded.category""",
             w.merchant_id, *list(zip(*updated, strict=True))[1:],
+        )  # fmt: skip
+        await w.sql.execute(
+            """DELETE FROM order_lines l
+               WHERE l.merchant_id = $1 AND l.order_id = ANY($2::bigint[]) AND l.external_id = $3
+                 AND EXISTS (SELECT 1 FROM order_lines k
+                             WHERE k.merchant_id = $1 AND k.order_id = l.order_id
+                               AND k.external_id <> $3)""",
+            w.merchant_id, list({row[1] for row in updated}), WHOLE_ORDER,
         )  # fmt: skip
 
 

@@ -8,6 +8,7 @@ from zoneinfo import ZoneInfo
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
 from core.domain.customers.places import place_of, province_of
+from core.domain.orders.content import WHOLE_ORDER
 from core.sdk.orders import LineRecord, OrderFormat, OrderRecord, OrderState, ParcelRecord
 from core.tabular.bulk import RowError
 from core.tabular.cells import (
@@ -251,7 +252,7 @@ class RowParser:
         if title in BLANK:
             return []
         sku = self._text(row, "sku")
-        line_id = self._text(row, "line_id") or (sku[:100] if sku else "1")
+        line_id = self._text(row, "line_id") or (sku[:100] if sku else WHOLE_ORDER)
         amount = self._amount(row, "amount", currency)
         return [LineRecord(line_id, title[:TITLE_LIMIT], self._quantity(row), sku, amount)]
 

@@ -14,8 +14,9 @@ from core.domain.customers.contacts import normalise_email, normalise_phone
 from core.domain.shops.plugins import plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
-from core.sdk.channels import Channel, OutgoingMessage
+from core.sdk.channels import Channel, OutgoingMessage, opening
 from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
+from core.sdk.plugin import PluginContext
 from core.storage.database import Database, Work
 
 OPERATION = "campaignTestSend"
@@ -92,9 +93,9 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     timeout = registry.manifests[plugin].timeout
     async with db.read(merchant_id) as session:
         settings = await plugin_settings(session, registry, plugin)
-    opening = channel.open(settings)
+    entered = opening(channel, PluginContext(merchant_id, settings, db))
     try:
-        opened = await guarded(plugin, merchant_id, timeout, opening.__aenter__())
+        opened = await guarded(plugin, merchant_id, timeout, entered.__aenter__())
     except (OutsideError, PluginFailed) as error:
         return "failed", str(error)
     try:
@@ -104,7 +105,7 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     except OutsideError as error:
         return "failed", str(error)
     finally:
-        await guarded(plugin, merchant_id, timeout, opening.__aexit__(None, None, None))
+        await guarded(plugin, merchant_id, timeout, entered.__aexit__(None, None, None))
     return "sent", None
 
 

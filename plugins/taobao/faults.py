@@ -1,0 +1,80 @@
+"""What the gateway's errors mean for a call, by the open platform's tables."""
+
+import re
+from datetime import datetime, timedelta
+
+from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, TooMuch, Unknown
+from plugins.taobao.answers import ApiError
+from plugins.taobao.values import ZONE
+
+APP_LIMITED = 7
+CALLER_LIMITED = frozenset({4, 5, 8})
+SESSION = frozenset({26, 27, 53})
+"""The token is missing or does not hold any more."""
+APP = frozenset({25, 28, 29})
+"""The app's key or secret is wrong."""
+PERMISSION = frozenset({11, 12})
+TIMESTAMP = frozenset({30, 31})
+REMOTE = frozenset({15, 50, 530})
+"""The service behind the gateway: the sub-code tells."""
+
+NO_PERMISSION = (
+    "isv.invalid-permission", "isv.permission-api-package-limit", "permission-api-app-not-apply",
+)  # fmt: skip
+TOO_LARGE = "isp.runtime-max-limit"
+NOT_DONE = ("isp.call-limited", "isp.system-busy", TOO_LARGE)
+"""Faults of the platform by which a write was certainly not begun."""
+
+BAN = re.compile(r"(\d+)\s*(?:more\s*)?second")
+LONG_BAN = timedelta(seconds=300)
+CALLER_PAUSE = timedelta(seconds=60)
+
+
+class NotThere(Refused):
+    """The platform knows no such thing."""
+
+
+class ClockOff(RetryLater):
+    """The gateway finds our timestamp too far from its clock."""
+
+
+def ban_of(error: ApiError, now: datetime) -> tuple[str, timedelta] | None:
+    """Whom the gateway shuts out ("app", "shop", an API's name) and how long; None if nobody."""
+    if error.code == APP_LIMITED or error.sub_code.startswith("accesscontrol."):
+        one_api = any(word in error.sub_code for word in ("-by-api-", "-by-app-api-"))
+        return error.api if one_api else "app", _length(error, now)
+    return ("shop", CALLER_PAUSE) if error.code in CALLER_LIMITED else None
+
+
+def _length(error: ApiError, now: datetime) -> timedelta:
+    """The seconds named, and one more; a day's quota is back at the platform's midnight."""
+    named = BAN.search(error.message)
+    pause = timedelta(seconds=int(named[1]) + 1) if named else CALLER_PAUSE
+    if pause <= LONG_BAN and "daily" not in error.message.lower():
+        return pause
+    today = now.astimezone(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=1) - now
+
+
+def meaning(error: ApiError, write: bool) -> OutsideError | TooMuch:
+    """What a refused call means; bans are `ban_of`'s."""
+    said = str(error)
+    if error.code in SESSION:
+        return ReconnectNeeded(f"the shop has to be authorised again: {said}")
+    if error.code in APP:
+        return ReconnectNeeded(f"app_key or app_secret is wrong: {said}")
+    if error.code in TIMESTAMP:
+        return ClockOff(said)
+    if error.code in PERMISSION or error.sub_code.startswith(NO_PERMISSION):
+        return Refused(f"the app may not do this, apply for it at the open platform: {said}")
+    if error.sub_code == TOO_LARGE and not write:
+        return TooMuch(said)
+    if error.sub_code.startswith("isp.") or (error.code in REMOTE and not error.sub_code):
+        if write and not error.sub_code.startswith(NOT_DONE):
+            return Unknown(said)
+        return RetryLater(said)
+    if error.code == 10:
+        return RetryLater(said)
+    if error.sub_code.endswith(("-not-exist", "-not-exists")):
+        return NotThere(said)
+    return Refused(said)

@@ -1,0 +1,82 @@
+"""How a seller lets us in, and how long."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+from urllib.parse import unquote, urlencode
+
+import orjson
+
+from core.clock import Clock
+from core.sdk import Authorised, ReconnectNeeded, Refused, Token
+from plugins.taobao.client import open_client
+from plugins.taobao.settings import TaobaoSettings
+from plugins.taobao.tmall import TYPE
+from plugins.taobao.tokens import token_of
+from plugins.taobao.values import Row
+
+CREATE, REFRESH = "taobao.top.auth.token.create", "taobao.top.auth.token.refresh"
+SELLER = "taobao.user.seller.get"
+
+
+def authorise_url(settings: TaobaoSettings, state: str, callback: str) -> str:
+    """The page on which the seller agrees. Raises ReconnectNeeded without an app."""
+    if settings.app_key is None:
+        raise ReconnectNeeded("fill in app_key and app_secret first")
+    query = {
+        "response_type": "code", "client_id": settings.app_key, "redirect_uri": callback,
+        "state": state, "view": "web",
+    }  # fmt: skip
+    return f"{settings.authorize_url}?{urlencode(query)}"
+
+
+async def exchange(settings: TaobaoSettings, clock: Clock, code: str) -> Authorised:
+    """The token for a code, and whose it is. Raises an OutsideError."""
+    async with open_client(settings, clock) as client:
+        answer = await client.read(CREATE, code=code)
+        result = _result(answer)
+        token = token_of(result, client.now())
+    return await _authorised(settings, clock, token, result)
+
+
+async def refresh(settings: TaobaoSettings, clock: Clock, token: Token) -> Token:
+    """A new token. Raises ReconnectNeeded when the seller has to come back."""
+    if token.refresh is None:
+        raise ReconnectNeeded("this app's tokens cannot be renewed: authorise the shop again")
+    async with open_client(settings, clock) as client:
+        try:
+            answer = await client.read(REFRESH, refresh_token=token.refresh)
+        except Refused as error:
+            raise ReconnectNeeded(f"the token cannot be renewed: {error}") from None
+        return token_of(_result(answer), client.now(), token)
+
+
+async def verify(settings: TaobaoSettings, clock: Clock, token: Token) -> Authorised:
+    """Try a token that was pasted. Raises ReconnectNeeded if it does not hold."""
+    return await _authorised(settings, clock, token, {})
+
+
+async def _authorised(
+    settings: TaobaoSettings, clock: Clock, token: Token, result: Row
+) -> Authorised:
+    """Whose token it is: a sub-account's token is still its shop's."""
+    async with open_client(settings, clock, token) as client:
+        answer = await client.read(SELLER, fields=["user_id", "nick", "type"])
+    user = answer.get("user") or {}
+    shop = user.get("user_id") or result.get("taobao_user_id")
+    if not shop:
+        raise ReconnectNeeded("the platform does not say whose token this is")
+    name = user.get("nick") or unquote(str(result.get("taobao_user_nick") or shop))
+    more = {**token.more, TYPE: str(user.get("type") or "")}
+    return Authorised(str(shop), str(name), replace(token, more=more))
+
+
+def _result(answer: Row) -> Mapping[str, Any]:
+    """The token, which the API gives as JSON inside a string. Raises ReconnectNeeded."""
+    try:
+        result = orjson.loads(str(answer.get("token_result")))
+        if result["access_token"]:
+            return dict(result)
+    except (ValueError, KeyError, TypeError):
+        pass
+    raise ReconnectNeeded("the platform gave no token: authorise the shop again")

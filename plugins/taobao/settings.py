@@ -1,0 +1,43 @@
+"""What a merchant fills in for Taobao and Tmall: the app at the open platform."""
+
+from typing import Literal, Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+class TaobaoSettings(BaseModel, extra="forbid"):
+    """The app that shops authorise. Without it only files of orders can be read.
+
+    `mode` is "crm" for an app of the CRM category, which is given no order's nick, phone or oaid,
+    and "full" for one with the classic order APIs. `message_group` is the group of the message
+    service that this merchant's shops are in; `sms_group` the one of text messages' topics, and
+    `sms_sign_name` the signature that was approved for them.
+    """
+
+    app_key: str | None = Field(default=None, pattern=r"^[0-9]{1,20}$")
+    app_secret: SecretStr | None = None
+    mode: Literal["crm", "full"] = "crm"
+    message_group: str | None = Field(default=None, min_length=1, max_length=32)
+    sms_group: str | None = Field(default=None, min_length=1, max_length=32)
+    sms_sign_name: str | None = Field(default=None, min_length=1, max_length=20)
+    gateway: str = "https://eco.taobao.com/router/rest"
+    authorize_url: str = "https://oauth.taobao.com/authorize"
+
+    @field_validator("gateway", "authorize_url")
+    @classmethod
+    def _is_safe(cls, value: str) -> str:
+        parts = urlsplit(value)
+        if not parts.hostname or parts.query or parts.fragment:
+            raise ValueError("must be an address without query, such as https://host/path")
+        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+            raise ValueError("must start with https://, since tokens travel there")
+        return value
+
+    @model_validator(mode="after")
+    def _has_both_or_none(self) -> Self:
+        if bool(self.app_key) != bool(self.app_secret and self.app_secret.get_secret_value()):
+            raise ValueError("app_key and app_secret belong together: give both or neither")
+        return self

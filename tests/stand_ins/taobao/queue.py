@@ -1,0 +1,55 @@
+"""The message service by REST: what is not confirmed comes again, and nothing for ever."""
+
+from datetime import timedelta
+
+import orjson
+
+from tests.stand_ins.taobao.errors import invalid
+from tests.stand_ins.taobao.gateway import api
+from tests.stand_ins.taobao.shapes import Items, at
+
+KEPT = timedelta(hours=24)
+
+
+@api("taobao.tmc.messages.consume", session=False)
+def consume(call):
+    quantity = int(call.params.get("quantity") or 100)
+    if not 10 <= quantity <= 200:
+        raise invalid("quantity")
+    world, group = call.world, call.params.get("group_name") or "default"
+    now = world.now()
+    waiting = [
+        m for m in world.messages
+        if not m.confirmed and m.group == group and now - m.pub_time <= KEPT
+        and (m.given_at is None or now - m.given_at >= world.redelivery)
+    ]  # fmt: skip
+    if world.disorder:
+        waiting.reverse()
+    rows = []
+    for message in waiting[:quantity]:
+        message.given_at = now
+        rows.append({
+            "id": message.id, "topic": message.topic, "pub_app_key": "12497914",
+            "content": orjson.dumps(message.content).decode(), "pub_time": at(message.pub_time),
+            "user_id": message.shop.user_id, "user_nick": message.shop.nick,
+        })  # fmt: skip
+    return {"messages": Items("tmc_message", rows)}
+
+
+@api("taobao.tmc.messages.confirm", session=False)
+def confirm(call):
+    ids = call.need("s_message_ids").split(",")
+    if len(ids) > 200:
+        raise invalid("s_message_ids")
+    group = call.params.get("group_name") or "default"
+    for message in call.world.messages:
+        if str(message.id) in ids and message.group == group:
+            message.confirmed = True
+    return {"is_success": True}
+
+
+@api("taobao.tmc.user.permit", "w1")
+def permit(call):
+    topics = call.params.get("topics")
+    call.shop.topics = set(topics.split(",")) if topics else None
+    return {"is_success": True}

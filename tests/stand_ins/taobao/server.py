@@ -1,0 +1,34 @@
+"""The stand-in of the Taobao Open Platform, served on loopback."""
+
+from contextlib import asynccontextmanager
+
+from aiohttp.test_utils import TestServer
+
+from tests.stand_ins.taobao import (
+    accounts,
+    coupons,
+    logistics,
+    members,
+    queue,
+    ratings,
+    refunds,
+    sms,
+    trades,
+)
+from tests.stand_ins.taobao.gateway import Gateway
+from tests.stand_ins.taobao.world import World
+
+SERVICES = (accounts, coupons, logistics, members, queue, ratings, refunds, sms, trades)
+
+
+@asynccontextmanager
+async def serve(clock):
+    """A world, and the address of its gateway as `world.url`."""
+    world = World(clock)
+    server = TestServer(Gateway(world).application())
+    await server.start_server()
+    world.url = str(server.make_url("/router/rest"))
+    try:
+        yield world
+    finally:
+        await server.close()
