@@ -11,7 +11,7 @@ from core.domain.campaigns.content import clicks
 from core.domain.campaigns.journeys import advance, posting, triggers
 from core.domain.campaigns.results import attribution, reports
 from core.domain.lifecycle.refresh import start_due_refreshes
-from core.domain.members import handing_out, reacting, reminders, review
+from core.domain.members import handing_out, reacting, referrals, reminders, review
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops import ticks
@@ -79,6 +79,7 @@ class Duties:
             "lifecycle.start": self._start_refreshes,
             "members.review": self._review_members,
             "members.remind": self._remind_members,
+            "referrals.settle": self._settle_referrals,
             "plugins.tick": self._tick,
         }
         self._left: list[Key] = []
@@ -143,6 +144,7 @@ class Duties:
             "segments.refresh": lambda: refresh.merchants_due(db, self._ask_problems()),
             "members.review": lambda: review.merchants_due(db),
             "members.remind": lambda: reminders.merchants_to_remind(db),
+            "referrals.settle": lambda: referrals.merchants_due(db),
             "clicks.judge": lambda: clicks.merchants_clicked(db),
             "orders.credit": lambda: attribution.merchants_to_credit(db),
             "plugins.tick": lambda: ticks.merchants_due(db, registry),
@@ -259,6 +261,9 @@ class Duties:
 
     async def _remind_members(self, merchant_id: int) -> None:
         await reminders.remind(self._installation.db, merchant_id)
+
+    async def _settle_referrals(self, merchant_id: int) -> None:
+        await referrals.settle_due(self._installation.db, merchant_id)
 
     async def _tick(self, merchant_id: int) -> None:
         installation = self._installation

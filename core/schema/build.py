@@ -39,6 +39,7 @@ from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
+from core.schema.member_referrals import ReferralMutations, ReferralQueries
 from core.schema.member_rewards import RewardMutations, RewardQueries
 from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
@@ -80,6 +81,7 @@ class Query(
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
     RewardQueries, MemberCardQueries, TierFigureQueries,
+    ReferralQueries,
     SendingPolicyQueries, SendingOutlookQueries,
     MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
@@ -98,6 +100,7 @@ class Mutation(
     SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
     JourneyMutations,
     RewardMutations,
+    ReferralMutations,
     SendingPolicyMutations,
     MessageContentMutations,
     ResultMutations,

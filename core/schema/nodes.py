@@ -14,6 +14,7 @@ from core.schema.customers import customers_by_id
 from core.schema.deliveries import replies_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.jobs import jobs_by_id
+from core.schema.member_referrals import referrals_by_id
 from core.schema.member_rewards import redemptions_by_id, rewards_by_id
 from core.schema.members import tiers_by_pk
 from core.schema.merge_history import merges_by_id
@@ -42,6 +43,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Tier": ("MEMBERS_READ", tiers_by_pk),
     "PointsEntry": ("MEMBERS_READ", entries_by_id),
     "Reward": ("MEMBERS_READ", rewards_by_id),
+    "Referral": ("MEMBERS_READ", referrals_by_id),
     "Redemption": ("MEMBERS_READ", redemptions_by_id),
     "Segment": ("SEGMENTS_READ", segments_by_id),
     "Campaign": ("CAMPAIGNS_READ", campaigns_by_id),

@@ -359,6 +359,12 @@ def variables(name, ids):
                       "idempotencyKey": "p1"}
         },
         "redemption-fulfil": {"id": ids["Redemption"], "input": {"given": "SF1"}},
+        "referral-code-make": {"input": {"customerId": ids["Customer"]}},
+        "referral-code": {"customer": ids["Customer"]},
+        "referral-enter": {"input": {"customerId": ids["Customer"], "code": ids["code"]}},
+        "referral-refuse": {"id": ids["Referral"], "input": {"reason": "one household"}},
+        "referral-counts": {"first": "2026-06-01", "last": "2026-06-30"},
+        "referrals": {"where": {"state": {"eq": "WAITING"}, "referrer": {"eq": ids["Customer"]}}},
         "redemption-cancel": {"id": ids["Redemption"], "input": {"reason": "broken"}},
         "sending-policy": {"from": "2026-06-01"},
         "sending-cap-set": {

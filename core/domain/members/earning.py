@@ -107,6 +107,11 @@ async def _take_surplus(
         if points > 0:
             await take_back(w, lot["id"], points, "refund")
             surplus -= points
+    await forgive(w, programme, customer_id)
+
+
+async def forgive(w: Work, programme: Programme, customer_id: int) -> None:
+    """Where the programme allows no debts, a balance below 0 is brought back to it."""
     balance = (await balances(w, [customer_id]))[customer_id]
     if balance.available < 0 and not programme.rules.points.debts:
         await give(w, "adjust", [Lot(customer_id, -balance.available, w.now, reason="forgiven")])

@@ -19,6 +19,13 @@ PERSONAL_TABLES = [
     PersonalTable("points_holds", "points_holds", "Points set aside", erase="keep"),
     PersonalTable("member_reminders", "member_reminders", "Reminders of points and tiers",
                   unique=("kind", "occasion")),
+    PersonalTable("points_requests", "points_requests", "Adjustments of points that were asked for",
+                  erase="blank", blank=("reason", "note")),
     PersonalTable("redemptions", "redemptions", "Redeemed rewards", erase="blank",
                   blank=("given", "reason")),
+    PersonalTable("referral_codes", "referral_codes", "Codes to refer others with",
+                  erase="blank", blank=("code",)),
+    PersonalTable("referrals", "referrals", "Having come by somebody's code",
+                  erase="blank", blank=("note",)),
+    PersonalTable("member_imports", "member_imports", "Imports of members", unique=("job_id",)),
 ]  # fmt: skip
