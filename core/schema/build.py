@@ -39,6 +39,7 @@ from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
+from core.schema.member_imports import MemberImportMutations
 from core.schema.member_referrals import ReferralMutations, ReferralQueries
 from core.schema.member_rewards import RewardMutations, RewardQueries
 from core.schema.members import MemberMutations, MemberQueries
@@ -50,6 +51,7 @@ from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
+from core.schema.points_adjusting import PointsAdjustMutations, PointsAdjustQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.rfm import RfmMutations, RfmQueries
@@ -81,7 +83,7 @@ class Query(
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
     RewardQueries, MemberCardQueries, TierFigureQueries,
-    ReferralQueries,
+    ReferralQueries, PointsAdjustQueries,
     SendingPolicyQueries, SendingOutlookQueries,
     MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
@@ -100,7 +102,7 @@ class Mutation(
     SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
     JourneyMutations,
     RewardMutations,
-    ReferralMutations,
+    ReferralMutations, MemberImportMutations, PointsAdjustMutations,
     SendingPolicyMutations,
     MessageContentMutations,
     ResultMutations,

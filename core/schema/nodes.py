@@ -21,6 +21,7 @@ from core.schema.merge_history import merges_by_id
 from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
 from core.schema.points import entries_by_id
+from core.schema.points_adjusting import points_requests_by_id
 from core.schema.profile import custom_fields_by_id, notes_by_id
 from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
@@ -42,6 +43,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Refund": ("ORDERS_READ", refunds_by_id),
     "Tier": ("MEMBERS_READ", tiers_by_pk),
     "PointsEntry": ("MEMBERS_READ", entries_by_id),
+    "PointsRequest": ("MEMBERS_READ", points_requests_by_id),
     "Reward": ("MEMBERS_READ", rewards_by_id),
     "Referral": ("MEMBERS_READ", referrals_by_id),
     "Redemption": ("MEMBERS_READ", redemptions_by_id),

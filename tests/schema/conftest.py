@@ -251,6 +251,11 @@ async def make_world(merchant):
         await join(w, friend, "page")
         referral = await enter_code(w, friend, await make_code(w, customer))
         friends_code = await make_code(w, friend)
+        asked_points = await w.sql.fetchval(
+            """INSERT INTO points_requests (merchant_id, customer_id, points, reason, actor,
+                   requested_at) VALUES ($1, $2, 500, 'a gift', 'token:0', $3) RETURNING id""",
+            w.merchant_id, customer, w.now,
+        )  # fmt: skip
         mug = await create_reward(w, registry, "gift", {}, {"name": "Mug", "cost": 5})
         redeemed = await redeem(w, mug, customer)
         simulating = await jobs.enqueue(
@@ -266,7 +271,7 @@ async def make_world(merchant):
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
         "Tier": tier, "PointsEntry": spent, "PointsHold": held,
-        "Reward": mug, "Redemption": redeemed, "Referral": referral,
+        "Reward": mug, "Redemption": redeemed, "Referral": referral, "PointsRequest": asked_points,
         "Reported": reported, "Delivery": delivery, "Job": job, "Token": token,
         "Suppression": suppression, "ConsentRequest": asked, "Second": second,
         "CustomerMerge": merge, "MergeSuggestion": suggestion, "CustomerIdentity": identity,

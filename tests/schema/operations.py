@@ -6,7 +6,7 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 NAMES = sorted(path.stem for path in OPERATIONS.glob("*.graphql"))
 UPLOADS = {
     "order-import-start", "customer-import-start", "customer-import-preview",
-    "segment-list-import-start",
+    "segment-list-import-start", "member-import-start",
 }  # fmt: skip
 SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
 CONTENT = [
@@ -160,6 +160,7 @@ def variables(name, ids):
             "requestedAt": "2026-06-03T10:00:00+08:00", "reason": "尺码不合适",
         }]}},
         "refunds": {"where": {"customer": {"eq": ids["Customer"]}}},
+        "member-import-start": {"input": {"file": None, "dryRun": True}},
         "order-import-start": {"input": {"shopId": ids["Shop"], "file": None}},
         "customer-import-start": {
             "input": {"file": None, "shopId": ids["Shop"], "tags": ["fair"],
@@ -328,6 +329,9 @@ def variables(name, ids):
             "input": {"customerId": ids["Customer"], "points": -5, "reason": "a mistake",
                       "idempotencyKey": "p1"}
         },
+        "points-requests": {"where": {"state": {"eq": "REQUESTED"}}},
+        "points-request-approve": {"id": ids["PointsRequest"]},
+        "points-request-reject": {"id": ids["PointsRequest"], "input": {"reason": "too much"}},
         "points-spend": {
             "input": {"customerId": ids["Customer"], "points": 5, "orderId": ids["Order"],
                       "idempotencyKey": "p1"}

@@ -58,7 +58,7 @@ async def join(
         """INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at, join_source,
                join_shop_id) VALUES ($1, $2, $3, $4, $5, $6)
            ON CONFLICT (merchant_id, card_number) DO NOTHING RETURNING id""",
-        w.merchant_id, customer_id, card_number or _new_card_number(), w.now, source, shop_id,
+        w.merchant_id, customer_id, card_number or new_card_number(), w.now, source, shop_id,
     )  # fmt: skip
     if membership_id is None:
         raise AlreadyExists("the card number is in use", ("input", "cardNumber"))
@@ -145,5 +145,6 @@ def _check_source(source: str) -> None:
         raise InvalidInput(f"a source is one of {', '.join(MemberSource)}", ("input", "source"))
 
 
-def _new_card_number() -> str:
+def new_card_number() -> str:
+    """A card number at random; the first digit is none that a spreadsheet would drop."""
     return str(secrets.randbelow(9 * 10 ** (CARD_DIGITS - 1)) + 10 ** (CARD_DIGITS - 1))
