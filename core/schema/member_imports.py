@@ -1,6 +1,7 @@
 """Taking in files of an existing programme: members, tiers and points."""
 
 from enum import Enum
+from typing import Any
 
 import strawberry
 from strawberry.file_uploads import Upload
@@ -58,10 +59,11 @@ class MemberImportMutations:
     ) -> MemberImportStartPayload | None:
         name = file_name(input.file)
         shop_id = input.shop_id
+        tiers: Any = input.tiers.value
         options = Options(
             mapping={column.field: column.header for column in input.columns},
             shop_id=None if shop_id is None else need_id("Shop", shop_id, ("input", "shopId")),
-            tiers=input.tiers.value,
+            tiers=tiers,
             dry_run=input.dry_run,
         )
         context = info.context

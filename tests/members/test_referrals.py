@@ -217,7 +217,7 @@ async def test_limits_of_a_month_and_in_all(merchant):
     ]  # fmt: skip
     async with merchant.read() as session:
         start = merchant.clock().date()
-        counted = await referrals.counts(session, start - 90 * DAY, start)
+        counted = await referrals.counts(session, start - 120 * DAY, start)
     assert {(one.state, one.reason): one.referrals for one in counted} == {
         ("granted", None): 2, ("refused", "month_limit"): 1, ("refused", "total_limit"): 1
     }  # fmt: skip
