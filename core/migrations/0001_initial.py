@@ -1093,6 +1093,7 @@ class Migration(migrations.Migration):
                 ('left_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('leave_source', fields.TextField(null=True, unique=False)),
                 ('merged', fields.BooleanField(default=False, db_default=False)),
+                ('earns_from', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'memberships', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A customer in the programme from `joined_at` until `left_at`; who comes back has another.'},
             bases=['Model'],

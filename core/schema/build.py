@@ -52,6 +52,7 @@ from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
 from core.schema.points_adjusting import PointsAdjustMutations, PointsAdjustQueries
+from core.schema.points_figures import PointsFigureQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.rfm import RfmMutations, RfmQueries
@@ -83,7 +84,7 @@ class Query(
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
     RewardQueries, MemberCardQueries, TierFigureQueries,
-    ReferralQueries, PointsAdjustQueries,
+    ReferralQueries, PointsAdjustQueries, PointsFigureQueries,
     SendingPolicyQueries, SendingOutlookQueries,
     MessageContentQueries, CampaignLinkQueries,
     ResultQueries,

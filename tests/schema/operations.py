@@ -350,6 +350,7 @@ def variables(name, ids):
                       "points": 5, "reason": "family", "idempotencyKey": "p1"}
         },
         "customer-by-card": {"cardNumber": "123456789012"},
+        "points-figures": {"month": "2026-06-01"},
         "tier-figures": {"month": "2026-06-01"},
         "rewards": {},
         "redemptions": {"where": {"state": {"eq": "REQUESTED"},

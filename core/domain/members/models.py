@@ -53,6 +53,8 @@ class Membership(Model):
     """A customer in the programme from `joined_at` until `left_at`; who comes back has another.
 
     `merged`: nobody left, but the customer became one with another member; see PersonalTable.
+    Orders earn points if they were paid from `earns_from` on, for an import brought what those
+    before had earned; NULL: from the joining on.
     """
 
     id = Id()
@@ -65,6 +67,7 @@ class Membership(Model):
     left_at = fields.DatetimeField(null=True)
     leave_source = fields.TextField(null=True)
     merged = fields.BooleanField(default=False, db_default=False)
+    earns_from = fields.DatetimeField(null=True)
 
     class Meta:
         table = "memberships"

@@ -14,7 +14,7 @@ PERSONAL_TABLES = [
                   prefer="r.joined_at, r.id", aside="merged",
                   erase="blank", blank=("card_number",)),
     PersonalTable("tier_intervals", "tier_intervals", "Tiers", unique_while="valid_to",
-                  prefer=HIGHEST, aside="merged", erase="keep"),
+                  prefer=HIGHEST, aside="merged", restored=("review_at",), erase="keep"),
     PersonalTable("points_entries", "points_entries", "Points", erase="blank", blank=("reason",)),
     PersonalTable("points_holds", "points_holds", "Points set aside", erase="keep"),
     PersonalTable("member_reminders", "member_reminders", "Reminders of points and tiers",

@@ -188,15 +188,16 @@ async def _join(w: Work, rows: Sequence[tuple[int, MemberRecord]]) -> int:
         first.setdefault(customer_id, record)
     records = list(first.values())
     joined = await w.sql.execute(
-        """INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at, join_source)
-           SELECT $1, u.customer, u.card, u.joined, u.source
+        """INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at, join_source,
+               earns_from)
+           SELECT $1, u.customer, u.card, u.joined, u.source, $6
            FROM unnest($2::bigint[], $3::text[], $4::timestamptz[], $5::text[])
                 AS u (customer, card, joined, source)
            WHERE NOT EXISTS (SELECT 1 FROM memberships m
                WHERE m.merchant_id = $1 AND m.customer_id = u.customer)""",
         w.merchant_id, list(first), [one.card_number or new_card_number() for one in records],
         [one.joined_at or w.now for one in records],
-        [one.join_source or "import" for one in records],
+        [one.join_source or "import" for one in records], w.now,
     )  # fmt: skip
     return int(joined.split()[-1])
 

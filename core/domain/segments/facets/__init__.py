@@ -23,6 +23,7 @@ from core.domain.segments.facets.members import (
     TierEndsIn,
 )
 from core.domain.segments.facets.membership import InSegment
+from core.domain.segments.facets.next_tier import NextTierMissing
 from core.domain.segments.facets.orders import (
     Bought,
     BoughtThen,
@@ -63,4 +64,5 @@ FACETS: list[Facet] = [
     InStage(), DaysToNextPurchase(), ValuePercentile(), RfmScore(), InRfmGroup(),
     ReplenishmentDue(), RandomShare(), InSegment(),
     Member(), MemberLeft(), MemberTier(), TierEndsIn(), PointsBalance(), PointsExpiring(),
+    NextTierMissing(),
 ]  # fmt: skip
