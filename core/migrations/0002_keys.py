@@ -154,6 +154,7 @@ INDEXES = [
     "CREATE INDEX redemptions_customer ON redemptions (merchant_id, customer_id, id)",
     "CREATE INDEX redemptions_reward ON redemptions (merchant_id, reward_id, customer_id)",
     "CREATE INDEX redemptions_open ON redemptions (merchant_id, id) WHERE state = 'requested'",
+    "CREATE INDEX points_holds_customer ON points_holds (merchant_id, customer_id, id)",
     "CREATE INDEX points_holds_held ON points_holds (merchant_id, expires_at) WHERE state = 'held'",
     "CREATE INDEX merge_suggestions_second ON merge_suggestions (merchant_id, second_id)",
     "CREATE INDEX merge_suggestions_open ON merge_suggestions (merchant_id, id) WHERE state = 'open'",
