@@ -30,6 +30,7 @@ from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
 from core.domain.customers.tasks import TaskAction
 from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
 from core.domain.members.events import EarningLimit
+from core.domain.members.importing import MembersImportRunning
 from core.domain.members.personal import PERSONAL_TABLES as MEMBER_TABLES
 from core.domain.members.points import NotEnoughPoints
 from core.domain.members.redeeming import RewardUnavailable
@@ -97,6 +98,7 @@ class CorePlugin:
             CustomerMerged, IdentityTaken,
             FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
             TooManyTests,
+            MembersImportRunning,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
             ConnectionRefused,
         ]  # fmt: skip

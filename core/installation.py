@@ -23,6 +23,7 @@ from core.domain.customers.import_undo import CustomerImportUndo
 from core.domain.customers.importing import CustomerImport
 from core.domain.customers.tags import Retagging
 from core.domain.lifecycle.refresh import LifecycleRefresh
+from core.domain.members.importing import MemberImports
 from core.domain.orders.exporting import ORDERS, REFUNDS
 from core.domain.orders.facts import FactsRefresh
 from core.domain.orders.importing import OrderImport
@@ -90,6 +91,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         CustomerDataExport(registry), CustomerErasure(registry), Resealing(registry),
         AuditVerification(), CustomerImport(), CustomerImportUndo(registry), Export(EXPORTS),
         SegmentCounting(registry, [count_clauses, count_reach]), SegmentTraits(registry),
+        MemberImports(),
         LifecycleRefresh(), CampaignSimulation(registry), AttributionRecompute(),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}

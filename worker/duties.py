@@ -13,7 +13,14 @@ from core.domain.campaigns.results import attribution, reports
 from core.domain.connections import backfill, following, inbox, upkeep
 from core.domain.connections.due import shops_due
 from core.domain.lifecycle.refresh import start_due_refreshes
-from core.domain.members import handing_out, platform_joining, reacting, reminders, review
+from core.domain.members import (
+    handing_out,
+    platform_joining,
+    reacting,
+    referrals,
+    reminders,
+    review,
+)
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops import ticks
@@ -84,6 +91,7 @@ class Duties:
             "lifecycle.start": self._start_refreshes,
             "members.review": self._review_members,
             "members.remind": self._remind_members,
+            "referrals.settle": self._settle_referrals,
             "plugins.tick": self._tick,
             "shops.upkeep": self._look_after,
             "shops.fetch": self._fetch,
@@ -152,6 +160,7 @@ class Duties:
             "segments.refresh": lambda: refresh.merchants_due(db, self._ask_problems()),
             "members.review": lambda: review.merchants_due(db),
             "members.remind": lambda: reminders.merchants_to_remind(db),
+            "referrals.settle": lambda: referrals.merchants_due(db),
             "clicks.judge": lambda: clicks.merchants_clicked(db),
             "orders.credit": lambda: attribution.merchants_to_credit(db),
             "plugins.tick": lambda: ticks.merchants_due(db, registry),
@@ -273,6 +282,9 @@ class Duties:
 
     async def _remind_members(self, merchant_id: int) -> None:
         await reminders.remind(self._installation.db, merchant_id)
+
+    async def _settle_referrals(self, merchant_id: int) -> None:
+        await referrals.settle_due(self._installation.db, merchant_id)
 
     async def _tick(self, merchant_id: int) -> None:
         installation = self._installation

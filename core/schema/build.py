@@ -44,6 +44,8 @@ from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
+from core.schema.member_imports import MemberImportMutations
+from core.schema.member_referrals import ReferralMutations, ReferralQueries
 from core.schema.member_rewards import RewardMutations, RewardQueries
 from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
@@ -55,6 +57,8 @@ from core.schema.orders import OrderQueries
 from core.schema.platform_members import PlatformMemberQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
+from core.schema.points_adjusting import PointsAdjustMutations, PointsAdjustQueries
+from core.schema.points_figures import PointsFigureQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.reviews import ReviewMutations, ReviewQueries
@@ -88,6 +92,7 @@ class Query(
     LifecycleQueries, RfmQueries, MemberQueries, PointsQueries,
     JourneyQueries,
     RewardQueries, MemberCardQueries, TierFigureQueries,
+    ReferralQueries, PointsAdjustQueries, PointsFigureQueries,
     SendingPolicyQueries, SendingOutlookQueries,
     MessageContentQueries, CampaignLinkQueries,
     ResultQueries,
@@ -110,6 +115,7 @@ class Mutation(
     SegmentTraitMutations, LifecycleMutations, RfmMutations, MemberMutations, PointsMutations,
     JourneyMutations,
     RewardMutations,
+    ReferralMutations, MemberImportMutations, PointsAdjustMutations,
     SendingPolicyMutations,
     MessageContentMutations,
     ResultMutations,

@@ -24,9 +24,7 @@ strawberry.enum(
 @strawberry.type(description="Where customers stand at the end of a month.")
 class TierStanding:
     state: TierState
-    tier: Tier | None = strawberry.field(
-        description="Null unless the state is TIER, and for a tier that was deleted."
-    )
+    tier: Tier | None = strawberry.field(description="Null unless the state is TIER.")
 
 
 @strawberry.type(description="Members of a tier, at the end of the month before and of this one.")
@@ -153,4 +151,4 @@ class TierFigureQueries:
         async with info.context.read() as session:
             programme = await get_programme(session)
             found = await month_figures(session, programme, month)
-            return figures_of(found, await tiers_by_id(session, None, programme))
+            return figures_of(found, await tiers_by_id(session, None, programme, True))

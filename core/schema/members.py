@@ -55,6 +55,9 @@ class Tier(Node):
         description="An amount of the programme's currency, or a number, by its measure."
     )
     keep_threshold: Decimal | None
+    deleted_at: datetime | None = strawberry.field(
+        description="Deleted tiers are shown by figures of the time when they had members."
+    )
     benefits: JSON = strawberry.field(
         description="A list of objects with a `kind`: `discount`, `free_shipping`, "
         "`birthday_gift`, `exclusive_items`, `service_level` or `points_multiplier`."
@@ -147,13 +150,15 @@ def stored(amount: Decimal | None, programme: Programme, path: str) -> int | Non
 
 
 async def tiers_by_id(
-    session: Session, pks: Sequence[int] | None, programme: Programme
+    session: Session, pks: Sequence[int] | None, programme: Programme, deleted: bool = False
 ) -> dict[int, Tier]:
-    """Tiers by number, the lowest first; all of them for None."""
+    """Tiers by number, the lowest first; for None all of them, `deleted` ones only if asked for."""
     rows = await session.sql.fetch(
         """SELECT * FROM tiers WHERE merchant_id = $1
-              AND ($2::bigint[] IS NULL OR id = ANY($2::bigint[])) ORDER BY rank""",
-        session.merchant_id, None if pks is None else list(pks),
+              AND CASE WHEN $2::bigint[] IS NULL THEN $3 OR deleted_at IS NULL
+                       ELSE id = ANY($2::bigint[]) END
+           ORDER BY rank, id""",
+        session.merchant_id, None if pks is None else list(pks), deleted,
     )  # fmt: skip
     return {row["id"]: _tier(row, programme) for row in rows}
 
@@ -173,6 +178,7 @@ def _tier(row: Mapping[str, Any], programme: Programme) -> Tier:
         keep_threshold=None
         if row["keep_threshold"] is None
         else shown(row["keep_threshold"], programme),
+        deleted_at=row["deleted_at"],
         benefits=JSON(benefits),
     )
 

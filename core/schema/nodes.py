@@ -15,12 +15,14 @@ from core.schema.customers import customers_by_id
 from core.schema.deliveries import replies_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.jobs import jobs_by_id
+from core.schema.member_referrals import referrals_by_id
 from core.schema.member_rewards import redemptions_by_id, rewards_by_id
 from core.schema.members import tiers_by_pk
 from core.schema.merge_history import merges_by_id
 from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
 from core.schema.points import entries_by_id
+from core.schema.points_adjusting import points_requests_by_id
 from core.schema.profile import custom_fields_by_id, notes_by_id
 from core.schema.reviews import reviews_by_id
 from core.schema.scalars import Node
@@ -45,7 +47,9 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Review": ("ORDERS_READ", reviews_by_id),
     "Tier": ("MEMBERS_READ", tiers_by_pk),
     "PointsEntry": ("MEMBERS_READ", entries_by_id),
+    "PointsRequest": ("MEMBERS_READ", points_requests_by_id),
     "Reward": ("MEMBERS_READ", rewards_by_id),
+    "Referral": ("MEMBERS_READ", referrals_by_id),
     "Redemption": ("MEMBERS_READ", redemptions_by_id),
     "Segment": ("SEGMENTS_READ", segments_by_id),
     "Campaign": ("CAMPAIGNS_READ", campaigns_by_id),

@@ -9,19 +9,15 @@ import strawberry
 
 from core.domain.members.events import earn_by_event
 from core.domain.members.points import (
-    MAX_POINTS,
-    Lot,
-    give,
     give_back,
     hold,
     settle_hold,
     take,
     transfer,
 )
-from core.domain.members.programme import get_programme
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
-from core.schema.errors import FORBIDDEN, RequestError, UserError
+from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.members import PointsBalance, balances_of
 from core.schema.orders import Order, orders_by_id
@@ -38,7 +34,8 @@ KEY = "Any text of yours; a repeated call with it changes nothing again."
 
 @strawberry.enum(
     description="EARN and ADJUST give, SPEND and HOLD take, REVERSE takes back what was given, "
-    "RETURN gives back what was taken; ADJUST and TRANSFER may do either."
+    "RETURN gives back what was taken; ADJUST and TRANSFER may do either, IMPORT "
+    "brought the balance of another system."
 )
 class PointsEntryKind(Enum):
     EARN = "earn"
@@ -48,6 +45,7 @@ class PointsEntryKind(Enum):
     REVERSE = "reverse"
     ADJUST = "adjust"
     TRANSFER = "transfer"
+    IMPORT = "import"
 
 
 @strawberry.type(description="An entry of the points ledger; entries are only ever added.")
@@ -142,14 +140,6 @@ class PointsEarnInput:
     idempotency_key: str = strawberry.field(description=KEY)
 
 
-@strawberry.input(description="By hand, with a reason.")
-class PointsAdjustInput:
-    customer_id: strawberry.ID
-    points: int = strawberry.field(description="Negative to take them.")
-    reason: str
-    idempotency_key: str = strawberry.field(description=KEY)
-
-
 @strawberry.input
 class PointsSpendInput:
     customer_id: strawberry.ID
@@ -193,12 +183,6 @@ class PointsTransferInput:
 
 @strawberry.type
 class PointsEarnPayload:
-    balance: PointsBalance | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class PointsAdjustPayload:
     balance: PointsBalance | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -258,44 +242,10 @@ class PointsMutations:
         async with info.context.work() as w:
 
             async def earn() -> int:
-                return await earn_by_event(w, pk, input.rule, _reason(input.reason))
+                return await earn_by_event(w, pk, input.rule, reason_of(input.reason))
 
-            await _once(w, "pointsEarn", input, earn)
+            await once_for(w, "pointsEarn", input, earn)
             return PointsEarnPayload(balance=(await balances_of(w, [pk]))[pk])
-
-    @mutation(
-        "POINTS_WRITE",
-        PointsAdjustPayload,
-        description="Above the programme's `approve_above` it needs the right POINTS_APPROVE.",
-    )
-    async def points_adjust(
-        self, info: Info, input: PointsAdjustInput
-    ) -> PointsAdjustPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
-        reason = _reason(input.reason)
-        if not reason:
-            raise InvalidInput("say why", ("input", "reason"))
-        if not 0 < abs(input.points) <= MAX_POINTS:
-            raise InvalidInput(f"from 1 to {MAX_POINTS} either way", ("input", "points"))
-        async with info.context.work() as w:
-            programme = await get_programme(w)
-            limit = programme.rules.points.approve_above
-            above = limit is not None and abs(input.points) > limit
-            if above and not info.context.may("POINTS_APPROVE"):
-                raise RequestError(
-                    FORBIDDEN, f"more than {limit} points need the permission POINTS_APPROVE"
-                )
-
-            async def adjust() -> int:
-                if input.points < 0:
-                    return await take(w, pk, -input.points, "adjust", reason=reason)
-                expires_at = programme.rules.points.expiry.after(w.now, programme.zone)
-                lot = Lot(pk, input.points, w.now, expires_at, reason=reason)
-                return (await give(w, "adjust", [lot]))[0]
-
-            await _once(w, "pointsAdjust", input, adjust)
-            w.audit("points.adjusted", {"customer": pk, "points": input.points})
-            return PointsAdjustPayload(balance=(await balances_of(w, [pk]))[pk])
 
     @mutation("POINTS_WRITE", PointsSpendPayload)
     async def points_spend(self, info: Info, input: PointsSpendInput) -> PointsSpendPayload | None:
@@ -308,10 +258,10 @@ class PointsMutations:
 
             async def spend() -> int:
                 return await take(
-                    w, pk, input.points, "spend", order_id=order_pk, reason=_reason(input.reason)
+                    w, pk, input.points, "spend", order_id=order_pk, reason=reason_of(input.reason)
                 )
 
-            entry = await _once(w, "pointsSpend", input, spend)
+            entry = await once_for(w, "pointsSpend", input, spend)
             return PointsSpendPayload(
                 entry=(await entries_by_id(w, [entry])).get(entry),
                 balance=(await balances_of(w, [pk]))[pk],
@@ -326,9 +276,9 @@ class PointsMutations:
 
             async def set_aside() -> int:
                 until = w.now + timedelta(minutes=input.minutes)
-                return await hold(w, pk, input.points, until, _reason(input.reason) or "hold")
+                return await hold(w, pk, input.points, until, reason_of(input.reason) or "hold")
 
-            hold_id = await _once(w, "pointsHold", input, set_aside)
+            hold_id = await once_for(w, "pointsHold", input, set_aside)
             return PointsHoldPayload(
                 hold_id=global_id("PointsHold", hold_id),
                 balance=(await balances_of(w, [pk]))[pk],
@@ -344,7 +294,7 @@ class PointsMutations:
             async def settle() -> None:
                 await settle_hold(w, pk, input.spend)
 
-            await _once(w, "pointsHoldSettle", input, settle)
+            await once_for(w, "pointsHoldSettle", input, settle)
         return PointsHoldSettlePayload(hold_id=input.hold_id)
 
     @mutation("POINTS_WRITE", PointsReturnPayload)
@@ -357,7 +307,7 @@ class PointsMutations:
             async def back() -> int:
                 return await give_back(w, pk, input.points)
 
-            entry = await _once(w, "pointsReturn", input, back)
+            entry = await once_for(w, "pointsReturn", input, back)
             return PointsReturnPayload(entry=(await entries_by_id(w, [entry])).get(entry))
 
     @mutation("POINTS_WRITE", PointsTransferPayload)
@@ -369,19 +319,21 @@ class PointsMutations:
         async with info.context.work() as w:
 
             async def move() -> None:
-                await transfer(w, from_pk, to_pk, input.points, _reason(input.reason) or "")
+                await transfer(w, from_pk, to_pk, input.points, reason_of(input.reason) or "")
 
-            await _once(w, "pointsTransfer", input, move)
+            await once_for(w, "pointsTransfer", input, move)
             found = await balances_of(w, [from_pk, to_pk])
             return PointsTransferPayload(from_balance=found[from_pk], to_balance=found[to_pk])
 
 
-async def _once(w: Work, operation: str, given: Any, call: Callable[[], Awaitable[Any]]) -> Any:
+async def once_for(w: Work, operation: str, given: Any, call: Callable[[], Awaitable[Any]]) -> Any:
+    """The first answer to an input with this idempotency key; see `once`."""
     values = {name: value for name, value in vars(given).items() if name != "idempotency_key"}
     return await once(w, operation, given.idempotency_key, values, call)
 
 
-def _reason(text: str | None) -> str | None:
+def reason_of(text: str | None) -> str | None:
+    """A reason without spaces around it. Raises InvalidInput for a long one."""
     if text is not None and len(text) > REASON_LIMIT:
         raise InvalidInput(f"a reason has at most {REASON_LIMIT} characters", ("input", "reason"))
     return text.strip() if text else None

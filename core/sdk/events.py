@@ -412,6 +412,47 @@ class RewardCancelled(Event):
 
 
 @dataclass(frozen=True)
+class ReferralEntered(Event):
+    """A customer entered somebody's code; what both get waits for the first purchase."""
+
+    type: ClassVar[str] = "referral.entered"
+    referral_id: int
+    customer_id: int
+    referrer_id: int
+
+
+@dataclass(frozen=True)
+class ReferralGranted(Event):
+    """The first purchase of a referred customer was kept, and both sides have got theirs."""
+
+    type: ClassVar[str] = "referral.granted"
+    referral_id: int
+    customer_id: int
+    referrer_id: int
+
+
+@dataclass(frozen=True)
+class ReferralRefused(Event):
+    """A referral was refused for `reason`, a word such as "self" or "month_limit"."""
+
+    type: ClassVar[str] = "referral.refused"
+    referral_id: int
+    customer_id: int
+    referrer_id: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class ReferralUndone(Event):
+    """The purchase of a granted referral was refunded; both sides' benefits were taken back."""
+
+    type: ClassVar[str] = "referral.undone"
+    referral_id: int
+    customer_id: int
+    referrer_id: int
+
+
+@dataclass(frozen=True)
 class CampaignReported(Event):
     """The attribution window of a run has closed, and its report is there."""
 

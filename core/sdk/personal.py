@@ -24,6 +24,7 @@ class PersonalTable:
     Where a customer has one such row at most (`unique_while` without `unique`), `prefer` says by
     SQL which of two is the better one: an ORDER BY over the row `r`. A merge ends the other and
     sets its column `aside`; undoing it opens that one again, if its customer has no other then.
+    `restored` columns of both get back by the undoing what they held before the merge.
 
     `sealed` maps each encrypted column to its place ("customers.phone"), the first part of the
     associated data `place|merchant|id`. `hidden` columns (hashes, blind indexes) are not exported.
@@ -48,6 +49,7 @@ class PersonalTable:
     unique_while: str | None = None
     prefer: str | None = None
     aside: str | None = None
+    restored: tuple[str, ...] = ()
     sealed: Mapping[str, str] = field(default_factory=dict)
     hidden: tuple[str, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)

@@ -4,6 +4,7 @@ Memory is bounded by the chunk. While the database takes a chunk in, the next on
 """
 
 import asyncio
+import contextlib
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -206,6 +207,19 @@ def _failure(row: Mapping[str, Any]) -> str | None:
 def account_of(job: Job) -> Account:
     """The account that a job's last committed step left."""
     return Account(**job.checkpoint.get("account", {}))
+
+
+class _Rehearsed(Exception):
+    """Ends a rehearsal's transaction without a commit."""
+
+
+@asynccontextmanager
+async def rehearsal(db: Database, merchant_id: int) -> AsyncIterator[Work]:
+    """A transaction that is taken back at its end, to see what an import would do."""
+    with contextlib.suppress(_Rehearsed):
+        async with db.work(merchant_id) as w:
+            yield w
+            raise _Rehearsed
 
 
 async def rejects_of(db: Database, merchant_id: int, job_id: int) -> AsyncIterator[RejectedRow]:

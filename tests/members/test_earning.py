@@ -9,6 +9,7 @@ from core.domain.members.points import balances, take
 from core.domain.members.programme import create_tier, set_programme
 from core.domain.members.reacting import follow_event
 from core.domain.members.tiers import set_tier
+from core.schema.scalars import global_id
 from core.sdk.events import Occurrence, OrderStateChanged
 from core.testing.fixtures import START
 from tests.members.test_membership import buy, customer, refund
@@ -148,3 +149,76 @@ async def test_a_rule_for_products_gives_for_their_share(merchant, filters, expe
         )  # fmt: skip
     await tell(merchant, order, pk)
     assert await points(merchant, pk) == (expected, 0)
+
+
+async def test_rules_of_the_payment_count_whatever_they_become(merchant):
+    async with merchant.work() as w:
+        await set_programme(w, "Club", "CNY", rules(pending_days=0))
+        pk = await customer(w)
+        await join(w, pk, "page")
+        before = await buy(merchant, w, pk, 100)
+    await tell(merchant, before, pk)
+    merchant.clock.move(DAY)
+    async with merchant.work() as w:
+        orders = [{"key": "spend", "points": 3, "per_amount": 1000}]
+        await set_programme(w, "Club", "CNY", rules(pending_days=0, orders=orders))
+        after = await buy(merchant, w, pk, 100)
+    for order in (before, after):
+        await tell(merchant, order, pk)
+    assert await points(merchant, pk) == (20 + 30, 0)
+    await refund(merchant, before, 50)
+    await tell(merchant, before, pk)
+    assert await points(merchant, pk) == (10 + 30, 0)
+
+
+@pytest.mark.parametrize(("campaign", "expected"), [
+    ({}, 200), ({"weekdays": [1]}, 200), ({"weekdays": [2, 7]}, 20), ({"weekdays": []}, 20),
+    ({"start": START.isoformat(), "end": (START + DAY).isoformat()}, 200),
+    ({"start": (START + DAY).isoformat()}, 20), ({"end": START.isoformat()}, 20),
+    ({"shop_ids": [0]}, 20), ({"tier_ids": [0]}, 20), ({"tier_ids": "gold"}, 200),
+    ({"shop_ids": "shop"}, 200),
+])  # fmt: skip
+async def test_campaigns_multiply_what_was_paid_in_them(merchant, campaign, expected):
+    # START is a Monday in Shanghai
+    async with merchant.work() as w:
+        await set_programme(w, "Club", "CNY", {})
+        gold = await create_tier(w, "Gold", 1, None, None, [])
+        known = {"gold": [global_id("Tier", gold)], "shop": [global_id("Shop", merchant.shop_id)]}
+        for name, value in campaign.items():
+            if isinstance(value, str) and value in known:
+                campaign = {**campaign, name: known[value]}
+        # the highest of those that fit counts, and nothing is nothing special
+        multipliers = [{"key": "tenfold", "percent": 1000, **campaign},
+                       {"key": "always", "percent": 100}]  # fmt: skip
+        await set_programme(w, "Club", "CNY", rules(pending_days=0, multipliers=multipliers))
+        pk = await customer(w)
+        await join(w, pk, "page")
+        await set_tier(w, pk, gold, None)
+        order = await buy(merchant, w, pk, 100)
+    await tell(merchant, order, pk)
+    assert await points(merchant, pk) == (expected, 0)
+
+
+async def test_an_order_and_a_month_give_no_more_than_the_most(merchant):
+    capped = [{"key": "spend", "points": 1, "per_amount": 100, "per_order": 60, "per_month": 100}]
+    async with merchant.work() as w:
+        await set_programme(w, "Club", "CNY", rules(pending_days=0, orders=capped))
+        pk = await customer(w)
+        await join(w, pk, "page")
+    orders, gained = [], []
+    for paid in (80, 30, 20, 5):
+        async with merchant.work() as w:
+            orders.append(await buy(merchant, w, pk, paid))
+        await tell(merchant, orders[-1], pk)
+        gained.append((await points(merchant, pk))[0])
+        merchant.clock.move(timedelta(hours=1))
+    assert gained == [60, 90, 100, 100]
+    # what a refund leaves of the month is for the orders that followed
+    await refund(merchant, orders[0], 80)
+    await tell(merchant, orders[0], pk)
+    assert (await points(merchant, pk))[0] == 30 + 20 + 5
+    merchant.clock.move(31 * DAY)
+    async with merchant.work() as w:
+        later = await buy(merchant, w, pk, 70)
+    await tell(merchant, later, pk)
+    assert (await points(merchant, pk))[0] == 55 + 60

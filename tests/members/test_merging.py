@@ -112,6 +112,38 @@ async def test_what_was_bought_by_both_counts_together_until_they_are_two_again(
     assert (await tier_of(merchant, one), await tier_of(merchant, two)) == (silver, silver)
 
 
+@pytest.mark.parametrize("bought", [2600, 400])
+async def test_periods_of_tiers_are_what_they_were_before_the_merge(merchant, bought):
+    """Both reach gold together, or keep silver together; each alone does neither."""
+    async with merchant.work() as w:
+        silver, _ = await set_up(w)
+        one, two = await customer(w), await customer(w)
+        for pk in (one, two):
+            await buy(merchant, w, pk, 1000)
+            await join(w, pk, "page")
+            merchant.clock.move(DAY)
+    merchant.clock.move(50 * DAY)
+    for pk in (one, two):
+        async with merchant.work() as w:
+            await buy(merchant, w, pk, bought)
+    before = (await rows(merchant))["tier_intervals"]
+    assert [row["tier_id"] for row in before] == [silver, silver]
+    merge_id = await merge(merchant, one, two)
+    await follow(merchant, CustomersMerged(merge_id, one, two))
+    merchant.clock.move((70 if bought == 400 else 1) * DAY)
+    await follow(merchant, CustomersMerged(merge_id, one, two))
+    united = (await rows(merchant))["tier_intervals"]
+    assert united[0] != before[0]
+    await unmerge(merchant, merge_id)
+    assert [row["review_at"] for row in (await rows(merchant))["tier_intervals"]][:2] == [
+        row["review_at"] for row in before
+    ]  # fmt: skip
+    if bought == 400:
+        return
+    await follow(merchant, CustomersUnmerged(merge_id, one, two))
+    assert (await rows(merchant))["tier_intervals"][:2] == before
+
+
 async def test_who_left_as_one_has_left_as_both(merchant):
     async with merchant.work() as w:
         await set_up(w)

@@ -143,6 +143,12 @@ async def make_member(w, pk, plain):
     await insert(w, "points_holds", customer_id=pk, entry_id=entry, expires_at=w.now)
     await insert(w, "member_reminders", customer_id=pk, kind="points.expiring", occasion="x",
                  at=w.now)  # fmt: skip
+    await insert(w, "points_requests", customer_id=pk, points=5, reason=plain["birthday_wish"],
+                 actor="token:1", requested_at=w.now)  # fmt: skip
+    code = await insert(w, "referral_codes", customer_id=pk, code=plain["card"], created_at=w.now)
+    await insert(w, "referrals", customer_id=pk, code_id=code, note=plain["card"],
+                 actor="token:1", entered_at=w.now)  # fmt: skip
+    await insert(w, "member_imports", job_id=1, customer_id=pk, points=5)
     await insert(w, "redemptions", customer_id=pk, reward_id=1, entry_id=entry, points=5,
                  given=plain["card"], actor="token:1", requested_at=w.now)  # fmt: skip
 

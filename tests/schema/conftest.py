@@ -33,6 +33,8 @@ from core.domain.members.membership import join
 from core.domain.members.points import Lot, give, hold, take
 from core.domain.members.programme import create_tier, set_programme
 from core.domain.members.redeeming import redeem
+from core.domain.members.referral_codes import make_code
+from core.domain.members.referrals import enter_code
 from core.domain.members.rewards import create_reward
 from core.domain.orders.facts import refresh_facts
 from core.domain.orders.merging import merge_customers
@@ -236,13 +238,29 @@ async def make_world(merchant):
         nobody = {"version": 1, "rule": {"any": []}}
         counting = await jobs.enqueue(w, "segment.preview", {"rule": nobody}, queued=False)
         traits = await start_traits(w, registry, 10, segment_id=segment)
-        rules = {"points": {"events": [{"key": "review", "points": 5}]}}
+        rules = {
+            "points": {"events": [{"key": "review", "points": 5}]},
+            "referral": {"customer_points": 10},
+        }
         await set_programme(w, "Club", "CNY", rules)
         tier = await create_tier(w, "Silver", 1, 10_000)
         await join(w, customer, "page", card_number="123456789012")
         await give(w, "adjust", [Lot(customer, 100, w.now)])
         spent = await take(w, customer, 10, "spend")
         held = await hold(w, customer, 10, w.now + timedelta(minutes=15), "checkout")
+        friend = await w.sql.fetchval(
+            """INSERT INTO customers (merchant_id, name, version, created_at, updated_at)
+               VALUES ($1, '赵六', 1, $2, $2) RETURNING id""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
+        await join(w, friend, "page")
+        referral = await enter_code(w, friend, await make_code(w, customer))
+        friends_code = await make_code(w, friend)
+        asked_points = await w.sql.fetchval(
+            """INSERT INTO points_requests (merchant_id, customer_id, points, reason, actor,
+                   requested_at) VALUES ($1, $2, 500, 'a gift', 'token:0', $3) RETURNING id""",
+            w.merchant_id, customer, w.now,
+        )  # fmt: skip
         mug = await create_reward(w, registry, "gift", {}, {"name": "Mug", "cost": 5})
         redeemed = await redeem(w, mug, customer)
         simulating = await jobs.enqueue(
@@ -258,7 +276,7 @@ async def make_world(merchant):
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
         "Tier": tier, "PointsEntry": spent, "PointsHold": held,
-        "Reward": mug, "Redemption": redeemed,
+        "Reward": mug, "Redemption": redeemed, "Referral": referral, "PointsRequest": asked_points,
         "Reported": reported, "Delivery": delivery, "Job": job, "Token": token,
         "Suppression": suppression, "ConsentRequest": asked, "Second": second,
         "CustomerMerge": merge, "MergeSuggestion": suggestion, "CustomerIdentity": identity,
@@ -274,6 +292,7 @@ async def make_world(merchant):
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
                "Cap": "SendingCap", "Holiday": "SendingHoliday", "Unknown": "Delivery"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
+    ids["code"] = friends_code
     return World(merchant, merchant.token, ids)
 
 

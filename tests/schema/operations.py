@@ -6,7 +6,7 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 NAMES = sorted(path.stem for path in OPERATIONS.glob("*.graphql"))
 UPLOADS = {
     "order-import-start", "customer-import-start", "customer-import-preview",
-    "segment-list-import-start",
+    "segment-list-import-start", "member-import-start",
 }  # fmt: skip
 SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
 CONTENT = [
@@ -181,6 +181,7 @@ def variables(name, ids):
         },
         "review-words-set": {"input": {"words": ["掉色"]}},
         "refunds": {"where": {"customer": {"eq": ids["Customer"]}}},
+        "member-import-start": {"input": {"file": None, "dryRun": True}},
         "order-import-start": {"input": {"shopId": ids["Shop"], "file": None}},
         "customer-import-start": {
             "input": {"file": None, "shopId": ids["Shop"], "tags": ["fair"],
@@ -349,6 +350,9 @@ def variables(name, ids):
             "input": {"customerId": ids["Customer"], "points": -5, "reason": "a mistake",
                       "idempotencyKey": "p1"}
         },
+        "points-requests": {"where": {"state": {"eq": "REQUESTED"}}},
+        "points-request-approve": {"id": ids["PointsRequest"]},
+        "points-request-reject": {"id": ids["PointsRequest"], "input": {"reason": "too much"}},
         "points-spend": {
             "input": {"customerId": ids["Customer"], "points": 5, "orderId": ids["Order"],
                       "idempotencyKey": "p1"}
@@ -367,6 +371,7 @@ def variables(name, ids):
                       "points": 5, "reason": "family", "idempotencyKey": "p1"}
         },
         "customer-by-card": {"cardNumber": "123456789012"},
+        "points-figures": {"month": "2026-06-01"},
         "tier-figures": {"month": "2026-06-01"},
         "rewards": {},
         "redemptions": {"where": {"state": {"eq": "REQUESTED"},
@@ -380,6 +385,12 @@ def variables(name, ids):
                       "idempotencyKey": "p1"}
         },
         "redemption-fulfil": {"id": ids["Redemption"], "input": {"given": "SF1"}},
+        "referral-code-make": {"input": {"customerId": ids["Customer"]}},
+        "referral-code": {"customer": ids["Customer"]},
+        "referral-enter": {"input": {"customerId": ids["Customer"], "code": ids["code"]}},
+        "referral-refuse": {"id": ids["Referral"], "input": {"reason": "one household"}},
+        "referral-counts": {"first": "2026-06-01", "last": "2026-06-30"},
+        "referrals": {"where": {"state": {"eq": "WAITING"}, "referrer": {"eq": ids["Customer"]}}},
         "redemption-cancel": {"id": ids["Redemption"], "input": {"reason": "broken"}},
         "sending-policy": {"from": "2026-06-01"},
         "sending-cap-set": {

@@ -37,7 +37,7 @@ NOUNS = (
     "customers?", "orders?", "parcels", "refunds", "segment", "campaign", "job", "shop", "token",
     "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
-    "reward", "redemption",
+    "reward", "redemption", "referral",
     "customEvent",
     "sending",
     "recipe",

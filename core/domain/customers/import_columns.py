@@ -109,7 +109,7 @@ def find_columns(headers: Sequence[str], mapping: Mapping[str, str]) -> Columns:
     """
     positions: dict[str, list[int]] = {}
     for position, header in enumerate(headers):
-        positions.setdefault(_key(header), []).append(position)
+        positions.setdefault(header_key(header), []).append(position)
     mapped = {
         field: _mapped(field, header, headers, positions) for field, header in mapping.items()
     }
@@ -118,7 +118,7 @@ def find_columns(headers: Sequence[str], mapping: Mapping[str, str]) -> Columns:
     for field, names in _all_names(headers).items():
         if field in mapped:
             continue
-        found = [p for name in names for p in positions.get(_key(name), ()) if p not in taken]
+        found = [p for name in names for p in positions.get(header_key(name), ()) if p not in taken]
         if found:
             guessed[field] = tuple(found if field in SEVERAL else found[:1])
     at = guessed | mapped
@@ -146,7 +146,7 @@ def _mapped(
     field: str, header: str, headers: Sequence[str], positions: Mapping[str, list[int]]
 ) -> tuple[int, ...]:
     check_mapping({field: header})
-    found = positions.get(_key(header))
+    found = positions.get(header_key(header))
     if found is None:
         raise InvalidInput(
             f"the file has no column {header!r}, to which {field} is mapped; "
@@ -167,5 +167,6 @@ def _all_names(headers: Sequence[str]) -> dict[str, Sequence[str]]:
     return names
 
 
-def _key(header: str) -> str:
+def header_key(header: str) -> str:
+    """A header without what two writings of it differ in."""
     return "".join(header.split()).replace("_", "").casefold()

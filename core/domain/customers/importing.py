@@ -29,6 +29,7 @@ from core.tabular.bulk import (
     account_of,
     read_ahead,
     refuse_old_excel,
+    rehearsal,
     run_local,
     store_rejects,
     store_upload,
@@ -288,10 +289,6 @@ async def import_local(
     return Finished(ended.job_id, account, ended.resumed_at, ended.error)
 
 
-class _Rehearsed(Exception):
-    """Ends a rehearsal's transaction without a commit."""
-
-
 async def rehearse(
     db: Database,
     merchant_id: int,
@@ -303,20 +300,18 @@ async def rehearse(
     """Do the whole import in one transaction and take it back: the account that it would have."""
     account = Account()
     options.params()
-    with contextlib.suppress(_Rehearsed):
-        async with db.work(merchant_id) as w:
-            source = await open_source(w, facts, options, 0)
-            with contextlib.closing(source.table):
-                async with contextlib.aclosing(read_ahead(source.chunks(0))) as chunks:
-                    async for chunk in chunks:
-                        outcomes, rejects = await take_customers(w, source.intake, chunk.records)
-                        rejects = sorted([*chunk.rejects, *rejects], key=lambda r: r.row)
-                        account.add(outcomes, len(rejects))
-                        for reject in rejects:
-                            on_reject(reject)
-                        if progress is not None:
-                            progress(chunk.position, source.table.size)
-            raise _Rehearsed
+    async with rehearsal(db, merchant_id) as w:
+        source = await open_source(w, facts, options, 0)
+        with contextlib.closing(source.table):
+            async with contextlib.aclosing(read_ahead(source.chunks(0))) as chunks:
+                async for chunk in chunks:
+                    outcomes, rejects = await take_customers(w, source.intake, chunk.records)
+                    rejects = sorted([*chunk.rejects, *rejects], key=lambda r: r.row)
+                    account.add(outcomes, len(rejects))
+                    for reject in rejects:
+                        on_reject(reject)
+                    if progress is not None:
+                        progress(chunk.position, source.table.size)
     return account
 
 

@@ -23,6 +23,8 @@ async def move_rows(
 ) -> None:
     """Give the rows of `from_` to `into`; what `into` has already is taken out and kept as JSON."""
     for table in tables:
+        if table.restored:
+            await w.sql.execute(_remember_sql(table), w.merchant_id, merge_id, [into, from_])
         if table.prefer:
             await w.sql.execute(_put_aside_sql(table), w.merchant_id, [into, from_], w.now)
         await w.sql.execute(_move_sql(table), w.merchant_id, merge_id, table.table, into, from_)
@@ -47,6 +49,26 @@ def _move_sql(table: PersonalTable) -> str:
         INSERT INTO customer_merge_moves (merchant_id, merge_id, table_name, row_id, content)
         SELECT $1, $2::bigint, $3::text, id, content FROM taken
         UNION ALL SELECT $1, $2::bigint, $3::text, id, NULL FROM moved"""
+
+
+def _remember_sql(table: PersonalTable) -> str:
+    """What the present rows of both customers hold is logged beside the moves of the table."""
+    values = ", ".join(f"'{column}', r.{column}" for column in table.restored)
+    return f"""INSERT INTO customer_merge_moves
+            (merchant_id, merge_id, table_name, row_id, content)
+        SELECT $1, $2::bigint, '{table.table}.before', r.id, jsonb_build_object({values})
+        FROM {table.table} r
+        WHERE r.merchant_id = $1 AND r.{table.customer} = ANY($3::bigint[])
+          AND r.{table.unique_while} IS NULL"""
+
+
+def _restore_sql(table: PersonalTable) -> str:
+    values = ", ".join(f"{column} = b.{column}" for column in table.restored)
+    return f"""UPDATE {table.table} t SET {values}
+        FROM customer_merge_moves m
+        CROSS JOIN LATERAL jsonb_populate_record(NULL::{table.table}, m.content) b
+        WHERE m.merchant_id = $1 AND m.merge_id = $2 AND m.table_name = '{table.table}.before'
+          AND t.merchant_id = $1 AND t.id = m.row_id AND t.{table.customer} = ANY($3::bigint[])"""
 
 
 def _put_aside_sql(table: PersonalTable) -> str:
@@ -108,6 +130,8 @@ async def move_back_rows(
             )
         if table.prefer:
             await w.sql.execute(_open_again_sql(table), w.merchant_id, [back, holder])
+        if table.restored:
+            await w.sql.execute(_restore_sql(table), w.merchant_id, merge_id, [back, holder])
 
 
 def _move_back_sql(table: PersonalTable) -> str:

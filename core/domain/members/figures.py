@@ -175,13 +175,16 @@ async def month_figures(session: Session, programme: Programme, month: date) -> 
     last = min(last, session.now)
     moves = await session.sql.fetch(MOVES, session.merchant_id, first, last)
     sales = await session.sql.fetch(SALES, session.merchant_id, first, last, programme.currency)
+    ranks = await session.sql.fetch(
+        "SELECT id, rank FROM tiers WHERE merchant_id = $1", session.merchant_id
+    )
     return MonthFigures(
         month.replace(day=1),
         programme.currency,
         [_move(row) for row in moves],
         {_standing(True, True, row["tier_id"]): row["net"] for row in sales if row["member"]},
         sum(row["net"] for row in sales),
-        {tier.id: tier.rank for tier in programme.tiers},
+        {row["id"]: row["rank"] for row in ranks},
     )
 
 

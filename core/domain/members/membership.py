@@ -94,7 +94,7 @@ async def admit(
                 AS u (customer, card, at, shop)
            ON CONFLICT DO NOTHING RETURNING customer_id, id""",
         w.merchant_id, source, customers,
-        [one.card_number or _new_card_number() for one in joining],
+        [one.card_number or new_card_number() for one in joining],
         [one.at for one in joining], [one.shop_id for one in joining],
     )  # fmt: skip
     admitted = {row["customer_id"]: row["id"] for row in rows}
@@ -200,5 +200,6 @@ def _check_source(source: str) -> None:
         raise InvalidInput(f"a source is one of {', '.join(MemberSource)}", ("input", "source"))
 
 
-def _new_card_number() -> str:
+def new_card_number() -> str:
+    """A card number at random; the first digit is none that a spreadsheet would drop."""
     return str(secrets.randbelow(9 * 10 ** (CARD_DIGITS - 1)) + 10 ** (CARD_DIGITS - 1))

@@ -33,10 +33,28 @@ class Programme(Model):
         table = "programmes"
 
 
+class ProgrammeVersion(Model):
+    """The rules as they were from `valid_from` until the next version.
+
+    What was earned or owed then stays what it was, whatever the rules become.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    version = fields.IntField()
+    rules: Any = fields.JSONField()
+    valid_from = fields.DatetimeField()
+
+    class Meta:
+        table = "programme_versions"
+
+
 class Membership(Model):
     """A customer in the programme from `joined_at` until `left_at`; who comes back has another.
 
     `merged`: nobody left, but the customer became one with another member; see PersonalTable.
+    Orders earn points if they were paid from `earns_from` on, for an import brought what those
+    before had earned; NULL: from the joining on.
     """
 
     id = Id()
@@ -49,6 +67,7 @@ class Membership(Model):
     left_at = fields.DatetimeField(null=True)
     leave_source = fields.TextField(null=True)
     merged = fields.BooleanField(default=False, db_default=False)
+    earns_from = fields.DatetimeField(null=True)
 
     class Meta:
         table = "memberships"
@@ -105,7 +124,8 @@ class Tier(Model):
     """A tier; of two, the one with the higher rank is better.
 
     A member rises to it at `threshold` of what the programme measures, and keeps it at the end of
-    a period with `keep_threshold`. A tier without threshold is given by hand only.
+    a period with `keep_threshold`. A tier without threshold is given by hand only. One that was
+    deleted stays, with its rank, for the figures of the time when there were members in it.
     """
 
     id = Id()
@@ -117,6 +137,7 @@ class Tier(Model):
     benefits: Any = fields.JSONField()
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
+    deleted_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "tiers"
@@ -203,6 +224,30 @@ class PointsHold(Model):
         table = "points_holds"
 
 
+class PointsRequest(Model):
+    """An adjustment by hand beyond the programme's limit, which two people decide on.
+
+    It is "requested" by `actor` until somebody else, `decided_by`, has it "approved" or "rejected".
+    `entry_id` is the entry that it became.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    points = fields.BigIntField()
+    reason = fields.TextField(null=True)
+    actor = fields.TextField()
+    requested_at = fields.DatetimeField()
+    state = fields.TextField(default="requested", db_default="requested")
+    decided_by = fields.TextField(null=True)
+    decided_at = fields.DatetimeField(null=True)
+    note = fields.TextField(null=True)
+    entry_id = fields.BigIntField(null=True)
+
+    class Meta:
+        table = "points_requests"
+
+
 class MemberReminder(Model):
     """That a member was told of something to come, `kind`; each `occasion` is told once."""
 
@@ -244,7 +289,7 @@ class Reward(Model):
 
 
 class Redemption(Model):
-    """A reward that a customer paid for with the points of `entry_id`.
+    """A reward that a customer paid for with the points of `entry_id`, or was given without.
 
     It is "requested" until its provider, or somebody by hand, has "fulfilled" it; "cancelled" ones
     gave the points back. `given` is what the customer got, such as a coupon's code.
@@ -254,7 +299,7 @@ class Redemption(Model):
     merchant_id = fields.BigIntField()
     reward_id = fields.BigIntField()
     customer_id = fields.BigIntField()
-    entry_id = fields.BigIntField()
+    entry_id = fields.BigIntField(null=True)
     points = fields.BigIntField()
     state = fields.TextField(default="requested", db_default="requested")
     given = fields.TextField(null=True)
@@ -265,3 +310,62 @@ class Redemption(Model):
 
     class Meta:
         table = "redemptions"
+
+
+class ReferralCode(Model):
+    """The code by which a customer refers others; see referral_codes.py."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    code = fields.TextField(null=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "referral_codes"
+
+
+class Referral(Model):
+    """That a customer came by somebody's code.
+
+    It is "waiting" until the first purchase, of `order_id`, is kept (from `due_at` on), then
+    "granted", or "refused" for `reason`; it is "undone" when the purchase was refunded later. The
+    entries and redemptions are what both sides got.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    code_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    state = fields.TextField(default="waiting", db_default="waiting")
+    reason = fields.TextField(null=True)
+    note = fields.TextField(null=True)
+    actor = fields.TextField()
+    entered_at = fields.DatetimeField()
+    order_id = fields.BigIntField(null=True)
+    due_at = fields.DatetimeField(null=True)
+    settled_at = fields.DatetimeField(null=True)
+    referrer_entry_id = fields.BigIntField(null=True)
+    customer_entry_id = fields.BigIntField(null=True)
+    referrer_redemption_id = fields.BigIntField(null=True)
+    customer_redemption_id = fields.BigIntField(null=True)
+
+    class Meta:
+        table = "referrals"
+
+
+class MemberImport(Model):
+    """What an import's file says of a customer, to be compared with what is stored.
+
+    `points` are those that had not expired when the file was taken in.
+    """
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    job_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    tier_id = fields.BigIntField(null=True)
+    points = fields.BigIntField()
+
+    class Meta:
+        table = "member_imports"

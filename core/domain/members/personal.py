@@ -14,7 +14,7 @@ PERSONAL_TABLES = [
                   prefer="r.joined_at, r.id", aside="merged",
                   erase="blank", blank=("card_number",)),
     PersonalTable("tier_intervals", "tier_intervals", "Tiers", unique_while="valid_to",
-                  prefer=HIGHEST, aside="merged", erase="keep"),
+                  prefer=HIGHEST, aside="merged", restored=("review_at",), erase="keep"),
     # the index of the buyer's id stays: what his platform tells of him later is nobody's
     PersonalTable("platform_members", "platform_members", "Memberships on platforms",
                   hidden=("buyer_index", "content_hash"), erase="blank",
@@ -25,6 +25,13 @@ PERSONAL_TABLES = [
     PersonalTable("points_holds", "points_holds", "Points set aside", erase="keep"),
     PersonalTable("member_reminders", "member_reminders", "Reminders of points and tiers",
                   unique=("kind", "occasion")),
+    PersonalTable("points_requests", "points_requests", "Adjustments of points that were asked for",
+                  erase="blank", blank=("reason", "note")),
     PersonalTable("redemptions", "redemptions", "Redeemed rewards", erase="blank",
                   blank=("given", "reason")),
+    PersonalTable("referral_codes", "referral_codes", "Codes to refer others with",
+                  erase="blank", blank=("code",)),
+    PersonalTable("referrals", "referrals", "Having come by somebody's code",
+                  erase="blank", blank=("note",)),
+    PersonalTable("member_imports", "member_imports", "Imports of members", unique=("job_id",)),
 ]  # fmt: skip

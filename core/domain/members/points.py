@@ -49,6 +49,15 @@ WORTH = f"""(CASE
 """What the entry `e` adds to its customer's balance at {now}, as SQL; see the formula above."""
 
 
+USE = f"""INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+    SELECT $1, {{entry}}, id, LEAST(points, $3::bigint - before), $4 FROM (
+        SELECT id, points, sum(points) OVER (ORDER BY expires_at NULLS LAST, id) - points AS before
+        FROM ({LEFT.format(until="")} AND l.customer_id = $2 AND l.available_at <= $4
+              AND COALESCE(l.expires_at > $4, TRUE)) usable WHERE points > 0) lots
+    WHERE before < $3"""
+"""Has the entry {{entry}} take $3 points at $4 from the usable lots of customer $2."""
+
+
 class NotEnoughPoints(HuikeError):
     code = "NOT_ENOUGH_POINTS"
     cause = "The customer has fewer points than are to be taken."
@@ -83,45 +92,52 @@ class Balance:
     expires_at: datetime | None = None
 
 
+BALANCES = f"""
+    WITH lots AS MATERIALIZED (
+        {LEFT.format(until=f"AND u.at <= $3 AND NOT {LAPSED.format(entry='u.entry_id', now='$3')}")}
+          AND l.customer_id {{whom}} AND l.at <= $3 AND COALESCE(l.expires_at > $3, TRUE)),
+    usable AS (
+        SELECT customer_id, sum(points) FILTER (WHERE available_at <= $3) AS available,
+               sum(points) FILTER (WHERE available_at > $3) AS pending,
+               sum(points) FILTER (WHERE available_at <= $3 AND expires_at = first) AS expiring,
+               min(first) AS expires_at
+        FROM (SELECT *, min(expires_at) FILTER (WHERE available_at <= $3 AND points > 0)
+                  OVER (PARTITION BY customer_id) AS first FROM lots) l
+        GROUP BY customer_id),
+    debts AS (
+        SELECT e.customer_id, sum(-e.points - COALESCE((
+                   SELECT sum(u.points) FROM points_uses u WHERE u.merchant_id = $1
+                     AND u.entry_id = e.id AND u.at <= $3), 0)) AS points
+        FROM points_entries e
+        WHERE e.merchant_id = $1 AND e.customer_id {{whom}} AND NOT e.lot
+          AND e.at <= $3 AND NOT {LAPSED.format(entry="e.id", now="$3")}
+        GROUP BY e.customer_id),
+    held AS (
+        SELECT h.customer_id, -sum(e.points) AS points
+        FROM points_holds h JOIN points_entries e ON e.merchant_id = $1 AND e.id = h.entry_id
+        WHERE h.merchant_id = $1 AND h.customer_id {{whom}} AND e.at <= $3
+          AND h.expires_at > $3 AND COALESCE(h.settled_at > $3, TRUE)
+        GROUP BY h.customer_id)
+    SELECT c.id, (COALESCE(a.available, 0) - COALESCE(d.points, 0))::bigint AS available,
+           COALESCE(a.pending, 0)::bigint AS pending, COALESCE(h.points, 0)::bigint AS held,
+           a.expires_at, COALESCE(a.expiring, 0)::bigint AS expiring
+    FROM {{people}} c (id)
+    LEFT JOIN usable a ON a.customer_id = c.id LEFT JOIN debts d ON d.customer_id = c.id
+    LEFT JOIN held h ON h.customer_id = c.id
+"""
+MANY = {"whom": "= ANY($2::bigint[])", "people": "unnest($2::bigint[])"}
+ONE = {"whom": "= $2::bigint", "people": "(SELECT $2::bigint)"}
+"""One customer by himself: the database then plans the statement once, not each time anew."""
+
+
 async def balances(
     session: Session, customer_ids: Sequence[int], at: datetime | None = None
 ) -> dict[int, Balance]:
     """The customers' points at an instant, now unless another is given."""
-    until = f"AND u.at <= $3 AND NOT {LAPSED.format(entry='u.entry_id', now='$3')}"
+    one = len(customer_ids) == 1
     rows = await session.sql.fetch(
-        f"""WITH lots AS (
-                {LEFT.format(until=until)} AND l.customer_id = ANY($2::bigint[]) AND l.at <= $3
-                  AND COALESCE(l.expires_at > $3, TRUE)),
-            usable AS (
-                SELECT customer_id, sum(points) FILTER (WHERE available_at <= $3) AS available,
-                       sum(points) FILTER (WHERE available_at > $3) AS pending,
-                       sum(points) FILTER (WHERE available_at <= $3 AND expires_at = first)
-                           AS expiring, min(first) AS expires_at
-                FROM (SELECT *, min(expires_at) FILTER (WHERE available_at <= $3 AND points > 0)
-                          OVER (PARTITION BY customer_id) AS first FROM lots) l
-                GROUP BY customer_id),
-            debts AS (
-                SELECT e.customer_id, sum(-e.points - COALESCE((
-                           SELECT sum(u.points) FROM points_uses u WHERE u.merchant_id = $1
-                             AND u.entry_id = e.id AND u.at <= $3), 0)) AS points
-                FROM points_entries e
-                WHERE e.merchant_id = $1 AND e.customer_id = ANY($2::bigint[]) AND NOT e.lot
-                  AND e.at <= $3 AND NOT {LAPSED.format(entry="e.id", now="$3")}
-                GROUP BY e.customer_id),
-            held AS (
-                SELECT h.customer_id, -sum(e.points) AS points
-                FROM points_holds h
-                JOIN points_entries e ON e.merchant_id = $1 AND e.id = h.entry_id
-                WHERE h.merchant_id = $1 AND h.customer_id = ANY($2::bigint[]) AND e.at <= $3
-                  AND h.expires_at > $3 AND COALESCE(h.settled_at > $3, TRUE)
-                GROUP BY h.customer_id)
-            SELECT c.id, (COALESCE(a.available, 0) - COALESCE(d.points, 0))::bigint AS available,
-                   COALESCE(a.pending, 0)::bigint AS pending, COALESCE(h.points, 0)::bigint AS held,
-                   a.expires_at, COALESCE(a.expiring, 0)::bigint AS expiring
-            FROM unnest($2::bigint[]) c (id)
-            LEFT JOIN usable a ON a.customer_id = c.id LEFT JOIN debts d ON d.customer_id = c.id
-            LEFT JOIN held h ON h.customer_id = c.id""",
-        session.merchant_id, list(customer_ids), at or session.now,
+        BALANCES.format(**(ONE if one else MANY)), session.merchant_id,
+        customer_ids[0] if one else list(customer_ids), at or session.now,
     )  # fmt: skip
     return {
         row["id"]: Balance(
@@ -152,7 +168,8 @@ async def give(w: Work, kind: str, lots: Sequence[Lot]) -> list[int]:
         [lot.expires_at for lot in lots], [lot.order_id for lot in lots],
         [lot.rule for lot in lots], [lot.reason for lot in lots],
     )  # fmt: skip
-    for customer_id in await _debtors(w, customer_ids):
+    debtors = await _debtors(w, customer_ids) if len(customer_ids) > 1 else customer_ids
+    for customer_id in debtors:
         await _cover_debts(w, customer_id)
     return ids
 
@@ -174,15 +191,23 @@ async def take(
     if not 0 < points <= MAX_POINTS:
         raise InvalidInput(f"points must be from 1 to {MAX_POINTS}", ("input", "points"))
     await lock(w, [customer_id])
-    at = await _moment(w, customer_id)
-    await release_lapsed(w, customer_id, at)
+    at, lapsed = await _moment(w, customer_id)
+    if lapsed:
+        await release_lapsed(w, customer_id, at)
     available = (await balances(w, [customer_id], at))[customer_id].available
     if points > available and not debt:
         raise NotEnoughPoints(
             f"the customer has {available} points, {points} are to be taken", ("input", "points")
         )
-    entry_id = await _enter(w, customer_id, kind, -points, order_id=order_id, reason=reason, at=at)
-    await _use(w, entry_id, customer_id, points, at)
+    entry_id: int = await w.sql.fetchval(
+        f"""WITH entered AS (
+                INSERT INTO points_entries (merchant_id, customer_id, kind, points, lot, at,
+                    order_id, reason, actor)
+                VALUES ($1, $2, $5, -$3::bigint, FALSE, $4, $6, $7, $8) RETURNING id),
+            used AS ({USE.format(entry="(SELECT id FROM entered)")})
+            SELECT id FROM entered""",
+        w.merchant_id, customer_id, points, at, kind, order_id, reason, w.actor,
+    )  # fmt: skip
     return entry_id
 
 
@@ -366,15 +391,18 @@ async def lock(w: Work, customer_ids: Sequence[int]) -> None:
         raise NotFound(f"there is no customer {min(missing)}", ("input", "customerId"))
 
 
-async def _moment(w: Work, customer_id: int) -> datetime:
+async def _moment(w: Work, customer_id: int) -> tuple[datetime, bool]:
     """Now; or when the customer's points changed last, if a transaction that began after this one
-    was quicker: what it took must not be overlooked as something of the future."""
-    moment: datetime = await w.sql.fetchval(
-        """SELECT GREATEST($3, max(at)) FROM points_entries
-           WHERE merchant_id = $1 AND customer_id = $2""",
+    was quicker: what it took must not be overlooked as something of the future. And whether a hold
+    may have lapsed by then."""
+    row = await w.sql.fetchrow(
+        """SELECT GREATEST($3, (SELECT max(at) FROM points_entries
+                                WHERE merchant_id = $1 AND customer_id = $2)) AS at,
+                  EXISTS (SELECT 1 FROM points_holds WHERE merchant_id = $1 AND customer_id = $2
+                          AND state = 'held') AS held""",
         w.merchant_id, customer_id, w.now,
     )  # fmt: skip
-    return moment
+    return row["at"], row["held"]
 
 
 async def _lock_owner(w: Work, entry_id: int) -> None:
@@ -410,15 +438,8 @@ async def _enter(
 async def _use(w: Work, entry_id: int, customer_id: int, points: int, at: datetime) -> None:
     """Take points from the customer's usable lots, as far as they go."""
     await w.sql.execute(
-        f"""INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
-            SELECT $1, $3, id, LEAST(points, $4 - before), $5 FROM (
-                SELECT id, points, sum(points) OVER (ORDER BY expires_at NULLS LAST, id) - points
-                       AS before
-                FROM ({LEFT.format(until="")} AND l.customer_id = $2 AND l.available_at <= $5
-                      AND COALESCE(l.expires_at > $5, TRUE)) usable WHERE points > 0) lots
-            WHERE before < $4""",
-        w.merchant_id, customer_id, entry_id, points, at,
-    )  # fmt: skip
+        USE.format(entry="$5::bigint"), w.merchant_id, customer_id, points, at, entry_id
+    )
 
 
 OPEN_DEBTS = """SELECT e.id, e.customer_id, -e.points - COALESCE((
@@ -428,13 +449,14 @@ OPEN_DEBTS = """SELECT e.id, e.customer_id, -e.points - COALESCE((
             WHERE v.merchant_id = $1 AND v.entry_id = r.id), 0)) FROM points_entries r
             WHERE r.merchant_id = $1 AND r.reverses = e.id), 0)::bigint AS points
     FROM points_entries e
-    WHERE e.merchant_id = $1 AND e.customer_id = ANY($2::bigint[]) AND NOT e.lot AND e.points < 0"""
+    WHERE e.merchant_id = $1 AND e.customer_id {whom} AND NOT e.lot AND e.points < 0"""
 """What entries took and no lot has covered, nor a return undone."""
 
 
 async def _debtors(w: Work, customer_ids: Sequence[int]) -> list[int]:
     rows = await w.sql.fetch(
-        f"SELECT DISTINCT customer_id FROM ({OPEN_DEBTS}) d WHERE points > 0 ORDER BY 1",
+        f"""SELECT DISTINCT customer_id FROM ({OPEN_DEBTS.format(**MANY)}) d
+            WHERE points > 0 ORDER BY 1""",
         w.merchant_id, list(customer_ids),
     )  # fmt: skip
     return [row["customer_id"] for row in rows]
@@ -445,11 +467,11 @@ async def _cover_debts(w: Work, customer_id: int) -> None:
     await w.sql.execute(
         f"""WITH debts AS (
                 SELECT id, points, sum(points) OVER (ORDER BY id) AS upto
-                FROM ({OPEN_DEBTS}) d WHERE points > 0),
+                FROM ({OPEN_DEBTS.format(**ONE)}) d WHERE points > 0),
             lots AS (
                 SELECT id, points, available_at,
                        sum(points) OVER (ORDER BY available_at, expires_at NULLS LAST, id) AS upto
-                FROM ({LEFT.format(until="")} AND l.customer_id = ANY($2::bigint[])
+                FROM ({LEFT.format(until="")} AND l.customer_id = $2::bigint
                       AND COALESCE(l.expires_at > $3, TRUE)) open WHERE points > 0)
             INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
             SELECT $1, d.id, l.id,
@@ -457,5 +479,5 @@ async def _cover_debts(w: Work, customer_id: int) -> None:
                    GREATEST($3::timestamptz, l.available_at)
             FROM debts d JOIN lots l
               ON l.upto > d.upto - d.points AND d.upto > l.upto - l.points""",
-        w.merchant_id, [customer_id], w.now,
+        w.merchant_id, customer_id, w.now,
     )  # fmt: skip

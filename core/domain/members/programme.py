@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -38,7 +39,7 @@ async def find_programme(session: Session) -> Programme | None:
         return None
     tiers = await session.sql.fetch(
         """SELECT id, rank, threshold, keep_threshold FROM tiers
-           WHERE merchant_id = $1 ORDER BY rank""",
+           WHERE merchant_id = $1 AND deleted_at IS NULL ORDER BY rank""",
         session.merchant_id,
     )
     return Programme(
@@ -61,20 +62,36 @@ async def set_programme(w: Work, name: str, currency: str, rules: Mapping[str, A
     Raises Several of InvalidInput; WrongState for another currency once there are members.
     """
     checked = check_rules(rules)
+    await _check_rewards(w, checked)
     before = await find_programme(w)
     if before is not None and before.currency != currency and await _has_members(w):
         raise WrongState(
             "the currency cannot be changed while there are members: their tiers were reached in it"
         )
     await w.sql.execute(
-        """INSERT INTO programmes (merchant_id, name, currency, rules, created_at, updated_at)
-           VALUES ($1, $2, $3, $4, $5, $5)
-           ON CONFLICT (merchant_id) DO UPDATE SET name = $2, currency = $3, rules = $4,
-               version = programmes.version + 1, updated_at = $5""",
+        """WITH written AS (
+               INSERT INTO programmes (merchant_id, name, currency, rules, created_at, updated_at)
+               VALUES ($1, $2, $3, $4, $5, $5)
+               ON CONFLICT (merchant_id) DO UPDATE SET name = $2, currency = $3, rules = $4,
+                   version = programmes.version + 1, updated_at = $5
+               RETURNING version)
+           INSERT INTO programme_versions (merchant_id, version, rules, valid_from)
+           SELECT $1, version, $4, $5 FROM written""",
         w.merchant_id, check_name(name), currency, checked.model_dump_json(), w.now,
     )  # fmt: skip
     w.audit("programme.set", {"fields": sorted(rules)})
     w.ring("members.review", w.merchant_id)
+
+
+async def rules_at(session: Session, at: datetime) -> Rules:
+    """The rules that were in force at an instant; before there were any, the first ones."""
+    text = await session.sql.fetchval(
+        """SELECT rules FROM programme_versions WHERE merchant_id = $1
+           ORDER BY valid_from <= $2 DESC,
+                    CASE WHEN valid_from <= $2 THEN version END DESC, version LIMIT 1""",
+        session.merchant_id, at,
+    )  # fmt: skip
+    return Rules.model_validate_json(text)
 
 
 def check_rules(rules: Mapping[str, Any]) -> Rules:
@@ -119,8 +136,10 @@ async def update_tier(w: Work, tier_id: int, changes: Mapping[str, Any]) -> None
     Members are looked at again soon. Raises NotFound, InvalidInput, Several.
     """
     row = await w.sql.fetchrow(
-        "SELECT * FROM tiers WHERE merchant_id = $1 AND id = $2 FOR UPDATE", w.merchant_id, tier_id
-    )
+        """SELECT * FROM tiers WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL
+           FOR UPDATE""",
+        w.merchant_id, tier_id,
+    )  # fmt: skip
     if row is None:
         raise NotFound(f"there is no tier {tier_id}", ("id",))
     threshold = changes.get("threshold", row["threshold"])
@@ -139,11 +158,16 @@ async def update_tier(w: Work, tier_id: int, changes: Mapping[str, Any]) -> None
 
 
 async def delete_tier(w: Work, tier_id: int) -> None:
-    """Take a tier away; its members get the tier that they deserve otherwise. Raises NotFound."""
+    """Take a tier away; its members get the tier that they deserve otherwise. Raises NotFound.
+
+    Its row stays: figures of the past need its rank and name.
+    """
     gone = await w.sql.execute(
-        "DELETE FROM tiers WHERE merchant_id = $1 AND id = $2", w.merchant_id, tier_id
-    )
-    if gone == "DELETE 0":
+        """UPDATE tiers SET deleted_at = $3
+           WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL""",
+        w.merchant_id, tier_id, w.now,
+    )  # fmt: skip
+    if gone == "UPDATE 0":
         raise NotFound(f"there is no tier {tier_id}", ("id",))
     await _review_all(w)
 
@@ -170,7 +194,8 @@ async def _check_order(
     if threshold is None:
         return
     wrong = await w.sql.fetchrow(
-        """SELECT name, rank, threshold FROM tiers WHERE merchant_id = $1 AND threshold IS NOT NULL
+        """SELECT name, rank, threshold FROM tiers
+           WHERE merchant_id = $1 AND threshold IS NOT NULL AND deleted_at IS NULL
               AND (rank < $2 AND threshold >= $3 OR rank > $2 AND threshold <= $3)
            ORDER BY rank LIMIT 1""",
         w.merchant_id, rank, threshold,
@@ -181,6 +206,18 @@ async def _check_order(
             f"reached at {wrong['threshold']}",
             ("input", "threshold"),
         )
+
+
+async def _check_rewards(w: Work, rules: Rules) -> None:
+    if rules.referral is None:
+        return
+    known = await w.sql.fetch(
+        "SELECT id FROM rewards WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+        w.merchant_id, rules.referral.reward_ids,
+    )  # fmt: skip
+    missing = set(rules.referral.reward_ids) - {row["id"] for row in known}
+    if missing:
+        raise NotFound(f"there is no reward {min(missing)}", ("input", "rules", "referral"))
 
 
 async def _has_members(w: Work) -> bool:

@@ -1,7 +1,8 @@
-"""What follows from an order's news: its points, and its customer's tier."""
+"""What follows from an order's news: its points, its customer's tier, and referrals."""
 
 from core.domain.members.earning import award_orders
 from core.domain.members.programme import find_programme
+from core.domain.members.referrals import follow_purchases
 from core.domain.members.review import review_members
 from core.sdk.events import (
     CustomersMerged,
@@ -29,3 +30,4 @@ async def follow_event(db: Database, occurrence: Occurrence) -> None:
         customer_ids = [payload.get("customer_id"), payload.get("merged_id")]
         known = [one for one in customer_ids if one is not None]
         await review_members(w, programme, known)
+    await follow_purchases(db, occurrence.merchant_id, known)

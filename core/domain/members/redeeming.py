@@ -28,12 +28,33 @@ async def redeem(w: Work, reward_id: int, customer_id: int) -> int:
 
     Raises NotFound, WrongState for who is no member, RewardUnavailable, NotEnoughPoints.
     """
+    reward = await _available(w, reward_id, customer_id)
+    entry_id = await take(w, customer_id, reward["cost"], "spend", reason=reward["name"])
+    return await _request(w, reward_id, customer_id, entry_id, reward["cost"])
+
+
+async def grant_reward(w: Work, reward_id: int, customer_id: int) -> int:
+    """Let a member have a reward for nothing; returns the redemption's id.
+
+    Raises NotFound, WrongState for who is no member, RewardUnavailable.
+    """
+    await _available(w, reward_id, customer_id)
+    return await _request(w, reward_id, customer_id, None, 0)
+
+
+async def _available(w: Work, reward_id: int, customer_id: int) -> Mapping[str, Any]:
+    """The reward, held, if the customer can have it."""
     reward = await hold_reward(w, reward_id, ("input", "rewardId"))
     if await find_membership(w, customer_id) is None:
         raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
     if (why := await _why_not(w, reward, customer_id)) is not None:
         raise RewardUnavailable(why, ("input", "rewardId"))
-    entry_id = await take(w, customer_id, reward["cost"], "spend", reason=reward["name"])
+    return reward
+
+
+async def _request(
+    w: Work, reward_id: int, customer_id: int, entry_id: int | None, points: int
+) -> int:
     await w.sql.execute(
         "UPDATE rewards SET stock = stock - 1 WHERE merchant_id = $1 AND id = $2",
         w.merchant_id, reward_id,
@@ -41,9 +62,9 @@ async def redeem(w: Work, reward_id: int, customer_id: int) -> int:
     redemption_id: int = await w.sql.fetchval(
         """INSERT INTO redemptions (merchant_id, reward_id, customer_id, entry_id, points, actor,
                requested_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id""",
-        w.merchant_id, reward_id, customer_id, entry_id, reward["cost"], w.actor, w.now,
+        w.merchant_id, reward_id, customer_id, entry_id, points, w.actor, w.now,
     )  # fmt: skip
-    w.emit(RewardRequested(redemption_id, reward_id, customer_id, reward["cost"]))
+    w.emit(RewardRequested(redemption_id, reward_id, customer_id, points))
     return redemption_id
 
 
@@ -57,7 +78,8 @@ async def fulfil(w: Work, redemption_id: int, given: str | None = None) -> None:
 async def cancel(w: Work, redemption_id: int, reason: str) -> None:
     """Give the points back, and the reward to the stock. Raises NotFound, WrongState."""
     row = await _hold_requested(w, redemption_id)
-    await give_back(w, row["entry_id"])
+    if row["entry_id"] is not None:
+        await give_back(w, row["entry_id"])
     await w.sql.execute(
         "UPDATE rewards SET stock = stock + 1 WHERE merchant_id = $1 AND id = $2",
         w.merchant_id, row["reward_id"],

@@ -130,7 +130,8 @@ async def _check(w: Work, values: Mapping[str, Any]) -> None:
         raise InvalidInput("name tiers, or leave them out for all members", ("input", "tierIds"))
     if values["tier_ids"] is not None:
         known = await w.sql.fetchval(
-            "SELECT count(*) FROM tiers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+            """SELECT count(*) FROM tiers
+               WHERE merchant_id = $1 AND id = ANY($2::bigint[]) AND deleted_at IS NULL""",
             w.merchant_id, values["tier_ids"],
         )  # fmt: skip
         if known < len(set(values["tier_ids"])):

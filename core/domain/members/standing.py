@@ -41,7 +41,7 @@ async def members_of(
             LEFT JOIN tiers t ON t.merchant_id = $1 AND t.id = i.tier_id
             CROSS JOIN LATERAL (SELECT {measure} AS measured OFFSET 0) v
             LEFT JOIN LATERAL (SELECT id, threshold FROM tiers n
-                WHERE n.merchant_id = $1 AND n.threshold IS NOT NULL
+                WHERE n.merchant_id = $1 AND n.threshold IS NOT NULL AND n.deleted_at IS NULL
                   AND n.rank > COALESCE(t.rank, -1)
                 ORDER BY n.rank LIMIT 1) n ON TRUE
             WHERE m.merchant_id = $1 AND m.customer_id = ANY($4::bigint[]) AND m.left_at IS NULL""",

@@ -2,8 +2,9 @@
 
 Members rise at once when what the programme measures reaches a tier's threshold. They fall only at
 the end of the period for which a tier is kept, if they miss its keep threshold; except that a tier
-which was reached by what was refunded since was never deserved, and is lost at once. A tier given
-by hand is kept until it ends, unless a better one is deserved.
+which was reached by what was refunded since was never deserved, and is lost at once: the member is
+in the tier of before again, for as long as that was to be kept. A tier given by hand is kept until
+it ends, unless a better one is deserved.
 """
 
 from collections import Counter
@@ -30,12 +31,14 @@ class TierRule:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """A member's tier and the one that follows; None is none. `cause`: why."""
+    """A member's tier and the one that follows; None is none. `cause`: why. `resumed` is the
+    interval of before that goes on, if one does."""
 
     customer_id: int
     old_id: int | None
     new_id: int | None
     cause: str
+    resumed: int | None = None
 
 
 MEASURES: dict[Measure, str] = {
@@ -76,12 +79,13 @@ async def find_changes(
     """The members whose tier ought to change now, with these rules and tiers."""
     measure = measured(rules, zone, "m.customer_id", "$3::timestamptz")
     when_reached = measured(rules, zone, "m.customer_id", "i.valid_from")
+    before_reached = measured(rules, zone, "d.customer_id", "i.valid_from")
     rows = await session.sql.fetch(
         f"""WITH tiers AS (
                 SELECT * FROM unnest($4::bigint[], $5::int[], $6::bigint[], $7::bigint[])
                     AS t (id, rank, threshold, keep_threshold)),
             members AS (
-                SELECT m.customer_id, i.id AS interval_id, i.tier_id, i.manual, i.review_at,
+                SELECT m.customer_id, i.valid_from, i.tier_id, i.manual, i.review_at,
                        i.threshold AS reached, t.rank,
                        COALESCE(t.keep_threshold, t.threshold) AS keep, {measure} AS measure,
                        CASE WHEN i.threshold IS NOT NULL THEN {when_reached} END AS when_reached
@@ -96,8 +100,9 @@ async def find_changes(
                 FROM members m
                 LEFT JOIN LATERAL (SELECT t.id, t.rank FROM tiers t WHERE t.threshold <= m.measure
                     ORDER BY t.rank DESC LIMIT 1) d ON TRUE)
-            SELECT customer_id, tier_id AS old_id, deserved_id AS new_id, cause FROM (
-                SELECT *, CASE
+            SELECT d.customer_id, d.tier_id AS old_id, COALESCE(b.tier_id, d.deserved_id) AS new_id,
+                   d.cause, b.id AS resumed
+            FROM (SELECT *, CASE
                     WHEN tier_id IS NULL THEN CASE WHEN deserved_id IS NOT NULL THEN 'upgrade' END
                     WHEN rank IS NULL THEN 'removed'
                     WHEN deserved_rank > rank THEN 'upgrade'
@@ -107,8 +112,16 @@ async def find_changes(
                     WHEN manual THEN 'ended'
                     WHEN measure >= keep THEN 'kept'
                     ELSE 'downgrade' END AS cause
-                FROM deserved) decided
-            WHERE cause IS NOT NULL ORDER BY customer_id""",
+                FROM deserved) d
+            LEFT JOIN LATERAL (
+                SELECT i.id, i.tier_id FROM tier_intervals i JOIN tiers t ON t.id = i.tier_id
+                WHERE d.cause = 'refund' AND i.merchant_id = $1 AND i.customer_id = d.customer_id
+                  AND i.valid_to = d.valid_from AND COALESCE(i.review_at > $3, TRUE)
+                  AND t.rank >= d.deserved_rank
+                  AND CASE WHEN i.threshold IS NULL THEN TRUE
+                           ELSE {before_reached} >= i.threshold END
+                ORDER BY t.rank DESC LIMIT 1) b ON TRUE
+            WHERE d.cause IS NOT NULL ORDER BY d.customer_id""",
         session.merchant_id, currency, session.now, [tier.id for tier in tiers],
         [tier.rank for tier in tiers], [tier.threshold for tier in tiers],
         [tier.keep_threshold for tier in tiers],
@@ -118,6 +131,7 @@ async def find_changes(
         Change(
             row["customer_id"], row["old_id"],
             row["old_id"] if row["cause"] == "kept" else row["new_id"], row["cause"],
+            row["resumed"],
         )
         for row in rows
     ]  # fmt: skip
@@ -134,7 +148,12 @@ async def apply_changes(w: Work, rules: TierRules, changes: Sequence[Change]) ->
         w.merchant_id, kept, review_at,
     )  # fmt: skip
     await end_tiers(w, [change.customer_id for change in moved])
-    risen = [change for change in moved if change.new_id is not None]
+    await w.sql.execute(
+        """UPDATE tier_intervals SET valid_to = NULL
+           WHERE merchant_id = $1 AND id = ANY($2::bigint[])""",
+        w.merchant_id, [change.resumed for change in moved if change.resumed is not None],
+    )  # fmt: skip
+    risen = [change for change in moved if change.new_id is not None and change.resumed is None]
     await w.sql.execute(
         """INSERT INTO tier_intervals (merchant_id, customer_id, tier_id, valid_from, review_at,
                threshold, cause)

@@ -36,6 +36,7 @@ from core.tabular.bulk import (
     account_of,
     read_ahead,
     refuse_old_excel,
+    rehearsal,
     run_local,
     store_rejects,
     store_upload,
@@ -308,10 +309,6 @@ async def import_local(
     return Finished(ended.job_id, account, ended.resumed_at, ended.error)
 
 
-class _Rehearsed(Exception):
-    """Ends a rehearsal's transaction without a commit."""
-
-
 async def rehearse(
     db: Database,
     registry: Registry,
@@ -323,16 +320,14 @@ async def rehearse(
 ) -> Account:
     """Do the whole import in one transaction and take it back: the account that it would have."""
     account = Account()
-    with contextlib.suppress(_Rehearsed):
-        async with db.work(merchant_id) as w:
-            source = await open_source(w, registry, facts, params)
-            with contextlib.closing(source.table):
-                async with contextlib.aclosing(source.chunks(0)) as chunks:
-                    async for chunk in chunks:
-                        account.add(await source.take(w, chunk), len(chunk.rejects))
-                        for reject in chunk.rejects:
-                            on_reject(reject)
-                        if progress is not None:
-                            progress(chunk.position, source.table.size)
-            raise _Rehearsed
+    async with rehearsal(db, merchant_id) as w:
+        source = await open_source(w, registry, facts, params)
+        with contextlib.closing(source.table):
+            async with contextlib.aclosing(source.chunks(0)) as chunks:
+                async for chunk in chunks:
+                    account.add(await source.take(w, chunk), len(chunk.rejects))
+                    for reject in chunk.rejects:
+                        on_reject(reject)
+                    if progress is not None:
+                        progress(chunk.position, source.table.size)
     return account

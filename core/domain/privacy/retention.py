@@ -55,7 +55,7 @@ KEPT = {
         Keeping("jobs", "Long work that has ended, with its files",
                 "Longer than anybody looks back at an import.", 180, 30, "t.finished_at < $2",
                 (("job_files", "job_id"), ("job_rejects", "job_id"),
-                 ("import_changes", "job_id"))),
+                 ("import_changes", "job_id"), ("member_imports", "job_id"))),
         Keeping("waiting_records", "Parcels, refunds and reviews of orders that never came",
                 "Platforms deliver late, but not half a year late.", 180, 30, "t.at < $2"),
         Keeping("consent_requests", "Requests for consent that nobody confirmed",

@@ -38,7 +38,7 @@ CORE_PERMISSIONS = (
     Permission("MEMBERS_READ", "See the programme, members, tiers and points."),
     Permission("MEMBERS_WRITE", "Change the programme and its tiers, and let members in and out."),
     Permission("POINTS_WRITE", "Give, take, hold and transfer points."),
-    Permission("POINTS_APPROVE", "Adjust points beyond the programme's limit."),
+    Permission("POINTS_APPROVE", "Agree to what others adjust beyond the programme's limit."),
     Permission("SENDING_POLICY_WRITE", "Set frequency caps, sending hours, holidays and rates."),
     Permission("REPLIES_READ", "Read what people write back."),
     Permission("JOBS_READ", "See and cancel long work."),

@@ -183,7 +183,7 @@ def triggers(table: str, function: str, name: str) -> list[str]:
 
 # Any table with a column of merchants' ids can make the merchant's segments ask everybody: these
 # have the time zones that say when days begin, and say who is in which stage, in which of RFM's
-# groups, and who has used a product up.
+# groups, who has used a product up, and what a member misses to the next tier.
 ASK_EVERYBODY = [
     """CREATE FUNCTION huike_ask_everybody() RETURNS trigger LANGUAGE plpgsql AS $$
        DECLARE
@@ -205,6 +205,9 @@ ASK_EVERYBODY = [
             FOR EACH ROW EXECUTE FUNCTION huike_ask_everybody('merchant_id')"""
         for table in ("lifecycle_models", "rfm_models", "product_cycles")
     ),
+    # its version tells of other rules and of other tiers
+    """CREATE TRIGGER programmes_asks_everybody AFTER INSERT OR UPDATE OF version ON programmes
+       FOR EACH ROW EXECUTE FUNCTION huike_ask_everybody('merchant_id')""",
 ]
 
 # A merge moves members: it waits for a refresh that is writing them, and is then not in its way.

@@ -23,6 +23,7 @@ from core.domain.segments.facets.members import (
     TierEndsIn,
 )
 from core.domain.segments.facets.membership import InSegment
+from core.domain.segments.facets.next_tier import NextTierMissing
 from core.domain.segments.facets.orders import (
     Bought,
     BoughtThen,
@@ -66,4 +67,5 @@ FACETS: list[Facet] = [
     ReplenishmentDue(), Reviewed(), RandomShare(), InSegment(),
     Member(), MemberLeft(), MemberTier(), TierEndsIn(), PointsBalance(), PointsExpiring(),
     PlatformMember(), PlatformTrades(),
+    NextTierMissing(),
 ]  # fmt: skip

@@ -1,0 +1,75 @@
+"""Taking in files of an existing programme: members, tiers and points."""
+
+from enum import Enum
+from typing import Any
+
+import strawberry
+from strawberry.file_uploads import Upload
+
+from core.domain.members.importing import Options, start_import
+from core.schema.context import Info, mutation
+from core.schema.customer_imports import COLUMNS, FILE, SHOP, file_name
+from core.schema.errors import UserError
+from core.schema.jobs import Job, jobs_by_id
+from core.schema.order_intake import ColumnInput, pieces_of
+from core.schema.scalars import need_id
+
+
+@strawberry.enum(description="What becomes of the tiers of a file.")
+class MemberImportTiers(Enum):
+    KEEP = strawberry.enum_value(
+        "keep", description="They are kept until they end, and follow the rules from then on."
+    )
+    MANUAL = strawberry.enum_value(
+        "manual", description="They are given by hand: until they end, or for good."
+    )
+    COMPUTE = strawberry.enum_value(
+        "compute", description="They are not stored: tiers follow from what was bought."
+    )
+
+
+@strawberry.input
+class MemberImportStartInput:
+    file: Upload = strawberry.field(description=FILE)
+    columns: list[ColumnInput] = strawberry.field(default_factory=list, description=COLUMNS)
+    shop_id: strawberry.ID | None = strawberry.field(default=None, description=SHOP)
+    tiers: MemberImportTiers = MemberImportTiers.KEEP
+    dry_run: bool = strawberry.field(
+        default=False, description="Nothing is stored; the job's result is what would be."
+    )
+
+
+@strawberry.type
+class MemberImportStartPayload:
+    job: Job | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class MemberImportMutations:
+    @mutation(
+        "MEMBERS_WRITE",
+        MemberImportStartPayload,
+        description="Take in a file of members, tiers and points; `jobProgress` follows the job. "
+        "Its result has the `reconciliation`: the file against what is stored. Nothing is given "
+        "twice, however often a file is taken in.",
+    )
+    async def member_import_start(
+        self, info: Info, input: MemberImportStartInput
+    ) -> MemberImportStartPayload | None:
+        name = file_name(input.file)
+        shop_id = input.shop_id
+        tiers: Any = input.tiers.value
+        options = Options(
+            mapping={column.field: column.header for column in input.columns},
+            shop_id=None if shop_id is None else need_id("Shop", shop_id, ("input", "shopId")),
+            tiers=tiers,
+            dry_run=input.dry_run,
+        )
+        context = info.context
+        job_id = await start_import(
+            context.installation.db, context.merchant_id, options, pieces_of(input.file), name,
+            context.actor,
+        )  # fmt: skip
+        async with context.read() as session:
+            return MemberImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])
