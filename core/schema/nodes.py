@@ -24,6 +24,7 @@ from core.schema.profile import custom_fields_by_id, notes_by_id
 from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
+from core.schema.staff import staff_by_id
 from core.schema.suppressions import suppressions_by_id
 from core.sdk.ids import split_id
 from core.storage.database import Session
@@ -33,6 +34,7 @@ Loader = Callable[[Session, list[int]], Awaitable[dict[int, Any]]]
 NODES: dict[str, tuple[str, Loader]] = {
     "Merchant": ("SHOPS_READ", merchants_by_id),
     "Shop": ("SHOPS_READ", shops_by_id),
+    "Staff": ("STAFF_READ", staff_by_id),
     "Token": ("TOKENS_WRITE", tokens_by_id),
     "Customer": ("CUSTOMERS_READ", customers_by_id),
     "CustomerMerge": ("CUSTOMERS_READ", merges_by_id),
