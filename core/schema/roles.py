@@ -15,7 +15,7 @@ class Role:
     permissions: list[PermissionName]
     predefined: bool = strawberry.field(description="Such a one can be copied, but not changed.")
     sub_account: bool = strawberry.field(
-        description="Never has a permission about money, settings of shops, or campaigns."
+        description="Never has a permission to change money, settings of shops, or campaigns."
     )
 
 

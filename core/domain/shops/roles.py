@@ -18,8 +18,8 @@ PII = frozenset({"PII_NAME", "PII_PHONE", "PII_EMAIL", "PII_ADDRESS"})
 LOOKING = frozenset(
     {"SHOPS_READ", "CUSTOMERS_READ", "ORDERS_READ", "MEMBERS_READ", "SEGMENTS_READ", "JOBS_READ"}
 )
-SUB_ACCOUNT_MAY = LOOKING | PII | {"CUSTOMERS_WRITE", "REPLIES_READ"}
-"""All that a sub-account can be given of core's: no money, no settings of shops, no campaigns."""
+SUB_ACCOUNT_MAY = LOOKING | PII | {"CUSTOMERS_WRITE", "CAMPAIGNS_READ", "REPLIES_READ"}
+"""All that a sub-account can be given of core's: it changes no money, no shops, no campaigns."""
 
 DESCRIPTIONS = {
     OWNER: "May do everything, also what plugins bring later.",
@@ -45,7 +45,8 @@ GRANTED = {
     },
     "analyst": LOOKING | {"CAMPAIGNS_READ"},
     "service_agent": LOOKING - {"SEGMENTS_READ", "JOBS_READ"} | {
-        "PII_NAME", "PII_PHONE", "PII_ADDRESS", "CUSTOMERS_WRITE", "REPLIES_READ",
+        "PII_NAME", "PII_PHONE", "PII_ADDRESS", "CUSTOMERS_WRITE", "CAMPAIGNS_READ",
+        "REPLIES_READ",
     },
     "warehouse": frozenset(
         {"SHOPS_READ", "ORDERS_READ", "PII_NAME", "PII_PHONE", "PII_ADDRESS"}

@@ -90,9 +90,8 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     channel, merchant_id = trial.channel, trial.merchant_id
     plugin = registry.channels[channel.name].plugin
     timeout = registry.manifests[plugin].timeout
-    async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
-    opening = channel.open(settings)
+    context = await plugin_context(db, registry, plugin, merchant_id)
+    opening = open_channel(channel, context)
     try:
         opened = await guarded(plugin, merchant_id, timeout, opening.__aenter__())
     except (OutsideError, PluginFailed) as error:
