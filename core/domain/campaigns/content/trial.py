@@ -90,8 +90,9 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     channel, merchant_id = trial.channel, trial.merchant_id
     plugin = registry.channels[channel.name].plugin
     timeout = registry.manifests[plugin].timeout
-    context = await plugin_context(db, registry, plugin, merchant_id)
-    opening = open_channel(channel, context)
+    async with db.read(merchant_id) as session:
+        settings = await plugin_settings(session, registry, plugin)
+    opening = channel.open(settings)
     try:
         opened = await guarded(plugin, merchant_id, timeout, opening.__aenter__())
     except (OutsideError, PluginFailed) as error:
