@@ -43,6 +43,11 @@ from core.domain.orders.timeline import TIMELINE as ORDER_TIMELINE
 from core.domain.segments.facets import FACETS as SEGMENT_FACETS
 from core.domain.segments.personal import PERSONAL_TABLES as SEGMENT_TABLES
 from core.domain.shops.plugins import SettingsRefused
+from core.domain.shops.staff.accounts import InviteInvalid, LastOwner
+from core.domain.shops.staff.login import CodeNeeded, LoginRefused
+from core.domain.shops.staff.oidc_client import OidcFailed
+from core.domain.shops.staff.pauses import LoginPaused
+from core.domain.shops.staff.sessions import SessionEnded
 from core.guard import PluginFailed
 from core.registry import CORE, Owned, Registry, RegistryError
 from core.sdk import errors, hookimpl
@@ -99,6 +104,7 @@ class CorePlugin:
             FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
             TooManyTests,
             MembersImportRunning,
+            InviteInvalid, LastOwner, CodeNeeded, LoginRefused, LoginPaused, SessionEnded, OidcFailed,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
             ConnectionRefused,
         ]  # fmt: skip

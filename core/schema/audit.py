@@ -21,7 +21,9 @@ from core.storage.jobs import enqueue
 class AuditEntry:
     number: int = strawberry.field(description="From 1 without gaps.")
     at: datetime
-    actor: str = strawberry.field(description="`token:12`, `job:7`, `command` or `system`.")
+    actor: str = strawberry.field(
+        description="`token:12`, `staff:3`, `job:7`, `command`, `nobody` or `system`."
+    )
     action: str = strawberry.field(description="A noun and what became of it: `token.created`.")
     data: JSON = strawberry.field(description="Ids, names of fields and counts.")
     hash: str

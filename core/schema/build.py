@@ -63,6 +63,8 @@ from core.schema.privacy import PrivacyMutations, PrivacyQueries
 from core.schema.reads import AuditReads
 from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
+from core.schema.rights import RenewRights
+from core.schema.roles import RoleMutations, RoleQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
 from core.schema.segment_kinds import SegmentKindMutations
@@ -76,6 +78,9 @@ from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.sending_outlook import SendingOutlookQueries
 from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.staff import StaffMutations, StaffQueries
+from core.schema.staff_login import StaffLoginMutations
+from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
@@ -102,6 +107,7 @@ class Query(
     CampaignRecipeQueries, CampaignReviewQueries,
     TaskQueries,
     ConnectionQueries,
+    StaffQueries, StaffOidcQueries, RoleQueries,
 ):  # fmt: skip
     pass
 
@@ -124,6 +130,7 @@ class Mutation(
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
     TaskMutations,
     ConnectionMutations,
+    StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
 ):  # fmt: skip
     pass
 
@@ -151,7 +158,14 @@ class Schema(strawberry.Schema):
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
-            extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
+            extensions=[
+                PresentErrors,
+                RenewRights,
+                AuditReads,
+                LimitTokens,
+                RememberParsed,
+                LimitAndValidate,
+            ],
             config=StrawberryConfig(
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),

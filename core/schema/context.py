@@ -1,5 +1,6 @@
 """What every resolver is given, and the decorators that let nobody in without the right."""
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import wraps
@@ -9,17 +10,25 @@ import strawberry
 from strawberry.dataloader import DataLoader
 from strawberry.types.info import Info as StrawberryInfo
 
-from core.domain.shops.tokens import Caller
+from core.domain.shops.caller import Caller
+from core.domain.shops.staff.callers import present_rights
+from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.errors import FORBIDDEN, UNAUTHENTICATED, RequestError, user_errors
 from core.schema.reads import seen
-from core.schema.scalars import Authenticated, Requires
+from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
 from core.sdk.errors import HuikeError, Several
 from core.storage.database import Session, Work
 
 R = TypeVar("R")
 ANY_TOKEN = "ANY_TOKEN"  # noqa: S105 - no password
 """In place of a permission, for fields that any valid token may read."""
+PERSON = "PERSON"
+"""In place of a permission, for what people who logged in do about their own login."""
+NO_TOKEN = "NO_TOKEN"  # noqa: S105 - no password
+"""In place of a permission, for the ways to log in; they pause after failures."""
+LOOK_SECONDS = 60.0
+NOBODY = "no valid token: send Authorization: Bearer <token>"
 
 CHILDREN: dict[str, Callable[..., Any]] = {}
 """Batches of children that a later noun enters for the types of an earlier one.
@@ -35,10 +44,19 @@ class Context:
     connection which lives long never sees stale rows.
     """
 
-    def __init__(self, installation: Installation, caller: Caller | None, request_id: str) -> None:
+    def __init__(
+        self,
+        installation: Installation,
+        caller: Caller | None,
+        request_id: str,
+        client: Client | None = None,
+        lasting: bool = False,
+    ) -> None:
         self.installation = installation
         self.caller = caller
         self.request_id = request_id
+        self.client = client or Client()
+        self.lasting = lasting
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
         # the WebSocket protocol puts these two here
         self.connection_params: dict[str, Any] | None = None
@@ -48,15 +66,22 @@ class Context:
     def merchant_id(self) -> int:
         """The caller's merchant. Raises RequestError without a caller."""
         if self.caller is None:
-            raise RequestError(
-                UNAUTHENTICATED, "no valid token: send Authorization: Bearer <token>"
-            )
+            raise RequestError(UNAUTHENTICATED, NOBODY)
         return self.caller.merchant_id
+
+    @property
+    def person(self) -> tuple[int, int]:
+        """The ids of the member of staff and of the session. Raises RequestError for others."""
+        if self.caller is None:
+            raise RequestError(UNAUTHENTICATED, NOBODY)
+        if self.caller.staff_id is None or self.caller.session_id is None:
+            raise RequestError(FORBIDDEN, "this is for people who have logged in, not for tokens")
+        return self.caller.staff_id, self.caller.session_id
 
     @property
     def actor(self) -> str:
         """How the caller is named in logs."""
-        return f"token:{self.caller.token_id}" if self.caller else "nobody"
+        return self.caller.actor if self.caller else "nobody"
 
     def may(self, permission: str) -> bool:
         """Whether the caller has the right."""
@@ -64,12 +89,20 @@ class Context:
 
     def need(self, permission: str) -> None:
         """Raises RequestError unless the caller has the right."""
+        if permission == NO_TOKEN:
+            return
         if self.caller is None:
-            raise RequestError(
-                UNAUTHENTICATED, "no valid token: send Authorization: Bearer <token>"
-            )
-        if permission != ANY_TOKEN and permission not in self.caller.permissions:
+            raise RequestError(UNAUTHENTICATED, NOBODY)
+        if permission == PERSON:
+            _ = self.person
+        elif permission != ANY_TOKEN and permission not in self.caller.permissions:
             raise RequestError(FORBIDDEN, f"the token lacks the permission {permission}")
+
+    async def renew(self) -> None:
+        """Look at the caller's rights again: a session may have ended, a role changed."""
+        if self.caller is not None:
+            db, registry = self.installation.db, self.installation.registry
+            self.caller = await present_rights(db, registry, self.caller)
 
     def saw(self, kind: str, person: int) -> None:
         """Count contact data that is shown in the clear; see reads.py."""
@@ -103,9 +136,63 @@ class Context:
 Info = StrawberryInfo[Context, None]
 
 
+async def while_allowed(
+    context: Context, permission: str, values: AsyncGenerator[R]
+) -> AsyncGenerator[R]:
+    """The values for as long as the caller has the right. Raises RequestError at its end.
+
+    Whatever ends or changes rights tells so; a right that ends by itself is looked at again then.
+    """
+    caller = context.caller
+    assert caller is not None
+    topic, key = caller.topic
+    signals = context.installation.signals
+    async with aclosing(signals.changes(topic, caller.merchant_id, key)) as changes:
+        value, change = _next(values), _next(changes)
+        try:
+            while True:
+                await asyncio.wait(
+                    (value, change), timeout=_pause(context), return_when=asyncio.FIRST_COMPLETED
+                )
+                if change.done() or not value.done():
+                    await context.renew()
+                    context.need(permission)
+                if change.done():
+                    change = _next(changes)
+                if value.done():
+                    try:
+                        found = value.result()
+                    except StopAsyncIteration:
+                        return
+                    yield found
+                    value = _next(values)
+        finally:
+            for task in (value, change):
+                task.cancel()
+            await asyncio.gather(value, change, return_exceptions=True)
+
+
+def _next(values: AsyncGenerator[R]) -> "asyncio.Task[R]":
+    async def step() -> R:
+        return await anext(values)
+
+    return asyncio.create_task(step())
+
+
+def _pause(context: Context) -> float:
+    """Seconds until the rights are looked at again when nothing tells to."""
+    caller = context.caller
+    if caller is None or caller.until is None:
+        return LOOK_SECONDS
+    left = (caller.until - context.installation.db.clock()).total_seconds()
+    return min(max(left, 0.1), LOOK_SECONDS)
+
+
 def guard(permission: str) -> Any:
     """The directive that shows a field's permission."""
-    return Authenticated() if permission == ANY_TOKEN else Requires(permission=permission)
+    others: dict[str, type] = {ANY_TOKEN: Authenticated, PERSON: LoggedIn, NO_TOKEN: Public}
+    made = others.get(permission)
+    return made() if made is not None else Requires(permission=permission)
 
 
 def field(permission: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
@@ -140,14 +227,17 @@ def mutation(permission: str, payload: type, **options: Any) -> Callable[[Callab
 
 
 def subscription(permission: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A subscription that needs a right, checked before the first event."""
+    """A subscription that needs a right; it ends when the right does."""
 
     def decorate(resolver: Callable[..., AsyncGenerator[Any]]) -> Any:
         @wraps(resolver)
         async def checked(self: Any, info: Info, **arguments: Any) -> AsyncIterator[Any]:
             info.context.need(permission)
-            async with aclosing(resolver(self, info=info, **arguments)) as values:
-                async for value in values:
+            async with (
+                aclosing(resolver(self, info=info, **arguments)) as values,
+                aclosing(while_allowed(info.context, permission, values)) as allowed,
+            ):
+                async for value in allowed:
                     yield value
 
         return strawberry.subscription(resolver=checked, directives=[guard(permission)], **options)

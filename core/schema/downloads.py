@@ -41,8 +41,7 @@ def file_of(info: Info, row: Any) -> JobFile | None:
     for permission in file.permissions:
         context.need(permission)
     expires_at = (now + LINK_LIFE).replace(microsecond=0)
-    token_id = context.caller.token_id if context.caller else 0
-    link = sign_link(db.keyring, Link(row["merchant_id"], row["id"], expires_at, token_id))
+    link = sign_link(db.keyring, Link(row["merchant_id"], row["id"], expires_at, context.actor))
     return JobFile(
         name=file.name,
         media_type=file.media_type,
@@ -61,9 +60,8 @@ async def answer(installation: Installation, request: Request) -> Response:
         return _fault(request, 403, FORBIDDEN, "the link is not valid; it may be incomplete")
     if link.expires_at <= db.clock():
         return _fault(request, 403, FORBIDDEN, "the link has expired: ask for the job's file again")
-    actor = f"token:{link.token_id}"
     try:
-        async with db.read(link.merchant_id, actor) as session:
+        async with db.read(link.merchant_id, link.actor) as session:
             file = output_of(await jobs.get(session, link.job_id), session.now)
         if file is None:
             raise NotFound("the job has no file, or no longer")
@@ -74,7 +72,7 @@ async def answer(installation: Installation, request: Request) -> Response:
     if request.method == "HEAD":
         await pieces.aclose()
         return Response(headers=headers_of(file))
-    async with db.work(link.merchant_id, actor) as w:
+    async with db.work(link.merchant_id, link.actor) as w:
         w.audit("file.downloaded", {"job": link.job_id, "name": file.name})
     return StreamingResponse(_all(first, pieces), headers=headers_of(file))
 

@@ -17,7 +17,9 @@ from strawberry.http import GraphQLHTTPResponse
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult
 
-from core.domain.shops.tokens import Caller, authenticate
+from core.domain.shops.caller import Caller
+from core.domain.shops.staff.callers import authenticate_bearer
+from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
@@ -75,13 +77,18 @@ class Endpoint(GraphQL[Context, None]):
         self, request: Request | WebSocket, response: Response | WebSocket
     ) -> Context:
         caller = await self._caller(request.headers.get("authorization"))
-        return Context(self.installation, caller, request.scope["request_id"])
+        client = Client(
+            request.client.host if request.client else None, request.headers.get("user-agent", "")
+        )
+        lasting = isinstance(request, WebSocket)
+        return Context(self.installation, caller, request.scope["request_id"], client, lasting)
 
     async def _caller(self, authorization: Any) -> Caller | None:
         kind, _, token = str(authorization or "").partition(" ")
         if kind.lower() != "bearer":
             return None
-        return await authenticate(self.installation.db, token.strip())
+        installation = self.installation
+        return await authenticate_bearer(installation.db, installation.registry, token.strip())
 
     async def on_ws_connect(self, context: Context) -> Any:
         params = context.connection_params or {}

@@ -28,6 +28,7 @@ from core.schema.reviews import reviews_by_id
 from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
+from core.schema.staff import staff_by_id
 from core.schema.suppressions import suppressions_by_id
 from core.schema.tasks import tasks_by_id
 from core.sdk.ids import split_id
@@ -38,6 +39,7 @@ Loader = Callable[[Session, list[int]], Awaitable[dict[int, Any]]]
 NODES: dict[str, tuple[str, Loader]] = {
     "Merchant": ("SHOPS_READ", merchants_by_id),
     "Shop": ("SHOPS_READ", shops_by_id),
+    "Staff": ("STAFF_READ", staff_by_id),
     "Token": ("TOKENS_WRITE", tokens_by_id),
     "Customer": ("CUSTOMERS_READ", customers_by_id),
     "CustomerMerge": ("CUSTOMERS_READ", merges_by_id),

@@ -36,6 +36,24 @@ class Authenticated:
 
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
+    name="loggedIn",
+    description="For a member of staff who has logged in, not for a program's token.",
+)
+class LoggedIn:
+    pass
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="public",
+    description="Needs no token; failed tries are followed by growing pauses.",
+)
+class Public:
+    pass
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
     name="plugin",
     description="The plugin that brings the field.",
 )

@@ -1,6 +1,6 @@
 """The merchant, its shops and its API tokens."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
 
@@ -8,7 +8,7 @@ import orjson
 import strawberry
 
 from core.domain.shops.shops import create_shop, update_shop
-from core.domain.shops.tokens import create_token, revoke_token
+from core.domain.shops.tokens import create_token, revoke_token, rotate_token
 from core.schema.context import ANY_TOKEN, Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -117,6 +117,22 @@ class TokenCreatePayload:
     token: Token | None = None
     secret: str | None = strawberry.field(
         default=None, description="What to present as Bearer; shown only now."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.input
+class TokenRotateInput:
+    overlap_hours: int = strawberry.field(
+        default=24, description="For how long the old secret works on: 0 to 720."
+    )
+
+
+@strawberry.type
+class TokenRotatePayload:
+    token: Token | None = None
+    secret: str | None = strawberry.field(
+        default=None, description="What to present as Bearer from now on; shown only now."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -262,6 +278,19 @@ class ShopMutations:
                 w, context.installation.registry, input.name, input.permissions, input.expires_at
             )
             return TokenCreatePayload(token=(await tokens_by_id(w, [pk]))[pk], secret=secret)
+
+    @mutation(
+        "TOKENS_WRITE", TokenRotatePayload,
+        description="Give a token a new secret. You need all its permissions yourself.",
+    )  # fmt: skip
+    async def token_rotate(
+        self, info: Info, id: strawberry.ID, input: TokenRotateInput
+    ) -> TokenRotatePayload | None:
+        context, pk = info.context, need_id("Token", id)
+        overlap = timedelta(hours=input.overlap_hours)
+        async with context.work() as w:
+            secret = await rotate_token(w, pk, overlap, context.need)
+            return TokenRotatePayload(token=(await tokens_by_id(w, [pk]))[pk], secret=secret)
 
     @mutation("TOKENS_WRITE", TokenRevokePayload)
     async def token_revoke(self, info: Info, id: strawberry.ID) -> TokenRevokePayload | None:

@@ -36,10 +36,16 @@ class Manifest:
 
 @dataclass(frozen=True)
 class Permission:
-    """A right that a token can be given; a plugin's starts with the plugin's name."""
+    """A right that a token or a role can have; a plugin's starts with the plugin's name.
+
+    `roles` are the predefined roles that have it besides the owner: "manager", "marketer",
+    "analyst", "service_agent", "warehouse", "finance". Sub-accounts can be given it only if
+    "service_agent" or "warehouse" is among them.
+    """
 
     name: str
     description: str
+    roles: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ class Session:
     sql: asyncpg.Connection
     keyring: Keyring
     actor: str = "system"
-    """Who acts, for the logs: "system", "token:12", "job:7", "customer:4711"."""
+    """Who acts, for the logs: "system", "token:12", "staff:3", "job:7", "customer:4711"."""
 
     async def figures(self, statement: str, *args: Any) -> asyncpg.Record:
         """The one row of a statement that reads many.

@@ -78,13 +78,13 @@ class Link:
     merchant_id: int
     job_id: int
     expires_at: datetime
-    token_id: int
+    actor: str
 
 
 def sign_link(keyring: Keyring, link: Link) -> str:
     """The last part of the link's address; it tells nothing but ids and a time."""
     expires = int(link.expires_at.timestamp())
-    text = f"{link.merchant_id}.{link.job_id}.{expires}.{link.token_id}"
+    text = f"{link.merchant_id}.{link.job_id}.{expires}.{link.actor}"
     return f"{text}.{keyring.sign(PURPOSE, text)}"
 
 
@@ -93,5 +93,5 @@ def read_link(keyring: Keyring, text: str) -> Link | None:
     said, _, signature = text.rpartition(".")
     if not keyring.verify(PURPOSE, said, signature):
         return None
-    merchant_id, job_id, expires, token_id = map(int, said.split("."))
-    return Link(merchant_id, job_id, datetime.fromtimestamp(expires, UTC), token_id)
+    merchant_id, job_id, expires, actor = said.split(".")
+    return Link(int(merchant_id), int(job_id), datetime.fromtimestamp(int(expires), UTC), actor)

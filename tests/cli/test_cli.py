@@ -95,6 +95,25 @@ def test_tokens_are_made_listed_and_revoked(home):
     assert line.split()[2] == "revoked"
 
 
+def test_staff_are_added_listed_and_reset(home):
+    made = huike(home, "staff", "add", "--email", "Ann@Example.com", "--name", "Ann")
+    assert made.returncode == 0, made.stderr
+    token = made.stdout.splitlines()[-1]
+    assert re.fullmatch(r"hi_1_\d+_[0-9a-f]{48}", token)
+    merchant, line = huike(home, "staff", "list").stdout.splitlines()
+    assert merchant.startswith("merchantId ")
+    assert line.split()[1:] == ["invited", "owner", "ann@example.com", "Ann"]
+    again = huike(home, "staff", "reset", "ann@example.com").stdout.splitlines()[-1]
+    assert again != token
+    assert "already" in refused(
+        huike(home, "staff", "add", "--email", "ann@example.com", "--name", "Ann")
+    )
+    assert "nobody has" in refused(huike(home, "staff", "reset", "bo@example.com"))
+    assert "no role 'king'" in refused(
+        huike(home, "staff", "add", "--email", "k@example.com", "--name", "K", "--role", "king")
+    )
+
+
 def test_what_is_wrong_with_a_token_is_said(home):
     assert "there is no token 999" in refused(huike(home, "token", "revoke", "999"))
     assert "no permission FLY" in refused(

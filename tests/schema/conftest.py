@@ -8,6 +8,7 @@ import httpx2
 import orjson
 import pytest
 import pytest_asyncio
+from argon2 import PasswordHasher
 
 from core.app import create_app
 from core.domain.campaigns.campaigns import (
@@ -43,6 +44,8 @@ from core.domain.segments.segments import create_kept_segment, create_segment
 from core.domain.segments.traits import start_traits
 from core.domain.shops.plugins import _store
 from core.domain.shops.setup import set_up_merchant
+from core.domain.shops.staff.accounts import add_staff, invite
+from core.domain.shops.staff.sessions import Client, begin_session
 from core.domain.shops.tokens import create_token
 from core.schema.scalars import global_id
 from core.sdk import Reply
@@ -50,6 +53,8 @@ from core.storage import jobs
 from core.testing import TestMerchant
 from core.testing.fixtures import START
 
+PASSWORD = "correct horse battery staple"
+PASSWORD_HASH = PasswordHasher().hash(PASSWORD)
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 
 
@@ -90,6 +95,8 @@ def api(app):
 class World:
     merchant: object
     token: str
+    person: str
+    """The access token of a member of staff, an owner."""
     ids: dict
 
     async def limited(self, *permissions):
@@ -97,6 +104,12 @@ class World:
         async with self.merchant.work() as w:
             _, secret = await create_token(w, registry, "limited", permissions)
         return secret
+
+    async def logged_in(self, role):
+        """The access token of a new member of staff with this role."""
+        async with self.merchant.work() as w:
+            pk = await add_staff(w, role, f"{role}@example.com".replace("_", "-"), role)
+            return (await begin_session(w, pk, "password", Client())).access
 
 
 async def make_world(merchant):
@@ -272,6 +285,15 @@ async def make_world(merchant):
             "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
         )
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
+        owner = await add_staff(w, "Olga", "olga@example.com", "owner")
+        await w.sql.execute(
+            "UPDATE staff SET password_hash = $3 WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, owner, PASSWORD_HASH,
+        )  # fmt: skip
+        session = await begin_session(w, owner, "password", Client("192.0.2.1", "test"))
+        colleague, invitation = await invite(
+            w, registry, "Carl", "carl@example.com", "analyst", lambda _: None
+        )
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
@@ -283,6 +305,8 @@ async def make_world(merchant):
         "Unknown": unknown, "Reply": reply,
         "Field": field, "Note": note, "Task": task,
         "Import": imported, "Counting": counting, "Traits": traits,
+        "Merchant": merchant.id, "Staff": owner, "Colleague": colleague,
+        "StaffSession": session.session_id,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
     }  # fmt: skip
@@ -290,10 +314,12 @@ async def make_world(merchant):
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
                "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
-               "Cap": "SendingCap", "Holiday": "SendingHoliday", "Unknown": "Delivery"}  # fmt: skip
+               "Cap": "SendingCap", "Holiday": "SendingHoliday", "Unknown": "Delivery",
+               "Colleague": "Staff"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     ids["code"] = friends_code
-    return World(merchant, merchant.token, ids)
+    ids |= {"invitation": invitation, "refresh": session.refresh}
+    return World(merchant, merchant.token, session.access, ids)
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -8,6 +8,16 @@ UPLOADS = {
     "order-import-start", "customer-import-start", "customer-import-preview",
     "segment-list-import-start", "member-import-start",
 }  # fmt: skip
+PERSONS = {
+    "staff-me", "staff-sessions", "staff-logout", "staff-session-end", "staff-password-change",
+    "staff-totp-enrol",
+}  # fmt: skip
+"""What somebody who has logged in does, not a program."""
+ELSEWHERE = {
+    "staff-oidc-start", "staff-oidc-finish", "staff-totp-confirm", "staff-totp-disable",
+}  # fmt: skip
+"""Tried where there are an identity provider and an authenticator app: test_staff_*.py."""
+PASSWORD, NEW_PASSWORD = "correct horse battery staple", "another staple of batteries"
 SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
 CONTENT = [
     {"field": "subject", "text": "new"},
@@ -35,6 +45,34 @@ def variables(name, ids):
         "shop-update": {"id": ids["Shop"], "input": {"name": "renamed"}},
         "token-create": {"input": {"name": "reader", "permissions": ["SHOPS_READ"]}},
         "token-revoke": {"id": ids["Token"]},
+        "token-rotate": {"id": ids["Token"], "input": {"overlapHours": 1}},
+        "staff-invite": {
+            "input": {"email": "new@example.com", "name": "Nora", "role": "service_agent"}
+        },
+        "staff-invite-accept": {"input": {"token": ids["invitation"], "password": NEW_PASSWORD}},
+        "staff-update": {"id": ids["Colleague"], "input": {"role": "marketer", "disabled": False}},
+        "staff-reset": {"id": ids["Colleague"]},
+        "staff-login": {
+            "input": {
+                "merchantId": ids["Merchant"], "email": "olga@example.com", "password": PASSWORD,
+            }
+        },
+        "staff-refresh": {"input": {"refreshToken": ids["refresh"]}},
+        "staff-session-end": {"id": ids["StaffSession"]},
+        "staff-password-change": {
+            "input": {"oldPassword": PASSWORD, "newPassword": NEW_PASSWORD}
+        },
+        "staff-totp-enrol": {"input": {"password": PASSWORD}},
+        "staff-oidc-set": {
+            "input": {
+                "issuer": "https://login.example.com", "clientId": "huike", "clientSecret": "s",
+                "redirectUris": ["https://crm.example.com/back"], "domains": ["example.com"],
+                "defaultRole": "analyst",
+            }
+        },
+        "role-create": {"input": {"name": "night_shift", "copyOf": "service_agent"}},
+        "role-update": {"name": "night_shift", "input": {"permissions": ["ORDERS_READ"]}},
+        "role-delete": {"name": "night_shift"},
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},

@@ -4,15 +4,12 @@ import re
 
 import phonenumbers
 
+from core.domain.shops.emails import FULL_WIDTH
+from core.domain.shops.emails import normalise_email as normalise_email
 from core.storage.keyring import Keyring
 
 CHINESE_MOBILE = re.compile(r"1[3-9][0-9]{9}")
-EMAIL = re.compile(
-    r"[a-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{1,62}"
-)
-EMAIL_LIMIT = 254
 PHONE_LIMIT = 40
-FULL_WIDTH = str.maketrans("０１２３４５６７８９＋－（）　＠．", "0123456789+-() @.")
 is_chinese_mobile = CHINESE_MOBILE.fullmatch
 
 
@@ -38,15 +35,6 @@ def normalise_phone(text: str, region: str = "CN") -> str | None:
     if not phonenumbers.is_valid_number(number):
         return None
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
-
-
-def normalise_email(text: str) -> str | None:
-    """The address in lower case; None when it is masked or no address."""
-    text = text.strip().translate(FULL_WIDTH).lower()
-    if len(text) > EMAIL_LIMIT or "*" in text or ".." in text or not EMAIL.fullmatch(text):
-        return None
-    local = text.partition("@")[0]
-    return None if local.startswith(".") or local.endswith(".") else text
 
 
 def is_masked(name: str) -> bool:

@@ -40,6 +40,18 @@ def sealed_values(registry: Registry) -> list[Sealed]:
             "'plugin_states.settings|' || t.merchant_id || '|' || t.plugin",
             "settings_sealed = u.new",
         ),
+        Sealed(
+            "staff.email_sealed", "staff", "t.email_sealed",
+            "'staff.email|' || t.merchant_id || '|' || t.id", "email_sealed = u.new",
+        ),
+        Sealed(
+            "staff.totp_sealed", "staff", "t.totp_sealed",
+            "'staff.totp|' || t.merchant_id || '|' || t.id", "totp_sealed = u.new",
+        ),
+        Sealed(
+            "oidc_providers.secret_sealed", "oidc_providers", "t.secret_sealed",
+            "'oidc_providers.secret|' || t.merchant_id", "secret_sealed = u.new",
+        ),
         # pieces of a mebibyte
         Sealed(
             "job_files.data", "job_files", "t.data",

@@ -48,6 +48,8 @@ class ApiToken(Model):
     secret_hash = Bytes()
     permissions: Any = fields.JSONField()
     expires_at = fields.DatetimeField(null=True)
+    previous_hash = Bytes(null=True)
+    previous_until = fields.DatetimeField(null=True)
     revoked_at = fields.DatetimeField(null=True)
     last_used_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField()
@@ -82,3 +84,97 @@ class PluginTick(Model):
 
     class Meta:
         table = "plugin_ticks"
+
+
+class Role(Model):
+    """A set of permissions that a merchant made himself; the predefined ones are in the code."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    name = fields.TextField()
+    permissions: Any = fields.JSONField()
+    sub_account = fields.BooleanField()
+    created_at = fields.DatetimeField()
+    updated_at = fields.DatetimeField()
+
+    class Meta:
+        table = "roles"
+
+
+class Staff(Model):
+    """A person who works for a merchant and logs in; `role` names what he may do."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    name = fields.TextField()
+    email_sealed = Bytes()
+    email_index = Bytes()
+    role = fields.TextField()
+    password_hash = fields.TextField(null=True)
+    totp_sealed = Bytes(null=True)
+    totp_since = fields.DatetimeField(null=True)
+    totp_step = fields.BigIntField(default=0, db_default=0)
+    recovery_hashes: Any = fields.JSONField(default=list)
+    oidc_subject = fields.TextField(null=True)
+    invite_hash = Bytes(null=True)
+    invite_until = fields.DatetimeField(null=True)
+    disabled_at = fields.DatetimeField(null=True)
+    last_login_at = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "staff"
+
+
+class StaffSession(Model):
+    """A login and all tokens that came of it; only their hashes are kept."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    staff_id = fields.BigIntField()
+    method = fields.TextField()
+    access_hash = Bytes()
+    access_until = fields.DatetimeField()
+    family_hash = Bytes()
+    refresh_hash = Bytes()
+    idle_until = fields.DatetimeField()
+    ends_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+    address = fields.TextField(null=True)
+    agent = fields.TextField()
+    used_at = fields.DatetimeField()
+    created_at = fields.DatetimeField()
+
+    class Meta:
+        table = "staff_sessions"
+
+
+class LoginPause(Model):
+    """How often logins failed in a row for an account or from an address, as a keyed hash."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    subject = Bytes()
+    failures = fields.IntField()
+    paused_until = fields.DatetimeField(null=True)
+    last_at = fields.DatetimeField()
+
+    class Meta:
+        table = "login_pauses"
+
+
+class OidcProvider(Model):
+    """The identity provider by which a merchant's staff log in; its secret is sealed."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    issuer = fields.TextField()
+    client_id = fields.TextField()
+    secret_sealed = Bytes(null=True)
+    redirect_uris: Any = fields.JSONField()
+    domains: Any = fields.JSONField()
+    default_role = fields.TextField(null=True)
+    updated_at = fields.DatetimeField()
+
+    class Meta:
+        table = "oidc_providers"

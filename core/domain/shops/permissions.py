@@ -12,6 +12,10 @@ CORE_PERMISSIONS = (
     Permission("SHOPS_CONNECT", "Connect shops to their platforms, pause and disconnect them."),
     Permission("PLUGINS_WRITE", "Switch plugins on and off and change their settings."),
     Permission("TOKENS_WRITE", "See, make and revoke API tokens."),
+    Permission("STAFF_READ", "See who works here, and the roles."),
+    Permission("STAFF_WRITE", "Invite staff, give them roles, reset and disable them."),
+    Permission("ROLES_WRITE", "Make and change roles."),
+    Permission("STAFF_OIDC_WRITE", "Decide which identity provider staff log in by."),
     Permission("CUSTOMERS_READ", "See customers, their names and contact data masked."),
     Permission("CUSTOMERS_WRITE", "Change customers, their tags and their consent."),
     Permission("CUSTOMERS_DATA_EXPORT", "Export all that is stored about one customer."),
@@ -66,5 +70,5 @@ def check_permissions(registry: Registry, names: Iterable[str]) -> list[str]:
             ("input", "permissions"),
         )
     if not wanted:
-        raise InvalidInput("a token needs at least one permission", ("input", "permissions"))
+        raise InvalidInput("give at least one permission", ("input", "permissions"))
     return wanted

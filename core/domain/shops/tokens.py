@@ -3,29 +3,21 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 
 import orjson
 
+from core.domain.shops.caller import Caller
 from core.domain.shops.merchants import check_name
 from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.storage.database import Database, Work
 
 PREFIX = "hk"
 USED_AT_STEP = timedelta(minutes=1)
-
-
-@dataclass(frozen=True)
-class Caller:
-    """Who makes a request: the merchant and the rights of the token presented."""
-
-    merchant_id: int
-    token_id: int
-    permissions: frozenset[str]
+OVERLAP_LIMIT = timedelta(days=30)
 
 
 async def create_token(
@@ -44,17 +36,50 @@ async def create_token(
         """INSERT INTO api_tokens (merchant_id, name, secret_hash, permissions, expires_at,
                                    created_at)
            VALUES ($1, $2, $3, $4, $5, $6) RETURNING id""",
-        w.merchant_id, check_name(name), _hash(secret),
+        w.merchant_id, check_name(name), hash_secret(secret),
         orjson.dumps(granted).decode(), expires_at, w.now,
     )  # fmt: skip
     w.audit("token.created", {"token": token_id, "permissions": granted})
-    return token_id, f"{PREFIX}_{w.merchant_id}_{token_id}_{secret}"
+    return token_id, _written(w.merchant_id, token_id, secret)
 
 
 async def create_owner_token(w: Work, registry: Registry) -> str:
     """A token with every permission there is now, without an expiry."""
     _, token = await create_token(w, registry, "owner", all_permissions(registry))
     return token
+
+
+async def rotate_token(
+    w: Work, token_id: int, overlap: timedelta, need: Callable[[str], None]
+) -> str:
+    """Give a token a new secret, and return it; the old one works on for `overlap`.
+
+    `need` raises unless the caller has a right: all of the token's are needed. Raises NotFound,
+    WrongState for one that has ended, InvalidInput.
+    """
+    if not timedelta(0) <= overlap <= OVERLAP_LIMIT:
+        raise InvalidInput(
+            f"the overlap is 0 to {OVERLAP_LIMIT.days} days", ("input", "overlapHours")
+        )
+    row = await w.sql.fetchrow(
+        "SELECT * FROM api_tokens WHERE merchant_id = $1 AND id = $2 FOR UPDATE",
+        w.merchant_id, token_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound(f"there is no token {token_id}", ("id",))
+    for permission in orjson.loads(row["permissions"]):
+        need(permission)  # nobody takes what they do not have
+    if row["revoked_at"] or (row["expires_at"] and row["expires_at"] <= w.now):
+        raise WrongState("the token has ended: make a new one", ("id",))
+    secret = secrets.token_urlsafe(24)
+    await w.sql.execute(
+        """UPDATE api_tokens SET secret_hash = $3, previous_hash = secret_hash, previous_until = $4
+           WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, token_id, hash_secret(secret), w.now + overlap,
+    )  # fmt: skip
+    await w.notify("token", token_id)
+    w.audit("token.rotated", {"token": token_id, "overlap_seconds": int(overlap.total_seconds())})
+    return _written(w.merchant_id, token_id, secret)
 
 
 async def revoke_token(w: Work, token_id: int) -> None:
@@ -69,34 +94,62 @@ async def revoke_token(w: Work, token_id: int) -> None:
     if revoked is None:
         raise NotFound(f"there is no token {token_id}", ("id",))
     if revoked:
+        await w.notify("token", token_id)
         w.audit("token.revoked", {"token": token_id})
 
 
 async def authenticate(db: Database, token: str) -> Caller | None:
     """Who presents this token; None when it is malformed, unknown, expired or revoked."""
-    parts = token.split("_", 3)
-    if len(parts) != 4 or parts[0] != PREFIX:
+    found = read_token(token, PREFIX, 1)
+    if found is None:
         return None
-    numbers = parts[1:3]
-    if not all(n.isascii() and n.isdecimal() and len(n) <= 18 for n in numbers):
-        return None
-    merchant_id, token_id = map(int, numbers)
+    merchant_id, token_id, (secret,) = found
+    return await token_caller(db, merchant_id, token_id, hash_secret(secret))
+
+
+async def token_caller(
+    db: Database, merchant_id: int, token_id: int, proof: bytes
+) -> Caller | None:
+    """Who has the token with this hash of its secret, at present; see `authenticate`."""
     async with db.read(merchant_id) as session:
         row = await session.sql.fetchrow(
             "SELECT * FROM api_tokens WHERE merchant_id = $1 AND id = $2", merchant_id, token_id
         )
-        if row is None or not hmac.compare_digest(row["secret_hash"], _hash(parts[3])):
+        if row is None or row["revoked_at"]:
             return None
-        if row["revoked_at"] or (row["expires_at"] and row["expires_at"] <= session.now):
+        ends = [row["expires_at"]]
+        if not hmac.compare_digest(row["secret_hash"], proof):
+            if not hmac.compare_digest(row["previous_hash"] or b"", proof):
+                return None
+            ends.append(row["previous_until"])
+        until = min((end for end in ends if end is not None), default=None)
+        if until is not None and until <= session.now:
             return None
         if row["last_used_at"] is None or session.now - row["last_used_at"] > USED_AT_STEP:
             await session.sql.execute(
                 "UPDATE api_tokens SET last_used_at = $3 WHERE merchant_id = $1 AND id = $2",
                 merchant_id, token_id, session.now,
             )  # fmt: skip
-    return Caller(merchant_id, token_id, frozenset(orjson.loads(row["permissions"])))
+    permissions = frozenset(orjson.loads(row["permissions"]))
+    return Caller(merchant_id, permissions, token_id=token_id, until=until, proof=proof)
 
 
-def _hash(secret: str) -> bytes:
+def read_token(token: str, prefix: str, secrets_in_it: int) -> tuple[int, int, list[str]] | None:
+    """Merchant, row and secrets of a token as it is presented; None for any other text."""
+    parts = token.split("_", 2 + secrets_in_it)
+    if len(parts) != 3 + secrets_in_it or parts[0] != prefix:
+        return None
+    numbers = parts[1:3]
+    if not all(n.isascii() and n.isdecimal() and len(n) <= 18 for n in numbers):
+        return None
+    return int(numbers[0]), int(numbers[1]), parts[3:]
+
+
+def hash_secret(secret: str) -> bytes:
+    """What is kept of a token's secret."""
     # the secret is 24 random bytes: a plain hash cannot be guessed backwards
-    return hashlib.sha256(secret.encode()).digest()
+    return hashlib.sha256(secret.encode(errors="replace")).digest()
+
+
+def _written(merchant_id: int, token_id: int, secret: str) -> str:
+    return f"{PREFIX}_{merchant_id}_{token_id}_{secret}"
