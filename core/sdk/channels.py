@@ -16,6 +16,7 @@ from typing import Literal, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from core.sdk.errors import OutsideError
+from core.sdk.plugin import PluginContext
 
 ContactKind = Literal["phone", "email"]
 MessageClass = Literal["marketing", "service"]
@@ -44,7 +45,8 @@ class OutgoingMessage:
     Message-ID, serial number or idempotency key. `unsubscribe_url` is set on marketing messages;
     a POST to it unsubscribes, a GET shows a page. `attempt` counts from 1. `avoid` names the
     providers that failed at this message and certainly did not send it: a channel that has several
-    takes another one, if there is another.
+    takes another one, if there is another. `shop_id` and `campaign_id` are in whose name and for
+    what it is sent, where it is for one shop or a campaign.
     """
 
     key: str
@@ -54,6 +56,8 @@ class OutgoingMessage:
     unsubscribe_url: str | None = None
     attempt: int = 1
     avoid: frozenset[str] = frozenset()
+    shop_id: int | None = None
+    campaign_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -226,6 +230,23 @@ class Channel(Protocol):
 
     def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
         """Connect with a merchant's settings. Entering raises ReconnectNeeded or RetryLater."""
+
+
+@runtime_checkable
+class KeepingChannel(Protocol):
+    """What a channel has in place of a useful `open` when it keeps something in the database."""
+
+    def open_for(self, context: PluginContext) -> AbstractAsyncContextManager[ChannelSession]:
+        """Connect for a merchant; as `open`."""
+
+
+def opening(
+    channel: Channel, context: PluginContext
+) -> AbstractAsyncContextManager[ChannelSession]:
+    """A channel's session for a merchant, not yet entered."""
+    if isinstance(channel, KeepingChannel):
+        return channel.open_for(context)
+    return channel.open(context.settings)
 
 
 PHONE_MARKETING = (time(8), time(22))

@@ -11,10 +11,10 @@ from core.domain.campaigns.links import preferences_url, trial_key, unsubscribe_
 from core.domain.campaigns.policy import CONTACTS
 from core.domain.campaigns.preview import About, chosen_message, preview_message
 from core.domain.customers.contacts import normalise_email, normalise_phone
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context, plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
-from core.sdk.channels import Channel, OutgoingMessage
+from core.sdk.channels import Channel, OutgoingMessage, opening
 from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
 from core.storage.database import Database, Work
 
@@ -80,7 +80,7 @@ async def prepare_trial(
     })  # fmt: skip
     message = OutgoingMessage(
         trial_key(w.keyring, w.merchant_id, key), address, content, send.message_class,
-        leave if send.message_class == "marketing" else None,
+        leave if send.message_class == "marketing" else None, shop_id=row["shop_id"],
     )  # fmt: skip
     return Trial(w.merchant_id, channel, message)
 
@@ -90,11 +90,9 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     channel, merchant_id = trial.channel, trial.merchant_id
     plugin = registry.channels[channel.name].plugin
     timeout = registry.manifests[plugin].timeout
-    async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
-    opening = channel.open(settings)
+    manager = opening(channel, await plugin_context(db, registry, plugin, merchant_id))
     try:
-        opened = await guarded(plugin, merchant_id, timeout, opening.__aenter__())
+        opened = await guarded(plugin, merchant_id, timeout, manager.__aenter__())
     except (OutsideError, PluginFailed) as error:
         return "failed", str(error)
     try:
@@ -104,7 +102,7 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     except OutsideError as error:
         return "failed", str(error)
     finally:
-        await guarded(plugin, merchant_id, timeout, opening.__aexit__(None, None, None))
+        await guarded(plugin, merchant_id, timeout, manager.__aexit__(None, None, None))
     return "sent", None
 
 
