@@ -5,7 +5,7 @@ import logging
 import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 
@@ -222,7 +222,10 @@ class SmsSession:
         self, name: str, message: OutgoingMessage, way: Way, text: str, abroad: bool
     ) -> Text | OutsideError:
         parts = parts_of(text, way.signature, abroad)
-        made_of = Text(message.key, message.to, text, way.signature, message.message_class, parts)
+        made_of = Text(
+            message.key, message.to, text, way.signature, message.message_class, parts,
+            attempt=message.attempt,
+        )  # fmt: skip
         if not self._providers[name].approved_only:
             return made_of
         templates = self._templates.get(name)
@@ -234,10 +237,7 @@ class SmsSession:
         template, values = found
         if (linked := link_in(values)) is not None:
             return Refused(f"the value of the template's variable {linked} brings a link")
-        return Text(
-            message.key, message.to, text, way.signature, message.message_class, parts, template,
-            values,
-        )  # fmt: skip
+        return replace(made_of, template=template, values=values)
 
     def _priced(self, one: Pending) -> bool:
         """Note what the message counts for in the budget."""

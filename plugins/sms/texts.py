@@ -65,6 +65,7 @@ class Text:
     parts: int
     template: Template | None = None
     values: dict[str, str] | None = None
+    attempt: int = 1
 
     @property
     def signed(self) -> str:

@@ -44,9 +44,7 @@ def v1_signature(method, pairs, secret):
 
 def v3_hash_of_request(method, pairs, headers, names, payload_hash):
     lines = "".join(f"{name}:{headers[name].strip()}\n" for name in names)
-    text = "\n".join(
-        [method, "/", canonical_query(pairs), lines, ";".join(names), payload_hash]
-    )
+    text = "\n".join([method, "/", canonical_query(pairs), lines, ";".join(names), payload_hash])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -172,7 +170,12 @@ class AliyunStandIn:
         if headers["x-acs-version"] != "2017-05-25":
             raise Fault("InvalidVersion", status=400)
         made = v3_signature(
-            request.method, pairs, headers, names, headers["x-acs-content-sha256"], self._secret(key)
+            request.method,
+            pairs,
+            headers,
+            names,
+            headers["x-acs-content-sha256"],
+            self._secret(key),
         )
         if not hmac.compare_digest(made, signature):
             raise Fault("SignatureDoesNotMatch", status=400)
@@ -254,7 +257,9 @@ class AliyunStandIn:
         since = self.clock() - timedelta(hours=24)
         sent = sum(m.phone == phone and m.template == code and m.at > since for m in self.messages)
         if self.limit_per_number is not None and sent >= self.limit_per_number:
-            raise Fault("isv.BUSINESS_LIMIT_CONTROL", f"触发天级流控Permits:{self.limit_per_number}")
+            raise Fault(
+                "isv.BUSINESS_LIMIT_CONTROL", f"触发天级流控Permits:{self.limit_per_number}"
+            )
         text = VARIABLE.sub(lambda found: values[found[1]], template["TemplateContent"])
         return phone, sign, code, text
 
@@ -299,9 +304,7 @@ class AliyunStandIn:
 
     def _CreateSmsTemplate(self, given):
         code = f"SMS_{len(self.templates) + 1}"
-        self.add_template(
-            code, given["TemplateContent"], given["TemplateType"], "AUDIT_STATE_INIT"
-        )
+        self.add_template(code, given["TemplateContent"], given["TemplateType"], "AUDIT_STATE_INIT")
         return {"TemplateCode": code, "TemplateName": given["TemplateName"]}
 
     # -- afterwards -------------------------------------------------------------------------

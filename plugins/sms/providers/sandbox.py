@@ -38,7 +38,6 @@ class Sandbox:
         self.name = settings.name
         self._settings = settings
         self._context = context
-        self._seen: set[str] = set()
 
     def calls(self, texts: Sequence[Text]) -> Sequence[Sequence[int]]:
         return [list(range(len(texts)))]
@@ -71,8 +70,7 @@ class Sandbox:
                 return Refused(f"{self.name}: this number is refused")
             case "blocked":
                 return Blocked(f"{self.name}: this number has blocked the sender")
-            case "busy_once" if text.key not in self._seen:
-                self._seen.add(text.key)
+            case "busy_once" if text.attempt == 1:
                 return RetryLater(f"{self.name}: too busy", timedelta(seconds=1), self.name)
             case "no_money":
                 return ReconnectNeeded(f"{self.name}: the account has no money")

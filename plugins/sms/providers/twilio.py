@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from core.sdk import Receipt, Trace
+from core.sdk import Receipt, Trace, Unknown
 from core.sdk.channels import DeliveryReceipt, ReceiptStatus
 from plugins.sms.http import Caller
 from plugins.sms.providers.protocol import Answer, Meaning, Sought, verdict
@@ -86,6 +86,8 @@ class Twilio:
         if settings.callback is not None:
             form["StatusCallback"] = f"{settings.callback}?key={quote(text.key)}"
         answer = await self._ask("POST", f"{self._url}.json", urlencode(form).encode())
+        if "sid" not in answer:
+            raise Unknown(f"{self.name} answers without an id", self.name)
         parts = answer.get("num_segments")
         price = _price(answer)
         return [Receipt(

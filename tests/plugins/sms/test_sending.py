@@ -221,9 +221,7 @@ async def test_a_receipt_that_comes_before_the_fate_is_known_is_kept(shop, vendo
     assert {(r["state"], r["receipt"]) for r in await rows(shop, run_id)} == {("sent", "delivered")}
 
 
-async def test_what_was_never_accepted_goes_out_once_when_that_is_certain(
-    shop, vendor, impatient
-):
+async def test_what_was_never_accepted_goes_out_once_when_that_is_certain(shop, vendor, impatient):
     vendor.mood = "hang before"
     run_id = await sent(shop)
     vendor.mood = None
