@@ -43,6 +43,7 @@ NOUNS = (
     "recipe",
     "attribution",
     "deliveries", "optOutWords",
+    "sms",
 )  # fmt: skip
 
 

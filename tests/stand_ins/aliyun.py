@@ -27,6 +27,11 @@ VARIABLE = re.compile(r"\$\{(\w+)\}")
 EMPTY = hashlib.sha256(b"").hexdigest()
 
 
+def written(moment):
+    """A time as the vendor writes it."""
+    return f"{moment.astimezone(ZONE):%Y-%m-%d %H:%M:%S}"
+
+
 def percent(text):
     return quote(text, safe="-_.~")
 
@@ -75,10 +80,9 @@ class Message:
 
     def report(self):
         """As SmsReport pushes it."""
-        told = self.told.astimezone(ZONE)
         return {
-            "phone_number": self.phone, "send_time": f"{self.at.astimezone(ZONE):%Y-%m-%d %H:%M:%S}",
-            "report_time": f"{told:%Y-%m-%d %H:%M:%S}", "success": self.status == 3,
+            "phone_number": self.phone, "send_time": written(self.at),
+            "report_time": written(self.told), "success": self.status == 3,
             "err_code": self.error, "err_msg": "", "sms_size": "1", "biz_id": self.biz_id,
             "out_id": self.out_id,
         }  # fmt: skip
@@ -284,8 +288,7 @@ class AliyunStandIn:
         details = [
             {"PhoneNum": m.phone, "SendStatus": m.status, "ErrCode": m.error, "OutId": m.out_id,
              "TemplateCode": m.template, "Content": f"【{m.sign}】{m.text}",
-             "SendDate": f"{m.at.astimezone(ZONE):%Y-%m-%d %H:%M:%S}",
-             "ReceiveDate": f"{m.told.astimezone(ZONE):%Y-%m-%d %H:%M:%S}" if m.told else ""}
+             "SendDate": written(m.at), "ReceiveDate": written(m.told) if m.told else ""}
             for m in found[first:first + size]
         ]  # fmt: skip
         return {"TotalCount": str(len(found)), "SmsSendDetailDTOs": {"SmsSendDetailDTO": details}}

@@ -126,7 +126,8 @@ class TencentStandIn:
         if code == "Ok":
             values = given["TemplateParamSet"]
             self.messages.append({
-                "SerialNo": serial, "PhoneNumber": number, "SessionContext": given["SessionContext"],
+                "SerialNo": serial, "PhoneNumber": number,
+                "SessionContext": given["SessionContext"],
                 "text": VARIABLE.sub(lambda v: values[int(v[1]) - 1], template["TemplateContent"]),
             })  # fmt: skip
         return {

@@ -1,19 +1,21 @@
 """A merchant with SMS switched on, people with numbers, and campaigns of texts to them."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 from core.domain.campaigns.campaigns import create_flow_campaign
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.flows import parse_flow
 from core.domain.campaigns.links import message_key
-from core.domain.campaigns.sending import send_run
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import enable_plugin, plugin_context
 from core.sdk import WebRequest
-from tests.provider_kit import rows, send, started  # noqa: F401
+from tests.provider_kit import rows, send
 from tests.sending_kit import ALL
 
-URL = "http://shop.example"
+__all__ = ["rows", "send"]
+
+MINUTE = timedelta(minutes=1)
 ALIYUN = {"kind": "aliyun", "access_key_id": "testAK", "access_key_secret": "testSK"}
 TEXT = "亲爱的{{ customer.name }}，好久不见，拒收请回复R"
 TEMPLATE = "亲爱的${name}，好久不见，拒收请回复R"
