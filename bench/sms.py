@@ -1,7 +1,7 @@
-"""The client of Alibaba Cloud's SMS against a server on loopback: `python -m bench.sms [MESSAGES]`.
+"""The client of Alibaba Cloud's SMS against servers on loopback: `python -m bench.sms [MESSAGES]`.
 
-In batches against the tests' stand-in, which checks every signature, in a process of its own; one by
-one against a server that only answers, beside bare aiohttp that posts requests signed beforehand.
+In batches against the tests' stand-in, which checks every signature, in a process of its own; one
+by one against a server that only answers, beside bare aiohttp that posts requests signed before.
 Prints one JSON line per figure; rates per core count the processor time of the client's process.
 """
 

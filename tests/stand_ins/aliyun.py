@@ -258,14 +258,15 @@ class AliyunStandIn:
                 raise Fault("isv.TEMPLATE_PARAMS_ILLEGAL")
             if "http://" in value or "https://" in value:
                 raise Fault("isv.PARAM_NOT_SUPPORT_URL")
-        since = self.clock() - timedelta(hours=24)
-        sent = sum(m.phone == phone and m.template == code and m.at > since for m in self.messages)
-        if self.limit_per_number is not None and sent >= self.limit_per_number:
-            raise Fault(
-                "isv.BUSINESS_LIMIT_CONTROL", f"触发天级流控Permits:{self.limit_per_number}"
-            )
+        most = self.limit_per_number
+        if most is not None and self._sent_today(phone, code) >= most:
+            raise Fault("isv.BUSINESS_LIMIT_CONTROL", f"触发天级流控Permits:{most}")
         text = VARIABLE.sub(lambda found: values[found[1]], template["TemplateContent"])
         return phone, sign, code, text
+
+    def _sent_today(self, phone, code):
+        since = self.clock() - timedelta(hours=24)
+        return sum(m.phone == phone and m.template == code and m.at > since for m in self.messages)
 
     def _accepted(self, made, out_id):
         biz_id = f"{900619746936498440 + len(self.calls)}^0"
