@@ -14,6 +14,7 @@ NAMES = (
     "send",
     "ledger",
     "content",
+    "sms",
     "journeys",
     "campaign_results",
 )

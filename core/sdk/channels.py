@@ -45,7 +45,8 @@ class OutgoingMessage:
     Message-ID, serial number or idempotency key. `unsubscribe_url` is set on marketing messages;
     a POST to it unsubscribes, a GET shows a page. `attempt` counts from 1. `avoid` names the
     providers that failed at this message and certainly did not send it: a channel that has several
-    takes another one, if there is another.
+    takes another one, if there is another. `shop_id` and `campaign_id` are in whose name and for
+    what it is sent, where it is for one shop or a campaign.
     """
 
     key: str
@@ -55,6 +56,8 @@ class OutgoingMessage:
     unsubscribe_url: str | None = None
     attempt: int = 1
     avoid: frozenset[str] = frozenset()
+    shop_id: int | None = None
+    campaign_id: int | None = None
 
 
 @dataclass(frozen=True)

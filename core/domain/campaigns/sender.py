@@ -356,6 +356,8 @@ class Sender:
             url if lane.message_class == "marketing" else None,
             row["attempts"],
             frozenset(row["avoid"]) if row["avoid"] else NO_PROVIDERS,
+            lane.shop_id,
+            lane.campaign_id,
         )
 
     def _later(self, row: Mapping[str, Any], error: RetryLater) -> Outcome:

@@ -1,6 +1,6 @@
 """A message sent as a test to the merchant's own staff, outside the ledger, figures and caps."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import ClassVar
@@ -11,12 +11,11 @@ from core.domain.campaigns.links import preferences_url, trial_key, unsubscribe_
 from core.domain.campaigns.policy import CONTACTS
 from core.domain.campaigns.preview import About, chosen_message, preview_message
 from core.domain.customers.contacts import normalise_email, normalise_phone
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context, plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
-from core.sdk.channels import Channel, OutgoingMessage, opening
+from core.sdk.channels import Channel, MessageClass, OutgoingMessage, opening
 from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
-from core.sdk.plugin import PluginContext
 from core.storage.database import Database, Work
 
 OPERATION = "campaignTestSend"
@@ -81,7 +80,42 @@ async def prepare_trial(
     })  # fmt: skip
     message = OutgoingMessage(
         trial_key(w.keyring, w.merchant_id, key), address, content, send.message_class,
-        leave if send.message_class == "marketing" else None,
+        leave if send.message_class == "marketing" else None, shop_id=row["shop_id"],
+    )  # fmt: skip
+    return Trial(w.merchant_id, channel, message)
+
+
+async def plain_trial(
+    w: Work,
+    registry: Registry,
+    channel_name: str,
+    to: str,
+    content: Mapping[str, str],
+    message_class: MessageClass,
+    shop_id: int | None,
+    key: str,
+    base_url: str,
+) -> Trial:
+    """A test of a channel itself, with this content just as it is, recorded as one.
+
+    Raises InvalidInput, NotFound, PluginDisabled.
+    """
+    channel = campaign_channel(registry, channel_name)
+    await plugin_settings(w, registry, registry.channels[channel.name].plugin)
+    address = await _address(w, channel, to)
+    known = [part.name for part in channel.fields]
+    for part in channel.fields:
+        if part.required and not content.get(part.name):
+            raise InvalidInput(f"the channel needs {part.name}", ("input", part.name))
+    for name in content:
+        if name not in known:
+            raise InvalidInput(f"the channel has no {name}, but: {', '.join(known)}", ("input",))
+    w.audit("channel.tested", {"channel": channel.name})
+    leave = unsubscribe_url(w.keyring, base_url, w.merchant_id, NOBODY, channel.name)
+    message = OutgoingMessage(
+        trial_key(w.keyring, w.merchant_id, key), address,
+        {name: content.get(name, "") for name in known}, message_class,
+        leave if message_class == "marketing" else None, shop_id=shop_id,
     )  # fmt: skip
     return Trial(w.merchant_id, channel, message)
 
@@ -91,11 +125,9 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     channel, merchant_id = trial.channel, trial.merchant_id
     plugin = registry.channels[channel.name].plugin
     timeout = registry.manifests[plugin].timeout
-    async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
-    entered = opening(channel, PluginContext(merchant_id, settings, db))
+    manager = opening(channel, await plugin_context(db, registry, plugin, merchant_id))
     try:
-        opened = await guarded(plugin, merchant_id, timeout, entered.__aenter__())
+        opened = await guarded(plugin, merchant_id, timeout, manager.__aenter__())
     except (OutsideError, PluginFailed) as error:
         return "failed", str(error)
     try:
@@ -105,7 +137,7 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     except OutsideError as error:
         return "failed", str(error)
     finally:
-        await guarded(plugin, merchant_id, timeout, entered.__aexit__(None, None, None))
+        await guarded(plugin, merchant_id, timeout, manager.__aexit__(None, None, None))
     return "sent", None
 
 
