@@ -16,6 +16,7 @@ from typing import Literal, Protocol, runtime_checkable
 from pydantic import BaseModel
 
 from core.sdk.errors import OutsideError
+from core.sdk.plugin import PluginContext
 
 ContactKind = Literal["phone", "email"]
 MessageClass = Literal["marketing", "service"]
@@ -226,6 +227,31 @@ class Channel(Protocol):
 
     def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
         """Connect with a merchant's settings. Entering raises ReconnectNeeded or RetryLater."""
+
+
+@runtime_checkable
+class ContextChannel(Protocol):
+    """What a channel has whose sessions need to know whose they are, for instance to count."""
+
+    def open_for(self, context: PluginContext) -> AbstractAsyncContextManager[ChannelSession]:
+        """Used in place of `open`; the same holds for it."""
+
+
+def open_channel(
+    channel: Channel, context: PluginContext
+) -> AbstractAsyncContextManager[ChannelSession]:
+    """A session of the channel for a merchant, not entered yet."""
+    if isinstance(channel, ContextChannel):
+        return channel.open_for(context)
+    return channel.open(context.settings)
+
+
+@runtime_checkable
+class AdvisingChannel(Protocol):
+    """What a channel has that knows how its texts are judged where they arrive."""
+
+    def advice(self, content: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+        """(field, warning) of what may keep sound templates from being read."""
 
 
 PHONE_MARKETING = (time(8), time(22))

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from core.domain.campaigns.flows import campaign_channel
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context
 from core.guard import guarded
 from core.registry import Registry
-from core.sdk.channels import ChannelSession
+from core.sdk.channels import ChannelSession, open_channel
 from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
@@ -37,10 +37,9 @@ async def opened_channel(
     """A session of the channel, and the way to call it. Raises HuikeError or OutsideError."""
     channel = campaign_channel(registry, name)
     plugin = registry.channels[name].plugin
-    async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
+    context = await plugin_context(db, registry, plugin, merchant_id)
     call = Call(plugin, merchant_id, registry.manifests[plugin].timeout)
-    opening = channel.open(settings)
+    opening = open_channel(channel, context)
     opened = await call(opening.__aenter__())
     try:
         yield opened, call

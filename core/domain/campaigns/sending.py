@@ -24,11 +24,13 @@ from core.domain.campaigns.preview import open_content
 from core.domain.campaigns.reconciling import first_pauses
 from core.domain.campaigns.sender import Lane, Sender
 from core.domain.campaigns.variants import release_variants
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
+from core.sdk.channels import open_channel
 from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Several, Unknown
 from core.sdk.flows import Send
+from core.sdk.plugin import PluginContext
 from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
@@ -116,8 +118,8 @@ async def _send_step(
 ) -> bool:
     """Send what is due of one step; returns whether the lane goes on."""
     try:
-        lane, settings = await _prepare(db, registry, merchant_id, row)
-        opening = lane.channel.open(settings)
+        lane, context = await _prepare(db, registry, merchant_id, row)
+        opening = open_channel(lane.channel, context)
         session = await guarded(lane.plugin, merchant_id, lane.timeout, opening.__aenter__())
     except (HuikeError, Several, ReconnectNeeded, Refused, Unknown) as error:
         if isinstance(error, PluginFailed):
@@ -193,13 +195,13 @@ async def _due_steps(
 
 async def _prepare(
     db: Database, registry: Registry, merchant_id: int, row: Mapping[str, Any]
-) -> tuple[Lane, Any]:
+) -> tuple[Lane, PluginContext]:
     send: Send = row["send"]
     channel = campaign_channel(registry, send.channel)
     plugin = registry.channels[channel.name].plugin
     options, flow = stored_options(row["options"]), stored_flow(row["flow"])
+    context = await plugin_context(db, registry, plugin, merchant_id)
     async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
         contents = [
             await open_content(session, channel, row["shop_id"], variant.content, options)
             for variant in send.variants
@@ -217,7 +219,7 @@ async def _prepare(
         row["id"], row["step"], row["campaign_id"], merchant_id, send.message_class,
         row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents, claims,
     )  # fmt: skip
-    return lane, settings
+    return lane, context
 
 
 async def _rest(

@@ -11,10 +11,10 @@ from core.domain.campaigns.links import preferences_url, trial_key, unsubscribe_
 from core.domain.campaigns.policy import CONTACTS
 from core.domain.campaigns.preview import About, chosen_message, preview_message
 from core.domain.customers.contacts import normalise_email, normalise_phone
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context, plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
-from core.sdk.channels import Channel, OutgoingMessage
+from core.sdk.channels import Channel, OutgoingMessage, open_channel
 from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
 from core.storage.database import Database, Work
 
@@ -90,9 +90,8 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     channel, merchant_id = trial.channel, trial.merchant_id
     plugin = registry.channels[channel.name].plugin
     timeout = registry.manifests[plugin].timeout
-    async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
-    opening = channel.open(settings)
+    context = await plugin_context(db, registry, plugin, merchant_id)
+    opening = open_channel(channel, context)
     try:
         opened = await guarded(plugin, merchant_id, timeout, opening.__aenter__())
     except (OutsideError, PluginFailed) as error:
