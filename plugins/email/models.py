@@ -37,7 +37,7 @@ class EmailMailbox(Model):
     merchant_id = fields.BigIntField()
     place = fields.TextField()
     generation = fields.BigIntField()
-    last = fields.BigIntField()
+    read_to = fields.BigIntField()
 
     class Meta:
         table = "email_mailboxes"

@@ -60,10 +60,10 @@ async def read_mailbox(context: PluginContext, channel: Channel) -> None:
             await take_receipts(w, channel, found.receipts)
             await take_replies(w, channel, found.replies)
             await w.sql.execute(
-                """INSERT INTO email_mailboxes AS m (merchant_id, place, generation, last)
+                """INSERT INTO email_mailboxes AS m (merchant_id, place, generation, read_to)
                    VALUES ($1, $2, $3, $4)
                    ON CONFLICT (merchant_id, place)
-                       DO UPDATE SET generation = EXCLUDED.generation, last = EXCLUDED.last""",
+                       DO UPDATE SET generation = EXCLUDED.generation, read_to = EXCLUDED.read_to""",
                 w.merchant_id, _name(mailbox), portion.place.generation, portion.place.last,
             )  # fmt: skip
         place = portion.place
@@ -74,10 +74,10 @@ async def read_mailbox(context: PluginContext, channel: Channel) -> None:
 async def _place(context: PluginContext, mailbox: Mailbox) -> Place | None:
     async with context.database.read(context.merchant_id) as session:
         row = await session.sql.fetchrow(
-            "SELECT generation, last FROM email_mailboxes WHERE merchant_id = $1 AND place = $2",
+            "SELECT generation, read_to FROM email_mailboxes WHERE merchant_id = $1 AND place = $2",
             session.merchant_id, _name(mailbox),
         )  # fmt: skip
-    return None if row is None else Place(row["generation"], row["last"])
+    return None if row is None else Place(row["generation"], row["read_to"])
 
 
 def _name(mailbox: Mailbox) -> str:

@@ -40,7 +40,7 @@ class Migration(migrations.Migration):
                 ('merchant_id', fields.BigIntField()),
                 ('place', fields.TextField(unique=False)),
                 ('generation', fields.BigIntField()),
-                ('last', fields.BigIntField()),
+                ('read_to', fields.BigIntField()),
             ],
             options={'table': 'email_mailboxes', 'app': 'email', 'pk_attr': 'id', 'table_description': 'How far a merchant\'s mailbox was read: the folder\'s generation and the last number in it.'},
             bases=['Model'],
