@@ -75,10 +75,11 @@ class ImapServer:
 @asynccontextmanager
 async def imap_server():
     made = ImapServer()
-    tasks = set()
+    tasks, writers = [], []
 
     async def serve(reader, writer):
-        tasks.add(asyncio.current_task())
+        tasks.append(asyncio.current_task())
+        writers.append(writer)
         await made.serve(reader, writer)
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
@@ -87,6 +88,6 @@ async def imap_server():
         yield made
     finally:
         server.close()
-        for task in tasks:
-            task.cancel()
+        for writer in writers:
+            writer.close()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -121,6 +121,9 @@ def _connected(mailbox: Mailbox) -> imaplib.IMAP4:
         )
     imap = imaplib.IMAP4(mailbox.host, mailbox.port, timeout=SECONDS)
     if mailbox.tls == "starttls":
+        if "STARTTLS" not in imap.capabilities:
+            imap.shutdown()
+            raise imaplib.IMAP4.error("it has no STARTTLS")
         imap.starttls(ssl.create_default_context())
     return imap
 

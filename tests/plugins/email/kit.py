@@ -45,14 +45,18 @@ async def send(merchant, run_id):
 async def send_all(merchant, names, **settings):
     """A campaign to new customers of these names; what was sent, in their order."""
     addresses = [f"{name}@example.com" for name in names]
-    await add_customers(merchant, addresses)
     async with smtp_sink() as sink:
-        await enable_email(merchant, sink.port, **settings)
-        run_id = await campaign_run(merchant, f"to {names}")
-        await send(merchant, run_id)
-        found = await sent_of(merchant, run_id)
-    by_address = {one.address: one for one in found}
-    return [by_address[address] for address in addresses], sink
+        return await send_by(merchant, sink.port, addresses, **settings), sink
+
+
+async def send_by(merchant, port, addresses, **settings):
+    """The same by the SMTP server at a port."""
+    await add_customers(merchant, addresses)
+    await enable_email(merchant, port, **settings)
+    run_id = await campaign_run(merchant, f"to {addresses}"[:100])
+    await send(merchant, run_id)
+    by_address = {one.address: one for one in await sent_of(merchant, run_id)}
+    return [by_address[address] for address in addresses]
 
 
 async def sent_of(merchant, run_id):
