@@ -62,8 +62,8 @@ async def read_mailbox(context: PluginContext, channel: Channel) -> None:
             await w.sql.execute(
                 """INSERT INTO email_mailboxes AS m (merchant_id, place, generation, read_to)
                    VALUES ($1, $2, $3, $4)
-                   ON CONFLICT (merchant_id, place)
-                       DO UPDATE SET generation = EXCLUDED.generation, read_to = EXCLUDED.read_to""",
+                   ON CONFLICT (merchant_id, place) DO UPDATE
+                       SET generation = EXCLUDED.generation, read_to = EXCLUDED.read_to""",
                 w.merchant_id, _name(mailbox), portion.place.generation, portion.place.last,
             )  # fmt: skip
         place = portion.place

@@ -55,8 +55,8 @@ def organisation(domain: str) -> str:
 
 
 def _mx(dns: Dns, domain: str) -> Iterator[Finding]:
-    hosts = [one.split()[-1] for one in dns.records(domain, "MX")]
-    if hosts in ([""], ["."]):
+    hosts = spf.mail_hosts(dns, domain)
+    if hosts == [""]:
         yield bad("MX", f"{domain} says that it takes no mail", "bounces need a place to come to")
     elif hosts:
         yield good("MX", f"mail to {domain} goes to {', '.join(hosts)}")

@@ -44,6 +44,11 @@ def record_of(dns: Dns, domain: str) -> str | None:
     return found[0] if found else None
 
 
+def mail_hosts(dns: Dns, domain: str) -> list[str]:
+    """Who takes a domain's mail; an empty name stands for nobody."""
+    return [one.partition(" ")[2].strip() for one in dns.records(domain, "MX")]
+
+
 def evaluate(dns: Dns, domain: str, ip: str | None = None) -> Evaluation:
     """Walk the whole record, includes and all. Raises Broken, NoAnswer."""
     made = Evaluation()
@@ -118,7 +123,7 @@ def _matches(
         return False
     hosts = [name]
     if kind == "mx":
-        hosts = [one.split()[-1] for one in dns.records(name, "MX")]
+        hosts = mail_hosts(dns, name)
         if not hosts:
             _note_empty(made, f"mx:{name}")
     kinds = ("A",) if kind == "exists" else ("A", "AAAA")
@@ -131,9 +136,12 @@ def _matches(
 
 
 def _network(address: str, mask: str | None) -> ipaddress.IPv4Network | ipaddress.IPv6Network:
-    four, _, six = (mask or "").lstrip("/").partition("//")
-    bits = six if ":" in address else four
-    return ipaddress.ip_network(f"{address}/{bits}" if bits else address, strict=False)
+    four, _, six = (mask or "").partition("//")
+    bits = six if ":" in address else four.lstrip("/")
+    try:
+        return ipaddress.ip_network(f"{address}/{bits}" if bits else address, strict=False)
+    except ValueError:
+        raise Broken(f"{mask} is no size of a network") from None
 
 
 def _count(made: Evaluation) -> None:

@@ -20,8 +20,8 @@ from tests.stand_ins.imap import PASSWORD, USER, imap_server
 BOUNCES = "bounces@example.com"
 
 
-def settings(port, **changes):
-    box = {"host": "127.0.0.1", "port": port, "username": USER, "password": PASSWORD,
+def settings(at, **changes):
+    box = {"host": "127.0.0.1", "port": at, "username": USER, "password": PASSWORD,
            "tls": "none"} | changes  # fmt: skip
     return {"host": "127.0.0.1", "from_address": "s@example.com", "mailbox": box}
 
