@@ -12,6 +12,7 @@ NAMES = (
     "large",
     "segments",
     "send",
+    "email",
     "ledger",
     "content",
     "sms",

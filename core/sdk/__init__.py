@@ -3,6 +3,7 @@
 from core.sdk.actions import Action, Subject
 from core.sdk.channels import (
     RECONCILE_AFTER,
+    AdvisingChannel,
     BatchChannelSession,
     Channel,
     ChannelSession,
@@ -161,6 +162,7 @@ __all__ = [
     "TERMINAL_STATES",
     "Acting",
     "Action",
+    "AdvisingChannel",
     "AlreadyExists",
     "Asked",
     "Authorised",

@@ -250,6 +250,14 @@ def opening(
     return channel.open(context.settings)
 
 
+@runtime_checkable
+class AdvisingChannel(Protocol):
+    """What a channel has that knows how its texts are judged where they arrive."""
+
+    def advice(self, content: Mapping[str, str]) -> Sequence[tuple[str, str]]:
+        """(field, warning) of what may keep sound templates from being read."""
+
+
 PHONE_MARKETING = (time(8), time(22))
 
 

@@ -76,14 +76,21 @@ class RetryLater(OutsideError):
     """Certainly not done; worth another try after `after`.
 
     A channel with several providers says by `provider` which one failed: the next try avoids it.
+    With `tried` False nobody was asked at all, since a limit of ours is reached: that uses up none
+    of the message's tries.
     """
 
     def __init__(
-        self, reason: str, after: timedelta | None = None, provider: str | None = None
+        self,
+        reason: str,
+        after: timedelta | None = None,
+        provider: str | None = None,
+        tried: bool = True,
     ) -> None:
         super().__init__(reason)
         self.after = after
         self.provider = provider
+        self.tried = tried
 
 
 class ReconnectNeeded(OutsideError):

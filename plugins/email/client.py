@@ -15,8 +15,10 @@ from aiosmtplib import (
 )
 
 from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
+from plugins.email.bounces.causes import cause_of
 from plugins.email.exchange import Exchange, Lost, MessageRefused, Reply, SenderRefused
-from plugins.email.settings import EmailSettings
+from plugins.email.providers import Away, NoSuchMailbox
+from plugins.email.settings import Smtp, provider_name
 
 # shorter than the core's patience with a call, so that it is us who know what was under way
 CONNECT_SECONDS = 10.0
@@ -68,8 +70,8 @@ class Connection:
         self._exchange.abort()
 
 
-async def connect(settings: EmailSettings) -> Connection:
-    """Connect, encrypt and log in. Raises RetryLater or ReconnectNeeded."""
+async def connect(settings: Smtp) -> Connection:
+    """Connect, encrypt and log in. Raises Away or ReconnectNeeded."""
     password = settings.password.get_secret_value() if settings.password else None
     smtp = SMTP(
         hostname=settings.host,
@@ -80,6 +82,7 @@ async def connect(settings: EmailSettings) -> Connection:
         start_tls=settings.tls == "starttls",
         timeout=CONNECT_SECONDS,
     )
+    name = provider_name(settings)
     where = f"{settings.host}:{settings.port}"
     try:
         await smtp.connect()
@@ -88,12 +91,12 @@ async def connect(settings: EmailSettings) -> Connection:
     except SMTPAuthenticationError as error:
         smtp.close()
         if error.code < 500:
-            raise RetryLater(f"{where} cannot log in now: {_text(error)}") from error
+            raise Away(f"{where} cannot log in now: {_text(error)}", name) from error
         raise ReconnectNeeded(f"{where} refuses user name or password: {_text(error)}") from error
     except (SMTPConnectResponseError, SMTPHeloError) as error:
         smtp.close()
         if error.code < 500:
-            raise RetryLater(f"{where} is not ready: {_text(error)}") from error
+            raise Away(f"{where} is not ready: {_text(error)}", name) from error
         raise ReconnectNeeded(f"{where} does not serve us: {_text(error)}") from error
     except (SMTPConnectError, SMTPServerDisconnected, SMTPTimeoutError, OSError) as error:
         smtp.close()
@@ -101,7 +104,7 @@ async def connect(settings: EmailSettings) -> Connection:
             raise ReconnectNeeded(
                 f"the certificate of {where} cannot be trusted: {untrusted.verify_message}"
             ) from error
-        raise RetryLater(f"cannot connect to {where}: {_text(error)}") from error
+        raise Away(f"cannot connect to {where}: {_text(error)}", name) from error
     except SMTPException as error:
         smtp.close()
         raise ReconnectNeeded(f"{where} does not offer what is asked: {_text(error)}") from error
@@ -109,7 +112,7 @@ async def connect(settings: EmailSettings) -> Connection:
         smtp.close()
         raise
     if smtp.transport is None:
-        raise RetryLater(f"{where} closed the connection")
+        raise Away(f"{where} closed the connection", name)
     pipelining = smtp.supports_extension("pipelining")
     return Connection(Exchange(smtp.transport, pipelining, ANSWER_SECONDS))
 
@@ -121,7 +124,8 @@ def meaning(reply: Reply, of_sender: bool) -> OutsideError:
     if reply.code == AUTHENTICATION_REQUIRED or (of_sender and reply.code >= 500):
         return ReconnectNeeded(f"the server refuses the sender: {reply}")
     if reply.code >= 500:
-        return Refused(str(reply))
+        gone = cause_of(None, str(reply)) == "hard"
+        return NoSuchMailbox(str(reply)) if gone else Refused(str(reply))
     return RetryLater(f"unexpected answer: {reply}")
 
 

@@ -5,9 +5,12 @@ import hashlib
 import html as html_entities
 import re
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from email.utils import formatdate
 
 from core.sdk import OutgoingMessage, Refused
+from plugins.email.dkim import Header, Signer, as_text, sign
 
 # no quotes, no brackets, no blanks: nothing that could end the address or start another header
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9.-]{1,253}")
@@ -39,8 +42,7 @@ def check_address(address: str) -> str:
 
 def header_text(text: str) -> str:
     """A header's text; other than ASCII becomes encoded words (RFC 2047). Raises ValueError."""
-    if CONTROLS.search(text):
-        raise ValueError("a header must be one line without control characters")
+    _check_line(text)
     if text.isascii() and len(text) <= LINE_LIMIT and "=?" not in text:
         return text
     data = text.encode()
@@ -63,50 +65,96 @@ def mailbox(name: str, address: str) -> str:
     if not name:
         return address
     shown = header_text(name)
-    if shown == name:
-        escaped = name.replace("\\", "\\\\").replace('"', '\\"')
-        shown = f'"{escaped}"'
-    return f"{shown} <{address}>"
+    return f"{quoted(name) if shown == name else shown} <{address}>"
+
+
+def quoted(name: str) -> str:
+    """A display name in quotation marks."""
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _check_line(text: str) -> None:
+    if CONTROLS.search(text):
+        raise ValueError("a header must be one line without control characters")
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A message of which everything is checked; `extra` are the headers that unsubscribe."""
+
+    key: str
+    to: str
+    subject: str
+    html: str
+    text: str
+    extra: Sequence[Header]
 
 
 class MessageBuilder:
-    """Builds the messages of one sender."""
+    """Builds the messages of one sender, signed by `signers`."""
 
-    def __init__(self, from_address: str, from_name: str) -> None:
+    def __init__(
+        self,
+        from_address: str,
+        from_name: str,
+        reply_to: str | None = None,
+        signers: Sequence[Signer] = (),
+    ) -> None:
         self._domain = from_address.rpartition("@")[2]
-        self._from = mailbox(from_name, from_address)
+        self.from_address = from_address
+        self.from_name = from_name
+        self.sender = mailbox(from_name, from_address)
+        self.shown_sender = f"{quoted(from_name)} <{from_address}>" if from_name else from_address
+        self.reply_to = reply_to
+        self._signers = signers
         self._date = ""
-        self._date_until = 0.0
+        self._date_until = 0
 
-    def build(self, message: OutgoingMessage) -> tuple[str, bytes]:
-        """(recipient, bytes) of a message. Raises Refused when it cannot be one."""
+    def letter(self, message: OutgoingMessage) -> Letter:
+        """The parts of a message. Raises Refused when it cannot be one."""
         content = message.content
         try:
             to = check_address(message.to)
-            subject = header_text(content["subject"].strip())
+            subject = content["subject"].strip()
+            _check_line(subject)
         except ValueError as error:
             raise Refused(str(error)) from None
         html = content["html"]
         text = content.get("text") or text_of(html)
-        boundary = f"=_{hashlib.sha256(message.key.encode()).hexdigest()[:24]}"
-        head = (
-            f"From: {self._from}\r\nTo: {to}\r\nSubject: {subject}\r\n"
-            f"Date: {self._now()}\r\nMessage-ID: <{message.key}@{self._domain}>\r\n"
-            f"{_unsubscribe_headers(message)}MIME-Version: 1.0\r\n"
-            f'Content-Type: multipart/alternative; boundary="{boundary}"\r\n\r\n'
-        )
-        body = (
-            f"{head}--{boundary}\r\n{_part('plain', text)}"
-            f"\r\n--{boundary}\r\n{_part('html', html)}\r\n--{boundary}--\r\n"
-        )
-        return to, body.encode("ascii")
+        return Letter(message.key, to, subject, html, text, _unsubscribe_headers(message))
 
-    def _now(self) -> str:
-        now = time.time()
+    def build(self, message: OutgoingMessage) -> tuple[str, bytes]:
+        """(recipient, bytes) of a message. Raises Refused when it cannot be one."""
+        letter = self.letter(message)
+        return letter.to, self.bytes_of(letter)
+
+    def bytes_of(self, letter: Letter) -> bytes:
+        """A message as it travels, with CRLF line ends, signed."""
+        now = self._now()
+        boundary = f"=_{hashlib.sha256(letter.key.encode()).hexdigest()[:24]}"
+        headers: list[Header] = [
+            ("From", self.sender), ("To", letter.to), ("Subject", header_text(letter.subject)),
+            ("Date", self._date), ("Message-ID", f"<{letter.key}@{self._domain}>"),
+            *letter.extra, ("MIME-Version", "1.0"),
+            ("Content-Type", f'multipart/alternative; boundary="{boundary}"'),
+        ]  # fmt: skip
+        if self.reply_to is not None:
+            headers.insert(1, ("Reply-To", self.reply_to))
+        body = (
+            f"--{boundary}\r\n{_part('plain', letter.text)}"
+            f"\r\n--{boundary}\r\n{_part('html', letter.html)}\r\n--{boundary}--\r\n"
+        ).encode("ascii")
+        signatures = sign(self._signers, headers, body, now)
+        return f"{as_text(signatures)}{as_text(headers)}\r\n".encode("ascii") + body
+
+    def _now(self) -> int:
+        """The time in whole seconds, to which `_date` is kept."""
+        now = int(time.time())
         if now >= self._date_until:
             self._date = formatdate(now)
-            self._date_until = int(now) + 1
-        return self._date
+            self._date_until = now + 1
+        return now
 
 
 def text_of(html: str) -> str:
@@ -118,13 +166,16 @@ def text_of(html: str) -> str:
     return _EMPTY_LINES.sub("\n\n", text.replace("\n ", "\n")).strip()
 
 
-def _unsubscribe_headers(message: OutgoingMessage) -> str:
+def _unsubscribe_headers(message: OutgoingMessage) -> Sequence[Header]:
     url = message.unsubscribe_url
     if url is None:
-        return ""
+        return ()
     if CONTROLS.search(url) or not url.isascii() or "<" in url or ">" in url:
         raise Refused("the unsubscribe link cannot stand in a header")
-    return f"List-Unsubscribe: <{url}>\r\nList-Unsubscribe-Post: List-Unsubscribe=One-Click\r\n"
+    return (
+        ("List-Unsubscribe", f"<{url}>"),
+        ("List-Unsubscribe-Post", "List-Unsubscribe=One-Click"),
+    )
 
 
 def _part(subtype: str, text: str) -> str:

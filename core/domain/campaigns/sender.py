@@ -366,11 +366,11 @@ class Sender:
             # nothing gets through: let the run rest instead of using up everybody's attempts
             self.rest_reason = str(error)
             self._halt()
-        if row["attempts"] >= MAX_ATTEMPTS:
+        if error.tried and row["attempts"] >= MAX_ATTEMPTS:
             return Outcome(row["id"], "failed", None, f"tried {MAX_ATTEMPTS} times: {error}")
         return Outcome(
             row["id"], "pending", None, str(error), provider=error.provider,
-            after=error.after or retry_pause(row["attempts"]),
+            after=error.after or retry_pause(row["attempts"]), tried=error.tried,
         )  # fmt: skip
 
     def _unexpected(self, error: Exception) -> Unknown:

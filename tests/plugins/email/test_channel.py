@@ -57,7 +57,7 @@ async def test_connections_are_used_again():
     async with smtp_sink() as sink, EmailChannel().open(settings(sink.port)) as session:
         for _ in range(3):
             await asyncio.gather(*(session.send(message(f"c{n}@example.com")) for n in range(20)))
-        assert len(session.idle) == 20
+        assert len(session.lanes[0].deliverer.idle) == 20
         assert len(sink.accepted) == 60
 
 
@@ -102,7 +102,7 @@ async def test_silence_after_the_message_is_unknown(monkeypatch):
 )
 async def test_when_the_connection_goes_decides(extensions, answers, error):
     async with scripted([extensions, *answers]) as (port, _):
-        connection = await client.connect(settings(port))
+        connection = await client.connect(settings(port).all_providers()[0])
         sending = connection.send("s@example.com", "a@example.com", b"Subject: x\r\n\r\nhi\r\n")
         if error is None:
             assert await sending == "done"
@@ -115,7 +115,7 @@ async def test_when_the_connection_goes_decides(extensions, answers, error):
 async def test_a_server_that_wants_the_message_of_a_refused_recipient_gets_an_empty_one():
     answers = ["250-x\r\n250 PIPELINING", "250 ok", "550 no", "354 go", "554 nobody", "250 reset"]
     async with scripted(answers) as (port, seen):
-        connection = await client.connect(settings(port))
+        connection = await client.connect(settings(port).all_providers()[0])
         with pytest.raises(Refused, match="550 no"):
             await connection.send("s@example.com", "a@example.com", b"Subject: x\r\n\r\n")
         assert seen[-2:] == [".", "RSET"]

@@ -16,7 +16,7 @@ from cryptography.x509.oid import NameOID
 from core.sdk import ReconnectNeeded
 from core.testing.smtp import Conversation, Sink
 from plugins.email import client
-from plugins.email.settings import EmailSettings
+from plugins.email.settings import Smtp
 
 MESSAGE = b"Subject: x\r\nMessage-ID: <1@x>\r\n\r\nhi\r\n"
 
@@ -102,10 +102,10 @@ async def server(certificate):
 
 def settings(port, **more):
     values = {
-        "host": "localhost", "port": port, "from_address": "s@example.com", "username": "shop",
+        "host": "localhost", "port": port, "username": "shop",
         "password": "right",
     }  # fmt: skip
-    return EmailSettings.model_validate(values | more)
+    return Smtp.model_validate(values | more)
 
 
 async def test_messages_go_encrypted_after_a_login(certificate, monkeypatch):

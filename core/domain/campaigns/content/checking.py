@@ -21,7 +21,7 @@ from core.domain.campaigns.content.variables import flow_about
 from core.domain.campaigns.content.writing import variables_named
 from core.domain.campaigns.flows import FLOW, campaign_channel, check_variant
 from core.registry import Registry
-from core.sdk.channels import Channel, TextRules
+from core.sdk.channels import AdvisingChannel, Channel, TextRules
 from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.flows import Flow, Send
 from core.storage.database import Session
@@ -115,6 +115,9 @@ def _of_html(
             "a marketing message needs a link to unsubscribe: use {{ unsubscribe_url }}",
             path,
         )
+    if isinstance(channel, AdvisingChannel):
+        for name, message in channel.advice(content):
+            yield Finding("warning", message, (*path, name))
     for part in channel.fields:
         source = content.get(part.name) or ""
         if not part.html or not source:

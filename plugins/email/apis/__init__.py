@@ -1,0 +1,1 @@
+"""Delivery services with an HTTP API, one small adapter each."""

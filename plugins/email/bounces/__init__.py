@@ -1,0 +1,1 @@
+"""What comes in by mail: bounces, complaints and replies."""

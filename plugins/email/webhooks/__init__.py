@@ -1,0 +1,1 @@
+"""What delivery services push: signatures, and what their events mean."""
