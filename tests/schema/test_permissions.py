@@ -170,8 +170,10 @@ async def known(api, world):
 
 
 async def exported(api, world, token, name):
-    answer = await run(api, token, name, world.ids)
-    ((payload),) = answer["data"].values()
+    variables = operations.variables(name, world.ids)
+    variables["input"]["idempotencyKey"] = token[-20:]
+    answer = await api(token, operations.text(name), **variables)
+    (payload,) = answer["data"].values()
     assert payload["errors"] == []
     opened = world.merchant.installation
     job = await jobs.claim(opened.db, world.merchant.id, read_id("Job", payload["job"]["id"]))
