@@ -170,8 +170,10 @@ async def known(api, world):
 
 
 async def exported(api, world, token, name):
-    answer = await run(api, token, name, world.ids)
-    ((payload),) = answer["data"].values()
+    variables = operations.variables(name, world.ids)
+    variables["input"]["idempotencyKey"] = token[-20:]
+    answer = await api(token, operations.text(name), **variables)
+    (payload,) = answer["data"].values()
     assert payload["errors"] == []
     opened = world.merchant.installation
     job = await jobs.claim(opened.db, world.merchant.id, read_id("Job", payload["job"]["id"]))
@@ -222,7 +224,7 @@ async def shown(api, known, missing, asked):
 async def test_contact_data_is_masked_wherever_it_is_shown(api, known):
     asked = ways(known)
     open_ = await shown(api, known, set(), asked)
-    assert all(len(names) >= 3 for names in open_.values()), open_  # else nothing is tried
+    assert all(len(names) >= 2 for names in open_.values()), open_  # else nothing is tried
     hidden = await shown(api, known, set(RIGHTS), asked)
     assert hidden == {right: set() for right in PERSON}
     telling = {name: asked[name] for name in set().union(*open_.values()) - set(EXPORTS)}
