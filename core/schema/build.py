@@ -84,6 +84,7 @@ from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
+from core.schema.webhooks import WebhookMutations, WebhookQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -108,6 +109,7 @@ class Query(
     TaskQueries,
     ConnectionQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
+    WebhookQueries,
 ):  # fmt: skip
     pass
 
@@ -131,6 +133,7 @@ class Mutation(
     TaskMutations,
     ConnectionMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
+    WebhookMutations,
 ):  # fmt: skip
     pass
 

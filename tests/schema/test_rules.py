@@ -53,7 +53,7 @@ NOUNS = (
     "attribution",
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
-    "staff", "role",
+    "staff", "role", "webhook",
     "sms",
 )  # fmt: skip
 
