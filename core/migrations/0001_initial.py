@@ -1701,7 +1701,7 @@ class Migration(migrations.Migration):
                 ('name', fields.TextField(unique=False)),
                 ('url', fields.TextField(unique=False)),
                 ('topics', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
-                ('filter', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
+                ('conditions', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
                 ('document', fields.TextField(null=True, unique=False)),
                 ('permissions', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
                 ('secret_sealed', Bytes()),

@@ -246,7 +246,7 @@ def webhook_of(session: Session, row: Any) -> Webhook:
         name=row["name"],
         url=row["url"],
         topics=orjson.loads(row["topics"]),
-        filter=JSON(orjson.loads(row["filter"])) if row["filter"] != "{}" else None,
+        filter=JSON(orjson.loads(row["conditions"])) if row["conditions"] != "{}" else None,
         document=row["document"],
         permissions=[PermissionName(name) for name in orjson.loads(row["permissions"])],
         paused_at=row["paused_at"],
@@ -440,7 +440,7 @@ class WebhookMutations:
     async def webhook_redeliver(
         self, info: Info, id: strawberry.ID, input: WebhookRedeliverInput
     ) -> WebhookRedeliverPayload | None:
-        pk, states = need_id("Webhook", id), [state.value for state in input.states]
+        pk, states = need_id("Webhook", id), [str(state.value) for state in input.states]
         async with info.context.work() as w:
             count = await redelivery.redeliver_range(w, pk, input.since, input.until, states)
         return WebhookRedeliverPayload(count=count)

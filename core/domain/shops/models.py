@@ -188,7 +188,7 @@ class Webhook(Model):
     name = fields.TextField()
     url = fields.TextField()
     topics: Any = fields.JSONField()
-    filter: Any = fields.JSONField()
+    conditions: Any = fields.JSONField()
     document = fields.TextField(null=True)
     permissions: Any = fields.JSONField()
     secret_sealed = Bytes()

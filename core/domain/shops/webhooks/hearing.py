@@ -11,13 +11,13 @@ async def hear(db: Database, occurrence: Occurrence) -> None:
     """Leave an event to the webhooks that want it, once; delivering.py calls their servers."""
     async with db.read(occurrence.merchant_id) as session:
         rows = await session.sql.fetch(
-            "SELECT id, filter FROM webhooks WHERE merchant_id = $1 AND topics ? $2",
+            "SELECT id, conditions FROM webhooks WHERE merchant_id = $1 AND topics ? $2",
             occurrence.merchant_id, occurrence.type,
         )  # fmt: skip
     if not rows:
         return
     event = shown(occurrence.type, occurrence.payload)
-    wanting = [row["id"] for row in rows if fits(orjson.loads(row["filter"]), event)]
+    wanting = [row["id"] for row in rows if fits(orjson.loads(row["conditions"]), event)]
     if not wanting:
         return
     async with db.work(occurrence.merchant_id) as w:

@@ -43,7 +43,7 @@ class Settings:
 def settings_of(row: Any) -> Settings:
     """The settings in a webhook's row."""
     return Settings(
-        row["name"], row["url"], orjson.loads(row["topics"]), orjson.loads(row["filter"]),
+        row["name"], row["url"], orjson.loads(row["topics"]), orjson.loads(row["conditions"]),
         row["document"], orjson.loads(row["permissions"]),
     )  # fmt: skip
 
@@ -72,7 +72,7 @@ async def create_webhook(
     secret = new_secret()
     await _store(
         w, checked,
-        """INSERT INTO webhooks (id, merchant_id, name, url, topics, filter, document,
+        """INSERT INTO webhooks (id, merchant_id, name, url, topics, conditions, document,
                permissions, created_at, updated_at, secret_sealed, failures)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9, $10, 0)""",
         pk, w.keyring.seal(secret, place("secret", w.merchant_id, pk)),
@@ -94,7 +94,7 @@ async def update_webhook(
     checked = _checked(registry, Settings(**{**vars(stored), **given}), need, check)
     await _store(
         w, checked,
-        """UPDATE webhooks SET name = $3, url = $4, topics = $5, filter = $6, document = $7,
+        """UPDATE webhooks SET name = $3, url = $4, topics = $5, conditions = $6, document = $7,
                permissions = $8, updated_at = $9 WHERE id = $1 AND merchant_id = $2""",
         pk,
     )  # fmt: skip
