@@ -29,6 +29,7 @@ from core.domain.shops.webhooks import delivering, hearing
 from core.guard import guarded
 from core.installation import Installation, job_kinds
 from core.registry import CORE, Owned
+from core.schema.bulk_running import BulkExport
 from core.schema.documents import Documents
 from core.schema.webhook_bodies import renderer
 from core.sdk.events import Occurrence
@@ -73,10 +74,12 @@ class Duties:
         self._turned_away = False
         self._installation = installation
         self._lease = lease
-        self._kinds = job_kinds(installation.registry)
+        documents = Documents(installation)
+        bulk = BulkExport(documents)
+        self._kinds = {**job_kinds(installation.registry), bulk.name: bulk}
         self._max_short = max(1, installation.settings.pool_size // 3)
         self._handlers = handlers(installation)
-        self._render = renderer(Documents(installation))
+        self._render = renderer(documents)
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
         self._service: set[Key] = set()

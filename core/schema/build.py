@@ -16,6 +16,7 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.bulk_exports import BulkExportMutations
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_links import CampaignLinkQueries
@@ -133,7 +134,7 @@ class Mutation(
     TaskMutations,
     ConnectionMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
-    WebhookMutations,
+    WebhookMutations, BulkExportMutations,
 ):  # fmt: skip
     pass
 

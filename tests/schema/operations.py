@@ -42,6 +42,13 @@ def variables(name, ids):
     named = {
         "shop": {"id": ids["Shop"]},
         "shop-create": {"input": {"name": "second", "platform": "jd"}},
+        "bulk-export-run": {
+            "input": {
+                "query": "query ($name: String!) { shops(where: { name: { eq: $name } }) "
+                "{ nodes { id name } } }",
+                "variables": {"name": "shop"}, "idempotencyKey": "b1",
+            }
+        },
         "webhook": {"id": ids["Webhook"], "where": {"state": {"in": ["PENDING", "FAILED"]}}},
         "webhook-create": {
             "input": {

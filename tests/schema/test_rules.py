@@ -53,7 +53,7 @@ NOUNS = (
     "attribution",
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
-    "staff", "role", "webhook",
+    "staff", "role", "webhook", "bulkExport",
     "sms",
 )  # fmt: skip
 
