@@ -65,9 +65,11 @@ def bulk_query(schema: Any, text: str) -> BulkQuery:
         raise InvalidInput("`nodes` takes no alias and no directive here", PATH)
     if PAGED & {one.name.value for one in root.arguments}:
         raise InvalidInput("leave `first` and `after` out: all of the list is exported", PATH)
+    first = _paged(document, query, root, _selected(PAGE_INFO) + _selected(COUNT))
+    check_query(schema, first, PATH)  # the limits hold for what is added as well
     return BulkQuery(
         (root.alias or root.name).value,
-        _paged(document, query, root, _selected(PAGE_INFO) + _selected(COUNT)),
+        first,
         _paged(document, query, root, _selected(PAGE_INFO)),
         frozenset(permissions_of(schema, document)),
     )
