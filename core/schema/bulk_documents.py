@@ -63,7 +63,7 @@ def bulk_query(schema: Any, text: str) -> BulkQuery:
     (nodes,) = chosen
     if isinstance(nodes, FieldNode) and (nodes.alias or nodes.directives):
         raise InvalidInput("`nodes` takes no alias and no directive here", PATH)
-    if PAGED & {one.name.value for one in root.arguments}:
+    if PAGED & {one.name.value for one in root.arguments or ()}:
         raise InvalidInput("leave `first` and `after` out: all of the list is exported", PATH)
     first = _paged(document, query, root, _selected(PAGE_INFO) + _selected(COUNT))
     check_query(schema, first, PATH)  # the limits hold for what is added as well
@@ -94,7 +94,7 @@ def _paged(
         alias=root.alias,
         name=root.name,
         arguments=(
-            *root.arguments,
+            *(root.arguments or ()),
             ArgumentNode(name=NameNode(value="first"), value=IntValueNode(value=str(MAX_PAGE))),
             ArgumentNode(name=NameNode(value="after"), value=after),
         ),
