@@ -24,6 +24,7 @@ async def test_a_payment_reminder_goes_out_and_arrives(merchant):
     runner = Runner(merchant.installation, sweep_seconds=0.1)
     await runner.start()
     try:
+
         async def count(statement):
             async with merchant.read() as session:
                 return await session.sql.fetchval(statement, merchant.id)
@@ -34,13 +35,9 @@ async def test_a_payment_reminder_goes_out_and_arrives(merchant):
         ), 20)  # fmt: skip
         made = order("1", at=merchant.clock(), phone="+8613800130000")
         await take_orders(merchant, made, heard=False)
-        await until(
-            lambda: count("SELECT count(*) FROM enrolments WHERE merchant_id = $1"), 20
-        )
+        await until(lambda: count("SELECT count(*) FROM enrolments WHERE merchant_id = $1"), 20)
         merchant.clock.move(timedelta(minutes=31))
-        arrived = (
-            "SELECT count(*) FROM deliveries WHERE merchant_id = $1 AND receipt = 'delivered'"
-        )
+        arrived = "SELECT count(*) FROM deliveries WHERE merchant_id = $1 AND receipt = 'delivered'"
         await until(lambda: count(
             "SELECT count(*) FROM deliveries WHERE merchant_id = $1 AND state = 'sent'"
         ), 20)  # fmt: skip
