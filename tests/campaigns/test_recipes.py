@@ -73,8 +73,8 @@ async def test_daily_reminder_of_each_order(stage):
     first = await stage.ordered("1")
     paying = await stage.ordered("2")
     await stage.moved(paying, PAID)
+    await stage.later(hours=30, step=timedelta(hours=2))
     again = replace(first, external_id="3", ordered_at=stage.clock())
-    await stage.later(hours=30, step=timedelta(hours=1))
     await take_orders(stage.merchant, again)
     await stage.later(days=3, step=timedelta(hours=2))
     assert stage.notes == [("06-16 10:00", "01"), ("06-17 10:00", "01")]
