@@ -2,9 +2,9 @@
 
 Makes MEMBERS members (50,000 without it) in three tiers, with two orders and ENTRIES_EACH entries
 of the ledger each (20 without it: twelve lots, of which eight were spent from), on an embedded
-server of its own. Measures the balance of one member; sixteen clients who earn and spend for the same
-hundred members, with a check that no entry was lost or made twice; and two nightly runs over all
-members beside SQL written by hand for the same: telling whose points expire, and evaluating tiers.
+server of its own. Measures the balance of one member; sixteen clients who earn and spend for the
+same hundred members, with a check that no entry was lost or made twice; and two nightly runs over
+all members beside SQL written by hand: telling whose points expire, and evaluating tiers.
 Prints one JSON line per figure.
 """
 
@@ -203,9 +203,9 @@ BY_HAND_TIERS = """
     WITH spend AS (
         SELECT o.customer_id, sum(o.paid - LEAST(o.refunded, o.paid)) AS net
         FROM orders o
-        WHERE o.merchant_id = $1 AND o.currency = 'CNY' AND o.paid_at > $2::timestamptz - interval '365 days'
-          AND o.paid_at <= $2 AND o.state NOT IN ('closed_unpaid', 'closed_refunded')
-          AND (o.paid = 0 OR o.refunded < o.paid)
+        WHERE o.merchant_id = $1 AND o.currency = 'CNY'
+          AND o.paid_at > $2::timestamptz - interval '365 days' AND o.paid_at <= $2
+          AND o.state NOT IN ('closed_unpaid', 'closed_refunded') AND (o.paid = 0 OR o.refunded < o.paid)
         GROUP BY 1),
     reached AS (
         SELECT i.customer_id, sum(o.paid - LEAST(o.refunded, o.paid)) AS net

@@ -52,8 +52,8 @@ class NextTierMissing(Facet):
         return missing if rule.currency is None else q.money(missing, rule.currency)
 
     def explain(self, rule: NextTierRule, say: Say) -> str:
-        unit = None if rule.currency is None else Text(rule.currency, rule.currency)
-        missing = say.bounds(rule.at_least, rule.at_most, unit)
+        unit = rule.currency or ""
+        missing = say.bounds(rule.at_least, rule.at_most, Text(unit, unit))
         return say(f"misses {missing} to the next tier", f"距下一等级差{missing}")
 
     def _rows(self, rule: NextTierRule, q: Query, where: list[str]) -> Rows:
