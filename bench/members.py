@@ -184,9 +184,9 @@ async def earn_and_spend(opened: Installation, merchant_id: int) -> None:
             moved[pk] += points
             done += 1
 
-    started = time.perf_counter()
+    started, processor = time.perf_counter(), time.process_time()
     await asyncio.gather(*(client(number) for number in range(CLIENTS)))
-    seconds = time.perf_counter() - started
+    seconds, processor = time.perf_counter() - started, time.process_time() - processor
     async with opened.db.read(merchant_id) as session:
         after = {pk: one.available for pk, one in (await balances(session, people)).items()}
         made = await session.sql.fetchval(
@@ -196,7 +196,8 @@ async def earn_and_spend(opened: Installation, merchant_id: int) -> None:
     assert made == done, (made, done)
     assert after == {pk: before[pk] + moved[pk] for pk in people}
     show("members_earn_and_spend_per_second", done / seconds, "1/s", clients=CLIENTS,
-         members=BUSY_MEMBERS, checked=done, goal=1000)  # fmt: skip
+         members=BUSY_MEMBERS, checked=done, goal=1000,
+         per_second_of_the_workers_processor=round(done / processor))  # fmt: skip
 
 
 BY_HAND_TIERS = """
@@ -205,7 +206,8 @@ BY_HAND_TIERS = """
         FROM orders o
         WHERE o.merchant_id = $1 AND o.currency = 'CNY'
           AND o.paid_at > $2::timestamptz - interval '365 days' AND o.paid_at <= $2
-          AND o.state NOT IN ('closed_unpaid', 'closed_refunded') AND (o.paid = 0 OR o.refunded < o.paid)
+          AND o.state NOT IN ('closed_unpaid', 'closed_refunded')
+          AND (o.paid = 0 OR o.refunded < o.paid)
         GROUP BY 1),
     reached AS (
         SELECT i.customer_id, sum(o.paid - LEAST(o.refunded, o.paid)) AS net
