@@ -4,12 +4,12 @@ from datetime import timedelta
 
 import pytest
 
+from core.domain.connections import dead_letters
 from core.domain.connections.calls import Calls, Priority, usage
 from core.domain.connections.inbox import ask_again
 from core.domain.connections.report import reports
-from core.sdk import Budget, ReconnectNeeded, Resource, RetryLater, Unknown
-from core.domain.connections import dead_letters
 from core.domain.connections.trouble import LAST_PAUSE, pause_after
+from core.sdk import Budget, ReconnectNeeded, Resource, RetryLater, Unknown
 from tests.connections.stand_in import Refusal
 
 
@@ -172,7 +172,7 @@ async def test_no_second_sees_more_calls_than_the_platform_allows(shop):
 
 
 async def test_the_past_leaves_calls_to_what_is_new(shop):
-    budgets = (Budget("app", 100, 60),)
+    budgets = (Budget("app", 100, 3600),)
     past = calls_of(shop, budgets, Priority.BACKFILL)
     with pytest.raises(RetryLater) as refused:
         for _ in range(20):

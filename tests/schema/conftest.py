@@ -43,6 +43,7 @@ from core.domain.shops.tokens import create_token
 from core.schema.scalars import global_id
 from core.sdk import Reply
 from core.storage import jobs
+from tests.schema.shelf import connected_shop, with_shelf
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 
@@ -66,6 +67,12 @@ class Api:
         answer = await self(token, query, **variables)
         assert "errors" not in answer, answer
         return answer["data"]
+
+
+@pytest.fixture(scope="session")
+def installation(installation):
+    """With a platform to connect shops to."""
+    return with_shelf(installation)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -249,6 +256,7 @@ async def make_world(merchant):
             "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
         )
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
+        connected, letter = await connected_shop(w, registry)
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
@@ -261,8 +269,9 @@ async def make_world(merchant):
         "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
+        "Connected": connected, "DeadLetter": letter,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign",
+    renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
                "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",

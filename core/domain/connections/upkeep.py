@@ -79,7 +79,9 @@ async def _failed(
 ) -> None:
     async with db.work(merchant_id) as w:
         next_at = w.now + pause_after(error, connection["failures"])
-        sets = ", ".join(f"{name} = CASE WHEN {name} IS NOT NULL THEN $3 END" for name in names)
+        sets = ", ".join(
+            f"{name} = CASE WHEN {name} IS NOT NULL THEN $3::timestamptz END" for name in names
+        )
         await w.sql.execute(
             f"""UPDATE shop_connections SET failures = failures + 1, problem = $4, problem_at = $5,
                     {sets}
@@ -119,10 +121,10 @@ async def _renew(db: Database, platform: Platform, connection: Mapping[str, Any]
             """UPDATE shop_connections SET token_sealed = $3, expires_at = $4,
                    refresh_until = $5, refresh_at = $6, refreshed_at = $7, failures = 0,
                    problem = NULL, problem_at = NULL
-               WHERE merchant_id = $1 AND shop_id = $2 AND token_sealed = $8""",
+               WHERE merchant_id = $1 AND shop_id = $2 AND authorised_at = $8""",
             w.merchant_id, shop_id, seal_token(w.keyring, w.merchant_id, shop_id, token),
             token.expires_at, token.refresh_until, refresh_time(connector, token, w.now), w.now,
-            connection["token_sealed"],
+            connection["authorised_at"],
         )  # fmt: skip
         w.audit("shop.token_renewed", {"shop": shop_id})
         await _wake(w, shop_id)
