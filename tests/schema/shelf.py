@@ -22,8 +22,10 @@ class Shelf:
     name = "shelf"
     title = Text("Shelf", "货架")
     identity_kind = "shelf_buyer"
-    resources = {Resource.ORDERS: Sync(reach=timedelta(days=2))}
     budgets = ()
+
+    def __init__(self):
+        self.resources = {Resource.ORDERS: Sync(reach=timedelta(days=2))}
 
     def open(self, settings, shop, meter):
         raise AssertionError("no operation calls a platform for a shop")
@@ -58,5 +60,7 @@ async def connected_shop(w, registry):
     platform = await platform_of(w, registry, "shelf")
     shop_id = await connect(w, platform, Authorised("s1", "Shelf", Token("t")))
     await bury(w, shop_id, Resource.ORDERS, [Broken("7", "no state", '{"id": 7}')])
-    letter = await w.sql.fetchval("SELECT id FROM dead_letters WHERE merchant_id = $1", w.merchant_id)
+    letter = await w.sql.fetchval(
+        "SELECT id FROM dead_letters WHERE merchant_id = $1", w.merchant_id
+    )
     return shop_id, letter
