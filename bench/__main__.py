@@ -16,6 +16,7 @@ NAMES = (
     "content",
     "journeys",
     "campaign_results",
+    "connectors",
 )
 
 

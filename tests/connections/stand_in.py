@@ -252,11 +252,12 @@ class Fair:
 
     def api_queue_take(self):
         given = []
-        for one in self.queue[:200]:
-            if one.taken_at is None or self.now() - one.taken_at >= AGAIN_AFTER:
+        for one in self.queue:
+            fresh = one.taken_at is None or self.now() - one.taken_at >= AGAIN_AFTER
+            if fresh and len(given) < 20:
                 one.taken_at = self.now()
                 given.append({**one.told, "handle": one.told["key"]})
-        return {"messages": given[:20]}
+        return {"messages": given}
 
     def api_queue_confirm(self, handles):
         if not handles:

@@ -12,6 +12,7 @@ from core.domain.connections.connecting import ConnectionRefused, disconnect, se
 from core.domain.connections.counting import day_reports, resync_day
 from core.domain.connections.report import reports
 from core.domain.shops.plugins import disable_plugin
+from core.domain.shops.shops import create_shop
 from core.sdk import AlreadyExists, InvalidInput, NotFound
 
 BASE = "http://crm.example"
@@ -83,11 +84,7 @@ async def test_a_late_seller_a_refusing_one_and_a_wrong_code(shop, browser):
 async def test_the_wrong_seller_is_not_taken_for_the_shop_that_is_meant(shop, browser):
     await shop.connect()
     async with shop.merchant.work() as w:
-        other = await w.sql.fetchval(
-            """INSERT INTO shops (merchant_id, name, platform, time_zone, currency, created_at)
-               VALUES ($1, 'Other', 'fair', 'Asia/Shanghai', 'CNY', $2) RETURNING id""",
-            w.merchant_id, w.now,
-        )  # fmt: skip
+        other = await create_shop(w, "Other", "fair")
     status, text = await back(browser, state=await state_of_link(shop, other), code="code-1")
     assert (status, "log in at the platform as the right seller" in text) == (400, True)
     with pytest.raises(InvalidInput):
@@ -183,6 +180,8 @@ async def test_days_are_counted_and_what_is_missing_is_read_again(shop):
         await resync_day(w, shop.registry, shop.id, yesterday)
         with pytest.raises(InvalidInput):
             await resync_day(w, shop.registry, shop.id, date(2030, 1, 1))
+    await shop.work()
+    shop.later(hours=1, minutes=1)
     await shop.work()
     async with shop.merchant.read() as session:
         (first, *_) = await day_reports(session, shop.id, 1)
