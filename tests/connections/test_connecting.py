@@ -11,9 +11,12 @@ from core.domain.connections.attempts import start_attempt
 from core.domain.connections.connecting import ConnectionRefused, disconnect, set_paused
 from core.domain.connections.counting import day_reports, resync_day
 from core.domain.connections.report import reports
+from core.domain.privacy.shop_erasure import disconnect_and_erase
 from core.domain.shops.plugins import disable_plugin
 from core.domain.shops.shops import create_shop
+from core.installation import job_kinds
 from core.sdk import AlreadyExists, InvalidInput, NotFound
+from core.storage import jobs
 
 BASE = "http://crm.example"
 
@@ -189,3 +192,31 @@ async def test_days_are_counted_and_what_is_missing_is_read_again(shop):
     assert (first.theirs, first.ours) == (6, 6)
     assert {one.done == one.slices for one in report.past} == {True}
     assert await shop.events() == []
+
+
+async def test_a_disconnect_can_erase_the_people_of_this_shop_alone(shop):
+    fair, merchant = shop.fair, shop.merchant
+    fair.order("o1", "done", at=fair.now() - 3600, buyer="only-here")
+    fair.order("o2", "done", at=fair.now() - 3600, buyer="elsewhere-too")
+    await shop.connect()
+    await shop.work()
+    async with merchant.work() as w:
+        await w.sql.execute(
+            """INSERT INTO orders (merchant_id, shop_id, external_id, customer_id, state, currency,
+                   total, paid, refunded, ordered_at, content_hash, taken_at)
+               SELECT merchant_id, $2, 'x', customer_id, state, currency, total, paid, refunded,
+                      ordered_at, content_hash, taken_at
+               FROM orders WHERE merchant_id = $1 AND external_id = 'o2'""",
+            w.merchant_id, merchant.shop_id,
+        )  # fmt: skip
+        job_id = await disconnect_and_erase(w, shop.id)
+    job = await jobs.claim(shop.db, merchant.id, job_id)
+    await jobs.perform(shop.db, job, job_kinds(shop.registry))
+    rows = await shop.ask("SELECT external_id, customer_id FROM orders WHERE merchant_id = $1")
+    assert {row["external_id"]: row["customer_id"] is None for row in rows} == {
+        "o1": True, "o2": False, "x": False,
+    }  # fmt: skip
+    (row,) = await shop.ask("SELECT state, result FROM jobs WHERE merchant_id = $1")
+    assert (row["state"], row["result"]) == ("succeeded", '{"erased": 1}')
+    (customer,) = await shop.ask("SELECT id FROM customers WHERE merchant_id = $1")
+    assert customer["id"] in {row["customer_id"] for row in rows}
