@@ -84,7 +84,7 @@ class Chaos:
         self.fair.on_call = count
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(3))
 async def test_any_order_of_happenings_ends_in_the_platforms_state(shop, seed):
     chaos, fair, dice = Chaos(shop, seed), shop.fair, random.Random(-seed)
     for n in range(30):
