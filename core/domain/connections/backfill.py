@@ -1,5 +1,6 @@
 """A shop's past, read in slices of the time of creation, the newest first."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping
@@ -45,8 +46,17 @@ class Slice:
             raise LeaseLost
 
 
-async def read_past(db: Database, registry: Registry, merchant_id: int, shop_id: int) -> bool:
-    """Read slices of a shop's past for a while; returns whether there may be more."""
+async def read_past(
+    db: Database,
+    registry: Registry,
+    merchant_id: int,
+    shop_id: int,
+    stop: asyncio.Event | None = None,
+) -> bool:
+    """Read slices of a shop's past for a while; returns whether there may be more.
+
+    Once `stop` is set the present slice is ended and no other begun.
+    """
     turn_ends = time.monotonic() + TURN_SECONDS
     taken = await _claim(db, merchant_id, shop_id)
     try:
@@ -62,7 +72,7 @@ async def read_past(db: Database, registry: Registry, merchant_id: int, shop_id:
                     return False
                 except LeaseLost:
                     pass
-                if time.monotonic() > turn_ends:
+                if time.monotonic() > turn_ends or (stop is not None and stop.is_set()):
                     return True
                 taken = await _claim(db, merchant_id, shop_id)
             return False
