@@ -28,10 +28,10 @@ async def read_window(
     async with contextlib.aclosing(_batches(access, resource, window, kind)) as batches:
         async for pages in batches:
             records: list[Record] = [record for page in pages for record in page.records]
-            stored = await store(access, records, hold)
+            missing = await store(access, records, hold)
             broken = [one for page in pages for one in page.broken]
-            # of the past, the orders that something waits for are coming anyway
-            missing = stored.missing if kind is Kind.INCREMENTAL else []
+            if kind is Kind.BACKFILL and resource is not Resource.ORDERS:
+                missing = []  # of the past, the orders that something waits for are coming anyway
             if broken or missing:
                 async with access.db.work(access.merchant_id) as w:
                     await bury(w, access.shop["id"], resource, broken)
