@@ -1,11 +1,11 @@
 """A shop's past and present from a platform on loopback: rates, lag, calls and memory.
 
-    python -m bench.connectors [ORDERS [CHANGES]]
+    python -m bench.connectors [ORDERS [CHANGES [SECONDS]]]
 
 The platform, a process of its own, gives ORDERS orders (50,000 without it) of 30 days in pages of
 100. They are fetched and parsed alone, and then backfilled with storage; the ratio is that of the
-two. Then CHANGES changes a second (100) are pushed for ten seconds, and the lag is from the push
-to the event in the outbox. The calls that windows need are computed by the driver's own arithmetic.
+two. Then CHANGES changes a second (100) are pushed for SECONDS (10); the lag is from the push to
+the event in the outbox. The calls that windows need are computed by the driver's own arithmetic.
 """
 
 import asyncio
@@ -64,7 +64,8 @@ from core.sdk import (
 from core.settings import Settings
 from worker.runner import Runner
 
-ORDERS, CHANGES, SECONDS = 50_000, 100, 10
+DEFAULTS = (50_000, 100, 10)
+"""Orders, changes a second, seconds of changes."""
 PAGE, DAYS = 100, 30
 PATIENCE = 60.0
 
@@ -197,7 +198,7 @@ class Free:
 def main() -> None:
     """Measure and print one JSON line per figure."""
     given = [int(text) for text in sys.argv[1:] if text.isdecimal()]
-    orders, changes = [*given, ORDERS, CHANGES][:2] if len(given) != 1 else [given[0], CHANGES]
+    orders, changes, seconds = (*given, *DEFAULTS[len(given) :])
     port, end = free_port(), datetime.now(UTC).replace(microsecond=0)
     platform = multiprocessing.Process(
         target=serve, args=(port, orders, int(end.timestamp())), daemon=True
@@ -205,13 +206,13 @@ def main() -> None:
     platform.start()
     try:
         with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
-            run(_measure(Path(folder) / "home", Connector(port, orders, end), changes))
+            run(_measure(Path(folder) / "home", Connector(port, orders, end), changes, seconds))
     finally:
         platform.kill()
     _windows(changes)
 
 
-async def _measure(home: Path, connector: Connector, changes: int) -> None:
+async def _measure(home: Path, connector: Connector, changes: int, seconds: int) -> None:
     alone = await _alone(connector)
     async with open_installation(Settings(home=home)) as opened:
         manifest = Manifest("heap", "Heap", "1.0", ">=0.1", settings=NoSettings)
@@ -227,7 +228,7 @@ async def _measure(home: Path, connector: Connector, changes: int) -> None:
             platform = await platform_of(w, registry, "heap")
             shop_id = await connect(w, platform, Authorised("1", "Heap", Token("t")))
         await _backfill(installation, made.merchant_id, shop_id, connector, alone)
-        await _push(installation, made.merchant_id, connector, changes)
+        await _push(installation, made.merchant_id, connector, changes, seconds)
 
 
 async def _alone(connector: Connector) -> float:
@@ -283,7 +284,7 @@ async def _backfill(
 
 
 async def _push(
-    installation: Installation, merchant_id: int, connector: Connector, changes: int
+    installation: Installation, merchant_id: int, connector: Connector, changes: int, seconds: int
 ) -> None:
     """Push changes at a steady rate to a running worker, and see when their events are there."""
     runner = Runner(installation)
@@ -292,7 +293,7 @@ async def _push(
     sent: dict[str, datetime] = {}
     began = time.monotonic()
     try:
-        for n in range(changes * SECONDS):
+        for n in range(changes * seconds):
             await asyncio.sleep(max(0.0, began + n / changes - time.monotonic()))
             number = str(10**15 + n)
             now = datetime.now(UTC)
