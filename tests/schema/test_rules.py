@@ -38,7 +38,7 @@ NOUNS = (
     "plugin", "audit", "retention", "tags?", "customField", "mergeSuggestions?", "suppressions?",
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
     "reward", "redemption",
-    "customEvent",
+    "customEvent", "deadLetter",
     "sending",
     "recipe",
     "attribution",
