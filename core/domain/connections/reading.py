@@ -13,7 +13,8 @@ from core.sdk.connectors import Kind, Page, Record, Resource, TooMuch, Window
 
 PAGES_AHEAD = 20
 BATCH = 1000
-"""Records of a transaction, at least, if so many have come."""
+"""Records of a transaction, at least, if so many come soon: many at once cost far less each."""
+GATHER_SECONDS = 1.0
 
 
 async def read_window(
@@ -50,12 +51,15 @@ async def _batches(
         ended = False
         while not ended:
             pages: list[Page] = []
+            patience: float | None = None  # the first page is waited for, others a moment
             while not ended and sum(len(page.records) for page in pages) < BATCH:
-                if pages and queue.empty():
+                try:
+                    item = await asyncio.wait_for(queue.get(), patience)
+                except TimeoutError:
                     break
-                item = await queue.get()
                 if isinstance(item, Page):
                     pages.append(item)
+                    patience = GATHER_SECONDS
                 else:
                     ended = True
             if pages:
