@@ -83,7 +83,7 @@ def serve(port: int, orders: int, end: int) -> None:
 def _row(number: int, created: int, dice: random.Random) -> dict[str, Any]:
     buyer = hashlib.blake2b(str(dice.randrange(10**6)).encode(), digest_size=12).hexdigest()
     return {
-        "tid": 10**15 + number, "status": "PAID", "created": created, "modified": created + 60,
+        "tid": 10**15 + number, "status": "PAID", "created": created, "modified": created,
         "payment": f"{dice.randrange(1, 500)}.90", "ouid": buyer, "state": "浙江省",
         "city": "杭州市",
         "orders": [{"oid": 10**15 + number, "title": "龙井茶 250克", "num": 1, "sku": "250"}],
