@@ -8,7 +8,7 @@ from worker.runner import Runner
 
 async def until(check):
     async with asyncio.timeout(30):
-        while not await check():
+        while not await check():  # noqa: ASYNC110 - it looks at the database
             await asyncio.sleep(0.05)
 
 
