@@ -19,6 +19,7 @@ NAMES = (
     "journeys",
     "campaign_results",
     "members",
+    "connectors",
 )
 
 
