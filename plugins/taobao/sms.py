@@ -37,10 +37,6 @@ BY_OAID = "taobao.jst.sms.oaid.message.send"
 BY_OUID = "taobao.opencrm.sms.single.post"
 ORDER = "taobao.trade.fullinfo.get"
 
-REPORT = "alibaba_aliqin_TaFcSmsDR"
-REPLY = "alibaba_aliqin_FcSmsUp"
-BILLED = "taobao_opencrm_ShortMessageSent"
-
 TokenOf = Callable[[int], Awaitable[Token]]
 
 
@@ -114,15 +110,13 @@ class SmsSession:
 
     async def news(self, cursor: str | None) -> News:
         """Reports and replies; those of the cursor are confirmed, for they are stored."""
-        group = self._settings.sms_group
-        if group is None:
-            return News()
+        group = self._settings.sms_group or self._settings.message_group
         if cursor:
             await messages.confirm(self._app, group, cursor.split(","))
         found = await messages.consume(self._app, group)
         receipts = [told for row in found if (told := _receipt(row)) is not None]
         replies = [said for row in found if (said := _reply(row)) is not None]
-        taken = ",".join(str(row["id"]) for row in found)
+        taken = ",".join(str(row["id"]) for row in found if row.get("topic") in messages.SMS)
         return News(receipts, replies, taken, more=len(found) == messages.MOST)
 
     async def _shop(self, shop_id: int) -> Client:
@@ -156,9 +150,9 @@ def template_params(lines: str) -> Mapping[str, str]:
 def _receipt(row: Row) -> DeliveryReceipt | None:
     topic, told = row.get("topic"), messages.content(row)
     biz_id = text(told.get("biz_id"))
-    if topic not in (REPORT, BILLED) or biz_id is None:
+    if topic not in (messages.SMS_REPORT, messages.SMS_BILLED) or biz_id is None:
         return None
-    if topic == BILLED:
+    if topic == messages.SMS_BILLED:
         return DeliveryReceipt(
             str(row["id"]), "accepted", _when(row, told.get("send_time")), provider_id=biz_id,
             parts=number(told.get("bill_count")),
@@ -176,7 +170,7 @@ def _receipt(row: Row) -> DeliveryReceipt | None:
 def _reply(row: Row) -> Reply | None:
     told = messages.content(row)
     sender = text(told.get("sender"))
-    if row.get("topic") != REPLY or sender is None:
+    if row.get("topic") != messages.SMS_REPLY or sender is None:
         return None
     at = _when(row, told.get("sender_time"))
     return Reply(str(row["id"]), sender, text(told.get("content")) or "", at)

@@ -54,6 +54,7 @@ class FollowedShop(FairShop):
 async def followed(merchant):
     async with serve(merchant.clock) as world:
         platform = Platform(world)
+        platform.shop.topics = set()  # connecting switches them on
         platform.connector.budgets = ()  # the tests' clock stands still
         orders = replace(RESOURCES[Resource.ORDERS], reach=timedelta(days=2))
         platform.connector.resources = {Resource.ORDERS: orders}
