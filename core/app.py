@@ -18,11 +18,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, RedirectRespons
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
+from core.domain.connections.attempts import PATH as CONNECT_PATH
 from core.installation import Installation, open_installation
 from core.schema import downloads, graphiql
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
-from core.domain.connections.attempts import PATH as CONNECT_PATH
 from core.schema.public import confirm, connect, hooks, preferences, tracking, unsubscribe
 from core.schema.requests import JSON_BYTES, Metrics, Requests
 from core.settings import Settings, SettingsError

@@ -10,6 +10,7 @@ from core.domain.campaigns.personal import PERSONAL_TABLES as CAMPAIGN_TABLES
 from core.domain.campaigns.recipes import (
     after_sales,
     blasts,
+    calls,
     dates,
     delivery,
     lifecycle,
@@ -26,6 +27,7 @@ from core.domain.customers.import_columns import NoIdentityColumn
 from core.domain.customers.importing import AlreadyRunning as CustomersImportRunning
 from core.domain.customers.importing import RowRefused
 from core.domain.customers.personal import PERSONAL_TABLES as CUSTOMER_TABLES
+from core.domain.customers.tasks import TaskAction
 from core.domain.customers.timeline import TIMELINE as CUSTOMER_TIMELINE
 from core.domain.members.events import EarningLimit
 from core.domain.members.personal import PERSONAL_TABLES as MEMBER_TABLES
@@ -43,6 +45,7 @@ from core.domain.shops.plugins import SettingsRefused
 from core.guard import PluginFailed
 from core.registry import CORE, Owned, Registry, RegistryError
 from core.sdk import errors, hookimpl
+from core.sdk.actions import Action
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
@@ -74,8 +77,12 @@ class CorePlugin:
 
     @hookimpl
     def campaign_recipes(self) -> Sequence[Recipe]:
-        families = (payment, delivery, after_sales, reviews, dates, lifecycle, blasts)
+        families = (payment, delivery, after_sales, reviews, dates, lifecycle, blasts, calls)
         return [recipe for family in families for recipe in family.RECIPES]
+
+    @hookimpl
+    def actions(self) -> Sequence[Action]:
+        return [TaskAction()]
 
     @hookimpl
     def reward_providers(self) -> Sequence[RewardProvider]:

@@ -24,6 +24,11 @@ from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
 from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from core.schema.connections import (
+    ConnectionMutations,
+    ConnectionQueries,
+    ConnectionSubscriptions,
+)
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
@@ -69,6 +74,7 @@ from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQuer
 from core.schema.shops import ShopMutations, ShopQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
+from core.schema.tasks import TaskMutations, TaskQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -89,6 +95,8 @@ class Query(
     ReviewQueries,
     PlatformMemberQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
+    TaskQueries,
+    ConnectionQueries,
 ):  # fmt: skip
     pass
 
@@ -108,12 +116,14 @@ class Mutation(
     DeliveryMutations,
     ReviewMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
+    TaskMutations,
+    ConnectionMutations,
 ):  # fmt: skip
     pass
 
 
 @strawberry.type
-class Subscription(JobSubscriptions, CampaignSubscriptions):
+class Subscription(JobSubscriptions, CampaignSubscriptions, ConnectionSubscriptions):
     pass
 
 

@@ -8,6 +8,7 @@ import strawberry
 
 from core.schema.campaign_journeys import enrolments_by_id
 from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
+from core.schema.connections import dead_letters_by_id
 from core.schema.consent_writes import requests_by_id
 from core.schema.context import ANY_TOKEN, CHILDREN, Info, field
 from core.schema.customers import customers_by_id
@@ -26,6 +27,7 @@ from core.schema.scalars import Node
 from core.schema.segments import segments_by_id
 from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
 from core.schema.suppressions import suppressions_by_id
+from core.schema.tasks import tasks_by_id
 from core.sdk.ids import split_id
 from core.storage.database import Session
 
@@ -54,8 +56,10 @@ NODES: dict[str, tuple[str, Loader]] = {
     "Job": ("JOBS_READ", jobs_by_id),
     "ConsentRequest": ("CUSTOMERS_READ", requests_by_id),
     "Suppression": ("CUSTOMERS_READ", suppressions_by_id),
+    "DeadLetter": ("SHOPS_READ", dead_letters_by_id),
     "CustomField": ("CUSTOMERS_READ", custom_fields_by_id),
     "CustomerNote": ("CUSTOMERS_READ", notes_by_id),
+    "Task": ("TASKS_READ", tasks_by_id),
 }
 MAX_NODES = 100
 

@@ -45,7 +45,7 @@ class PlatformMembership:
     async def shop(self, info: Info) -> Shop | None:
         return await info.context.load("shops", self.row["shop_id"], shops_by_id)
 
-    @strawberry.field(description="Times as a member that are known, the latest first.")
+    @field("MEMBERS_READ", description="Times as a member that are known, the latest first.")
     async def times(self, info: Info) -> list[PlatformMembershipTime]:
         return await info.context.load("platform_member.times", self.row["id"], times_of) or []
 

@@ -9,7 +9,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 from zoneinfo import ZoneInfo
 
 from core.sdk.money import exponent, from_minor
-from core.sdk.rows import Pass, pass_of
+from core.sdk.rows import Pass, Total, pass_of
 from core.sdk.rows import Rows as Rows
 
 Language = Literal["en", "zh"]
@@ -149,7 +149,7 @@ class Query:
             bounds.append(f"{total} {'<' if before_high else '<='} {high}")
         test = " AND ".join(bounds) or f"{total} IS NOT NULL"
         kept = f"NOT ({test})" if none else test
-        if self._form != "probe" and (found := self._gather(rows, kept)):
+        if self._form != "probe" and (found := self._gather(rows, Total(total, kept))):
             return f"({found[1]} IS NOT TRUE)" if none else self._holds(rows, *found)
         return f"COALESCE((SELECT {test} {rows.own}), {str(none).upper()})"
 
@@ -211,15 +211,15 @@ class Query:
             return "c.id"
         return "led.id" if len(self.led_by) > 1 else f"{self.led_by[0].alias}.id"
 
-    def _gather(self, rows: Rows, test: str | None = None) -> tuple[Pass, str] | None:
+    def _gather(self, rows: Rows, total: Total | None = None) -> tuple[Pass, str] | None:
         """The pass that answers, and its column; None when there are joins enough."""
-        key = pass_of(rows, test)
+        key = pass_of(rows, total)
         if key not in self._passes:
             if len(self._passes) >= MAX_JOINS:
                 return None
             alias = f"j{len(self._passes) + 1}"
             self._passes[key] = Pass(alias, rows.source, rows.customer)
-        return self._passes[key], self._passes[key].ask(rows, test)
+        return self._passes[key], self._passes[key].ask(rows, total)
 
     def _holds(self, rows: Rows, read: Pass, column: str) -> str:
         condition = f"({column} IS TRUE)"

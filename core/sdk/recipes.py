@@ -152,6 +152,8 @@ class Recipe(ABC):
     example: ClassVar[Mapping[str, Any]] = {}
     """Values for the parameters that must be given, for showing what the recipe makes."""
     apart: ClassVar[tuple[str, ...]] = ()
+    sends: ClassVar[bool] = True
+    """Whether its campaigns send messages, for which the channel must be switched on."""
 
     @abstractmethod
     def build(self, asked: Asked) -> Sequence[NewCampaign]:

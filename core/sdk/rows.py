@@ -35,8 +35,34 @@ class Rows:
         return f"FROM {self.source} WHERE {' AND '.join([*whose, *self.where])}"
 
 
-Question = tuple[Sequence[str], str | None]
-"""Conditions on rows, and what is asked of those of one customer: an aggregate, or any at all."""
+@dataclass(frozen=True)
+class Total:
+    """What is asked of one customer's rows: `test`, a condition on the aggregate `total`."""
+
+    total: str
+    test: str
+
+    @property
+    def is_one(self) -> bool:
+        """Whether `total` is one call of one aggregate, which can be kept to some of the rows."""
+        name, _, rest = self.total.partition("(")
+        depth = 1
+        for place, sign in enumerate(rest):
+            depth += (sign == "(") - (sign == ")")
+            if depth == 0:
+                return name.isidentifier() and place == len(rest) - 1
+        return False
+
+    def of(self, only: str) -> str:
+        """The test about those rows that a condition holds for, false if there are none."""
+        if not only:
+            return self.test
+        kept = self.test.replace(self.total, f"{self.total} FILTER (WHERE {only})")
+        return f"bool_or({only}) AND ({kept})"
+
+
+Question = tuple[Sequence[str], Total | None]
+"""Conditions on rows, and what is asked of those of one customer: a total, or any at all."""
 
 
 @dataclass(eq=False)
@@ -52,9 +78,9 @@ class Pass:
     customer: str
     asked: list[Question] = field(default_factory=list)
 
-    def ask(self, rows: Rows, test: str | None) -> str:
+    def ask(self, rows: Rows, total: Total | None) -> str:
         """The column that says whether there are such rows, and the test about them holds."""
-        question = (rows.where, test)
+        question = (rows.where, total)
         if question not in self.asked:
             self.asked.append(question)
         return f"{self.alias}.a{self.asked.index(question)}"
@@ -65,13 +91,14 @@ class Pass:
         shared = [one for one in first if all(one in where for where in others)]
         apart = [" AND ".join(one for one in where if one not in shared) for where, _ in self.asked]
         answers = [
-            test or (f"bool_or({only})" if only else "TRUE")
-            for only, (_, test) in zip(apart, self.asked, strict=True)
+            total.of(only) if total else (f"bool_or({only})" if only else "TRUE")
+            for only, (_, total) in zip(apart, self.asked, strict=True)
         ]
         if all(apart):
             shared.append(f"({' OR '.join(f'({only})' for only in apart)})")
         columns = [f"{answer} AS a{place}" for place, answer in enumerate(answers)]
-        kept = [f"({test})" for _, test in self.asked if test]
+        kept = [f"({answer})" for answer, (_, total) in zip(answers, self.asked, strict=True)
+                if total]  # fmt: skip
         return (
             f"SELECT {', '.join([f'{self.customer} AS id', *columns])} "
             f"{Rows(self.source, self.customer, shared).of_all(within)} GROUP BY {self.customer}"
@@ -79,11 +106,12 @@ class Pass:
         )
 
 
-def pass_of(rows: Rows, test: str | None) -> tuple[object, ...]:
+def pass_of(rows: Rows, total: Total | None) -> tuple[object, ...]:
     """What questions have in common that one pass answers.
 
-    Whether there are rows at all is asked of many kinds of them at once, unless telling them apart
-    takes a look into other tables; an aggregate is over one kind.
+    Rows of many kinds are told apart in one reading, unless that takes a look into other tables,
+    or what is asked of them is no single aggregate.
     """
-    alike = rows.where if test else [one for one in rows.where if "SELECT" in one]
-    return rows.source, rows.customer, tuple(alike), test is None
+    apart = total is None or total.is_one
+    alike = [one for one in rows.where if "SELECT" in one] if apart else rows.where
+    return rows.source, rows.customer, tuple(alike), apart

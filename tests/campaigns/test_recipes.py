@@ -13,7 +13,7 @@ from core.domain.campaigns.recipes.switching import (
 )
 from core.domain.orders.review_words import set_review_words
 from core.sdk import AlreadyExists, LineRecord, NotFound, OrderState, PluginDisabled, Several
-from tests.recipe_kit import Stage
+from tests.recipe_kit import ZONE, Stage
 
 PAID = OrderState.TO_SHIP
 # the clock stands at Monday, 15 June, noon in the shop
@@ -399,3 +399,22 @@ def test_times_in_parameters_are_read(installation):
     recipe = find_recipe(installation.registry, "member_day")
     assert read_parameters(recipe, {"at": "08:15"}).at == time(8, 15)
     assert datetime(2026, 6, 15, tzinfo=UTC).isoweekday() == 1
+
+
+async def test_call_backs_are_made_once_a_month_for_new_customers(stage):
+    await stage.ordered("1", PAID)
+    await stage.on("call_back", day=16)
+    await stage.later(days=1, step=timedelta(hours=1))
+    await stage.later(days=30, step=timedelta(days=1))
+    await stage.ordered("2", PAID)
+    await stage.later(days=30, step=timedelta(days=1))
+    async with stage.merchant.read() as session:
+        rows = await session.sql.fetch(
+            "SELECT title, created_at FROM tasks WHERE merchant_id = $1 ORDER BY id",
+            stage.merchant.id,
+        )  # fmt: skip
+    assert [row["title"] for row in rows] == ["每月电话回访"] * 2
+    assert [f"{row['created_at'].astimezone(ZONE):%m-%d %H}"[:5] for row in rows] == [
+        "06-16", "08-16",
+    ]  # fmt: skip
+    assert stage.notes == []

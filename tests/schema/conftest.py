@@ -26,6 +26,7 @@ from core.domain.customers.customers import add_tags
 from core.domain.customers.fields import create_field
 from core.domain.customers.notes import add_note
 from core.domain.customers.suggestions import add_suggestions
+from core.domain.customers.tasks import NewTask, create_task
 from core.domain.lifecycle.calendar import calendar_of
 from core.domain.lifecycle.rfm import measure
 from core.domain.members.membership import join
@@ -39,10 +40,13 @@ from core.domain.segments.lists import add_to_list
 from core.domain.segments.segments import create_kept_segment, create_segment
 from core.domain.segments.traits import start_traits
 from core.domain.shops.plugins import _store
+from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.tokens import create_token
 from core.schema.scalars import global_id
 from core.sdk import Reply
 from core.storage import jobs
+from core.testing import TestMerchant
+from core.testing.fixtures import START
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 
@@ -221,6 +225,7 @@ async def make_world(merchant):
         await add_tags(w, customer, ["first"], "staff")
         field = await create_field(w, "custom", "custom", "size", "Size", "text")
         note = await add_note(w, customer, "met at the fair")
+        task = await create_task(w, customer, NewTask("call", order_id=order))
         await measure(w, await calendar_of(w, merchant.shop_id), "CNY")
         job = await jobs.enqueue(w, "none.such", {}, queued=False)
         imported = await jobs.enqueue(w, "customers.import", {}, queued=False)
@@ -258,7 +263,8 @@ async def make_world(merchant):
         "Suppression": suppression, "ConsentRequest": asked, "Second": second,
         "CustomerMerge": merge, "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Unknown": unknown, "Reply": reply,
-        "Field": field, "Note": note, "Import": imported, "Counting": counting, "Traits": traits,
+        "Field": field, "Note": note, "Task": task,
+        "Import": imported, "Counting": counting, "Traits": traits,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
     }  # fmt: skip
@@ -276,12 +282,30 @@ async def world(merchant):
     return await make_world(merchant)
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def stranger(installation, merchant):
-    """Another merchant, with objects of its own."""
-    from core.domain.shops.setup import set_up_merchant
-    from core.testing import TestMerchant
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def worlds(installation):
+    """Two merchants for those tests that leave them as they are, made once."""
+    clock = installation.db.clock
+    clock.move(START - clock())
+    made = [
+        await set_up_merchant(installation.db, installation.registry, name, shop="shop")
+        for name in ("Kept", "Other")
+    ]
+    return [
+        await make_world(TestMerchant(one.merchant_id, one.shop_id, one.token, installation, clock))
+        for one in made
+    ]
 
-    made = await set_up_merchant(installation.db, installation.registry, "Other", shop="shop")
-    other = TestMerchant(made.merchant_id, made.shop_id, made.token, installation, merchant.clock)
-    return await make_world(other)
+
+@pytest.fixture
+def kept(worlds):
+    """A world that the test must not change; the clock stands where it was made."""
+    clock = worlds[0].merchant.clock
+    clock.move(START - clock())
+    return worlds[0]
+
+
+@pytest.fixture
+def stranger(worlds):
+    """Another merchant, with objects of its own, which nobody may change."""
+    return worlds[1]

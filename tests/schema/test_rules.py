@@ -42,7 +42,8 @@ NOUNS = (
     "sending",
     "recipe",
     "attribution",
-    "deliveries", "optOutWords",
+    "deliveries", "optOutWords", "task",
+    "reviews", "reviewWords",
 )  # fmt: skip
 
 

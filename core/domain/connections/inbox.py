@@ -5,18 +5,19 @@ new state.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 from core.domain.connections.calls import Priority
 from core.domain.connections.dead_letters import bury, settle
-from core.domain.connections.opening import FAILURES, Access, open_shop
+from core.domain.connections.opening import FAILURES, Access, connection_of, open_shop
 from core.domain.connections.storing import Stored, store
 from core.domain.connections.trouble import needs_seller, pause_after, problem_of
 from core.registry import Registry
 from core.sdk.connectors import Broken, Changed, Record, Resource
-from core.sdk.errors import ReconnectNeeded, Refused
+from core.sdk.errors import ReconnectNeeded, Refused, WrongState
 from core.storage.database import Database, Work
 
 PAUSES = (timedelta(seconds=5), timedelta(seconds=30), timedelta(seconds=120))
@@ -75,6 +76,25 @@ async def ask_for(w: Work, access: Access, resource: Resource, external_ids: Seq
             ],
             {"": shop["id"]},
         )
+
+
+async def ask_again(w: Work, letter: Mapping[str, Any]) -> None:
+    """Have a dead letter's entity fetched once more; its row is settled if that goes well.
+
+    Raises NotFound, WrongState when the shop is not connected.
+    """
+    connection = await connection_of(w, letter["shop_id"])
+    if connection["state"] != "connected":
+        raise WrongState("the shop is not connected: connect it first", ("id",))
+    hint = Changed(
+        f"again {letter['id']} {w.now.timestamp()}",
+        "",
+        Resource(letter["resource"]),
+        letter["external_id"],
+        LONG_AGO,
+    )
+    await _keep(w, connection["connector"], [hint], {"": letter["shop_id"]})
+    w.audit("dead_letter.retried", {"letter": letter["id"]})
 
 
 async def _keep(w: Work, connector: str, changes: Sequence[Changed], shops: dict[str, int]) -> None:

@@ -145,9 +145,13 @@ async def _past(session: Session, shop_ids: Sequence[int]) -> dict[int, list[Pas
             ends_at = max(session.now, row["next_at"]) + timedelta(seconds=left[row["shop_id"]])
         found.setdefault(row["shop_id"], []).append(
             Past(
-                Resource(row["resource"]), row["slices"], row["done"], row["failed"],
-                int(row["records"]), ends_at,
-            )  # fmt: skip
+                Resource(row["resource"]),
+                row["slices"],
+                row["done"],
+                row["failed"],
+                int(row["records"]),
+                ends_at,
+            )
         )
     return {shop_id: sorted(each, key=_place) for shop_id, each in found.items()}
 
@@ -158,16 +162,22 @@ async def _following(
     offsets = {row["shop_id"]: ahead(row) for row in connections}
     rows = await session.sql.fetch(
         "SELECT * FROM sync_cursors WHERE merchant_id = $1 AND shop_id = ANY($2::bigint[])",
-        session.merchant_id, list(offsets),
-    )  # fmt: skip
+        session.merchant_id,
+        list(offsets),
+    )
     found: dict[int, list[Following]] = {}
     for row in rows:
         lag = session.now + offsets[row["shop_id"]] - row["cursor_at"]
         found.setdefault(row["shop_id"], []).append(
             Following(
-                Resource(row["resource"]), row["cursor_at"], max(lag, timedelta(0)),
-                row["ran_at"], row["records"], row["problem"], row["problem_at"],
-            )  # fmt: skip
+                Resource(row["resource"]),
+                row["cursor_at"],
+                max(lag, timedelta(0)),
+                row["ran_at"],
+                row["records"],
+                row["problem"],
+                row["problem_at"],
+            )
         )
     return {shop_id: sorted(each, key=_place) for shop_id, each in found.items()}
 

@@ -327,6 +327,32 @@ class ImportChange(Model):
         table = "import_changes"
 
 
+class Task(Model):
+    """Something that staff is to do about a customer, and what came of it."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    customer_id = fields.BigIntField()
+    order_id = fields.BigIntField(null=True)
+    kind = fields.TextField()
+    title = fields.TextField()
+    text = fields.TextField()
+    due_at = fields.DatetimeField()
+    assignee = fields.TextField(null=True)
+    state = fields.TextField()
+    outcome = fields.TextField(null=True)
+    note = fields.TextField(null=True)
+    source = fields.TextField()
+    version = fields.IntField(default=1)
+    created_at = fields.DatetimeField()
+    updated_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+    ended_by = fields.TextField(null=True)
+
+    class Meta:
+        table = "tasks"
+
+
 class AuditEntry(Model):
     """One entry of a merchant's audit log; each holds the hash of the one before it."""
 

@@ -12,6 +12,7 @@ PERSONAL_TABLES = [
     PersonalTable("tags", "customer_tags", "Tags", unique=("tag",)),
     PersonalTable("log", "customer_log", "History"),
     PersonalTable("notes", "customer_notes", "Notes"),
+    PersonalTable("tasks", "tasks", "Tasks of staff"),
     PersonalTable(
         "custom_fields", "custom_field_values", "Custom fields", unique=("field_id",)
     ),

@@ -179,15 +179,9 @@ async def _store(
 ) -> int:
     """`fixed` is SQL for whether the boundaries are the merchant's, `model` being the row before;
     `given` are other ones."""
-    bounds = [f"model.{name}_bounds" for name in "rfm"]
-    if given:
-        bounds = [f"${number}::bigint[]" for number in (9, 10, 11)]
-    kept = ", ".join(
-        f"CASE WHEN {fixed} THEN {bound} ELSE quintiles.{name} END"
-        for name, bound in zip("rfm", bounds, strict=True)
-    )
     await w.sql.execute("SELECT 1 FROM merchants WHERE id = $1 FOR NO KEY UPDATE", w.merchant_id)
-    made: int = await w.sql.fetchval(
+    # measured by a statement of its own: parallel workers do not take part in one that writes
+    found = await w.figures(
         f"""WITH figures AS MATERIALIZED ({figures_sql(calendar)}),
             quintiles AS (
                 SELECT {_quantiles("r", SCORES)}::bigint[] AS r,
@@ -199,20 +193,32 @@ async def _store(
             ranked AS (
                 SELECT count(*)::int AS buyers, {_quantiles("paid - refunded", 100)} AS percentiles
                 FROM customer_facts
-                WHERE merchant_id = $1 AND shop_id = $2 AND currency = $3 AND purchases > 0),
-            model AS (
-                UPDATE rfm_models SET valid_to = GREATEST(valid_from, $5)
+                WHERE merchant_id = $1 AND shop_id = $2 AND currency = $3 AND purchases > 0)
+            SELECT * FROM quintiles CROSS JOIN ranked""",
+        *_scope(w, calendar, currency),
+    )
+    measured = list(found.values())
+    bounds = [f"model.{name}_bounds" for name in "rfm"]
+    if given:
+        bounds = [f"${number}::bigint[]" for number in (16, 17, 18)]
+    kept = ", ".join(
+        f"CASE WHEN {fixed} THEN {bound} ELSE ${number}::bigint[] END"
+        for number, bound in zip((7, 8, 9), bounds, strict=True)
+    )
+    made: int = await w.sql.fetchval(
+        f"""WITH model AS (
+                UPDATE rfm_models SET valid_to = GREATEST(valid_from, $4)
                 WHERE merchant_id = $1 AND shop_id = $2 AND currency = $3 AND valid_to IS NULL
                 RETURNING *)
             INSERT INTO rfm_models (merchant_id, shop_id, currency, fixed, r_bounds, f_bounds,
                 m_bounds, customers, r_mean, f_mean, m_mean, buyers, percentiles, actor, at,
                 valid_from)
-            SELECT $1, $2, $3, COALESCE({fixed}, FALSE), {kept}, quintiles.customers,
-                   quintiles.r_mean, quintiles.f_mean, quintiles.m_mean, ranked.buyers,
-                   ranked.percentiles, $7, $8, $5
-            FROM quintiles CROSS JOIN ranked LEFT JOIN model ON TRUE
+            SELECT $1, $2, $3, COALESCE({fixed}, FALSE), {kept}, $10::int, $11::numeric,
+                   $12::numeric, $13::numeric, $14::int, $15::bigint[], $5, $6, $4::date
+            FROM (SELECT) AS one LEFT JOIN model ON TRUE
             RETURNING id""",
-        *_scope(w, calendar, currency), w.actor, w.now, *given,
+        w.merchant_id, calendar.shop_id, currency, calendar.today, w.actor, w.now, *measured,
+        *given,
     )  # fmt: skip
     return made
 

@@ -9,6 +9,7 @@ from core.sdk.plugin import Permission
 CORE_PERMISSIONS = (
     Permission("SHOPS_READ", "See the merchant, its shops and its plugins."),
     Permission("SHOPS_WRITE", "Add and change shops."),
+    Permission("SHOPS_CONNECT", "Connect shops to their platforms, pause and disconnect them."),
     Permission("PLUGINS_WRITE", "Switch plugins on and off and change their settings."),
     Permission("TOKENS_WRITE", "See, make and revoke API tokens."),
     Permission("CUSTOMERS_READ", "See customers, their names and contact data masked."),
@@ -23,6 +24,8 @@ CORE_PERMISSIONS = (
     Permission("CONSENT_POLICY_WRITE", "Decide whether unproven consent is enough for marketing."),
     Permission("SUPPRESSIONS_REMOVE", "Take addresses off the list of suppressions."),
     Permission("CUSTOMERS_MERGE", "Merge customers, undo it, and change their platform ids."),
+    Permission("TASKS_READ", "See what staff is to do about customers."),
+    Permission("TASKS_WRITE", "Make, change and finish tasks."),
     Permission("FIELDS_WRITE", "Define, change and delete custom fields."),
     Permission("ORDERS_READ", "See orders."),
     Permission("ORDERS_WRITE", "Take in orders."),

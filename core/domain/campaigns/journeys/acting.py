@@ -1,4 +1,4 @@
-"""Actions that plugins bring, as steps of a journey."""
+"""Actions, which plugins and core bring, as steps of a journey."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from core.domain.campaigns.journeys.actions import find_action, read_settings
 from core.domain.campaigns.journeys.travellers import Traveller
 from core.domain.shops.plugins import plugin_settings
 from core.guard import guarded
-from core.registry import Registry
+from core.registry import CORE, Registry
 from core.sdk.actions import Subject
 from core.sdk.flows import Act
 from core.storage.database import Work
@@ -16,8 +16,11 @@ async def act(w: Work, registry: Registry, step: Act, group: Sequence[Traveller]
     """Perform the step's action. Raises InvalidInput, Several, PluginDisabled, PluginFailed."""
     action = find_action(registry, step.action, ())
     plugin = registry.actions[action.name].plugin
-    await plugin_settings(w, registry, plugin)  # raises for one that is switched off
     settings = read_settings(action, step.settings, ())
     subjects = [Subject(one.id, one.customer_id, one.order_id, one.parcel_id) for one in group]
+    if plugin == CORE:
+        await action.perform(w, settings, subjects)
+        return
+    await plugin_settings(w, registry, plugin)  # raises for one that is switched off
     seconds = registry.manifests[plugin].timeout
     await guarded(plugin, w.merchant_id, seconds, action.perform(w, settings, subjects))

@@ -76,12 +76,14 @@ async def switch_on(
     made = campaigns_of(registry, recipe, parameters, language, shop_id)
     shop = await _shop_name(w, shop_id)
     await _check_new(w, recipe, parameters, shop_id)
-    if start:
+    if start and recipe.sends:
         await check_channel(w, registry, parameters.channel)
     ids = []
     for number, one in enumerate(made):
         segments = [await _segment(w, registry, segment, shop) for segment in one.segments]
-        own = " · ".join(part for part in (one.name, shop, parameters.channel) if part)
+        own = " · ".join(
+            part for part in (one.name, shop, recipe.sends and parameters.channel) if part
+        )
         campaign_id = await create_flow_campaign(
             w, registry, name=title if title and number == 0 else own, flow=flow_of(one, segments),
             shop_id=shop_id, options=one.options, recipe=recipe.name,
