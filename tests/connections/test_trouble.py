@@ -172,7 +172,7 @@ async def test_no_second_sees_more_calls_than_the_platform_allows(shop):
 
 
 async def test_the_past_leaves_calls_to_what_is_new(shop):
-    budgets = (Budget("app", 100, 60),)
+    budgets = (Budget("app", 100, 3600),)
     past = calls_of(shop, budgets, Priority.BACKFILL)
     with pytest.raises(RetryLater) as refused:
         for _ in range(20):

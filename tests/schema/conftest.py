@@ -47,6 +47,7 @@ from core.sdk import Reply
 from core.storage import jobs
 from core.testing import TestMerchant
 from core.testing.fixtures import START
+from tests.schema.shelf import connected_shop, with_shelf
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 
@@ -70,6 +71,12 @@ class Api:
         answer = await self(token, query, **variables)
         assert "errors" not in answer, answer
         return answer["data"]
+
+
+@pytest.fixture(scope="session")
+def installation(installation):
+    """With a platform to connect shops to."""
+    return with_shelf(installation)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -254,6 +261,7 @@ async def make_world(merchant):
             "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
         )
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
+        connected, letter = await connected_shop(w, registry)
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
@@ -267,8 +275,9 @@ async def make_world(merchant):
         "Import": imported, "Counting": counting, "Traits": traits,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
+        "Connected": connected, "DeadLetter": letter,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign",
+    renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
                "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",

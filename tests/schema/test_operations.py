@@ -120,6 +120,7 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "customer_log", "jobs", "programmes", "tiers", "memberships", "tier_intervals",
           "points_entries", "points_uses", "points_holds", "suppressions",
           "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
+          "shop_connections", "dead_letters", "push_inbox", "sync_slices",
           "api_tokens", "plugin_states")  # fmt: skip
 
 

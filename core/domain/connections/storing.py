@@ -1,12 +1,12 @@
 """Storing what a platform told: each kind of record by its own use case, bad ones set aside."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-import orjson
 
 from core.domain.connections.dead_letters import bury
 from core.domain.connections.opening import Access
@@ -146,7 +146,7 @@ async def _bury(access: Access, record: Record, error: Exception, hold: Hold) ->
     resource = INGEST[type(record)][0]
     names = ("external_id", "order_external_id", "buyer_id")
     number = next(filter(None, (getattr(record, name, None) for name in names)), "")
-    letter = Broken(str(number), str(error), orjson.dumps(record, default=str).decode())
+    letter = Broken(str(number), str(error), json.dumps(asdict(record), default=str))
     async with access.db.work(access.merchant_id) as w:
         await hold(w, 0)
         await bury(w, access.shop["id"], resource, [letter])

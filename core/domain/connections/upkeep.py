@@ -121,10 +121,10 @@ async def _renew(db: Database, platform: Platform, connection: Mapping[str, Any]
             """UPDATE shop_connections SET token_sealed = $3, expires_at = $4,
                    refresh_until = $5, refresh_at = $6, refreshed_at = $7, failures = 0,
                    problem = NULL, problem_at = NULL
-               WHERE merchant_id = $1 AND shop_id = $2 AND token_sealed = $8""",
+               WHERE merchant_id = $1 AND shop_id = $2 AND authorised_at = $8""",
             w.merchant_id, shop_id, seal_token(w.keyring, w.merchant_id, shop_id, token),
             token.expires_at, token.refresh_until, refresh_time(connector, token, w.now), w.now,
-            connection["token_sealed"],
+            connection["authorised_at"],
         )  # fmt: skip
         w.audit("shop.token_renewed", {"shop": shop_id})
         await _wake(w, shop_id)
