@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from core.sdk.errors import OutsideError
 from core.sdk.plugin import PluginContext
 
-ContactKind = Literal["phone", "email"]
+ContactKind = Literal["phone", "email", "identity"]
 MessageClass = Literal["marketing", "service"]
 
 
@@ -46,6 +46,10 @@ class OutgoingMessage:
     a POST to it unsubscribes, a GET shows a page. `attempt` counts from 1. `avoid` names the
     providers that failed at this message and certainly did not send it: a channel that has several
     takes another one, if there is another.
+
+    A channel that writes to buyers by an id of their platform gets in `to` the id, in `shop_id` the
+    shop within which it is somebody's, and where the message is about an order or a parcel their
+    numbers on the platform.
     """
 
     key: str
@@ -55,6 +59,9 @@ class OutgoingMessage:
     unsubscribe_url: str | None = None
     attempt: int = 1
     avoid: frozenset[str] = frozenset()
+    shop_id: int | None = None
+    order_external_id: str | None = None
+    tracking_number: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +178,7 @@ class DeliveryReceipt:
 class Reply:
     """A message that somebody sent to the merchant. `sender` is the address that it came from.
 
+    An id of a platform comes with the shop's id in which it is somebody's, if that is known.
     `key` or `provider_id` names the message that it answers, where the provider knows. `opt_out`
     is set when the provider itself understood it as a refusal of further messages.
     """
@@ -182,6 +190,7 @@ class Reply:
     key: str | None = None
     provider_id: str | None = None
     opt_out: bool = False
+    shop_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -216,7 +225,10 @@ class ReceiptSource(Protocol):
 class Channel(Protocol):
     """A way to reach customers, contributed by a plugin.
 
-    It may also have `marketing_hours`, see the function of this name.
+    It may also have `marketing_hours`, see the function of this name. One whose `contact` is
+    "identity" writes to buyers by an id of a platform, and says by `platform` and `identity_kind`
+    which ("taobao", "ouid"): the kind of the ids of scope "shop" that the platform's orders bring.
+    With an attribute `scope` of "order" it can only send about an order.
     """
 
     name: str
@@ -230,19 +242,31 @@ class Channel(Protocol):
 
 
 @runtime_checkable
-class MerchantChannel(Protocol):
-    """What a channel has that needs more of its merchant than the settings, such as the tokens of
-    his shops (core.domain.connections.opening.shop_token); used in place of `open`."""
+class IdentityChannel(Channel, Protocol):
+    """What a channel has besides whose contact is "identity"."""
+
+    platform: str
+    identity_kind: str
+
+
+def order_only(channel: Channel) -> bool:
+    """Whether a channel can only send about an order."""
+    return getattr(channel, "scope", None) == "order"
+
+
+@runtime_checkable
+class KeepingChannel(Protocol):
+    """What a channel has in place of a useful `open` when it keeps something in the database."""
 
     def open_for(self, context: PluginContext) -> AbstractAsyncContextManager[ChannelSession]:
-        """Connect for a merchant. Entering raises ReconnectNeeded or RetryLater."""
+        """Connect for a merchant; as `open`."""
 
 
 def opening(
     channel: Channel, context: PluginContext
 ) -> AbstractAsyncContextManager[ChannelSession]:
-    """A merchant's session of a channel, to be entered."""
-    if isinstance(channel, MerchantChannel):
+    """A channel's session for a merchant, not yet entered."""
+    if isinstance(channel, KeepingChannel):
         return channel.open_for(context)
     return channel.open(context.settings)
 

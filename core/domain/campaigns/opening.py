@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from core.domain.campaigns.flows import campaign_channel
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context
 from core.guard import guarded
 from core.registry import Registry
 from core.sdk.channels import ChannelSession, opening
-from core.sdk.plugin import PluginContext
 from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
@@ -38,15 +37,14 @@ async def opened_channel(
     """A session of the channel, and the way to call it. Raises HuikeError or OutsideError."""
     channel = campaign_channel(registry, name)
     plugin = registry.channels[name].plugin
-    async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
+    context = await plugin_context(db, registry, plugin, merchant_id)
     call = Call(plugin, merchant_id, registry.manifests[plugin].timeout)
-    entered = opening(channel, PluginContext(merchant_id, settings, db))
-    opened = await call(entered.__aenter__())
+    manager = opening(channel, context)
+    opened = await call(manager.__aenter__())
     try:
         yield opened, call
     finally:
         try:
-            await call(entered.__aexit__(None, None, None))
+            await call(manager.__aexit__(None, None, None))
         except Exception:
             logger.exception("plugin %s failed to close its connections", plugin)

@@ -24,13 +24,12 @@ from core.domain.campaigns.preview import open_content
 from core.domain.campaigns.reconciling import first_pauses
 from core.domain.campaigns.sender import Lane, Sender
 from core.domain.campaigns.variants import release_variants
-from core.domain.shops.plugins import plugin_settings
+from core.domain.shops.plugins import plugin_context
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
 from core.sdk.channels import opening
 from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Several, Unknown
 from core.sdk.flows import Send
-from core.sdk.plugin import PluginContext
 from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
@@ -118,9 +117,10 @@ async def _send_step(
 ) -> bool:
     """Send what is due of one step; returns whether the lane goes on."""
     try:
-        lane, settings = await _prepare(db, registry, merchant_id, row)
-        entered = opening(lane.channel, PluginContext(merchant_id, settings, db))
-        session = await guarded(lane.plugin, merchant_id, lane.timeout, entered.__aenter__())
+        lane = await _prepare(db, registry, merchant_id, row)
+        context = await plugin_context(db, registry, lane.plugin, merchant_id)
+        manager = opening(lane.channel, context)
+        session = await guarded(lane.plugin, merchant_id, lane.timeout, manager.__aenter__())
     except (HuikeError, Several, ReconnectNeeded, Refused, Unknown) as error:
         if isinstance(error, PluginFailed):
             await _rest(db, merchant_id, row["id"], row["step"], str(error))
@@ -134,7 +134,7 @@ async def _send_step(
         sender = Sender(db, lane, session, base_url, lease, ended)
         await sender.work()
     finally:
-        await _closed(entered, lane)
+        await _closed(manager, lane)
     if sender.pause_reason is not None:
         await pause_troubled(db, merchant_id, lane.campaign_id, sender.pause_reason)
     elif sender.rest_reason is not None:
@@ -145,10 +145,10 @@ async def _send_step(
     return sender.pause_reason is None and sender.rest_reason is None
 
 
-async def _closed(entered: Any, lane: Lane) -> None:
+async def _closed(manager: Any, lane: Lane) -> None:
     try:
         async with asyncio.timeout(lane.timeout):
-            await entered.__aexit__(None, None, None)
+            await manager.__aexit__(None, None, None)
     except Exception:
         logger.exception("plugin %s failed to close its connections", lane.plugin)
 
@@ -195,13 +195,12 @@ async def _due_steps(
 
 async def _prepare(
     db: Database, registry: Registry, merchant_id: int, row: Mapping[str, Any]
-) -> tuple[Lane, Any]:
+) -> Lane:
     send: Send = row["send"]
     channel = campaign_channel(registry, send.channel)
     plugin = registry.channels[channel.name].plugin
     options, flow = stored_options(row["options"]), stored_flow(row["flow"])
     async with db.read(merchant_id) as session:
-        settings = await plugin_settings(session, registry, plugin)
         contents = [
             await open_content(session, channel, row["shop_id"], variant.content, options)
             for variant in send.variants
@@ -215,11 +214,10 @@ async def _prepare(
     claims = Step(
         row["id"], row["step"], send, channel, row["shop_id"], row["priority"], leaving, flow.local
     )
-    lane = Lane(
+    return Lane(
         row["id"], row["step"], row["campaign_id"], merchant_id, send.message_class,
         row["shop_id"], plugin, registry.manifests[plugin].timeout, channel, contents, claims,
     )  # fmt: skip
-    return lane, settings
 
 
 async def _rest(

@@ -34,7 +34,7 @@ class PaymentReminder(Recipe):
     parameters = PaymentReminderParameters
 
     def build(self, asked: Asked) -> Sequence[NewCampaign]:
-        minutes = asked.parameters.minutes or MINUTES[asked.channel.contact]
+        minutes = asked.parameters.minutes or MINUTES.get(asked.channel.contact, MINUTES["phone"])
         send = asked.send(
             "remind",
             Words(
