@@ -16,6 +16,7 @@ from core.clock import Clock, system_clock
 from core.domain.connections.opening import shop_token
 from core.sdk import (
     ChannelSession,
+    ContactKind,
     ContentField,
     DeliveryReceipt,
     HuikeError,
@@ -43,10 +44,10 @@ TokenOf = Callable[[int], Awaitable[Token]]
 class TaobaoSms:
     name = "taobao_sms"
     title = "Taobao text messages"
-    contact = "identity"
+    contact: ContactKind = "identity"
     platform = "taobao"
     identity_kind = "ouid"
-    fields = (
+    fields: tuple[ContentField, ...] = (
         ContentField("template_code", "Code of the approved template", max_length=50),
         ContentField("params", "The template's values, a line name=value for each", required=False,
                      max_length=2000),
@@ -64,9 +65,6 @@ class TaobaoSms:
     async def open_for(self, context: PluginContext) -> AsyncIterator[ChannelSession]:
         settings = context.settings
         assert isinstance(settings, TaobaoSettings)
-        if settings.app_key is None or settings.sms_sign_name is None:
-            raise ReconnectNeeded("fill in app_key, app_secret and sms_sign_name first")
-
         async def token_of(shop_id: int) -> Token:
             async with context.database.read(context.merchant_id) as session:
                 return await shop_token(session, shop_id)
@@ -89,6 +87,8 @@ class SmsSession:
         self._shops: dict[int, Client] = {}
 
     async def send(self, message: OutgoingMessage) -> Receipt:
+        if self._settings.sms_sign_name is None:
+            raise ReconnectNeeded("fill in app_key, app_secret and sms_sign_name first")
         if message.shop_id is None:
             raise Refused("nobody says in which shop the buyer is known by this id")
         shop = await self._shop(message.shop_id)
@@ -110,6 +110,8 @@ class SmsSession:
 
     async def news(self, cursor: str | None) -> News:
         """Reports and replies; those of the cursor are confirmed, for they are stored."""
+        if self._settings.sms_sign_name is None:
+            return News()  # the merchant sends none
         group = self._settings.sms_group or self._settings.message_group
         if cursor:
             await messages.confirm(self._app, group, cursor.split(","))

@@ -51,7 +51,7 @@ class FollowedShop(FairShop):
 
 
 @asynccontextmanager
-async def followed(merchant):
+async def followed(merchant, **more):
     async with serve(merchant.clock) as world:
         platform = Platform(world)
         platform.shop.topics = set()  # connecting switches them on
@@ -61,6 +61,6 @@ async def followed(merchant):
         opened = merchant.installation
         connectors = {"taobao": Owned("taobao", platform.connector)}
         registry = replace(opened.registry, connectors=connectors)
-        settings = platform.settings.model_dump() | {"app_secret": platform.app.secret}
+        settings = platform.settings.model_dump() | {"app_secret": platform.app.secret} | more
         await enable_plugin(opened.db, merchant.id, registry, "taobao", settings)
         yield FollowedShop(merchant, None, replace(opened, registry=registry), platform=platform)
