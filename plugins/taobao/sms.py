@@ -29,6 +29,7 @@ from core.sdk import (
     Reply,
     Token,
 )
+from core.sdk.channels import PHONE_MARKETING
 from plugins.taobao import messages
 from plugins.taobao.client import Client, http_session
 from plugins.taobao.settings import TaobaoSettings
@@ -53,6 +54,8 @@ class TaobaoSms:
                      max_length=2000),
     )  # fmt: skip
     concurrency = 10
+    marketing_hours = PHONE_MARKETING
+    """It is a telephone that rings, though nobody is told its number."""
     news_every = timedelta(seconds=30)
 
     def __init__(self, clock: Clock = system_clock) -> None:
@@ -65,6 +68,7 @@ class TaobaoSms:
     async def open_for(self, context: PluginContext) -> AsyncIterator[ChannelSession]:
         settings = context.settings
         assert isinstance(settings, TaobaoSettings)
+
         async def token_of(shop_id: int) -> Token:
             async with context.database.read(context.merchant_id) as session:
                 return await shop_token(session, shop_id)

@@ -1,5 +1,7 @@
 """Text messages by the platform, to buyers without a number."""
 
+from datetime import time
+
 import pytest
 
 from core.domain.campaigns.audience import plan_run
@@ -9,9 +11,17 @@ from core.domain.campaigns.news import fetch_news
 from core.domain.campaigns.sending import send_run
 from core.domain.connections.opening import shop_token
 from core.domain.segments.segments import create_segment
-from core.sdk import OutgoingMessage, ReconnectNeeded, Refused, RetryLater, Token, Unknown
+from core.sdk import (
+    OutgoingMessage,
+    ReconnectNeeded,
+    Refused,
+    RetryLater,
+    Token,
+    Unknown,
+    marketing_hours,
+)
 from plugins.taobao.client import http_session
-from plugins.taobao.sms import BY_OAID, BY_OUID, SmsSession, template_params
+from plugins.taobao.sms import BY_OAID, BY_OUID, SmsSession, TaobaoSms, template_params
 from tests.plugins.taobao.followed import followed
 from tests.plugins.taobao.kit import SHOP_ID, Platform
 from tests.provider_kit import consent_to
@@ -155,6 +165,10 @@ async def test_a_campaign_reaches_buyers_who_have_neither_phone_nor_nick(merchan
         await fetch_news(shop.db, shop.registry, merchant.id)
         (delivery,) = await shop.ask("SELECT * FROM deliveries WHERE merchant_id = $1")
         assert (delivery["state"], delivery["receipt"]) == ("sent", "delivered")
+
+
+def test_marketing_goes_out_by_day():
+    assert marketing_hours(TaobaoSms()) == (time(8), time(22))
 
 
 async def test_a_shop_that_is_not_connected_has_the_merchant_look(opened, merchant):
