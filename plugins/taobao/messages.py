@@ -37,7 +37,8 @@ ABOUT = (
 SMS_REPORT = "alibaba_aliqin_TaFcSmsDR"
 SMS_REPLY = "alibaba_aliqin_FcSmsUp"
 SMS_BILLED = "taobao_opencrm_ShortMessageSent"
-SMS = frozenset({SMS_REPORT, SMS_REPLY, SMS_BILLED})
+AGREED = "taobao_opencrm_AuthTouchMessage"
+SMS = frozenset({SMS_REPORT, SMS_REPLY, SMS_BILLED, AGREED})
 """What is left for the channel of text messages to take."""
 
 

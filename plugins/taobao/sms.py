@@ -4,7 +4,7 @@ About an order they go by its oaid, which names the receiver, where the app is g
 the buyer's ouid. Reports and replies come by the message service, in a group of their own.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -32,6 +32,7 @@ from core.sdk import (
 from core.sdk.channels import PHONE_MARKETING
 from plugins.taobao import messages
 from plugins.taobao.client import Client, http_session
+from plugins.taobao.consents import Agreement, agreements, record
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.values import Row, moment, number, text
 
@@ -40,6 +41,7 @@ BY_OUID = "taobao.opencrm.sms.single.post"
 ORDER = "taobao.trade.fullinfo.get"
 
 TokenOf = Callable[[int], Awaitable[Token]]
+Agree = Callable[[Sequence[Agreement]], Awaitable[None]]
 
 
 class TaobaoSms:
@@ -73,21 +75,30 @@ class TaobaoSms:
             async with context.database.read(context.merchant_id) as session:
                 return await shop_token(session, shop_id)
 
+        async def agree(told: Sequence[Agreement]) -> None:
+            await record(context, self.name, told)
+
         async with http_session() as http:
-            yield SmsSession(http, settings, self._clock, token_of)
+            yield SmsSession(http, settings, self._clock, token_of, agree)
 
 
 class SmsSession:
     """Sends for any shop of the merchant."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, settings: TaobaoSettings, clock: Clock, token_of: TokenOf
+        self,
+        http: aiohttp.ClientSession,
+        settings: TaobaoSettings,
+        clock: Clock,
+        token_of: TokenOf,
+        agree: Agree,
     ) -> None:
         self._app = Client(http, settings, clock)
         self._settings = settings
         self._http = http
         self._clock = clock
         self._token_of = token_of
+        self._agree = agree
         self._shops: dict[int, Client] = {}
 
     async def send(self, message: OutgoingMessage) -> Receipt:
@@ -120,6 +131,7 @@ class SmsSession:
         if cursor:
             await messages.confirm(self._app, group, cursor.split(","))
         found = await messages.consume(self._app, group)
+        await self._agree(agreements(found))
         receipts = [told for row in found if (told := _receipt(row)) is not None]
         replies = [said for row in found if (said := _reply(row)) is not None]
         taken = ",".join(str(row["id"]) for row in found if row.get("topic") in messages.SMS)

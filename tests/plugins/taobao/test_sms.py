@@ -10,9 +10,11 @@ from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.news import fetch_news
 from core.domain.campaigns.sending import send_run
 from core.domain.connections.opening import shop_token
+from core.domain.customers.consent import set_consent
 from core.domain.segments.segments import create_segment
 from core.sdk import (
     OutgoingMessage,
+    PluginContext,
     ReconnectNeeded,
     Refused,
     RetryLater,
@@ -21,10 +23,10 @@ from core.sdk import (
     marketing_hours,
 )
 from plugins.taobao.client import http_session
+from plugins.taobao.consents import Agreement, record
 from plugins.taobao.sms import BY_OAID, BY_OUID, SmsSession, TaobaoSms, template_params
 from tests.plugins.taobao.followed import followed
 from tests.plugins.taobao.kit import SHOP_ID, Platform
-from tests.provider_kit import consent_to
 from tests.sending_kit import ALL
 from tests.stand_ins.taobao import sms
 
@@ -37,6 +39,10 @@ def message(**more):
         "shop_id": SHOP_ID,
     }  # fmt: skip
     return OutgoingMessage(**values | more)
+
+
+async def nobody(agreed):
+    assert agreed == []
 
 
 @pytest.fixture
@@ -56,7 +62,7 @@ async def opened(world):
             return token
 
         sessions.append(http_session())
-        return platform, SmsSession(sessions[-1], platform.settings, world.clock, token_of)
+        return platform, SmsSession(sessions[-1], platform.settings, world.clock, token_of, nobody)
 
     yield make
     for one in sessions:
@@ -149,22 +155,50 @@ async def test_a_campaign_reaches_buyers_who_have_neither_phone_nor_nick(merchan
         shop.later(minutes=2)
         shop.trade()
         await shop.pass_time(3)
-        await consent_to(merchant, "taobao_sms")
+        # he agrees on the platform, and so does somebody who never bought
+        for ouid in ("AAGsynOuid0001", "AAGsynOuid0009"):
+            told = {"ouid": ouid, "seller_id": 2200000000001, "msg_id": ouid}
+            shop.world.tell(shop.platform.shop, "taobao_opencrm_AuthTouchMessage", told, "sms")
+        await fetch_news(shop.db, shop.registry, merchant.id)
         async with merchant.work() as w:
             segment = await create_segment(w, shop.registry, "all", ALL)
             campaign = await create_campaign(
                 w, shop.registry, name="c", channel="taobao_sms", segment_id=segment,
-                content=CONTENT, message_class="marketing",
+                content=CONTENT, message_class="marketing", shop_id=shop.id,
             )  # fmt: skip
             run = await start_campaign(w, shop.registry, campaign)
         await plan_run(shop.db, shop.registry, merchant.id, run)
         await send_run(shop.db, shop.registry, merchant.id, run, "http://s.example")
-        (sent,) = shop.world.sms
-        assert sent["to"] == "AAGsynOuid0001"
-        sms.report(shop.world, sent)
+        assert {sent["to"] for sent in shop.world.sms} == {"AAGsynOuid0001", "AAGsynOuid0009"}
+        sms.report(shop.world, shop.world.sms[0])
+        shop.later(minutes=1)
         await fetch_news(shop.db, shop.registry, merchant.id)
-        (delivery,) = await shop.ask("SELECT * FROM deliveries WHERE merchant_id = $1")
-        assert (delivery["state"], delivery["receipt"]) == ("sent", "delivered")
+        deliveries = await shop.ask("SELECT * FROM deliveries WHERE merchant_id = $1")
+        assert {(row["state"], row["receipt"]) for row in deliveries} == {
+            ("sent", "delivered"), ("sent", None),
+        }  # fmt: skip
+        # both agreements were confirmed, since the next question came after they were kept
+        assert [m.confirmed for m in shop.world.messages if "Touch" in m.topic] == [True, True]
+
+
+async def test_an_agreement_that_comes_again_does_not_overturn_a_later_no(merchant):
+    async with followed(merchant) as shop:
+        await shop.connect()
+        context = PluginContext(merchant.id, shop.platform.settings, shop.db)
+        told = [Agreement("1", "2200000000001", "AAGsynOuid0001", shop.world.now())]
+        stranger = [Agreement("2", "99", "AAGsynOuid0002", shop.world.now())]
+        await record(context, "taobao_sms", [*told, *stranger])
+        (before,) = await shop.ask("SELECT * FROM consents WHERE merchant_id = $1")
+        assert (before["status"], before["shop_id"]) == ("granted", shop.id)
+        shop.later(minutes=5)
+        async with merchant.work() as w:
+            await set_consent(
+                w, before["customer_id"], "taobao_sms", "marketing", "denied", "test",
+                shop_id=shop.id,
+            )  # fmt: skip
+        await record(context, "taobao_sms", told)
+        (after,) = await shop.ask("SELECT * FROM consents WHERE merchant_id = $1")
+        assert after["status"] == "denied"
 
 
 def test_marketing_goes_out_by_day():
@@ -179,6 +213,6 @@ async def test_a_shop_that_is_not_connected_has_the_merchant_look(opened, mercha
 
     platform, _ = opened()
     async with http_session() as http:
-        session = SmsSession(http, platform.settings, platform.world.clock, token_of)
+        session = SmsSession(http, platform.settings, platform.world.clock, token_of, nobody)
         with pytest.raises(ReconnectNeeded, match="not connected"):
             await session.send(message(shop_id=merchant.shop_id))
