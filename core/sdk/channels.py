@@ -242,6 +242,24 @@ class Channel(Protocol):
 
 
 @runtime_checkable
+class MerchantChannel(Protocol):
+    """What a channel has that needs more of its merchant than the settings, such as the tokens of
+    his shops (core.domain.connections.opening.shop_token); used in place of `open`."""
+
+    def open_for(self, context: PluginContext) -> AbstractAsyncContextManager[ChannelSession]:
+        """Connect for a merchant. Entering raises ReconnectNeeded or RetryLater."""
+
+
+def opening(
+    channel: Channel, context: PluginContext
+) -> AbstractAsyncContextManager[ChannelSession]:
+    """A merchant's session of a channel, to be entered."""
+    if isinstance(channel, MerchantChannel):
+        return channel.open_for(context)
+    return channel.open(context.settings)
+
+
+@runtime_checkable
 class IdentityChannel(Channel, Protocol):
     """What a channel has besides whose contact is "identity"."""
 
@@ -252,23 +270,6 @@ class IdentityChannel(Channel, Protocol):
 def order_only(channel: Channel) -> bool:
     """Whether a channel can only send about an order."""
     return getattr(channel, "scope", None) == "order"
-
-
-@runtime_checkable
-class KeepingChannel(Protocol):
-    """What a channel has in place of a useful `open` when it keeps something in the database."""
-
-    def open_for(self, context: PluginContext) -> AbstractAsyncContextManager[ChannelSession]:
-        """Connect for a merchant; as `open`."""
-
-
-def opening(
-    channel: Channel, context: PluginContext
-) -> AbstractAsyncContextManager[ChannelSession]:
-    """A channel's session for a merchant, not yet entered."""
-    if isinstance(channel, KeepingChannel):
-        return channel.open_for(context)
-    return channel.open(context.settings)
 
 
 PHONE_MARKETING = (time(8), time(22))
