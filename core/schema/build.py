@@ -16,6 +16,7 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.budget import LimitStatements
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_links import CampaignLinkQueries
@@ -32,6 +33,8 @@ from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
+from core.schema.executor import Executor
+from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
@@ -125,12 +128,17 @@ class Schema(strawberry.Schema):
             lambda kind: self.schema_converter.from_scalar(kind),
             lambda definition: self.schema_converter.from_enum(definition),
         )
+        self.plans = PlanCache()
         super().__init__(
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
-            extensions=[PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate],
+            extensions=[
+                PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate,
+                LimitStatements,
+            ],  # fmt: skip
+            execution_context_class=Executor,
             config=StrawberryConfig(
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),

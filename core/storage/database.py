@@ -20,6 +20,7 @@ from tortoise.transactions import in_transaction
 from core.clock import Clock
 from core.sdk.events import Event
 from core.storage import chain
+from core.storage.connections import Connection
 from core.storage.keyring import Keyring
 
 logger = logging.getLogger(__name__)
@@ -276,7 +277,7 @@ def orm_config(
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": {
             **credentials(url), "minsize": 1, "maxsize": pool_size,
-            "max_cacheable_statement_size": MAX_PREPARED,
+            "max_cacheable_statement_size": MAX_PREPARED, "connection_class": Connection,
         }}},
         "apps": {
             name: {
