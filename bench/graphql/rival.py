@@ -5,15 +5,8 @@ neither tokens nor limits to check. Orders and lines have no foreign keys here, 
 tables tell it how they belong together.
 """
 
-import contextlib
-import shutil
-import subprocess
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-
-from bench.graphql.questions import ORDERS, PAGE, PROVINCE, Data, numbers
 
 PROJECT = Path(__file__).with_name("postgraphile")
 INSTALLED = Path(tempfile.gettempdir()) / "huike-bench-postgraphile"

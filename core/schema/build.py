@@ -115,6 +115,11 @@ class Subscription(JobSubscriptions, CampaignSubscriptions):
     pass
 
 
+EXTENSIONS = (
+    PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate, LimitStatements,
+)  # fmt: skip
+
+
 class Schema(strawberry.Schema):
     """The schema of one registry. Types are never changed: plugin fields exist only in here."""
 
@@ -134,10 +139,7 @@ class Schema(strawberry.Schema):
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
-            extensions=[
-                PresentErrors, AuditReads, LimitTokens, RememberParsed, LimitAndValidate,
-                LimitStatements,
-            ],  # fmt: skip
+            extensions=EXTENSIONS,
             execution_context_class=Executor,
             config=StrawberryConfig(
                 scalar_map={

@@ -6,6 +6,7 @@ import orjson
 import pytest
 import strawberry
 from graphql import get_introspection_query
+from strawberry.extensions import DisableValidation
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from core.schema.executor import Executor, plans
@@ -24,7 +25,7 @@ class Schema(strawberry.Schema):
 def schema_of(executor):
     made = Schema(
         odd_schema.Query, odd_schema.Mutation, types=[odd_schema.Other],
-        execution_context_class=executor,
+        execution_context_class=executor, extensions=[DisableValidation],
     )  # fmt: skip
     made.plans = PlanCache()
     return made
@@ -88,7 +89,7 @@ async def test_without_waits_all_is_equal(rate):
         assert ours == stock, query
         assert list(keys(ours[0])) == list(keys(stock[0])), query
         wrong += bool(stock[1])
-    assert wrong > 80 * (rate > 0.1)
+    assert wrong > 20 * (rate > 0.1)
 
 
 @pytest.mark.parametrize("rate", [0, 0.02, 0.15])
@@ -108,7 +109,7 @@ async def test_with_waits_only_errors_of_one_null_may_differ(rate):
             if len(told) == len(ours[place]) == 1:
                 assert told == ours[place], query
         wrong += bool(errors)
-    assert wrong > 80 * (rate > 0.1)
+    assert wrong > 20 * (rate > 0.1)
 
 
 MUTATIONS = """mutation { a: change(seed: "1") { title parts { title promised { label } } }
