@@ -25,7 +25,7 @@ from typing import Any
 import orjson
 import psutil
 
-from bench.graphql import postgraphile
+from bench.graphql import rival
 from bench.graphql.load import Target, ask, rate
 from bench.graphql.questions import NAMES, PAGE, Data, floor_requests, our_requests
 from bench.large import START, load, show
@@ -67,6 +67,7 @@ async def _run(folder: Path, given: argparse.Namespace) -> None:
         async with opened.db.read(made.merchant_id) as session:
             await session.sql.execute("VACUUM (ANALYZE)")
         data = Data(opened.database_url, made.merchant_id, given.customers, START)
+        await rival.prepare(data)
         home = Home(folder / "home", data, made.token)
         await asyncio.to_thread(measure, home, given)
 
@@ -75,7 +76,7 @@ def measure(home: Home, given: argparse.Namespace) -> None:
     """Every server in turn, then the ratios."""
     rates: dict[tuple[str, str, int], float] = {}
     for name in given.only:
-        if name == "postgraphile" and not postgraphile.available():
+        if name == "postgraphile" and not rival.available():
             print("node or npm is missing: PostGraphile is left out", file=sys.stderr)
             continue
         with _serving(name, home) as (process, targets):
@@ -101,9 +102,9 @@ def _serving(name: str, home: Home) -> Iterator[tuple[Any, dict[str, Target]]]:
             yield server, _targets(port, data, home.token)
         return
     if name == "postgraphile":
-        with postgraphile.serving(port, data) as server:
+        with rival.serving(port, data) as server:
             targets = {
-                question: Target(port, "/graphql", _lines(postgraphile.requests(data, question)))
+                question: Target(port, "/graphql", _lines(rival.requests(data, question)))
                 for question in NAMES
             }
             _await(server, targets["one"])

@@ -1,0 +1,17 @@
+// PostGraphile as its documentation sets it up, on the tables of one database.
+import { createServer } from "node:http";
+import { postgraphile } from "postgraphile";
+import { makePgService } from "postgraphile/adaptors/pg";
+import { grafserv } from "postgraphile/grafserv/node";
+import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
+
+const [port, connection] = process.argv.slice(2);
+const service = { poolConfig: JSON.parse(connection), schemas: ["public"] };
+const served = postgraphile({
+  extends: [PostGraphileAmberPreset],
+  pgServices: [makePgService(service)],
+  grafserv: { graphqlPath: "/graphql", watch: false, graphiql: false },
+});
+const server = createServer();
+await served.createServ(grafserv).addTo(server);
+server.listen(Number(port), "127.0.0.1");
