@@ -185,11 +185,10 @@ class Mutation:
     @strawberry.mutation
     async def customer_update(self, id: strawberry.ID, input: CustomerUpdateInput) -> Payload:
         row = await CustomerRow.get(merchant_id=MERCHANT, id=_pk(id))
-        row.city = input.city
-        row.version += 1
         await CustomerRow.filter(merchant_id=MERCHANT, id=row.id).update(
-            city=row.city, version=row.version
+            city=input.city, version=row.version + 1
         )
+        await row.refresh_from_db()
         return Payload(customer=customer_of(row), errors=[])
 
 

@@ -31,7 +31,7 @@ from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.profile import CustomerProfile
-from core.schema.rows import Columns, column, columns_sql, computed, selected
+from core.schema.rows import Columns, column, columns_sql, computed, reads, selected
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.where import (
     Args,
@@ -110,15 +110,15 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
         description="Whether this token gets names masked.",
     )
 
-    @strawberry.field(metadata={"columns": ("phone_sealed",)})
+    @reads("phone_sealed")
     def phone(self, info: Info) -> Contact | None:
         return contact(info, self.row, PHONE)
 
-    @strawberry.field(metadata={"columns": ("email_sealed",)})
+    @reads("email_sealed")
     def email(self, info: Info) -> Contact | None:
         return contact(info, self.row, EMAIL)
 
-    @strawberry.field(metadata={"columns": ()})
+    @reads()
     def tags(self, info: Info) -> list[CustomerTag]:
         return info.context.children("customer.tags", self.row["id"], tags_of)
 

@@ -14,7 +14,7 @@ from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customer_by_id
 from core.schema.masking import shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.rows import Columns, column, columns_sql, computed, selected
+from core.schema.rows import Columns, column, columns_sql, computed, reads, selected
 from core.schema.scalars import Money, Node, global_id, money, read_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import (
@@ -142,20 +142,20 @@ class Order(Node):
     province: str | None = column("province")
     city: str | None = column("city")
 
-    @strawberry.field(metadata={"columns": ("receiver_sealed", "customer_id")})
+    @reads("receiver_sealed", "customer_id")
     def receiver(self, info: Info) -> Receiver | None:
         return receiver_of(info, self.row)
 
-    @strawberry.field(metadata={"columns": ()})
+    @reads()
     def lines(self, info: Info) -> list[OrderLine]:
         columns = selected(info, "OrderLine")
         return info.context.children(("order.lines", columns), self.row["id"], lines_of(columns))
 
-    @strawberry.field(metadata={"columns": ()})
+    @reads()
     def parcels(self, info: Info) -> list[Parcel]:
         return info.context.children("order.parcels", self.row["id"], parcels_of)
 
-    @strawberry.field(metadata={"columns": ()})
+    @reads()
     def refunds(self, info: Info) -> list[Refund]:
         return info.context.children("order.refunds", self.row["id"], refunds_of)
 

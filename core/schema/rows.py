@@ -6,7 +6,7 @@ say so, all columns are read. The primary key is read always.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import strawberry
 
@@ -14,8 +14,14 @@ from core.schema.executor.plans import Kind, Shape
 
 ALWAYS = frozenset({"id", "merchant_id"})
 
+R = TypeVar("R")
 Columns = frozenset[str] | None
 """Names of columns; None for all."""
+
+
+def reads(*columns: str) -> Callable[[Callable[..., R]], R]:
+    """A field with a resolver, which reads these columns and the primary key."""
+    return cast("Callable[[Callable[..., R]], R]", strawberry.field(metadata={"columns": columns}))
 
 
 def column(name: str, **options: Any) -> Any:
@@ -62,7 +68,7 @@ def _columns(shape: Shape, type_name: str) -> Columns:
     selection = shape.selection
     if selection is None or any(one.stock for one in selection.pending):
         return None
-    if selection.type.name == type_name:
+    if selection.owner.name == type_name:
         return selection.columns
     found = ALWAYS
     for one in selection.fields:

@@ -43,7 +43,7 @@ def _spend() -> None:
         given.spend()
 
 
-class Connection(asyncpg.Connection):
+class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no types
     """A connection that counts its statements.
 
     asyncpg resets each connection that is given back, which doubles the round trips of a request

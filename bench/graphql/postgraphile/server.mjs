@@ -13,5 +13,8 @@ const served = postgraphile({
   grafserv: { graphqlPath: "/graphql", watch: false, graphiql: false },
 });
 const server = createServer();
-await served.createServ(grafserv).addTo(server);
+served.createServ(grafserv).addTo(server).catch((error) => {
+  console.error(error);
+  process.exit(1);
+});
 server.listen(Number(port), "127.0.0.1");

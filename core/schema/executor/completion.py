@@ -103,7 +103,8 @@ class Completion:
     ) -> dict[int, Fault]:
         """Fill in what the compiled function left open; returns the faults of whole objects."""
         resolved = [(one, self._resolve(one, objects, where)) for one in selection.pending]
-        waiting, faults = [], {}
+        waiting: list[Awaitable[dict[int, Fault]]] = []
+        faults: dict[int, Fault] = {}
         for one, values in resolved:
             work = self._fill(one, objects, values, made, where, step)
             if one.waits:
@@ -146,7 +147,10 @@ class Completion:
             completed, faults = await self._stock_field(one, objects, where, step)
         else:
             place = one.place
-            here = lambda number: Path(where(number), place.response, place.parent.name)  # noqa: E731
+
+            def here(number: int) -> Path:
+                return Path(where(number), place.response, place.parent.name)
+
             if one.call is not None:
                 values, step = await self._settle(values, step)
             completed, faults = await self.shape(one.shape, values, here, step)
@@ -267,7 +271,7 @@ class Completion:
                 faults[number] = _fault(error, shape.place, where(number), step)
         completed: list[Any] = [None] * len(values)
         done, more = await self.selection(
-            selection, [values[number] for number in fit], lambda number: where(fit[number]), step
+            selection, [values[number] for number in fit], _among(where, fit), step
         )
         for number, one in zip(fit, done, strict=True):
             completed[number] = one
@@ -306,7 +310,7 @@ class Completion:
                 *(
                     self._objects(
                         shape.options[name], [values[number] for number in group],
-                        lambda number, group=group: where(group[number]), step,
+                        _among(where, group), step,
                     )
                     for name, group in members.items()
                 )
@@ -380,7 +384,7 @@ class Completion:
             call[parameter.name] = info
         return call
 
-    def _raw_info(self, place: Place, path: Path | None) -> GraphQLResolveInfo:
+    def _raw_info(self, place: Place, path: Path | None) -> GraphQLResolveInfo[Any]:
         assert path is not None
         return self._executor.build_resolve_info(place.definition, place.nodes, place.parent, path)
 
@@ -427,6 +431,10 @@ async def _all(works: list[tuple[list[int], Awaitable[Any]]]) -> Sequence[Any]:
         return [await works[0][1]]
     except Exception as error:
         return [error]
+
+
+def _among(where: Where, numbers: list[int]) -> Where:
+    return lambda number: where(numbers[number])
 
 
 def _fault(error: Exception, place: Place, path: Path | None, step: int) -> Fault:

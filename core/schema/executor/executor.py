@@ -29,7 +29,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             and self.abort_signal is None
             and not (self.middleware_manager and self.middleware_manager.middlewares)
         ):
-            self._planned = self.schema._strawberry_schema.plans.find(self)
+            self._planned = self.schema._strawberry_schema.plans.find(self)  # type: ignore[attr-defined]
             errors = self.collected_errors = Errors(self)
             self._completion = Completion(self, errors)
 
@@ -62,7 +62,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             return_type, field_details_list, info, path, result, position_context
         )
 
-    async def _root(self, selection: Selection, root_value: Any) -> dict[str, Any]:
+    async def _root(self, selection: Selection, root_value: Any) -> Any:
         return await self._only(
             self._completion.selection(selection, [root_value], lambda _: None, 0)
         )

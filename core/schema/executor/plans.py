@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any
+from typing import Any, cast
 
 from graphql import (
     FieldNode,
@@ -129,7 +129,7 @@ class Field:
 class Selection:
     """The fields selected of one object type."""
 
-    type: GraphQLObjectType
+    owner: GraphQLObjectType
     origin: type | None
     """The class whose instances are the type's without further questions."""
     fields: list[Field]
@@ -265,7 +265,7 @@ def _field(place: Place, shape: Shape) -> Field:
         if (column := ours.metadata.get("column")) is not None:
             made.column = column
         elif ours.base_resolver is not None:
-            made.call = ours.base_resolver.wrapped_func
+            made.call = cast("Callable[..., Any]", ours.base_resolver.wrapped_func)
         else:
             made.attribute = ours.python_name
     leaf = shape.inner if shape.kind is Kind.NON_NULL else shape
