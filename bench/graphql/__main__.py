@@ -35,7 +35,7 @@ from core.installation import open_installation
 from core.settings import Settings
 
 SERVERS = ("floor", "huike", "plain", "cached", "postgraphile")
-PATIENCE = 60.0
+PATIENCE = 120.0
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,16 @@ import { makePgService } from "postgraphile/adaptors/pg";
 import { grafserv } from "postgraphile/grafserv/node";
 import { PostGraphileAmberPreset } from "postgraphile/presets/amber";
 
+// which node 20 lacks
+Promise.withResolvers ??= function () {
+  let resolve, reject;
+  const promise = new Promise((kept, broken) => {
+    resolve = kept;
+    reject = broken;
+  });
+  return { promise, resolve, reject };
+};
+
 const [port, connection] = process.argv.slice(2);
 const service = { poolConfig: JSON.parse(connection), schemas: ["public"] };
 const served = postgraphile({
