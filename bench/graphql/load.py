@@ -51,7 +51,8 @@ def _by_wrk(target: Target, connections: int, seconds: float) -> float:
         headers = [part for line in target.headers() for part in ("-H", line)]
         done = subprocess.run(
             ["wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s",
-             "-s", str(SCRIPT), *headers, f"http://127.0.0.1:{target.port}{target.path}", "--", file.name],
+             "-s", str(SCRIPT), *headers, f"http://127.0.0.1:{target.port}{target.path}", "--",
+             file.name],
             check=True, capture_output=True, text=True,
         )  # fmt: skip
     answered, microseconds, failed = map(int, done.stdout.rsplit("RESULT", 1)[1].split())

@@ -134,6 +134,7 @@ class Schema(strawberry.Schema):
             lambda definition: self.schema_converter.from_enum(definition),
         )
         self.plans = PlanCache()
+        self.validated: dict[int, Any] = {}
         super().__init__(
             query=Query,
             mutation=Mutation,

@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import Enum
-from functools import partial
+from functools import lru_cache, partial
 from typing import Annotated, Any
 
 import orjson
@@ -296,6 +296,7 @@ def orders_of_customers(
 CHILDREN["orders_of_customers"] = orders_of_customers
 
 
+@lru_cache(maxsize=100)
 def lines_of(
     columns: Columns,
 ) -> Callable[[Session, list[int]], Awaitable[dict[int, list[OrderLine]]]]:

@@ -40,7 +40,7 @@ def computed(make: Callable[[Any], Any], *columns: str, **options: Any) -> Any:
     def read(self: Any) -> Any:
         return make(self.row)
 
-    return strawberry.field(resolver=read, metadata={"columns": columns}, **options)
+    return strawberry.field(resolver=read, metadata={"columns": columns, "make": make}, **options)
 
 
 def selected(info: Any, type_name: str) -> Columns:

@@ -1,17 +1,36 @@
 """Functions that make the dictionaries of a whole list of objects, compiled for one selection."""
 
 from collections.abc import Callable
+from datetime import date, datetime
+from decimal import Decimal
 from inspect import iscoroutine
 from typing import TYPE_CHECKING, Any
 
-from graphql import GraphQLBoolean, GraphQLEnumType, GraphQLID, GraphQLNonNull, GraphQLString
+from graphql import (
+    GRAPHQL_MAX_INT,
+    GRAPHQL_MIN_INT,
+    GraphQLBoolean,
+    GraphQLEnumType,
+    GraphQLID,
+    GraphQLInt,
+    GraphQLNonNull,
+    GraphQLString,
+)
 from graphql.execution import Executor as StockExecutor
 
 if TYPE_CHECKING:
     from core.schema.executor.plans import Field
 
-AS_THEY_ARE = {GraphQLString: "str", GraphQLID: "str", GraphQLBoolean: "bool"}
-"""Leaf types whose values need nothing done to them if they are of this very class."""
+AS_THEY_ARE = {
+    GraphQLString: "{0}.__class__ is str",
+    GraphQLID: "{0}.__class__ is str",
+    GraphQLBoolean: "{0}.__class__ is bool",
+    GraphQLInt: f"{{0}}.__class__ is int and {GRAPHQL_MIN_INT} <= {{0}} <= {GRAPHQL_MAX_INT}",
+}
+"""Values of leaf types that need nothing done to them."""
+
+PLAIN = frozenset({str, int, float, bool, Decimal, datetime, date})
+"""Classes of values that are neither errors nor to be awaited."""
 
 
 def leaf_function(type_: Any) -> Callable[[Any], Any]:
@@ -20,7 +39,13 @@ def leaf_function(type_: Any) -> Callable[[Any], Any]:
     if isinstance(type_, GraphQLEnumType):
         return _enum_function(type_)
 
+    own = type_.coerce_output_value
+
     def complete(value: Any) -> Any:
+        if value.__class__ in PLAIN:
+            done = own(value)
+            if done.__class__ in PLAIN:
+                return done
         if isinstance(value, Exception):
             raise value
         if hasattr(value, "__await__"):
@@ -61,6 +86,8 @@ def build_function(
         entries.append(f"{one.place.response!r}: {_entry(one, value)}")
         if not one.inline or one.constant is not None:
             continue
+        if one.make is not None:
+            names[f"f{number}"] = one.make
         if one.call is not None:
             head.append(f"    a{number} = calls[{number}]")
             names[f"f{number}"] = one.call
@@ -92,6 +119,8 @@ def _entry(one: "Field", value: str) -> str:
 def _read(one: "Field", number: int) -> str:
     if one.column is not None:
         return f"o.row[{one.column!r}]"
+    if one.make is not None:
+        return f"f{number}(o.row)"
     if one.attribute is not None:
         return f"o.{one.attribute}"
     return f"f{number}({'o, ' if takes_object(one) else ''}**a{number})"
@@ -100,7 +129,7 @@ def _read(one: "Field", number: int) -> str:
 def _tests(one: "Field", type_: Any, value: str) -> list[str]:
     tests = []
     if ready := AS_THEY_ARE.get(type_):
-        tests.append(f"{value}.__class__ is not {ready}")
+        tests.append(f"not ({ready.format(value)})")
     if not isinstance(one.shape.type, GraphQLNonNull):
         tests.append(f"{value} is not None")
     return tests

@@ -123,20 +123,34 @@ class Completion:
         try:
             if one.column is not None:
                 return [source.row[one.column] for source in objects]
+            if one.make is not None:
+                return [one.make(source.row) for source in objects]
             if one.attribute is not None:
                 return [getattr(source, one.attribute) for source in objects]
             if one.call is None:
                 return []
             call = self._call(one, where)
         except Exception as error:
+            if one.call is None:
+                return [self._read(one, source) for source in objects]
             return [Raised(error)] * len(objects)
         values: list[Any] = []
+        resolve = one.call if takes_object(one) else lambda _, **given: one.call(**given)
         for source in objects:
             try:
-                values.append(one.call(source, **call) if takes_object(one) else one.call(**call))
+                values.append(resolve(source, **call))
             except Exception as error:
                 values.append(Raised(error))
         return values
+
+    def _read(self, one: Field, source: Any) -> Any:
+        """What the source of a field without a call gives for one object."""
+        try:
+            if one.attribute is not None:
+                return getattr(source, one.attribute)
+            return source.row[one.column] if one.make is None else one.make(source.row)
+        except Exception as error:
+            return Raised(error)
 
     async def _fill(
         self, one: Field, objects: list[Any], values: list[Any], made: list[Any], where: Where,
@@ -392,13 +406,14 @@ class Completion:
         """The values with every promise kept and every awaitable awaited, all at once."""
         promised: dict[Any, list[int]] = {}
         awaited: list[int] = []
+        waiting = {kind for kind in set(map(type, values)) if hasattr(kind, "__await__")}
+        if not waiting:
+            return values, step
         for number, value in enumerate(values):
             if value.__class__ is Later:
                 promised.setdefault(value.key, []).append(number)
-            elif self._executor.is_awaitable(value):
+            elif value.__class__ in waiting:
                 awaited.append(number)
-        if not promised and not awaited:
-            return values, step
         settled = list(values)
 
         async def keep(numbers: list[int]) -> None:

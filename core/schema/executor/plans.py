@@ -94,7 +94,7 @@ class Shape:
 
 @dataclass(slots=True, eq=False)
 class Field:
-    """One field of a selection, and where its values come from: one of four sources, or none.
+    """One field of a selection, and where its values come from: one of five sources, or none.
 
     Without a source the stock executor executes the field, for each object by itself.
     """
@@ -106,6 +106,8 @@ class Field:
     """Of the object."""
     column: str | None = None
     """Of the object's row."""
+    make: Callable[[Any], Any] | None = None
+    """Of the object's row, by this function."""
     call: Callable[..., Any] | None = None
     """The resolver, without the wrappers that only pass arguments on."""
     ours: StrawberryField | None = None
@@ -264,6 +266,8 @@ def _field(place: Place, shape: Shape) -> Field:
         made.ours = ours
         if (column := ours.metadata.get("column")) is not None:
             made.column = column
+        elif (make := ours.metadata.get("make")) is not None:
+            made.make = make
         elif ours.base_resolver is not None:
             made.call = cast("Callable[..., Any]", ours.base_resolver.wrapped_func)
         else:
