@@ -30,8 +30,8 @@ TOLD = """
         E'@foreignKey (merchant_id, order_id) references orders (merchant_id, id)';
     CREATE OR REPLACE FUNCTION customers_since(merchant bigint, region text, since timestamptz)
         RETURNS SETOF customers LANGUAGE sql STABLE AS
-        'SELECT * FROM customers WHERE merchant_id = $1 AND province = $2 AND created_at >= $3';
-    COMMENT ON FUNCTION customers_since IS E'@sortable';
+        'SELECT * FROM customers WHERE merchant_id = $1 AND province = $2 AND created_at >= $3
+         ORDER BY created_at DESC, id DESC';
 """
 QUESTIONS = {
     "one": """query One($m: BigInt!, $id: BigInt!) {
@@ -48,8 +48,7 @@ QUESTIONS = {
                 orderLinesByMerchantIdAndOrderId {{ nodes {{ id title quantity amount }} }}
             }} }} }} }} }}""",
     "filtered": f"""query Filtered($m: BigInt!, $since: Datetime!) {{
-        customersSince(merchant: $m, region: "{PROVINCE}", since: $since, first: {PAGE},
-                       orderBy: CREATED_AT_DESC) {{
+        customersSince(merchant: $m, region: "{PROVINCE}", since: $since, first: {PAGE}) {{
             nodes {{ id name province city createdAt }} totalCount }} }}""",
     "update": """mutation Update($m: BigInt!, $id: BigInt!, $city: String) {
         updateCustomerByMerchantIdAndRowId(
