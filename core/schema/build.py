@@ -53,7 +53,7 @@ from core.schema.orders import OrderQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
-from core.schema.reads import AuditReads
+from core.schema.reads import AuditReads, ReadLog
 from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
@@ -134,6 +134,7 @@ class Schema(strawberry.Schema):
             lambda definition: self.schema_converter.from_enum(definition),
         )
         self.plans = PlanCache()
+        self.reads = ReadLog()
         self.validated: dict[int, Any] = {}
         super().__init__(
             query=Query,

@@ -106,16 +106,19 @@ class Work(Session):
 
     _events: list[Event] = field(default_factory=list)
     _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
-    _audits: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    _audits: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
 
-    def audit(self, action: str, data: Mapping[str, Any] | None = None) -> None:
+    def audit(
+        self, action: str, data: Mapping[str, Any] | None = None, actor: str | None = None
+    ) -> None:
         """Record what was done in the merchant's audit log, in this transaction.
 
         `action` is a noun and a past participle ("token.created"). `data` holds ids, names of
-        fields and counts, never contact data: the log outlives the customers.
+        fields and counts, never contact data: the log outlives the customers. `actor` is who did
+        it, if that was not who works.
         """
         chain.check_data(data or {})
-        self._audits.append((action, dict(data or {})))
+        self._audits.append((actor or self.actor, action, dict(data or {})))
 
     def emit(self, event: Event) -> None:
         """Record a domain event in the outbox, in this transaction."""
@@ -160,8 +163,8 @@ class Work(Session):
             self.ring("segments.follow", self.merchant_id)
         if self._audits:
             entries = [
-                chain.Entry(self.merchant_id, 0, self.now, self.actor, action, data)
-                for action, data in self._audits
+                chain.Entry(self.merchant_id, 0, self.now, actor, action, data)
+                for actor, action, data in self._audits
             ]
             self._audits = []
             await chain.append(self.sql, self.keyring, entries)
