@@ -106,7 +106,8 @@ class AuditReads(SchemaExtension):
             "request": context.request_id,
         }
         try:
-            await self.execution_context.schema.reads.record(context, data)
+            schema: Any = self.execution_context.schema
+            await schema.reads.record(context, data)
         except Exception:
             logger.exception(
                 "a read could not be audited", extra={"request_id": context.request_id}

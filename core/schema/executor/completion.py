@@ -135,7 +135,7 @@ class Completion:
                 return [self._read(one, source) for source in objects]
             return [Raised(error)] * len(objects)
         values: list[Any] = []
-        resolve = one.call if takes_object(one) else lambda _, **given: one.call(**given)
+        resolve = one.call if takes_object(one) else _without_object(one.call)
         for source in objects:
             try:
                 values.append(resolve(source, **call))
@@ -446,6 +446,13 @@ async def _all(works: list[tuple[list[int], Awaitable[Any]]]) -> Sequence[Any]:
         return [await works[0][1]]
     except Exception as error:
         return [error]
+
+
+def _without_object(call: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve(_: Any, **given: Any) -> Any:
+        return call(**given)
+
+    return resolve
 
 
 def _among(where: Where, numbers: list[int]) -> Where:
