@@ -133,9 +133,7 @@ async def test_an_operation_that_fails_afterwards_is_audited_too(api, world):
     assert entry["data"]["operation"] is None
 
 
-async def test_reads_at_the_same_time_share_commits_and_keep_their_entries(
-    api, world, monkeypatch
-):
+async def test_reads_at_the_same_time_share_commits_and_keep_their_entries(api, world, monkeypatch):
     await second(world)
     other = await world.limited("CUSTOMERS_READ", "PII_NAME")
     commits = []
