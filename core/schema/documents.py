@@ -17,8 +17,6 @@ from core.installation import Installation
 from core.schema.build import Schema, build_schema
 from core.schema.context import Context
 
-SECONDS = 60
-
 
 class Documents:
     """Runs stored documents. The schema is built when the first one is, unless it is given."""
@@ -34,9 +32,9 @@ class Documents:
     async def run(
         self, caller: Caller, document: str, variables: Mapping[str, Any], request_id: str
     ) -> ExecutionResult:
-        """What the document answers to this caller. Raises TimeoutError after SECONDS."""
+        """What the document answers to this caller. Raises TimeoutError."""
         context = Context(self.installation, caller, request_id)
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(self.installation.settings.request_seconds):
             result = await self.schema.execute(
                 document, dict(variables), context_value=context,
                 allowed_operation_types={OperationType.QUERY},

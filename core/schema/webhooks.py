@@ -76,9 +76,8 @@ class WebhookMessage(Node):
     ended_at: datetime | None
 
     @field("WEBHOOKS_READ", description="Every try, the first first.")
-    async def attempts(self, info: Info) -> list[WebhookAttempt]:
-        found = await info.context.load("webhook.attempts", self.row["id"], attempts_by_message)
-        return found or []
+    def attempts(self, info: Info) -> list[WebhookAttempt]:
+        return info.context.children("webhook.attempts", self.row["id"], attempts_by_message)
 
 
 @strawberry.input

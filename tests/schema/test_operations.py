@@ -132,7 +132,9 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "customer_log", "jobs", "programmes", "tiers", "memberships", "tier_intervals",
           "points_entries", "points_uses", "points_holds", "suppressions",
           "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
-          "staff", "staff_sessions", "roles", "oidc_providers", "webhooks", "webhook_messages",
+          "staff", "staff_sessions", "roles", "oidc_providers",
+          "shop_connections", "dead_letters", "push_inbox", "sync_slices",
+          "webhooks", "webhook_messages",
           "api_tokens", "plugin_states")  # fmt: skip
 
 

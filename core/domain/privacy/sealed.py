@@ -59,6 +59,17 @@ def sealed_values(registry: Registry) -> list[Sealed]:
             )
             for name in ("secret", "previous")
         ),
+        Sealed(
+            "shop_connections.token_sealed", "shop_connections", "t.token_sealed",
+            "'shop_connections.token|' || t.merchant_id || '|' || t.shop_id",
+            "token_sealed = u.new",
+        ),
+        Sealed(
+            "dead_letters.payload_sealed", "dead_letters", "t.payload_sealed",
+            "'dead_letters.payload|' || t.merchant_id || '|' || t.shop_id || '|' || t.resource "
+            "|| '|' || t.external_id",
+            "payload_sealed = u.new", size=50,
+        ),
         # pieces of a mebibyte
         Sealed(
             "job_files.data", "job_files", "t.data",
