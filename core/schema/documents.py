@@ -18,6 +18,10 @@ from core.schema.build import Schema, build_schema
 from core.schema.context import Context
 
 
+SECONDS = 45
+"""Less than whoever took the work keeps it: a job's lease, a message's next try."""
+
+
 class Documents:
     """Runs stored documents. The schema is built when the first one is, unless it is given."""
 
@@ -34,7 +38,8 @@ class Documents:
     ) -> ExecutionResult:
         """What the document answers to this caller. Raises TimeoutError."""
         context = Context(self.installation, caller, request_id)
-        async with asyncio.timeout(self.installation.settings.request_seconds):
+        settings = self.installation.settings
+        async with asyncio.timeout(min(SECONDS, settings.request_seconds)):
             result = await self.schema.execute(
                 document, dict(variables), context_value=context,
                 allowed_operation_types={OperationType.QUERY},

@@ -88,10 +88,11 @@ async def deliver_due(
         calls = (_attempt(db, client, hook, keys, row, render, allow_private) for row in rows)
         answers = await asyncio.gather(*calls)
     async with db.work(merchant_id) as w:
-        await _record(w, rows, answers)
+        # the webhook before its messages, as who deletes or resumes it
         await _judge(w, webhook_id, [
             answer for row, answer in zip(rows, answers, strict=True) if not row["test"]
         ])  # fmt: skip
+        await _record(w, rows, answers)
     return len(rows) == AT_ONCE
 
 
