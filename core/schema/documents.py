@@ -17,7 +17,6 @@ from core.installation import Installation
 from core.schema.build import Schema, build_schema
 from core.schema.context import Context
 
-
 SECONDS = 45
 """Less than whoever took the work keeps it: a job's lease, a message's next try."""
 
