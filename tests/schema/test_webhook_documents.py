@@ -118,6 +118,6 @@ async def test_nobody_gives_a_webhook_what_they_do_not_have(api, world):
     answer = await api.data(world.token, text("webhook-update"), **values)
     assert answer["webhookUpdate"]["webhook"]["url"] == "https://evil.example/"
     assert answer["webhookUpdate"]["webhook"]["document"] == DOCUMENT
-    values["input"] = {"topics": ["order.created"]}  # which the document has no variables for
+    values["input"] = {"topics": ["campaign.started"]}  # which the document has no variables for
     answer = await api.data(world.token, text("webhook-update"), **values)
     assert answer["webhookUpdate"]["errors"][0]["path"] == ["input", "document"]
