@@ -42,6 +42,33 @@ def variables(name, ids):
     named = {
         "shop": {"id": ids["Shop"]},
         "shop-create": {"input": {"name": "second", "platform": "jd"}},
+        "bulk-export-run": {
+            "input": {
+                "query": "query ($name: String!) { shops(where: { name: { eq: $name } }) "
+                "{ nodes { id name } } }",
+                "variables": {"name": "shop"}, "idempotencyKey": "b1",
+            }
+        },
+        "webhook": {"id": ids["Webhook"], "where": {"state": {"in": ["PENDING", "FAILED"]}}},
+        "webhook-create": {
+            "input": {
+                "name": "erp", "url": "https://erp.example.com/hooks", "topics": ["order.created"],
+                "filter": {"state": "paid"}, "permissions": ["ORDERS_READ"],
+                "document": "query ($orderId: ID!) { order(id: $orderId) { externalId state } }",
+            }
+        },
+        "webhook-update": {"id": ids["Webhook"], "input": {"topics": ["order.state_changed"]}},
+        "webhook-delete": {"id": ids["Webhook"]},
+        "webhook-secret-rotate": {"id": ids["Webhook"], "input": {"overlapHours": 48}},
+        "webhook-pause": {"id": ids["Webhook"]},
+        "webhook-resume": {"id": ids["Webhook"]},
+        "webhook-test": {"id": ids["Webhook"]},
+        "webhook-redeliver": {
+            "id": ids["Webhook"],
+            "input": {"since": "2026-06-15T00:00:00+08:00", "until": "2026-06-16T00:00:00+08:00",
+                      "states": ["DONE", "FAILED"]},
+        },
+        "webhook-message-redeliver": {"id": ids["WebhookMessage"]},
         "shop-update": {"id": ids["Shop"], "input": {"name": "renamed"}},
         "token-create": {"input": {"name": "reader", "permissions": ["SHOPS_READ"]}},
         "token-revoke": {"id": ids["Token"]},

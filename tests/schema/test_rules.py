@@ -54,7 +54,7 @@ NOUNS = (
     "attribution",
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
-    "staff", "role",
+    "staff", "role", "webhook", "bulkExport",
     "sms",
 )  # fmt: skip
 
