@@ -1,5 +1,7 @@
 """The plugin's tables. Amounts are minor units of the template's currency."""
 
+from typing import Any
+
 from tortoise import fields
 from tortoise.models import Model
 
@@ -25,7 +27,7 @@ class CouponTemplate(Model):
     max_off = fields.BigIntField(null=True)
     gift = fields.TextField(null=True)
     per_item = fields.BooleanField()
-    conditions = fields.JSONField()
+    conditions: Any = fields.JSONField()
     segment_id = fields.BigIntField(null=True)
     source = fields.TextField()
     public_code = fields.TextField(null=True)

@@ -277,18 +277,18 @@ def _reckon(
     quotes: list[Quoted] = []
     used: list[tuple[_Coupon, Quoted]] = []
     guessed = 0
-    for code, coupon in wanted:
-        if coupon is None:
+    for code, named in wanted:
+        if named is None:
             typo = mistyped(normal(code))
             guessed += not typo
             quotes.append(Quoted(code, reason=MISTYPED if typo else UNKNOWN))
             continue
-        template = found.templates[coupon.template_id]
-        quoted = _quote(found, code, coupon, template, basket, platform, left, stack, now)
+        template = found.templates[named.template_id]
+        quoted = _quote(found, code, named, template, basket, platform, left, stack, now)
         quotes.append(quoted)
         if quoted.reason is None:
             stack.templates.append(template)
-            used.append((coupon, quoted))
+            used.append((named, quoted))
     return Outcome(len(used) == len(wanted), quotes, guessed), used
 
 

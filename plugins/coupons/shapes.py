@@ -265,9 +265,10 @@ def purchase(given: CouponBasketInput) -> Purchase:
     ]
     basket = Basket(
         currency=currency, lines=lines, shipping=minor(given.shipping, currency, "shipping") or 0,
-        shop_id=given.shop_id and need_id("Shop", given.shop_id, ("input", "shop_id")),
-        customer_id=given.customer_id
-        and need_id("Customer", given.customer_id, ("input", "customer_id")),
+        shop_id=None if given.shop_id is None
+        else need_id("Shop", given.shop_id, ("input", "shop_id")),
+        customer_id=None if given.customer_id is None
+        else need_id("Customer", given.customer_id, ("input", "customer_id")),
         order=given.order, address=given.address,
     )  # fmt: skip
     return Purchase(basket, given.codes)

@@ -54,7 +54,7 @@ NOUNS = (
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
     "staff", "role",
-    "sms",
+    "sms", "coupons",
 )  # fmt: skip
 
 

@@ -28,4 +28,5 @@ def test_every_single_typo_and_transposition_is_told():
 
 def test_reading_a_code_forgives_how_it_is_written():
     assert normal(" ａｂ-c 2\n") == "ABC2"
-    assert not mistyped("SAVE10") and not mistyped("O" * LENGTH)
+    assert not mistyped("SAVE10")
+    assert not mistyped("O" * LENGTH)
