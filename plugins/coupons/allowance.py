@@ -91,7 +91,8 @@ async def allowances(
         if one.segment_id is not None:
             rows = await w.sql.fetch(
                 """SELECT customer_id FROM segment_members WHERE merchant_id = $1
-                      AND segment_id = $2 AND customer_id = ANY($3::bigint[]) AND left_at IS NULL""",
+                      AND segment_id = $2 AND customer_id = ANY($3::bigint[])
+                      AND left_at IS NULL""",
                 w.merchant_id, one.segment_id, list(customer_ids),
             )  # fmt: skip
             made[one.id].members = {row["customer_id"] for row in rows}

@@ -41,7 +41,7 @@ async def release_lapsed(w: Any) -> int:
 async def _give_back(w: Any, rows: Sequence[Any], states: list[str], reason: str | None) -> int:
     if not rows:
         return 0
-    await _hold_templates(w, sorted({row["template_id"] for row in rows}))
+    await hold_templates(w, sorted({row["template_id"] for row in rows}))
     # one of a public template is nobody's until it is used: it is counted no more
     back = await w.sql.fetch(
         """WITH old AS (
@@ -162,7 +162,7 @@ async def _hold(w: Any, coupon_ids: Sequence[int]) -> list[Any]:
            WHERE merchant_id = $1 AND id = ANY($2::bigint[])""",
         w.merchant_id, ids,
     )  # fmt: skip
-    await _hold_templates(w, [row["template_id"] for row in templates])
+    await hold_templates(w, [row["template_id"] for row in templates])
     rows: list[Any] = await w.sql.fetch(
         """SELECT * FROM coupons_coupons WHERE merchant_id = $1 AND id = ANY($2::bigint[])
            ORDER BY id FOR UPDATE""",
@@ -173,7 +173,8 @@ async def _hold(w: Any, coupon_ids: Sequence[int]) -> list[Any]:
     return rows
 
 
-async def _hold_templates(w: Any, template_ids: Sequence[int]) -> None:
+async def hold_templates(w: Any, template_ids: Sequence[int]) -> None:
+    """Lock templates until the end of the transaction, before any of their coupons."""
     await w.sql.execute(
         """SELECT 1 FROM coupons_templates WHERE merchant_id = $1 AND id = ANY($2::bigint[])
            ORDER BY id FOR NO KEY UPDATE""",

@@ -1,7 +1,7 @@
 """Giving customers coupons: within the limits, once for each key, from the stock or newly made.
 
-Whoever gives or takes coupons holds their templates first, by their ids, and the coupons afterwards,
-so that limits hold and nobody waits in a circle.
+Whoever gives or takes coupons holds their templates first, by their ids, and the coupons
+afterwards, so that limits hold and nobody waits in a circle.
 """
 
 from collections.abc import Sequence

@@ -6,13 +6,14 @@ from core.sdk import PluginContext
 from plugins.coupons import ending, guessing
 from plugins.coupons.events import CouponExpiring, CouponUnused
 from plugins.coupons.settings import CouponSettings
+from plugins.coupons.variables import take_back_unsent
 
 AT_ONCE = 1000
 
 
 async def tidy(context: PluginContext) -> None:
-    """Give back what lapsed reservations hold, and end coupons whose time is over."""
-    for step in (ending.release_lapsed, ending.expire):
+    """Give back what lapsed reservations and unsent messages hold, and end what is over."""
+    for step in (ending.release_lapsed, take_back_unsent, ending.expire):
         done = ending.AT_ONCE
         while done == ending.AT_ONCE:
             async with context.database.work(context.merchant_id) as w:

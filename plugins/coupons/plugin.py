@@ -13,6 +13,7 @@ from core.sdk import (
     SchemaField,
     Tick,
     TimelineSource,
+    VariableSource,
     hookimpl,
 )
 from plugins.coupons import jobs
@@ -21,6 +22,7 @@ from plugins.coupons.granting import CouponReward, Grant
 from plugins.coupons.personal import PERSONAL_TABLES, TIMELINE
 from plugins.coupons.schema import FIELDS
 from plugins.coupons.settings import CouponSettings
+from plugins.coupons.variables import CouponVariables
 
 
 class CouponPlugin:
@@ -66,6 +68,10 @@ class CouponPlugin:
     @hookimpl
     def actions(self) -> Sequence[Action]:
         return [Grant()]
+
+    @hookimpl
+    def message_variables(self) -> Sequence[VariableSource]:
+        return [CouponVariables()]
 
     @hookimpl
     def reward_providers(self) -> Sequence[RewardProvider]:

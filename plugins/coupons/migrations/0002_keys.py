@@ -33,6 +33,8 @@ def statements() -> list[str]:
            WHERE state = 'reserved'""",
         """CREATE INDEX coupons_coupons_end ON coupons_coupons (merchant_id, expires_at)
            WHERE state = 'granted'""",
+        """CREATE INDEX coupons_coupons_message ON coupons_coupons (merchant_id, granted_at)
+           WHERE source = 'message' AND state = 'granted'""",
         """CREATE INDEX coupons_coupons_day ON coupons_coupons
                (merchant_id, template_id, granted_at) WHERE granted_at IS NOT NULL""",
         """CREATE INDEX coupons_coupons_address ON coupons_coupons
