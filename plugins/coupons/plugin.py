@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from core.sdk import (
     Action,
+    Facet,
     HuikeError,
     Manifest,
     Permission,
@@ -18,6 +19,7 @@ from core.sdk import (
 )
 from plugins.coupons import jobs
 from plugins.coupons.errors import CouponGuessing, CouponsExhausted, CouponUnusable
+from plugins.coupons.facets import Redeemed, Unused
 from plugins.coupons.granting import CouponReward, Grant
 from plugins.coupons.personal import PERSONAL_TABLES, TIMELINE
 from plugins.coupons.schema import FIELDS
@@ -68,6 +70,10 @@ class CouponPlugin:
     @hookimpl
     def actions(self) -> Sequence[Action]:
         return [Grant()]
+
+    @hookimpl
+    def facets(self) -> Sequence[Facet]:
+        return [Redeemed(), Unused()]
 
     @hookimpl
     def message_variables(self) -> Sequence[VariableSource]:

@@ -10,7 +10,8 @@ from core.schema.scalars import global_id
 from tests.plugins.coupons.kit import people
 
 ERRORS = "errors { code path message }"
-CREATE = f"""mutation ($input: CouponsTemplateCreateInput!) {{ couponsTemplateCreate(input: $input) {{
+CREATE = f"""mutation ($input: CouponsTemplateCreateInput!) {{
+    couponsTemplateCreate(input: $input) {{
     template {{ id percent spent {{ amount }} }} {ERRORS} }} }}"""
 GRANT = f"""mutation ($input: CouponsGrantInput!) {{ couponsGrant(input: $input) {{
     grants {{ code couponId reason }} {ERRORS} }} }}"""
