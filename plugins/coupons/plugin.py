@@ -10,6 +10,7 @@ from core.sdk import (
     Manifest,
     Permission,
     PersonalTable,
+    Recipe,
     RewardProvider,
     SchemaField,
     Tick,
@@ -22,6 +23,7 @@ from plugins.coupons.errors import CouponGuessing, CouponsExhausted, CouponUnusa
 from plugins.coupons.facets import Redeemed, Unused
 from plugins.coupons.granting import CouponReward, Grant
 from plugins.coupons.personal import PERSONAL_TABLES, TIMELINE
+from plugins.coupons.recipes import RECIPES
 from plugins.coupons.schema import FIELDS
 from plugins.coupons.settings import CouponSettings
 from plugins.coupons.variables import CouponVariables
@@ -82,6 +84,10 @@ class CouponPlugin:
     @hookimpl
     def reward_providers(self) -> Sequence[RewardProvider]:
         return [CouponReward()]
+
+    @hookimpl
+    def campaign_recipes(self) -> Sequence[Recipe]:
+        return RECIPES
 
     @hookimpl
     def ticks(self) -> Sequence[Tick]:

@@ -16,6 +16,8 @@ KINDS = ("amount_off", "percent_off", "free_shipping", "gift")
 SOURCES = ("own", "public", "pool", "platform")
 STATES = ("active", "paused", "ended")
 HANDLE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+GRANTED = "granted"
+"""In place of a handle: the coupon that a campaign has granted the customer it writes to."""
 MOST = 10**12
 MAX_DAYS = 3660
 MAX_LIST = 1000
@@ -177,8 +179,13 @@ def _faults(one: Template) -> list[tuple[str, str]]:
     found = []
     if not one.name.strip() or len(one.name) > 100:
         found.append(("name", "must have 1 to 100 characters"))
-    if not HANDLE.fullmatch(one.handle):
-        found.append(("handle", "must be small letters, digits and _, beginning with a letter"))
+    if not HANDLE.fullmatch(one.handle) or one.handle == GRANTED:
+        found.append(
+            (
+                "handle",
+                f"must be small letters, digits and _, beginning with a letter, not {GRANTED}",
+            )
+        )
     for name, known in (("kind", KINDS), ("source", SOURCES), ("state", STATES)):
         if getattr(one, name) not in known:
             found.append((name, f"must be one of {', '.join(known)}"))

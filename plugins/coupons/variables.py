@@ -9,8 +9,8 @@ from core.sdk import Addressee
 from core.sdk.money import from_minor
 from plugins.coupons import ending
 from plugins.coupons.entries import Entry, enter
-from plugins.coupons.issuing import Recipient, issue
-from plugins.coupons.templates import Template, find_templates
+from plugins.coupons.issuing import Recipient, issue, written
+from plugins.coupons.templates import GRANTED, Template, find_templates, read_template
 
 PARTS = ("code", "name", "expires", "amount", "threshold")
 SAMPLE = "XXXXXXXXXXXX"
@@ -23,17 +23,19 @@ class CouponVariables:
     """{{ coupons.<handle>.code }}: the code of the recipient's coupon, and what it is worth.
 
     A message that is tried again has the same coupon. The parts other than `code` and `expires`
-    give nobody a coupon.
+    give nobody a coupon. {{ coupons.granted.code }} is of the coupon that a step of the same
+    campaign has granted, the last one.
     """
 
     name = "coupons"
 
     async def names(self, session: Any) -> Collection[str]:
         found = await find_templates(session)
-        return [f"{one.handle}.{part}" for one in found for part in PARTS]
+        return [f"{head}.{part}" for head in (GRANTED, *(one.handle for one in found))
+                for part in PARTS]  # fmt: skip
 
     async def samples(self, session: Any, names: Collection[str]) -> Mapping[str, Any]:
-        found: dict[str, Any] = {}
+        found: dict[str, Any] = {f"{GRANTED}.code": SAMPLE, f"{GRANTED}.name": SAMPLE}
         for template, parts in await _named(session, names):
             ends = template.valid_until or session.now
             own = {"code": template.public_code or SAMPLE, "expires": day_of(ends, "UTC")}
@@ -60,7 +62,35 @@ class CouponVariables:
                 ends = coupon.expires_at and day_of(coupon.expires_at, zone)
                 own = {"code": coupon.code, "expires": ends}
                 found[to.delivery_id] |= _full(template, own, parts)
+        if any(name.startswith(f"{GRANTED}.") for name in names):
+            granted = await _granted(w, addressees, zone)
+            for to in addressees:
+                found[to.delivery_id] |= granted.get(to.customer_id, {})
         return found
+
+
+async def _granted(w: Any, addressees: Sequence[Addressee], zone: str) -> dict[int, dict[str, Any]]:
+    """What the campaign has granted its customers last, by customer."""
+    rows = await w.sql.fetch(
+        """SELECT DISTINCT ON (c.customer_id) c.customer_id, c.code AS own, c.shown,
+                  c.expires_at, t.*
+           FROM coupons_coupons c
+           JOIN coupons_templates t ON t.merchant_id = $1 AND t.id = c.template_id
+           WHERE c.merchant_id = $1 AND c.customer_id = ANY($2::bigint[])
+             AND c.campaign_id = ANY($3::bigint[]) AND c.source = 'journey'
+             AND c.state = 'granted'
+           ORDER BY c.customer_id, c.id DESC""",
+        w.merchant_id, [one.customer_id for one in addressees],
+        sorted({one.campaign_id for one in addressees}),
+    )  # fmt: skip
+    found = {}
+    for row in rows:
+        template = read_template(row)
+        ends = row["expires_at"] and day_of(row["expires_at"], zone)
+        values = {**_fixed(template), "expires": ends,
+                  "code": written(template, row["own"], row["shown"])}  # fmt: skip
+        found[row["customer_id"]] = {f"{GRANTED}.{name}": one for name, one in values.items()}
+    return found
 
 
 async def take_back_unsent(w: Any) -> int:
