@@ -22,6 +22,7 @@ KINDS = {
     "coupons.released": "Got a coupon back: {name}",
     "coupons.expired": "A coupon expired: {name}",
     "coupons.revoked": "A coupon was taken back: {name}",
+    "coupons.unknown": "Perhaps got a coupon on the platform: {name}",
     "coupons.transferred": "Was given somebody's coupon: {name}",
 }
 TIMELINE = TimelineSource(

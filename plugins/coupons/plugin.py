@@ -13,13 +13,15 @@ from core.sdk import (
     Recipe,
     RewardProvider,
     SchemaField,
+    Subscriber,
     Tick,
     TimelineSource,
     VariableSource,
     hookimpl,
 )
-from plugins.coupons import jobs
+from plugins.coupons import jobs, platform
 from plugins.coupons.errors import CouponGuessing, CouponsExhausted, CouponUnusable
+from plugins.coupons.events import PlatformCouponsDue
 from plugins.coupons.facets import Redeemed, Unused
 from plugins.coupons.granting import CouponReward, Grant
 from plugins.coupons.personal import PERSONAL_TABLES, TIMELINE
@@ -88,6 +90,11 @@ class CouponPlugin:
     @hookimpl
     def campaign_recipes(self) -> Sequence[Recipe]:
         return RECIPES
+
+    @hookimpl
+    def subscribers(self) -> Sequence[Subscriber]:
+        due = frozenset({PlatformCouponsDue.type})
+        return [Subscriber("coupons.platform", due, platform.give)]
 
     @hookimpl
     def ticks(self) -> Sequence[Tick]:

@@ -1,17 +1,19 @@
 """The plugin's GraphQL fields."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime, timedelta
-from typing import Any
+from datetime import date, datetime, timedelta
+from enum import Enum
+from typing import Annotated, Any
 
 import strawberry
 
 from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
-from core.schema.scalars import changes, global_id, money, need_id
+from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
 from plugins.coupons.errors import CouponUnusable
+from plugins.coupons.figures import figures
 from plugins.coupons.granting import by_handle
 from plugins.coupons.guessing import check_client, count_misses
 from plugins.coupons.issuing import Recipient, issue
@@ -47,6 +49,38 @@ from plugins.coupons.templates import (
 RESERVED_FOR = timedelta(minutes=30)
 MAX_SHOWN = 200
 MAX_GRANTED = 1000
+
+
+From = Annotated[date, strawberry.argument(name="from")]
+
+
+@strawberry.enum(description="What figures are added up by; the tiers are those of today.")
+class CouponGrouping(Enum):
+    TEMPLATE = "template"
+    CAMPAIGN = "campaign"
+    TIER = "tier"
+
+
+GROUP_TYPES = {
+    CouponGrouping.TEMPLATE: TEMPLATE,
+    CouponGrouping.CAMPAIGN: "Campaign",
+    CouponGrouping.TIER: "Tier",
+}
+
+
+@strawberry.type(description="What the coupons of a group brought, in one currency.")
+class CouponFigures:
+    key: strawberry.ID | None = strawberry.field(
+        description="Of the template, campaign or tier; null for coupons without one."
+    )
+    name: str | None
+    granted: int
+    claimed: int = strawberry.field(description="Of these, taken by the customers themselves.")
+    redeemed: int
+    sales: Money = strawberry.field(
+        description="What the orders came to; one with several coupons counts for each."
+    )
+    off: Money = strawberry.field(description="What was taken off: the margin given.")
 
 
 @strawberry.input
@@ -369,6 +403,26 @@ async def release(info: Info, input: CouponsReleaseInput) -> CouponsReleasePaylo
     return made
 
 
+async def brought(
+    info: Info,
+    from_: From,
+    to: date,
+    by: CouponGrouping = CouponGrouping.TEMPLATE,
+    segment_id: strawberry.ID | None = None,
+) -> list[CouponFigures] | None:
+    segment = None if segment_id is None else need_id("Segment", segment_id, ("segmentId",))
+    async with info.context.read() as session:
+        found = await figures(session, from_, to, by.value, segment)
+    return [
+        CouponFigures(
+            key=None if one.key is None else global_id(GROUP_TYPES[by], one.key), name=one.name,
+            granted=one.granted, claimed=one.claimed, redeemed=one.redeemed,
+            sales=money(one.sales, one.currency), off=money(one.off, one.currency),
+        )
+        for one in found
+    ]  # fmt: skip
+
+
 async def coupons_of(info: Info, root: Any) -> list[Coupon] | None:
     found = await info.context.load("coupons", _customer(root), _coupons_by_customer)
     return [] if found is None else found
@@ -410,6 +464,8 @@ FIELDS = [
         templates, "The merchant's coupon templates, the newest first."), READ),
     SchemaField("Query", "couponsQuote", _field(
         quote, "What codes are worth for a basket, and why not. Changes nothing."), USE),
+    SchemaField("Query", "couponsFigures", _field(
+        brought, "What was granted and redeemed on the days from `from` to `to`."), READ),
     SchemaField("Mutation", "couponsTemplateCreate", _field(
         template_create, "Make a coupon template."), WRITE),
     SchemaField("Mutation", "couponsTemplateUpdate", _field(

@@ -93,6 +93,7 @@ def variables(name, ids):
                 "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
             }]}
         },
+        "coupons-figures": {"from": "2026-06-01", "to": "2026-06-30"},
         "coupons-release": {"input": {"order": "E9", "redeemed": True}},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},
         "customer": {"id": ids["Customer"]},

@@ -22,6 +22,8 @@ REDEEM = f"""mutation ($input: CouponsRedeemInput!) {{ couponsRedeem(input: $inp
 COUPONS = (
     """query ($id: ID!) { customer(id: $id) { coupons { name code state amount { amount } } } }"""
 )
+FIGURES = """{ couponsFigures(from: "2026-06-15", to: "2026-06-15") {
+    name granted claimed redeemed sales { amount } off { amount } } }"""
 TEN = {"name": "Ten percent", "handle": "ten", "kind": "PERCENT_OFF", "currency": "CNY",
        "percent": "10", "budget": "50.00", "threshold": "100"}  # fmt: skip
 
@@ -67,6 +69,11 @@ async def test_from_template_to_redemption(merchant, ask):
     for _ in range(2):
         done = await ask(REDEEM, input={"baskets": [basket(grant["code"])]})
         assert done == {"outcomes": [{"done": True, "amount": {"amount": "12.00"}}], "errors": []}
+    (figure,) = await ask(FIGURES)
+    assert figure == {
+        "name": "Ten percent", "granted": 1, "claimed": 0, "redeemed": 1,
+        "sales": {"amount": "108.00"}, "off": {"amount": "12.00"},
+    }  # fmt: skip
     found = await ask(COUPONS, id=customer)
     assert found["coupons"] == [{
         "name": "Ten percent", "code": grant["code"], "state": "REDEEMED",
