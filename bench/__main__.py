@@ -18,6 +18,7 @@ NAMES = (
     "sms",
     "journeys",
     "campaign_results",
+    "coupons",
 )
 
 
