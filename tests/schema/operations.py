@@ -102,6 +102,26 @@ def variables(name, ids):
         "role-delete": {"name": "night_shift"},
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
+        "coupons-template-create": {
+            "input": {
+                "name": "满100减10", "handle": "ten", "kind": "AMOUNT_OFF", "currency": "CNY",
+                "amount": "10", "threshold": "100", "perCustomer": 1, "validDays": 30,
+            }
+        },
+        "coupons-quote": {
+            "basket": {
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }
+        },
+        "coupons-redeem": {
+            "input": {"baskets": [{
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }]}
+        },
+        "coupons-figures": {"from": "2026-06-01", "to": "2026-06-30"},
+        "coupons-release": {"input": {"order": "E9", "redeemed": True}},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},
         "customer": {"id": ids["Customer"]},
         "customer-by-external-ref": {"shopId": ids["Shop"], "kind": "nick", "value": "n1"},

@@ -56,6 +56,7 @@ NOUNS = (
     "reviews", "reviewWords",
     "staff", "role", "webhook", "bulkExport",
     "sms",
+    "coupons",
 )  # fmt: skip
 
 
