@@ -52,13 +52,14 @@ class Permission:
 class PluginContext:
     """What a plugin's code is given when it acts for a merchant.
 
-    `settings` is the merchant's validated settings. `database` is for the use cases of
-    core.domain, which take it or a unit of work made from it.
+    `settings` is the merchant's validated settings. `database` and `registry`, which knows what
+    all plugins contribute, are for the use cases of core.domain that take them.
     """
 
     merchant_id: int
     settings: BaseModel
     database: Any
+    registry: Any = None
 
 
 @dataclass(frozen=True)
