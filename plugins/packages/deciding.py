@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from core.domain.campaigns.chance import choice_sql, share_sql
 from core.domain.segments.rules import ask_all
 from core.sdk import Query
+from core.sdk.facets import Form
 from plugins.packages.conditions import NTH
 from plugins.packages.outcomes import Outcome
 from plugins.packages.rules import PackingRule
@@ -59,7 +60,7 @@ def decide(
 def query_for(rules: Sequence[PackingRule], merchant_id: int, parcels: int) -> Query:
     """The query of a statement for so many parcels."""
     known = next((rule.customers for rule in rules if rule.customers is not None), None)
-    form = "probe" if parcels <= ONE_BY_ONE else "mixed"
+    form: Form = "probe" if parcels <= ONE_BY_ONE else "mixed"
     now, zone = rules[0].now, rules[0].time_zone
     zones = known.shop_zones if known is not None else {}
     return Query(merchant_id, now, zone, shop_zones=zones, form=form)
@@ -70,7 +71,7 @@ class _Statement:
         self, rules: Sequence[PackingRule], q: Query, currency: str, max_per_parcel: int
     ) -> None:
         self._rules, self._q, self._currency = rules, q, currency
-        self._max = q.arg(max_per_parcel, "int")
+        self._max = max_per_parcel
 
     def made(self, parcels: str) -> str:
         q, rules = self._q, self._rules
@@ -81,7 +82,7 @@ class _Statement:
         columns = ", ".join(f"{made} AS o{place}" for place, made in enumerate(of_order))
         ctes = [
             f"""p AS MATERIALIZED (
-                SELECT row_number() OVER (ORDER BY o.paid_at NULLS LAST, o.id, k.number)::int AS seq,
+                SELECT row_number() OVER (ORDER BY o.paid_at NULLS LAST, o.id, k.number) AS seq,
                        k.id AS parcel_id, o.id AS order_id, o.customer_id, k.number, k.count,
                        COALESCE(o.customer_id, -o.id) AS person, {columns}
                 FROM {self._with_nth(parcels) if needs_nth else parcels})"""
@@ -160,7 +161,7 @@ class _Statement:
         if closed:
             cases.append(f"WHEN {' OR '.join(closed)} THEN {Outcome.EXCLUDED:d}")
         if given:
-            cases.append(f"WHEN {' + '.join(given)} >= {self._max} THEN {Outcome.FULL:d}")
+            cases.append(f"WHEN {' + '.join(given)} >= {self._max:d} THEN {Outcome.FULL:d}")
         made = f"SELECT *, CASE {' '.join(cases)} ELSE 0 END AS t0 FROM {before}"
         level = 0
 

@@ -20,14 +20,17 @@ class Outcome(IntEnum):
 
 REASONS = {
     Outcome.EXCLUDED: Text(
-        "another insert of the same group goes in", "同一互斥组已有其他赠品"
+        "another insert of the same group goes in",
+        "同一互斥组已有其他赠品",
     ),
     Outcome.FULL: Text("the parcel has as many inserts as it may", "该包裹的赠品数已达上限"),
     Outcome.LIMIT: Text(
-        "the customer has had as many in this period as the rule allows", "该客户在周期内已达领取上限"
+        "the customer has had as many in this period as the rule allows",
+        "该客户在周期内已达领取上限",
     ),
     Outcome.HOLDOUT: Text(
-        "the customer is of those who get none, to measure the effect", "该客户属于对照组，用于衡量效果"
+        "the customer is of those who get none, to measure the effect",
+        "该客户属于对照组，用于衡量效果",
     ),
     Outcome.STOCK: Text("the warehouse has none left", "仓库库存不足"),
     Outcome.BUDGET: Text("the rule's budget is used up", "规则预算已用完"),

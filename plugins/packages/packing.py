@@ -145,7 +145,8 @@ async def confirm_parcel(w: Any, code: str) -> Parcel:
     """
     parcel_id = read_code(code)
     row = await w.sql.fetchrow(
-        "SELECT packed_at, late FROM packages_parcels WHERE merchant_id = $1 AND id = $2 FOR UPDATE",
+        """SELECT packed_at, late FROM packages_parcels
+           WHERE merchant_id = $1 AND id = $2 FOR UPDATE""",
         w.merchant_id, parcel_id,
     )  # fmt: skip
     if row is None:

@@ -38,13 +38,28 @@ from plugins.packages.wave_schema import WAVE_FIELDS
 PLUGIN = "packages"
 MOST_SHOWN = 200
 
-PackagesInsertKind = strawberry.enum(
-    domain.InsertKind, name="PackagesInsertKind", description="What an insert is."
-)
-PackagesOutcome = strawberry.enum(
-    Enum("PackagesOutcome", {one.name: one.name for one in Outcome}),
-    description="What a rule decided about a parcel that it is for.",
-)
+
+@strawberry.enum(description="What an insert is.")
+class PackagesInsertKind(Enum):
+    CARD = "card"
+    SAMPLE = "sample"
+    GIFT = "gift"
+    LEAFLET = "leaflet"
+    COUPON = "coupon"
+    PACKING = "packing"
+    NOTE = "note"
+
+
+@strawberry.enum(description="What a rule decided about a parcel that it is for.")
+class PackagesOutcome(Enum):
+    GIVEN = Outcome.GIVEN
+    EXCLUDED = Outcome.EXCLUDED
+    FULL = Outcome.FULL
+    LIMIT = Outcome.LIMIT
+    HOLDOUT = Outcome.HOLDOUT
+    STOCK = Outcome.STOCK
+    BUDGET = Outcome.BUDGET
+    RELEASED = Outcome.RELEASED
 
 
 @strawberry.type(description="How many of an insert a warehouse has.")
@@ -94,7 +109,7 @@ class PackagesRule:
     ends_at: datetime | None
     variants: list[PackagesVariant]
 
-    @strawberry.field(description="Whom it is for, in words.")
+    @strawberry.field
     def sentence(self, language: Language = Language.EN) -> str:
         return self.rule.sentence(language.value)
 
@@ -109,7 +124,7 @@ class PackagesChoice:
     insert: str = strawberry.field(description="The insert's name.")
     outcome: PackagesOutcome | None = strawberry.field(description="Null: the rule is not for it.")
 
-    @strawberry.field(description="Why, in words.")
+    @strawberry.field
     def reason(self, language: Language = Language.EN) -> str:
         one = self.choice
         condition = one.rule.sentence(language.value)
@@ -238,7 +253,7 @@ async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesI
     currency = await currency_of(session)
     return [
         PackagesInsert(
-            id=global_id("PackagesInsert", one.id), name=one.name, kind=one.kind, sku=one.sku,
+            id=global_id("PackagesInsert", one.id), name=one.name, kind=PackagesInsertKind(one.kind), sku=one.sku,
             text=one.text, coupon_code=one.coupon_code, unit_cost=money(one.unit_cost, currency),
             tracks_stock=one.tracks_stock, low_stock=one.low_stock, archived=one.archived,
             stock=[
@@ -276,7 +291,7 @@ def _choice(one: Choice) -> PackagesChoice:
     return PackagesChoice(
         choice=one, order_id=global_id("Order", one.order_id), number=one.number, count=one.count,
         rule=one.rule.name, insert=names[one.insert_id],
-        outcome=None if one.outcome is None else PackagesOutcome[one.outcome.name],
+        outcome=None if one.outcome is None else PackagesOutcome(one.outcome),
     )  # fmt: skip
 
 
@@ -289,7 +304,7 @@ def _dry_run(made: Preview, first: int) -> PackagesDryRun:
         cost=money(made.cost(), made.currency),
         counts=[
             PackagesCount(rule=rules[rule], insert=names[insert],
-                          outcome=PackagesOutcome[outcome.name], parcels=count)
+                          outcome=PackagesOutcome(outcome), parcels=count)
             for (rule, insert, outcome), count in sorted(made.counts().items())
         ],
         stock_left=[
@@ -327,7 +342,7 @@ async def packages_dry_run(
     also_off: bool = False,
     first: int = 50,
 ) -> PackagesDryRun | None:
-    shops = shop_ids and [need_id("Shop", one, ("shopIds",)) for one in shop_ids]
+    shops = None if shop_ids is None else [need_id("Shop", one, ("shopIds",)) for one in shop_ids]
     async with info.context.read() as session:
         orders = await orders_of_day(session, day, shops)
         made = await dry_run(
@@ -373,7 +388,7 @@ async def packages_insert_create(
         async with info.context.work() as w:
             cost = to_minor(input.unit_cost, await currency_of(w))
             made = await domain.create_insert(w, domain.NewInsert(
-                input.name, input.kind, input.sku, input.text, input.coupon_code, cost,
+                input.name, domain.InsertKind(input.kind.value), input.sku, input.text, input.coupon_code, cost,
                 input.tracks_stock, input.low_stock,
             ))  # fmt: skip
             return PackagesInsertPayload(insert=await _insert(w, made))
@@ -408,9 +423,10 @@ async def packages_rule_create(
 ) -> PackagesRulePayload | None:
     try:
         customers = None if input.customers is None else await stored_form(info, input.customers)
-        orders = {name: value for name, value in vars(input.orders or object).items()
-                  if value is not None} if input.orders else {}  # fmt: skip
-        if input.orders and input.orders.shop_ids is not None:
+        orders = {} if input.orders is None else {
+            name: value for name, value in vars(input.orders).items() if value is not None
+        }  # fmt: skip
+        if input.orders is not None and input.orders.shop_ids is not None:
             path = ("input", "orders", "shopIds")
             orders["shop_ids"] = [need_id("Shop", one, path) for one in input.orders.shop_ids]
         variants = [

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 from core.domain.shops.merchants import time_zone_of
 from core.sdk import WrongState
 from core.storage.outputs import keep_output
-from core.tabular.writing import WRITERS
+from core.tabular.writing import WRITERS, Value
 from plugins.packages.packing import Card, Parcel, need_wave, parcels_of
 from plugins.packages.pdf import cards_pdf
 from plugins.packages.texts import Shown, render
@@ -55,13 +55,14 @@ async def cards_of(session: Any, parcels: Sequence[Parcel]) -> list[Card]:
 
 def _csv(cards: Sequence[Card], zone: ZoneInfo) -> bytes:
     writer = WRITERS["csv"](COLUMNS, zone)
-    rows = []
+    rows: list[tuple[Value, ...]] = []
     for card in cards:
         one = card.parcel
-        for item, text in card.items or [(None, None)]:
-            rows.append((
-                one.code, one.order_number, one.shop, one.number, one.count, one.customer_name,
-                item and item.name, item and item.kind, item and item.sku,
-                item and item.coupon_code, text, one.late,
-            ))  # fmt: skip
+        head: tuple[Value, ...] = (
+            one.code, one.order_number, one.shop, one.number, one.count, one.customer_name,
+        )  # fmt: skip
+        items: list[tuple[Value, ...]] = [
+            (item.name, item.kind, item.sku, item.coupon_code, text) for item, text in card.items
+        ]
+        rows += [(*head, *item, one.late) for item in items or [(None,) * 5]]
     return writer.head() + writer.rows(rows)

@@ -128,7 +128,8 @@ def _parcel(one: Parcel) -> PackagesParcel:
     return PackagesParcel(
         code=one.code, order_id=global_id("Order", one.order_id), order_number=one.order_number,
         shop=one.shop, number=one.number, count=one.count, packed_at=one.packed_at,
-        late=one.late and PackagesLate(one.late), remark=one.remark and PackagesRemark(one.remark),
+        late=None if one.late is None else PackagesLate(one.late),
+        remark=None if one.remark is None else PackagesRemark(one.remark),
         remark_reason=one.remark_reason,
         items=[
             PackagesItem(name=item.name, kind=item.kind, sku=item.sku, coupon_code=item.coupon_code)
@@ -139,7 +140,8 @@ def _parcel(one: Parcel) -> PackagesParcel:
 
 async def _waves(session: Any, wave_id: int | None = None) -> list[PackagesWave]:
     rows = await session.sql.fetch(
-        """SELECT v.id, v.warehouse, v.created_at, count(*) AS parcels, count(p.packed_at) AS packed,
+        """SELECT v.id, v.warehouse, v.created_at,
+                  count(*) AS parcels, count(p.packed_at) AS packed,
                   count(*) FILTER (WHERE p.late IS NOT NULL AND p.packed_at IS NULL) AS late
            FROM (SELECT * FROM packages_waves
                  WHERE merchant_id = $1 AND ($2::bigint IS NULL OR id = $2)

@@ -78,6 +78,7 @@ async def choose(
 
 async def _gather(w: Any, wave_id: int, wanted: Wanted) -> int:
     """Put the parcels down that are in no wave; returns how many."""
+    args: list[Any]
     if wanted.orders is not None:
         await _check_orders(w, wanted.orders)
         found = """SELECT o.id, o.customer_id, x.count FROM unnest($5::bigint[], $6::int[])
