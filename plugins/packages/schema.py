@@ -253,8 +253,9 @@ async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesI
     currency = await currency_of(session)
     return [
         PackagesInsert(
-            id=global_id("PackagesInsert", one.id), name=one.name, kind=PackagesInsertKind(one.kind), sku=one.sku,
-            text=one.text, coupon_code=one.coupon_code, unit_cost=money(one.unit_cost, currency),
+            id=global_id("PackagesInsert", one.id), name=one.name,
+            kind=PackagesInsertKind(one.kind), sku=one.sku, text=one.text,
+            coupon_code=one.coupon_code, unit_cost=money(one.unit_cost, currency),
             tracks_stock=one.tracks_stock, low_stock=one.low_stock, archived=one.archived,
             stock=[
                 PackagesStock(warehouse=s.warehouse, on_hand=s.on_hand, reserved=s.reserved)
@@ -388,8 +389,8 @@ async def packages_insert_create(
         async with info.context.work() as w:
             cost = to_minor(input.unit_cost, await currency_of(w))
             made = await domain.create_insert(w, domain.NewInsert(
-                input.name, domain.InsertKind(input.kind.value), input.sku, input.text, input.coupon_code, cost,
-                input.tracks_stock, input.low_stock,
+                input.name, domain.InsertKind(input.kind.value), input.sku, input.text,
+                input.coupon_code, cost, input.tracks_stock, input.low_stock,
             ))  # fmt: skip
             return PackagesInsertPayload(insert=await _insert(w, made))
     except (HuikeError, Several) as error:

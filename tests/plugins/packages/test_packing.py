@@ -62,8 +62,8 @@ async def test_the_whole_way(merchant, ask):
     wrong = await ask(INSERT, input={"name": "card", "kind": "CARD", "text": "{{ x }}"})
     assert wrong["packagesInsertCreate"]["errors"][0]["path"] == ["input", "text"]
     card = await ask(INSERT, input={
-        "name": "感谢卡", "kind": "CARD", "text": "亲爱的{{ customer.name }}，谢谢！", "unitCost": "0.50",
-        "tracksStock": True, "lowStock": 8})  # fmt: skip
+        "name": "感谢卡", "kind": "CARD", "text": "亲爱的{{ customer.name }}，谢谢！",
+        "unitCost": "0.50", "tracksStock": True, "lowStock": 8})  # fmt: skip
     card_id = card["packagesInsertCreate"]["insert"]["id"]
     assert card["packagesInsertCreate"]["insert"]["unitCost"] == {"amount": "0.50"}
     await ask(STOCK, input={"insertId": card_id, "warehouse": "main", "onHand": 10})
