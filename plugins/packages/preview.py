@@ -137,8 +137,11 @@ class Why:
 
 async def explain_order(
     session: Any, registry: Any, settings: PackagesSettings, warehouse: str, order_id: int
-) -> Why:
-    """Why an order's parcels get what they get, as it was decided or would be now."""
+) -> Why | None:
+    """Why an order's parcels get what they get, as it was decided or would be now.
+
+    None if there is no such order.
+    """
     rows = await session.sql.fetch(
         """SELECT p.order_id, p.number, p.count, p.decided_at, c.rule_id, c.insert_id, c.outcome
            FROM packages_parcels p
@@ -146,6 +149,11 @@ async def explain_order(
            WHERE p.merchant_id = $1 AND p.order_id = $2 ORDER BY p.number""",
         session.merchant_id, order_id,
     )  # fmt: skip
+    known = await session.sql.fetchval(
+        "SELECT id FROM orders WHERE merchant_id = $1 AND id = $2", session.merchant_id, order_id
+    )
+    if known is None:
+        return None
     if not rows:
         made = await dry_run(session, registry, settings, warehouse, {order_id: 1})
         return Why(_with_others(made.choices, made.rules, order_id, {1: 1}), None)

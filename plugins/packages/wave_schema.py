@@ -13,7 +13,7 @@ from core.schema.errors import UserError, user_errors
 from core.schema.scalars import global_id, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from core.storage import jobs
-from plugins.packages.packing import Parcel, confirm_parcel, need_wave, parcels_of
+from plugins.packages.packing import Parcel, confirm_parcel, parcels_of
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.sheets import wave_file
 from plugins.packages.waves import Wanted, create_wave
@@ -172,7 +172,8 @@ async def packages_parcels(
     if not skip >= 0 or not 1 <= first <= MOST_SHOWN:
         raise InvalidInput(f"first is from 1 to {MOST_SHOWN}, skip at least 0", ("first",))
     async with info.context.read() as session:
-        await need_wave(session, number, ("waveId",))
+        if not await _waves(session, number):
+            return None
         found = await parcels_of(session, wave_id=number, first=first, skip=skip)
     return [_parcel(one) for one in found]
 

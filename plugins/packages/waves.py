@@ -6,7 +6,7 @@ from typing import Any
 
 from core.domain.customers.tasks import NewTask, TaskKind, create_tasks
 from core.domain.shops.merchants import check_name
-from core.sdk import InvalidInput
+from core.sdk import InvalidInput, NotFound
 from plugins.packages.deciding import decide, of_wave, query_for
 from plugins.packages.inserts import InsertKind, tell_low
 from plugins.packages.outcomes import Outcome
@@ -34,8 +34,8 @@ async def create_wave(
 ) -> int | None:
     """Gather parcels that no wave has yet and decide what goes in; returns the wave's id.
 
-    None if there are no such parcels: the same orders again make nothing. Raises InvalidInput for
-    orders that are not ready to be packed.
+    None if there are no such parcels: the same orders again make nothing. Raises NotFound, and
+    InvalidInput for orders that are not ready to be packed.
     """
     name = check_name(warehouse, ("input", "warehouse"))
     wave_id: int = await w.sql.fetchval(
@@ -114,17 +114,17 @@ async def _check_orders(w: Any, orders: Mapping[int, int]) -> None:
         raise InvalidInput(f"a wave has 1 to {MOST_PARCELS} parcels", path)
     if not all(1 <= count <= MOST_OF_ORDER for count in orders.values()):
         raise InvalidInput(f"an order travels in 1 to {MOST_OF_ORDER} parcels", path)
-    ready = await w.sql.fetch(
-        """SELECT id FROM orders
-           WHERE merchant_id = $1 AND id = ANY($2::bigint[]) AND state = ANY($3::text[])""",
-        w.merchant_id, list(orders), list(READY),
+    rows = await w.sql.fetch(
+        "SELECT id, state FROM orders WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+        w.merchant_id, list(orders),
     )  # fmt: skip
-    missing = set(orders) - {row["id"] for row in ready}
-    if missing:
-        places = [place for place, one in enumerate(orders) if one in missing]
-        raise InvalidInput(
-            "this order is not there, or not ready to be packed", (*path, str(places[0]))
-        )
+    states = {row["id"]: row["state"] for row in rows}
+    for place, order_id in enumerate(orders):
+        here = (*path, str(place), "orderId")
+        if order_id not in states:
+            raise NotFound(f"there is no order {order_id}", here)
+        if states[order_id] not in READY:
+            raise InvalidInput(f"this order is {states[order_id]}: it is not to be packed", here)
 
 
 async def _reserve(w: Any, wave_id: int, warehouse: str) -> None:

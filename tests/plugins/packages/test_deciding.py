@@ -142,7 +142,7 @@ async def test_a_plain_reckoning_comes_to_the_same(merchant):
           for n in range(1, 61)),
     )  # fmt: skip
     inserts = [
-        await kit.insert(merchant, f"i{n}", unit_cost=n * 10, stock=chance.choice([None, 8, 25]))
+        await kit.insert(merchant, f"i{n}", unit_cost=10 + n * 10, stock=chance.choice([None, 8, 25]))
         for n in range(4)
     ]
     for n in range(8):
@@ -150,7 +150,7 @@ async def test_a_plain_reckoning_comes_to_the_same(merchant):
             merchant, f"r{n}", *chance.sample(inserts, chance.choice([1, 2])),
             orders={"paid_at_least": chance.randrange(10, 70)}, priority=-n,
             exclusive=chance.choice([None, "x", "y"]), per_customer=chance.choice([None, 1, 2]),
-            holdout=chance.choice([0, 2500]), budget=chance.choice([None, 100]),
+            holdout=chance.choice([0, 2500]), budget=chance.choice([None, 60]),
         )  # fmt: skip
     async with merchant.read() as session:
         rules = await read_rules(
@@ -166,7 +166,7 @@ async def test_a_plain_reckoning_comes_to_the_same(merchant):
             dict.fromkeys(ids, 1),
         )  # fmt: skip
     expected = _reckoned(rules, rows)
-    assert len(set(expected.values())) == 7
+    assert set(expected.values()) == set(Outcome) - {Outcome.RELEASED}
     await kit.wave(merchant, dict.fromkeys(ids, 1), max_per_parcel=2)
     found = await kit.outcomes(merchant)
     assert found == expected
