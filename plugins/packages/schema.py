@@ -232,13 +232,37 @@ class PackagesRuleCreateInput:
 
 
 @strawberry.type
-class PackagesInsertPayload:
+class PackagesInsertCreatePayload:
     insert: PackagesInsert | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
-class PackagesRulePayload:
+class PackagesInsertArchivePayload:
+    insert: PackagesInsert | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesStockSetPayload:
+    insert: PackagesInsert | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleCreatePayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleStartPayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleStopPayload:
     rule: PackagesRule | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -360,6 +384,8 @@ async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> P
             session, info.context.installation.registry, await settings_of(info, session),
             warehouse, number,
         )  # fmt: skip
+    if found is None:
+        return None
     return PackagesWhy(decided_at=found.decided_at, choices=[_choice(one) for one in found.choices])
 
 
@@ -384,7 +410,7 @@ async def packages_results(
 
 async def packages_insert_create(
     info: Info, input: PackagesInsertCreateInput
-) -> PackagesInsertPayload | None:
+) -> PackagesInsertCreatePayload | None:
     try:
         async with info.context.work() as w:
             cost = to_minor(input.unit_cost, await currency_of(w))
@@ -392,36 +418,38 @@ async def packages_insert_create(
                 input.name, domain.InsertKind(input.kind.value), input.sku, input.text,
                 input.coupon_code, cost, input.tracks_stock, input.low_stock,
             ))  # fmt: skip
-            return PackagesInsertPayload(insert=await _insert(w, made))
+            return PackagesInsertCreatePayload(insert=await _insert(w, made))
     except (HuikeError, Several) as error:
-        return PackagesInsertPayload(errors=user_errors(error))
+        return PackagesInsertCreatePayload(errors=user_errors(error))
 
 
-async def packages_insert_archive(info: Info, id: strawberry.ID) -> PackagesInsertPayload | None:
+async def packages_insert_archive(
+    info: Info, id: strawberry.ID
+) -> PackagesInsertArchivePayload | None:
     try:
         number = need_id("PackagesInsert", id)
         async with info.context.work() as w:
             await domain.archive_insert(w, number)
-            return PackagesInsertPayload(insert=await _insert(w, number))
+            return PackagesInsertArchivePayload(insert=await _insert(w, number))
     except (HuikeError, Several) as error:
-        return PackagesInsertPayload(errors=user_errors(error))
+        return PackagesInsertArchivePayload(errors=user_errors(error))
 
 
 async def packages_stock_set(
     info: Info, input: PackagesStockSetInput
-) -> PackagesInsertPayload | None:
+) -> PackagesStockSetPayload | None:
     try:
         number = need_id("PackagesInsert", input.insert_id, ("input", "insertId"))
         async with info.context.work() as w:
             await domain.set_stock(w, number, input.warehouse, input.on_hand)
-            return PackagesInsertPayload(insert=await _insert(w, number))
+            return PackagesStockSetPayload(insert=await _insert(w, number))
     except (HuikeError, Several) as error:
-        return PackagesInsertPayload(errors=user_errors(error))
+        return PackagesStockSetPayload(errors=user_errors(error))
 
 
 async def packages_rule_create(
     info: Info, input: PackagesRuleCreateInput
-) -> PackagesRulePayload | None:
+) -> PackagesRuleCreatePayload | None:
     try:
         customers = None if input.customers is None else await stored_form(info, input.customers)
         orders = {} if input.orders is None else {
@@ -442,27 +470,30 @@ async def packages_rule_create(
                 None if input.budget is None else to_minor(input.budget, currency),
                 input.starts_at, input.ends_at,
             ))  # fmt: skip
-            return PackagesRulePayload(rule=await _rule_by_id(info, w, made))
+            return PackagesRuleCreatePayload(rule=await _rule_by_id(info, w, made))
     except (HuikeError, Several) as error:
-        return PackagesRulePayload(errors=user_errors(error))
+        return PackagesRuleCreatePayload(errors=user_errors(error))
 
 
-async def _switch(info: Info, id: strawberry.ID, is_on: bool) -> PackagesRulePayload:
+async def _switched(info: Info, id: strawberry.ID, is_on: bool) -> PackagesRule | None:
+    number = need_id("PackagesRule", id)
+    async with info.context.work() as w:
+        await switch_rule(w, number, is_on)
+        return await _rule_by_id(info, w, number)
+
+
+async def packages_rule_start(info: Info, id: strawberry.ID) -> PackagesRuleStartPayload | None:
     try:
-        number = need_id("PackagesRule", id)
-        async with info.context.work() as w:
-            await switch_rule(w, number, is_on)
-            return PackagesRulePayload(rule=await _rule_by_id(info, w, number))
+        return PackagesRuleStartPayload(rule=await _switched(info, id, True))
     except (HuikeError, Several) as error:
-        return PackagesRulePayload(errors=user_errors(error))
+        return PackagesRuleStartPayload(errors=user_errors(error))
 
 
-async def packages_rule_start(info: Info, id: strawberry.ID) -> PackagesRulePayload | None:
-    return await _switch(info, id, True)
-
-
-async def packages_rule_stop(info: Info, id: strawberry.ID) -> PackagesRulePayload | None:
-    return await _switch(info, id, False)
+async def packages_rule_stop(info: Info, id: strawberry.ID) -> PackagesRuleStopPayload | None:
+    try:
+        return PackagesRuleStopPayload(rule=await _switched(info, id, False))
+    except (HuikeError, Several) as error:
+        return PackagesRuleStopPayload(errors=user_errors(error))
 
 
 FIELDS = [

@@ -54,6 +54,7 @@ NOUNS = (
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
     "staff", "role",
+    "packages",
     "sms",
 )  # fmt: skip
 

@@ -142,7 +142,9 @@ async def test_a_plain_reckoning_comes_to_the_same(merchant):
           for n in range(1, 61)),
     )  # fmt: skip
     inserts = [
-        await kit.insert(merchant, f"i{n}", unit_cost=10 + n * 10, stock=chance.choice([None, 8, 25]))
+        await kit.insert(
+            merchant, f"i{n}", unit_cost=10 + n * 10, stock=chance.choice([None, 8, 25])
+        )
         for n in range(4)
     ]
     for n in range(8):
