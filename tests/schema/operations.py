@@ -100,6 +100,30 @@ def variables(name, ids):
         "role-create": {"input": {"name": "night_shift", "copyOf": "service_agent"}},
         "role-update": {"name": "night_shift", "input": {"permissions": ["ORDERS_READ"]}},
         "role-delete": {"name": "night_shift"},
+        "packages-dry-run": {"warehouse": "main", "day": "2026-06-14", "alsoOff": True},
+        "packages-why": {"warehouse": "main", "orderId": ids["Order"]},
+        "packages-results": {"ruleId": ids["PackagesRule"]},
+        "packages-parcels": {"waveId": ids["PackagesWave"]},
+        "packages-insert-create": {
+            "input": {"name": "thanks", "kind": "CARD", "text": "{{ customer.name }}!"}
+        },
+        "packages-insert-archive": {"id": ids["PackagesInsert"]},
+        "packages-stock-set": {
+            "input": {"insertId": ids["PackagesInsert"], "warehouse": "main", "onHand": 9}
+        },
+        "packages-rule-create": {
+            "input": {
+                "name": "new", "variants": [{"insertId": ids["PackagesInsert"]}],
+                "customers": rule, "orders": {"purchaseTo": 1}, "holdout": "0.1",
+            }
+        },
+        "packages-rule-start": {"id": ids["PackagesRule"]},
+        "packages-rule-stop": {"id": ids["PackagesRule"]},
+        "packages-wave-create": {"input": {"warehouse": "main"}},
+        "packages-wave-file-create": {
+            "input": {"waveId": ids["PackagesWave"], "format": "CSV"}
+        },
+        "packages-parcel-confirm": {"input": {"code": ids["parcel"]}},
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
         "coupons-template-create": {

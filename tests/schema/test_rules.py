@@ -55,6 +55,7 @@ NOUNS = (
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
     "staff", "role", "webhook", "bulkExport",
+    "packages",
     "sms",
     "coupons",
 )  # fmt: skip
