@@ -6,7 +6,7 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from core.sdk import Asked, NewCampaign, NewSegment, Parameters, Recipe, Text, Words, parameter
-from core.sdk.flows import Act, Entry, Flow, OnDate, OnEvent, OnSegment, Send
+from core.sdk.flows import Act, Entry, Filter, Flow, OnDate, OnEvent, OnSegment, Step
 
 NAME = '{{ customer.name | default: "there" }}'
 NAME_ZH = '{{ customer.name | default: "亲" }}'
@@ -21,7 +21,7 @@ class CouponParameters(Parameters):
     )
 
 
-def give_and_tell(asked: Asked, subject: Text, text: Text) -> list[Act | Send]:
+def give_and_tell(asked: Asked, subject: Text, text: Text) -> list[Step]:
     """Two steps: the coupon is granted, then a message brings its code."""
     grant = Act(
         key="grant", action="coupons_grant", settings={"template": asked.parameters.template}
@@ -106,7 +106,7 @@ class ReturnCoupon(Recipe):
                 "很抱歉这次没能让您满意，退款已处理。",
             ),
         )
-        where = {"kind": ["return"], "state": ["refunded"], **asked.where}
+        where: Filter = {"kind": ["return"], "state": ["refunded"], **asked.where}
         flow = Flow(
             trigger=OnEvent(type="refund.state_changed", where=where),
             entry=Entry(again="order"),
