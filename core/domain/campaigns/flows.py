@@ -182,7 +182,7 @@ async def variables(
     content: Mapping[str, str],
     about: Collection[About] = EVERYTHING,
 ) -> frozenset[str]:
-    """The variables that there are; custom fields and plugins' only if the templates may use any."""
+    """The variables that there are; custom fields and plugins' only if templates may use any."""
     named = any(mentions_fields(text or "") for text in content.values())
     fields = await field_types(session) if named else ()
     return known_variables(fields, about) | await plugin_names(session, registry, content)
