@@ -31,6 +31,7 @@ from core.schema.connections import (
 )
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
+from core.schema.costs import Prices
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
@@ -39,9 +40,10 @@ from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
+from core.schema.introspection import LimitIntrospection
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
-from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.limits import LimitTokens, RememberParsed, ValidateOnce
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
 from core.schema.member_imports import MemberImportMutations
@@ -78,6 +80,7 @@ from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.sending_outlook import SendingOutlookQueries
 from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.spending import LimitCost
 from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
@@ -164,7 +167,9 @@ class Schema(strawberry.Schema):
                 AuditReads,
                 LimitTokens,
                 RememberParsed,
-                LimitAndValidate,
+                LimitIntrospection,
+                LimitCost,
+                ValidateOnce,
             ],
             config=StrawberryConfig(
                 scalar_map={
@@ -175,6 +180,8 @@ class Schema(strawberry.Schema):
                 },
             ),
         )
+
+        self.prices = Prices(self._schema)
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         more = self._plugin_fields.get(type_definition.name, [])
