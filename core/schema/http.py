@@ -24,8 +24,9 @@ from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
 from core.schema.documents import Refused, SocketHandler, load_documents
-from core.schema.errors import BAD_REQUEST, TIMEOUT
+from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, TIMEOUT
 from core.schema.throttle import Throttle
+from core.schema.variables import check_body
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
@@ -90,7 +91,10 @@ class Endpoint(GraphQL[Context, None]):
             elif request.content_type.startswith("multipart/"):
                 data = await self.parse_multipart(request)
             else:
-                data = self.parse_json(await request.get_body())
+                body = await request.get_body()
+                if fault := check_body(body):
+                    raise Refused(400, fault, COST_EXCEEDED)
+                data = self.parse_json(body)
         except (AttributeError, TypeError, IndexError):  # a map of files of another shape
             raise HTTPException(400, "the body is not a GraphQL request") from None
         transport = self._get_stream_transport_from_headers(request.headers)

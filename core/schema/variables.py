@@ -1,10 +1,20 @@
-"""Bounds on the variables of a request, found before they are made into inputs."""
+"""Bounds on the values of a request, found before they are read and made into inputs."""
 
 from typing import Any
 
 MAX_LIST = 5_000
 MAX_VALUES = 200_000
 MAX_NESTING = 100
+
+
+def check_body(body: bytes) -> str | None:
+    """What is too much in a body that is not read yet, or None.
+
+    Every value but the first follows a comma or begins a list or an object; texts that hold so
+    many of these signs are better uploaded.
+    """
+    signs = body.count(b",") + body.count(b"[") + body.count(b"{")
+    return f"the request holds more than {MAX_VALUES} values" if signs > MAX_VALUES else None
 
 
 def check_variables(variables: dict[str, Any] | None) -> str | None:
