@@ -23,7 +23,7 @@ from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
-from core.schema.documents import Refused, SocketHandler, load_documents
+from core.schema.trusted import Refused, SocketHandler, load_documents
 from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, TIMEOUT
 from core.schema.throttle import Throttle
 from core.schema.variables import check_body

@@ -13,7 +13,7 @@ import uvicorn
 import websockets
 
 from core.app import create_app, listen
-from core.schema.documents import Documents, Refused, load_documents
+from core.schema.trusted import Documents, Refused, load_documents
 from core.settings import SettingsError, from_environment
 from tests.schema.conftest import Api
 
