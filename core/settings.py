@@ -36,6 +36,9 @@ class Settings:
     cost_per_minute: int = 60_000_000
     pool_size: int = 10
     max_upload_bytes: int = 2 * 1024**3
+    private_webhooks: bool = False
+    request_seconds: int = 60
+    request_statements: int = 2000
     log_level: str = "INFO"
     log_format: str = "text"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -81,6 +84,9 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         cost_per_minute=_integer(env, "HUIKE_COST_PER_MINUTE", 60_000_000, 0, 10**12),
         pool_size=_integer(env, "HUIKE_POOL_SIZE", 10, 2, 1000),
         max_upload_bytes=_integer(env, "HUIKE_MAX_UPLOAD_BYTES", 2 * 1024**3, 1024, 2**40),
+        private_webhooks=_boolean(env, "HUIKE_PRIVATE_WEBHOOKS", False),
+        request_seconds=_integer(env, "HUIKE_REQUEST_SECONDS", 60, 1, 3600),
+        request_statements=_integer(env, "HUIKE_REQUEST_STATEMENTS", 2000, 10, 10**6),
         log_level=_choice(env, "HUIKE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         log_format=_choice(env, "HUIKE_LOG_FORMAT", ("text", "json")),
         environment=dict(env),

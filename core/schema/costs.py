@@ -33,14 +33,12 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from core.schema.limits import check_size
+from core.schema.limits import MAX_KNOWN, check_size
 
 MUTATION = 10
 ASSUMED_SIZE = 5
 """Objects of a list whose size nobody says."""
 LARGEST = 10**6
-MAX_KNOWN = 500
-"""So many documents' costs are kept."""
 
 F = TypeVar("F")
 

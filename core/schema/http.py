@@ -23,14 +23,13 @@ from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
-from core.schema.trusted import Refused, SocketHandler, load_documents
 from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, TIMEOUT
 from core.schema.throttle import Throttle
+from core.schema.trusted import Refused, SocketHandler, load_documents
 from core.schema.variables import check_body
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
-REQUEST_SECONDS = 60
 PREFLIGHT = "graphql-require-preflight"
 
 
@@ -57,6 +56,11 @@ class Endpoint(GraphQL[Context, None]):
             else None
         )
         self.documents = load_documents(settings.documents, settings.trusted_only)
+
+    @property
+    def seconds(self) -> float:
+        """How long an answer may take, unless a file is uploaded."""
+        return self.installation.settings.request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -137,12 +141,12 @@ class Endpoint(GraphQL[Context, None]):
         multipart = request.headers.get("content-type", "").startswith("multipart/")
         try:
             # an upload takes as long as it takes
-            async with asyncio.timeout(None if multipart else REQUEST_SECONDS):
+            async with asyncio.timeout(None if multipart else self.seconds):
                 return await super().execute_single(*args, **given)
         except TimeoutError:
             request_id = request.scope["request_id"]
             extensions = {"code": TIMEOUT, "requestId": request_id}
-            message = f"no answer within {REQUEST_SECONDS} seconds: ask for less at once"
+            message = f"no answer within {self.seconds} seconds: ask for less at once"
             return ExecutionResult(data=None, errors=[GraphQLError(message, extensions=extensions)])
 
     async def process_result(

@@ -13,6 +13,7 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLError,
     GraphQLSyntaxError,
     InlineFragmentNode,
     OperationDefinitionNode,
@@ -20,7 +21,8 @@ from graphql import (
     parse,
 )
 from graphql import OperationType as Operation
-from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
+from strawberry.extensions import ParserCache, SchemaExtension
+from strawberry.schema.schema import validate_document
 
 from core.schema.overlaps import Overlaps
 
@@ -33,6 +35,8 @@ MAX_MUTATIONS = 20
 MAX_FRAGMENTS = 100
 INTROSPECTION_DEPTH = 30
 NOTHING = parse("{ __typename }")
+MAX_KNOWN = 500
+"""So many documents' outcomes are kept."""
 
 
 @dataclass(frozen=True)
@@ -155,11 +159,23 @@ class RememberParsed(ParserCache):
         yield
 
 
-class ValidateOnce(ValidationCache):
+class ValidateOnce(SchemaExtension):
     """Validates what was not refused before, and remembers the outcome."""
 
     def on_validate(self) -> Iterator[None]:
-        if self.execution_context.pre_execution_errors:
-            yield
-        else:
-            yield from super().on_validate()
+        context = self.execution_context
+        if not context.pre_execution_errors:
+            context.pre_execution_errors = self._outcome(context)
+        yield
+
+    @staticmethod
+    def _outcome(context: Any) -> list[GraphQLError]:
+        document, known = context.graphql_document, context.schema.validated
+        found = known.get(id(document))
+        # the document is kept with its outcome, so that no other one can have its id
+        if found is None:
+            errors = validate_document(context.schema._schema, document, context.validation_rules)
+            found = known[id(document)] = (document, errors)
+            if len(known) > MAX_KNOWN:
+                known.pop(next(iter(known)))
+        return list(found[1])

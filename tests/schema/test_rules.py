@@ -48,13 +48,15 @@ NOUNS = (
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
     "reward", "redemption", "referral",
     "customEvent",
+    "deadLetter",
     "sending",
     "recipe",
     "attribution",
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
-    "staff", "role",
+    "staff", "role", "webhook", "bulkExport",
     "sms",
+    "coupons",
 )  # fmt: skip
 
 
