@@ -33,6 +33,7 @@ from core.schema.connections import (
 )
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
+from core.schema.costs import Prices
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
@@ -43,9 +44,10 @@ from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
+from core.schema.introspection import LimitIntrospection
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
-from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.limits import LimitTokens, RememberParsed, ValidateOnce
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
 from core.schema.member_imports import MemberImportMutations
@@ -82,6 +84,7 @@ from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.sending_outlook import SendingOutlookQueries
 from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.spending import LimitCost
 from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
@@ -148,8 +151,8 @@ class Subscription(JobSubscriptions, CampaignSubscriptions, ConnectionSubscripti
 
 
 EXTENSIONS = (
-    PresentErrors, RenewRights, AuditReads, LimitTokens, RememberParsed, LimitAndValidate,
-    LimitStatements,
+    PresentErrors, RenewRights, AuditReads, LimitTokens, RememberParsed, LimitIntrospection,
+    LimitCost, ValidateOnce, LimitStatements,
 )  # fmt: skip
 
 
@@ -185,6 +188,8 @@ class Schema(strawberry.Schema):
                 },
             ),
         )
+
+        self.prices = Prices(self._schema)
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         more = self._plugin_fields.get(type_definition.name, [])

@@ -26,6 +26,7 @@ from core.schema.errors import FORBIDDEN, UNAUTHENTICATED, RequestError, user_er
 from core.schema.executor.later import Batch, Later
 from core.schema.reads import seen
 from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
+from core.schema.throttle import Throttle
 from core.sdk.errors import HuikeError, Several
 from core.storage.database import Session, Work
 
@@ -67,6 +68,7 @@ class Context:
         self.client = client or Client()
         self.lasting = lasting
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
+        self.throttle: Throttle | None = None
         # the WebSocket protocol puts these two here
         self.connection_params: dict[str, Any] | None = None
         self.request: Any = None

@@ -24,6 +24,7 @@ from core.domain.members.programme import (
 from core.domain.members.standing import MemberStanding, members_of
 from core.domain.members.tiers import TierRule, find_changes, set_tier, summary
 from core.schema.context import CHILDREN, Info, field, mutation
+from core.schema.costs import costs
 from core.schema.errors import UserError
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.shops import Shop, shops_by_id
@@ -363,6 +364,7 @@ class MemberQueries:
             made = await find_programme(session)
         return None if made is None else programme_of(made)
 
+    @costs(50)
     @field("MEMBERS_READ", description="Days of the merchant's calendar, both included.")
     async def membership_counts(self, info: Info, first: date, last: date) -> list[MembershipCount]:
         async with info.context.read() as session:
@@ -372,6 +374,7 @@ class MemberQueries:
             for day, source, joined, left in found
         ]
 
+    @costs(100)
     @field(
         "MEMBERS_READ",
         description="What these thresholds would do to today's members; tiers not named stay. Null "

@@ -17,6 +17,7 @@ import strawberry
 
 from core.domain.segments.rules import Asked
 from core.schema.context import Info
+from core.schema.costs import costs
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.rows import columns_sql, selected
 from core.schema.where import Args, where_sql
@@ -81,6 +82,7 @@ class Connection(Generic[T]):
     def edges(self) -> list[Edge[T]]:
         return [Edge(cursor=c, node=n) for c, n in zip(self.cursors, self.nodes, strict=True)]
 
+    @costs(10)
     @strawberry.field
     async def count(self, info: Info, limit: int = 10_000) -> Count:
         if not 1 <= limit <= MAX_COUNT:

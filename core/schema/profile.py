@@ -15,6 +15,7 @@ import strawberry
 from core.domain.customers.fields import read_fields
 from core.domain.customers.timeline import Entry, Wanted, count_timeline, read_timeline
 from core.schema.context import CHILDREN, Info, field
+from core.schema.costs import costs
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.pages import (
     MAX_COUNT,
@@ -177,6 +178,7 @@ class TimelineConnection:
     def edges(self) -> list[Edge[TimelineEntry]]:
         return [Edge(cursor=c, node=n) for c, n in zip(self.cursors, self.nodes, strict=True)]
 
+    @costs(10)
     @strawberry.field
     async def count(self, info: Info, limit: int = 10_000) -> Count:
         if not 1 <= limit <= MAX_COUNT:

@@ -55,6 +55,9 @@ from core.sdk import Reply
 from core.storage import jobs
 from core.testing import TestMerchant
 from core.testing.fixtures import START
+from plugins.packages.inserts import InsertKind, NewInsert, create_insert
+from plugins.packages.packing import code_of
+from plugins.packages.rules import NewRule, create_rule
 from tests.schema.shelf import connected_shop, with_shelf
 
 PASSWORD = "correct horse battery staple"
@@ -99,6 +102,20 @@ async def app(installation):
 @pytest.fixture
 def api(app):
     return Api(app)
+
+
+async def packed_wave(w, order):
+    """A wave with one parcel of an order: their ids."""
+    wave = await w.sql.fetchval(
+        """INSERT INTO packages_waves (merchant_id, warehouse, created_at, created_by)
+           VALUES ($1, 'main', $2, 'test') RETURNING id""",
+        w.merchant_id, w.now,
+    )  # fmt: skip
+    return wave, await w.sql.fetchval(
+        """INSERT INTO packages_parcels (merchant_id, wave_id, order_id, number, count, decided_at)
+           VALUES ($1, $2, $3, 1, 1, $4) RETURNING id""",
+        w.merchant_id, wave, order, w.now,
+    )  # fmt: skip
 
 
 @dataclass
@@ -300,6 +317,9 @@ async def make_world(merchant):
             lambda _: None, lambda _: None,
         )  # fmt: skip
         message = await send_test(w, hook)
+        sample = await create_insert(w, NewInsert("sample", InsertKind.SAMPLE, tracks_stock=True))
+        packing = await create_rule(w, registry, NewRule("sample", [(sample, 1)], None, {}))
+        wave, parcel = await packed_wave(w, order)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
         owner = await add_staff(w, "Olga", "olga@example.com", "owner")
         await w.sql.execute(
@@ -328,6 +348,7 @@ async def make_world(merchant):
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
         "Connected": connected, "DeadLetter": letter,
+        "PackagesInsert": sample, "PackagesRule": packing, "PackagesWave": wave,
     }  # fmt: skip
     renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
@@ -337,6 +358,7 @@ async def make_world(merchant):
                "Colleague": "Staff"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     ids["code"] = friends_code
+    ids["parcel"] = code_of(parcel)
     ids |= {"invitation": invitation, "refresh": session.refresh}
     return World(merchant, merchant.token, session.access, ids)
 

@@ -100,8 +100,52 @@ def variables(name, ids):
         "role-create": {"input": {"name": "night_shift", "copyOf": "service_agent"}},
         "role-update": {"name": "night_shift", "input": {"permissions": ["ORDERS_READ"]}},
         "role-delete": {"name": "night_shift"},
+        "packages-dry-run": {"warehouse": "main", "day": "2026-06-14", "alsoOff": True},
+        "packages-why": {"warehouse": "main", "orderId": ids["Order"]},
+        "packages-results": {"ruleId": ids["PackagesRule"]},
+        "packages-parcels": {"waveId": ids["PackagesWave"]},
+        "packages-insert-create": {
+            "input": {"name": "thanks", "kind": "CARD", "text": "{{ customer.name }}!"}
+        },
+        "packages-insert-archive": {"id": ids["PackagesInsert"]},
+        "packages-stock-set": {
+            "input": {"insertId": ids["PackagesInsert"], "warehouse": "main", "onHand": 9}
+        },
+        "packages-rule-create": {
+            "input": {
+                "name": "new", "variants": [{"insertId": ids["PackagesInsert"]}],
+                "customers": rule, "orders": {"purchaseTo": 1}, "holdout": "0.1",
+            }
+        },
+        "packages-rule-start": {"id": ids["PackagesRule"]},
+        "packages-rule-stop": {"id": ids["PackagesRule"]},
+        "packages-wave-create": {"input": {"warehouse": "main"}},
+        "packages-wave-file-create": {
+            "input": {"waveId": ids["PackagesWave"], "format": "CSV"}
+        },
+        "packages-parcel-confirm": {"input": {"code": ids["parcel"]}},
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
+        "coupons-template-create": {
+            "input": {
+                "name": "满100减10", "handle": "ten", "kind": "AMOUNT_OFF", "currency": "CNY",
+                "amount": "10", "threshold": "100", "perCustomer": 1, "validDays": 30,
+            }
+        },
+        "coupons-quote": {
+            "basket": {
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }
+        },
+        "coupons-redeem": {
+            "input": {"baskets": [{
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }]}
+        },
+        "coupons-figures": {"from": "2026-06-01", "to": "2026-06-30"},
+        "coupons-release": {"input": {"order": "E9", "redeemed": True}},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},
         "customer": {"id": ids["Customer"]},
         "customer-by-external-ref": {"shopId": ids["Shop"], "kind": "nick", "value": "n1"},

@@ -256,3 +256,15 @@ async def test_altered_link_does_nothing(api, world):
     answer = await api.client.post(path[:-1] + ("A" if path[-1] != "A" else "B"))
     assert answer.status_code == 404
     assert await refusals(world) == 0
+
+
+async def test_large_answers_are_compressed(api):
+    body = {"query": "{ __schema { types { name description } } }"}
+    packed = await api.raw(body, **{"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    plain = await api.raw(body, **{"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert packed.json()["data"] == plain.json()["data"]
+    small = await api.raw(VIEWER, **{"accept-encoding": "gzip"})
+    assert "content-encoding" not in small.headers
+    assert small.json()["extensions"]["requestId"] == small.headers["x-request-id"]

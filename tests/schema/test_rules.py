@@ -55,7 +55,9 @@ NOUNS = (
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
     "staff", "role", "webhook", "bulkExport",
+    "packages",
     "sms",
+    "coupons",
 )  # fmt: skip
 
 
