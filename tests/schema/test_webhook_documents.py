@@ -95,7 +95,7 @@ async def test_the_body_is_made_with_the_rights_of_the_webhook(api, world, rende
         ("{ a:customers { nodes { tags } } }", "document", "tag"),
         ("#" + "x" * 20_000, "document", "bytes"),
         ("{" + "".join(f"a{n}: viewer {{ permissions }} " for n in range(101)) + "}", "document",
-         "aliases"),
+         "at the top"),
     ],
 )  # fmt: skip
 async def test_a_document_that_cannot_work_is_not_saved(api, kept, document, path, says):
