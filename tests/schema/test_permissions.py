@@ -75,6 +75,7 @@ SEEN_BY_CHANGING = {
     "SEGMENTS_WRITE": {"Segment"},
     "CAMPAIGNS_WRITE": {"Campaign"},
     "CAMPAIGNS_SEND": {"Campaign", "CampaignRun", "Delivery"},
+    "WEBHOOKS_WRITE": {"Webhook", "WebhookMessage"},
     "Authenticated": {"Merchant", "Staff"},  # the caller's own
 }
 """Who may change an object is shown what became of it. Whoever starts a job may watch it."""

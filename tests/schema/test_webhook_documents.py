@@ -95,7 +95,7 @@ async def test_the_body_is_made_with_the_rights_of_the_webhook(api, world, rende
         ("{ a:customers { nodes { tags } } }", "document", "tag"),
         ("#" + "x" * 20_000, "document", "bytes"),
         ("{" + "".join(f"a{n}: viewer {{ permissions }} " for n in range(101)) + "}", "document",
-         "aliases"),
+         "at the top"),
     ],
 )  # fmt: skip
 async def test_a_document_that_cannot_work_is_not_saved(api, kept, document, path, says):
@@ -118,6 +118,6 @@ async def test_nobody_gives_a_webhook_what_they_do_not_have(api, world):
     answer = await api.data(world.token, text("webhook-update"), **values)
     assert answer["webhookUpdate"]["webhook"]["url"] == "https://evil.example/"
     assert answer["webhookUpdate"]["webhook"]["document"] == DOCUMENT
-    values["input"] = {"topics": ["order.created"]}  # which the document has no variables for
+    values["input"] = {"topics": ["campaign.started"]}  # which the document has no variables for
     answer = await api.data(world.token, text("webhook-update"), **values)
     assert answer["webhookUpdate"]["errors"][0]["path"] == ["input", "document"]

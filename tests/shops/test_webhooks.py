@@ -11,6 +11,7 @@ import orjson
 import pytest
 import pytest_asyncio
 
+from core.domain.privacy.sealed import sealed_values
 from core.domain.shops.outbound import MAX_ATTEMPTS, address_of, outbound_client, post, retry_pause
 from core.domain.shops.webhooks import delivering, redelivery
 from core.domain.shops.webhooks import webhooks as domain
@@ -170,6 +171,22 @@ async def test_two_secrets_sign_while_one_is_rotated(merchant, receiver):
     merchant.clock.move(timedelta(hours=1))
     async with merchant.read() as session:
         assert secrets_of(session, await domain.find_webhook(session, pk)) == [new]
+
+
+async def test_secrets_stand_where_a_renewal_of_the_keys_finds_them(merchant):
+    pk, old = await create(merchant)
+    async with merchant.work() as w:
+        new = await domain.rotate_secret(w, pk, timedelta(hours=1))
+    found = []
+    async with merchant.read() as session:
+        for one in sealed_values(merchant.installation.registry):
+            if one.table == "webhooks":
+                row = await session.sql.fetchrow(
+                    f"SELECT {one.value} AS value, {one.place} AS place FROM webhooks t "
+                    "WHERE t.merchant_id = $1", merchant.id,
+                )  # fmt: skip
+                found.append(session.keyring.open(row["value"], row["place"]))
+    assert found == [new, old]
 
 
 @pytest.mark.parametrize("fault", [500, 302, None])
