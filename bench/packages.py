@@ -142,7 +142,8 @@ async def _load(opened: Installation, merchant_id: int, shop_id: int, count: int
 
 
 async def _rules(opened: Installation, merchant_id: int, count: int) -> tuple[list[int], list[int]]:
-    rules, inserts = [], []
+    rules: list[int] = []
+    inserts: list[int] = []
     async with opened.db.work(merchant_id) as w:
         for name, given in (
             ("sample", {"orders": {"paid_at_least": 100}, "per_customer": 1, "exclusive": "x"}),
