@@ -18,6 +18,9 @@ NAMES = (
     "sms",
     "journeys",
     "campaign_results",
+    "members",
+    "connectors",
+    "coupons",
 )
 
 

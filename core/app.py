@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
+from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
@@ -35,7 +36,7 @@ SHUTDOWN_SECONDS = 20
 
 
 def create_app(installation: Installation) -> Starlette:
-    """The application of an opened installation. Raises RegistryError for a bad plugin field."""
+    """The application of an opened installation. Raises RegistryError, SettingsError."""
     endpoint = Endpoint(build_schema(installation.registry), installation)
     metrics = Metrics()
     settings = installation.settings
@@ -75,7 +76,7 @@ def create_app(installation: Installation) -> Starlette:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     routes: list[BaseRoute] = [
-        Route("/graphql", endpoint),
+        Route("/graphql", endpoint, middleware=[Middleware(GZipMiddleware, compresslevel=5)]),
         WebSocketRoute("/graphql", endpoint),
         Route("/unsubscribe/{token}", leave, methods=["GET", "POST"]),
         Route("/consent/confirm", confirmed, methods=["GET", "POST"]),
@@ -106,7 +107,7 @@ def create_app(installation: Installation) -> Starlette:
                 allow_methods=["GET", "POST"],
                 allow_headers=["authorization", "content-type", "graphql-require-preflight",
                                "x-request-id"],
-                expose_headers=["x-request-id"],
+                expose_headers=["x-request-id", "retry-after"],
             )
         )  # fmt: skip
     return Starlette(routes=routes, middleware=middleware)

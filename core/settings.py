@@ -29,8 +29,16 @@ class Settings:
     skip_plugins: frozenset[str] = frozenset()
     cors_origins: tuple[str, ...] = ()
     graphiql: bool = True
+    documents: Path | None = None
+    trusted_only: bool = False
+    introspection: bool = True
+    max_cost: int = 100_000
+    cost_per_minute: int = 60_000_000
     pool_size: int = 10
     max_upload_bytes: int = 2 * 1024**3
+    private_webhooks: bool = False
+    request_seconds: int = 60
+    request_statements: int = 2000
     log_level: str = "INFO"
     log_format: str = "text"
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -52,6 +60,12 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
     Raises SettingsError that names the variable when a value cannot be used.
     """
     env = os.environ if environment is None else environment
+    documents = (env.get("HUIKE_DOCUMENTS") or "").strip()
+    trusted_only = _boolean(env, "HUIKE_TRUSTED_ONLY", False)
+    if trusted_only and not documents:
+        raise SettingsError(
+            "HUIKE_TRUSTED_ONLY needs HUIKE_DOCUMENTS, the manifest of the trusted documents"
+        )
     return Settings(
         home=Path(env.get("HUIKE_HOME") or ".huike").expanduser().absolute(),
         database_url=_url(env, "DATABASE_URL", ("postgres", "postgresql")),
@@ -61,10 +75,18 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         host=env.get("HUIKE_HOST") or "127.0.0.1",
         port=_integer(env, "HUIKE_PORT", 8000, 0, 65535),
         skip_plugins=frozenset(_list(env, "HUIKE_SKIP_PLUGINS")),
-        cors_origins=tuple(_list(env, "HUIKE_CORS_ORIGINS")),
+        cors_origins=_origins(env, "HUIKE_CORS_ORIGINS"),
         graphiql=_boolean(env, "HUIKE_GRAPHIQL", True),
+        documents=Path(documents).expanduser().absolute() if documents else None,
+        trusted_only=trusted_only,
+        introspection=_boolean(env, "HUIKE_INTROSPECTION", True),
+        max_cost=_integer(env, "HUIKE_MAX_COST", 100_000, 100, 10**9),
+        cost_per_minute=_integer(env, "HUIKE_COST_PER_MINUTE", 60_000_000, 0, 10**12),
         pool_size=_integer(env, "HUIKE_POOL_SIZE", 10, 2, 1000),
         max_upload_bytes=_integer(env, "HUIKE_MAX_UPLOAD_BYTES", 2 * 1024**3, 1024, 2**40),
+        private_webhooks=_boolean(env, "HUIKE_PRIVATE_WEBHOOKS", False),
+        request_seconds=_integer(env, "HUIKE_REQUEST_SECONDS", 60, 1, 3600),
+        request_statements=_integer(env, "HUIKE_REQUEST_STATEMENTS", 2000, 10, 10**6),
         log_level=_choice(env, "HUIKE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
         log_format=_choice(env, "HUIKE_LOG_FORMAT", ("text", "json")),
         environment=dict(env),
@@ -85,6 +107,23 @@ def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str | N
             f"{name} must start with {schemes[0]}://, not {parts.scheme or value!r}"
         )
     return value
+
+
+def _origins(env: Mapping[str, str], name: str) -> tuple[str, ...]:
+    """Origins as browsers write them, or *: of pages that may call the API and open sockets."""
+    origins = []
+    for given in _list(env, name):
+        if given == "*":
+            origins.append(given)
+            continue
+        parts = urlsplit(_url({name: given}, name, ("https", "http")) or "")
+        if not parts.hostname or parts.path.strip("/") or parts.query or parts.username:
+            raise SettingsError(f"{name} holds origins such as https://example.com, not {given!r}")
+        host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+        usual = {"http": 80, "https": 443}[parts.scheme]
+        port = "" if parts.port in (None, usual) else f":{parts.port}"
+        origins.append(f"{parts.scheme}://{host}{port}")
+    return tuple(origins)
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

@@ -16,6 +16,8 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.budget import LimitStatements
+from core.schema.bulk_exports import BulkExportMutations
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_links import CampaignLinkQueries
@@ -31,17 +33,21 @@ from core.schema.connections import (
 )
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
 from core.schema.context import Info
+from core.schema.costs import Prices
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
+from core.schema.executor import Executor
+from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
+from core.schema.introspection import LimitIntrospection
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
-from core.schema.limits import LimitAndValidate, LimitTokens, RememberParsed
+from core.schema.limits import LimitTokens, RememberParsed, ValidateOnce
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
 from core.schema.member_imports import MemberImportMutations
@@ -60,7 +66,7 @@ from core.schema.points import PointsMutations, PointsQueries
 from core.schema.points_adjusting import PointsAdjustMutations, PointsAdjustQueries
 from core.schema.points_figures import PointsFigureQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
-from core.schema.reads import AuditReads
+from core.schema.reads import AuditReads, ReadLog
 from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.rights import RenewRights
@@ -78,12 +84,14 @@ from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.sending_outlook import SendingOutlookQueries
 from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.spending import LimitCost
 from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
+from core.schema.webhooks import WebhookMutations, WebhookQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -108,6 +116,7 @@ class Query(
     TaskQueries,
     ConnectionQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
+    WebhookQueries,
 ):  # fmt: skip
     pass
 
@@ -131,6 +140,7 @@ class Mutation(
     TaskMutations,
     ConnectionMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
+    WebhookMutations, BulkExportMutations,
 ):  # fmt: skip
     pass
 
@@ -138,6 +148,12 @@ class Mutation(
 @strawberry.type
 class Subscription(JobSubscriptions, CampaignSubscriptions, ConnectionSubscriptions):
     pass
+
+
+EXTENSIONS = (
+    PresentErrors, RenewRights, AuditReads, LimitTokens, RememberParsed, LimitIntrospection,
+    LimitCost, ValidateOnce, LimitStatements,
+)  # fmt: skip
 
 
 class Schema(strawberry.Schema):
@@ -153,19 +169,16 @@ class Schema(strawberry.Schema):
             lambda kind: self.schema_converter.from_scalar(kind),
             lambda definition: self.schema_converter.from_enum(definition),
         )
+        self.plans = PlanCache()
+        self.reads = ReadLog()
+        self.validated: dict[int, Any] = {}
         super().__init__(
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
-            extensions=[
-                PresentErrors,
-                RenewRights,
-                AuditReads,
-                LimitTokens,
-                RememberParsed,
-                LimitAndValidate,
-            ],
+            extensions=EXTENSIONS,
+            execution_context_class=Executor,
             config=StrawberryConfig(
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),
@@ -175,6 +188,8 @@ class Schema(strawberry.Schema):
                 },
             ),
         )
+
+        self.prices = Prices(self._schema)
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         more = self._plugin_fields.get(type_definition.name, [])

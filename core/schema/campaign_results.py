@@ -36,6 +36,7 @@ from core.domain.campaigns.results.windows import (
 )
 from core.domain.lifecycle.calendar import ALL_SHOPS, Calendar, calendar_of
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.customer_standing import place
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
@@ -379,8 +380,8 @@ class RunOutcome:
         ]
 
     @field("CAMPAIGNS_READ", description="Null until the attribution window has closed.")
-    async def report(self, info: Info) -> CampaignReport | None:
-        return await info.context.load("run.report", self.pk, reports_by_run)
+    def report(self, info: Info) -> CampaignReport | None:
+        return info.context.child("run.report", self.pk, reports_by_run)
 
 
 @strawberry.type
@@ -536,6 +537,7 @@ class CampaignReportRecomputePayload:
 
 @strawberry.type
 class ResultQueries:
+    @costs(100)
     @field(
         "CAMPAIGNS_READ",
         description="CRM sales of a shop, or of all, in up to 400 days: an order is credited once, "
@@ -564,6 +566,7 @@ class ResultQueries:
             campaigns=[crm_campaign(one, found.currency) for one in found.campaigns],
         )
 
+    @costs(50)
     @field("CAMPAIGNS_READ", description="By channel and provider, of messages sent in these days.")
     async def message_arrivals(self, info: Info, from_: From, to: date) -> list[MessageArrival]:
         async with info.context.read() as session:
@@ -576,6 +579,7 @@ class ResultQueries:
             for one in found
         ]
 
+    @costs(100)
     @field("ORDERS_READ", description="Who asked for a refund in these days, and was won back.")
     async def refund_win_back(
         self, info: Info, from_: From, to: date, shop_id: strawberry.ID | None = None

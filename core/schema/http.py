@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.http import GraphQLHTTPResponse
+from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult
 
@@ -23,16 +23,20 @@ from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
-from core.schema.errors import BAD_REQUEST, TIMEOUT
+from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, TIMEOUT
+from core.schema.throttle import Throttle
+from core.schema.trusted import Refused, SocketHandler, load_documents
+from core.schema.variables import check_body
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
-REQUEST_SECONDS = 60
 PREFLIGHT = "graphql-require-preflight"
 
 
 class Endpoint(GraphQL[Context, None]):
-    """The endpoint /graphql."""
+    """The endpoint /graphql. Raises SettingsError for a manifest of documents that is no such."""
+
+    graphql_transport_ws_handler_class = SocketHandler
 
     def __init__(self, schema: Schema, installation: Installation) -> None:
         super().__init__(
@@ -44,6 +48,19 @@ class Endpoint(GraphQL[Context, None]):
             allowed_origins=installation.settings.cors_origins,
         )
         self.installation = installation
+        settings = installation.settings
+        schema.config.disable_field_suggestions = not settings.introspection
+        self.throttle = (
+            Throttle(installation.redis, settings.cost_per_minute, installation.db.clock)
+            if settings.cost_per_minute
+            else None
+        )
+        self.documents = load_documents(settings.documents, settings.trusted_only)
+
+    @property
+    def seconds(self) -> float:
+        """How long an answer may take, unless a file is uploaded."""
+        return self.installation.settings.request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -54,7 +71,8 @@ class Endpoint(GraphQL[Context, None]):
         try:
             response = await self._answer(request, media_type)
         except HTTPException as error:
-            response = protocol_error(scope, *_status(error), media_type)
+            code = error.code if isinstance(error, Refused) else BAD_REQUEST
+            response = protocol_error(scope, *_status(error), media_type, code)
         finally:
             await request.close()  # an uploaded file's temporary copy
         await response(scope, receive, send)
@@ -67,11 +85,24 @@ class Endpoint(GraphQL[Context, None]):
         response: Response = await self.run(request)
         return response
 
-    async def parse_http_body(self, request: Any) -> Any:
+    def should_render_graphql_ide(self, request: Any) -> bool:
+        return False  # it has a page of its own; a GET may carry a documentId alone
+
+    async def parse_http_body(self, request: Any) -> GraphQLRequestData:
         try:
-            return await super().parse_http_body(request)
-        except (AttributeError, TypeError, IndexError):  # valid JSON of another shape
+            if request.method == "GET":
+                data = self.parse_query_params(request.query_params)
+            elif request.content_type.startswith("multipart/"):
+                data = await self.parse_multipart(request)
+            else:
+                body = await request.get_body()
+                if fault := check_body(body):
+                    raise Refused(400, fault, COST_EXCEEDED)
+                data = self.parse_json(body)
+        except (AttributeError, TypeError, IndexError):  # a map of files of another shape
             raise HTTPException(400, "the body is not a GraphQL request") from None
+        transport = self._get_stream_transport_from_headers(request.headers)
+        return self.documents.read(data, transport.protocol if transport else "http")
 
     async def get_context(
         self, request: Request | WebSocket, response: Response | WebSocket
@@ -81,7 +112,10 @@ class Endpoint(GraphQL[Context, None]):
             request.client.host if request.client else None, request.headers.get("user-agent", "")
         )
         lasting = isinstance(request, WebSocket)
-        return Context(self.installation, caller, request.scope["request_id"], client, lasting)
+        request_id = request.scope["request_id"]
+        context = Context(self.installation, caller, request_id, client, lasting)
+        context.throttle = self.throttle
+        return context
 
     async def _caller(self, authorization: Any) -> Caller | None:
         kind, _, token = str(authorization or "").partition(" ")
@@ -107,12 +141,12 @@ class Endpoint(GraphQL[Context, None]):
         multipart = request.headers.get("content-type", "").startswith("multipart/")
         try:
             # an upload takes as long as it takes
-            async with asyncio.timeout(None if multipart else REQUEST_SECONDS):
+            async with asyncio.timeout(None if multipart else self.seconds):
                 return await super().execute_single(*args, **given)
         except TimeoutError:
             request_id = request.scope["request_id"]
             extensions = {"code": TIMEOUT, "requestId": request_id}
-            message = f"no answer within {REQUEST_SECONDS} seconds: ask for less at once"
+            message = f"no answer within {self.seconds} seconds: ask for less at once"
             return ExecutionResult(data=None, errors=[GraphQLError(message, extensions=extensions)])
 
     async def process_result(
@@ -128,8 +162,12 @@ class Endpoint(GraphQL[Context, None]):
         media_type = sub_response.media_type or PLAIN_JSON
         refused = "data" not in response_data
         status = 400 if refused and media_type == GRAPHQL_JSON else 200
+        headers = {}
+        wait = response_data.get("extensions", {}).get("cost", {}).get("retryAfter")
+        if wait is not None:
+            status, headers = 429, {"retry-after": str(wait)}
         return Response(
-            self.encode_json(response_data), status, media_type=f"{media_type}; charset=utf-8"
+            self.encode_json(response_data), status, headers, f"{media_type}; charset=utf-8"
         )
 
     def encode_json(self, data: object) -> str:
@@ -185,9 +223,11 @@ def _status(error: HTTPException) -> tuple[int, str]:
     return error.status_code, error.reason
 
 
-def protocol_error(scope: Scope, status: int, message: str, media_type: str | None) -> Response:
+def protocol_error(
+    scope: Scope, status: int, message: str, media_type: str | None, code: str = BAD_REQUEST
+) -> Response:
     """An answer to what is no GraphQL request at all."""
-    extensions = {"code": BAD_REQUEST, "requestId": scope["request_id"]}
+    extensions = {"code": code, "requestId": scope["request_id"]}
     body = orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
     headers = {"allow": "GET, POST"} if status == 405 else None
     return Response(body, status, headers, f"{media_type or PLAIN_JSON}; charset=utf-8")

@@ -22,6 +22,7 @@ from core.domain.lifecycle.thresholds import (
     thresholds_in_force,
 )
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.customer_standing import LifecycleDays, days_of, place
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
@@ -285,6 +286,7 @@ class LifecycleQueries:
             calendar = await place(session, shop_id)
         return LifecycleModel(calendar=calendar) if calendar else None
 
+    @costs(100)
     @field(
         "SEGMENTS_READ",
         description="Stages as of past days, up to 120 of them, by the purchases until then and "
@@ -314,6 +316,7 @@ class LifecycleQueries:
             for one in found
         ]
 
+    @costs(100)
     @field("SEGMENTS_READ", description="Who went from which stage to which between two days.")
     async def lifecycle_moves(
         self,

@@ -5,7 +5,6 @@ cost much time here: neither by fragments that spread each other twice, nor by a
 """
 
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,27 +18,38 @@ from graphql import (
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
+    parse,
 )
 from graphql import OperationType as Operation
-from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
+from strawberry.extensions import ParserCache, SchemaExtension
+from strawberry.schema.schema import validate_document
 
-from core.schema.errors import COST_EXCEEDED
+from core.schema.overlaps import Overlaps
 
 MAX_TOKENS = 4_000
 MAX_DEPTH = 15
 MAX_FIELDS = 2_000
 MAX_ALIASES = 100
+MAX_ROOTS = 50
 MAX_MUTATIONS = 20
+MAX_FRAGMENTS = 100
 INTROSPECTION_DEPTH = 30
+NOTHING = parse("{ __typename }")
+MAX_KNOWN = 500
+"""So many documents' outcomes are kept."""
 
 
 @dataclass(frozen=True)
 class Size:
-    """How deep a selection goes, and how many fields and aliases it comes to once spread out."""
+    """How deep a selection goes, and how many fields and aliases it comes to once spread out.
+
+    `own` are the fields at its top.
+    """
 
     depth: int = 0
     fields: int = 0
     aliases: int = 0
+    own: int = 0
 
 
 def check_size(document: DocumentNode) -> str | None:
@@ -49,17 +59,18 @@ def check_size(document: DocumentNode) -> str | None:
         for node in document.definitions
         if isinstance(node, FragmentDefinitionNode)
     }
+    if len(fragments) > MAX_FRAGMENTS:
+        return f"at most {MAX_FRAGMENTS} fragments in one document"
     known: dict[str, Size] = {}
     for node in document.definitions:
         if isinstance(node, OperationDefinitionNode):
             size = _size(node.selection_set, fragments, known, 0)
-            if (
-                node.operation == Operation.MUTATION
-                and len(node.selection_set.selections) > MAX_MUTATIONS
-            ):
+            if node.operation == Operation.MUTATION and size.own > MAX_MUTATIONS:
                 return f"at most {MAX_MUTATIONS} mutations in one request"
             if fault := _fault(size, _is_introspection(node)):
                 return fault
+            if Overlaps(fragments).too_many(node.selection_set):
+                return "the query asks for the same fields too many times"
     return None
 
 
@@ -67,6 +78,8 @@ def _fault(size: Size, introspection: bool) -> str | None:
     deepest = INTROSPECTION_DEPTH if introspection else MAX_DEPTH
     if size.depth > deepest:
         return f"the query goes deeper than {deepest} levels"
+    if size.own > MAX_ROOTS:
+        return f"at most {MAX_ROOTS} fields at the top of a request"
     if size.fields > MAX_FIELDS:
         return f"the query asks for more than {MAX_FIELDS} fields"
     if size.aliases > MAX_ALIASES:
@@ -89,11 +102,11 @@ def _size(
 ) -> Size:
     if selections is None or nesting > 200:
         return Size(depth=nesting if selections else 0)
-    depth = fields = aliases = 0
+    depth = fields = aliases = own = 0
     for node in selections.selections:
         if isinstance(node, FieldNode):
             inner = _size(node.selection_set, fragments, known, nesting + 1)
-            size = Size(inner.depth + 1, inner.fields + 1, inner.aliases + (1 if node.alias else 0))
+            size = Size(inner.depth + 1, inner.fields + 1, inner.aliases + bool(node.alias), 1)
         elif isinstance(node, InlineFragmentNode):
             size = _size(node.selection_set, fragments, known, nesting + 1)
         else:
@@ -102,7 +115,8 @@ def _size(
         depth = max(depth, size.depth)
         fields += size.fields
         aliases += size.aliases
-    return Size(depth, fields, aliases)
+        own += size.own
+    return Size(depth, fields, aliases, own)
 
 
 def _fragment_size(
@@ -129,26 +143,39 @@ class LimitTokens(SchemaExtension):
 
 
 class RememberParsed(ParserCache):
-    """Parses each document once; a malformed one is left to the schema, which reports it."""
+    """Parses each document once."""
 
     def on_parse(self) -> Iterator[None]:
         context = self.execution_context
-        with suppress(GraphQLSyntaxError):
+        try:
             context.graphql_document = self.cached_parse_document(
                 context.query, **context.parse_options
             )
+        except GraphQLSyntaxError as error:
+            # in place of the document, so that it is not parsed again; a name is left to the schema
+            if context.operation_name is None:
+                context.graphql_document = NOTHING
+                context.pre_execution_errors = [error]
         yield
 
 
-class LimitAndValidate(ValidationCache):
-    """Refuses a document that is too large; validates any other, and remembers the outcome."""
+class ValidateOnce(SchemaExtension):
+    """Validates what was not refused before, and remembers the outcome."""
 
     def on_validate(self) -> Iterator[None]:
-        document = self.execution_context.graphql_document
-        fault = check_size(document) if document is not None else None
-        if fault is None:
-            yield from super().on_validate()
-            return
-        error = GraphQLError(fault, extensions={"code": COST_EXCEEDED})
-        self.execution_context.pre_execution_errors = [error]
+        context = self.execution_context
+        if not context.pre_execution_errors:
+            context.pre_execution_errors = self._outcome(context)
         yield
+
+    @staticmethod
+    def _outcome(context: Any) -> list[GraphQLError]:
+        document, known = context.graphql_document, context.schema.validated
+        found = known.get(id(document))
+        # the document is kept with its outcome, so that no other one can have its id
+        if found is None:
+            errors = validate_document(context.schema._schema, document, context.validation_rules)
+            found = known[id(document)] = (document, errors)
+            if len(known) > MAX_KNOWN:
+                known.pop(next(iter(known)))
+        return list(found[1])

@@ -9,6 +9,7 @@ import strawberry
 from core.domain.members.figures import MonthFigures, Standing, TierState, month_figures
 from core.domain.members.programme import get_programme
 from core.schema.context import Info, field
+from core.schema.costs import costs
 from core.schema.members import Tier, tiers_by_id
 from core.schema.scalars import Money, money
 
@@ -142,6 +143,7 @@ def figures_of(found: MonthFigures, tiers: Mapping[int, Tier]) -> TierFigures:
 
 @strawberry.type
 class TierFigureQueries:
+    @costs(50)
     @field(
         "MEMBERS_READ",
         description="The month that a day is in, of the merchant's calendar; up to now if it is "

@@ -12,6 +12,7 @@ from core.domain.members.referral_checks import EXPLANATIONS, RefusalReason
 from core.domain.members.referral_codes import code_of, make_code, shown
 from core.domain.members.referrals import counts, enter_code, refuse
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
 from core.schema.member_rewards import Redemption, redemptions_by_id
@@ -243,6 +244,7 @@ class ReferralQueries:
     ) -> Connection[Referral]:
         return await page(info, REFERRALS, where, sort, first, after)
 
+    @costs(20)
     @field(
         "MEMBERS_READ",
         description="Referrals entered on days of the merchant's calendar, both included.",

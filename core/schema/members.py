@@ -24,6 +24,7 @@ from core.domain.members.programme import (
 from core.domain.members.standing import MemberStanding, members_of
 from core.domain.members.tiers import TierRule, find_changes, set_tier, summary
 from core.schema.context import CHILDREN, Info, field, mutation
+from core.schema.costs import costs
 from core.schema.errors import UserError
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.shops import Shop, shops_by_id
@@ -241,8 +242,8 @@ class CustomerMembership:
     row: strawberry.Private[Any]
 
     @field("MEMBERS_READ", description="Null for who is no member now.")
-    async def membership(self, info: Info) -> Membership | None:
-        return await info.context.load("customer.membership", self.row["id"], memberships_of)
+    def membership(self, info: Info) -> Membership | None:
+        return info.context.child("customer.membership", self.row["id"], memberships_of)
 
     @field("MEMBERS_READ", description="What platforms tell of the customer as a member there.")
     async def platform_memberships(
@@ -252,8 +253,8 @@ class CustomerMembership:
         return await info.context.load("customer.platforms", self.row["id"], batch) or []
 
     @field("MEMBERS_READ")
-    async def points(self, info: Info) -> PointsBalance | None:
-        return await info.context.load("customer.points", self.row["id"], balances_of)
+    def points(self, info: Info) -> PointsBalance | None:
+        return info.context.child("customer.points", self.row["id"], balances_of)
 
 
 # -- inputs and payloads ------------------------------------------------------------------------
@@ -363,6 +364,7 @@ class MemberQueries:
             made = await find_programme(session)
         return None if made is None else programme_of(made)
 
+    @costs(50)
     @field("MEMBERS_READ", description="Days of the merchant's calendar, both included.")
     async def membership_counts(self, info: Info, first: date, last: date) -> list[MembershipCount]:
         async with info.context.read() as session:
@@ -372,6 +374,7 @@ class MemberQueries:
             for day, source, joined, left in found
         ]
 
+    @costs(100)
     @field(
         "MEMBERS_READ",
         description="What these thresholds would do to today's members; tiers not named stay. Null "

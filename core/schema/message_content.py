@@ -21,6 +21,7 @@ from core.schema.campaign_parts import (
 )
 from core.schema.campaigns import RenderedSample
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import answered, once
 from core.schema.scalars import Money, need_id
@@ -240,6 +241,7 @@ class MessageContentQueries:
             warnings=found.warnings,
         )
 
+    @costs(20)
     @field(
         "CAMPAIGNS_WRITE",
         description="Whether a campaign's texts are fit to be sent. With `links` they are asked "

@@ -7,6 +7,7 @@ import strawberry
 
 from core.domain.members.platform_counts import platform_counts
 from core.schema.context import CHILDREN, Info, field
+from core.schema.costs import costs
 from core.schema.scalars import Money, money, read_id
 from core.schema.shops import Shop, shops_by_id
 from core.storage.database import Session
@@ -114,6 +115,7 @@ CHILDREN["platform_memberships_of"] = platform_memberships_of
 
 @strawberry.type
 class PlatformMemberQueries:
+    @costs(50)
     @field(
         "MEMBERS_READ",
         description="Who joined platforms' own programmes and left them, by day of the merchant's "

@@ -8,6 +8,7 @@ import strawberry
 from core.domain.members.points_figures import PointsMonth, points_month
 from core.domain.members.programme import get_programme
 from core.schema.context import Info, field
+from core.schema.costs import costs
 from core.schema.member_figures import rate
 from core.schema.scalars import Money, money
 
@@ -72,6 +73,7 @@ def points_figures_of(found: PointsMonth) -> PointsFigures:
 
 @strawberry.type
 class PointsFigureQueries:
+    @costs(50)
     @field(
         "MEMBERS_READ",
         description="The month that a day is in, of the merchant's calendar; up to now if it is "

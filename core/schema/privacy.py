@@ -7,6 +7,7 @@ import strawberry
 from core.domain.privacy import erasure, retention
 from core.domain.privacy.export import start_data_export
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
@@ -150,6 +151,7 @@ class PrivacyQueries:
         async with info.context.read() as session:
             return [rule_of(rule) for rule in await retention.rules(session)]
 
+    @costs(50)
     @field("RETENTION_WRITE", description="How many rows a rule would delete now.")
     async def retention_preview(self, info: Info, name: str, days: int) -> int:
         async with info.context.read() as session:

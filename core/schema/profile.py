@@ -15,6 +15,7 @@ import strawberry
 from core.domain.customers.fields import read_fields
 from core.domain.customers.timeline import Entry, Wanted, count_timeline, read_timeline
 from core.schema.context import CHILDREN, Info, field
+from core.schema.costs import costs
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.pages import (
     MAX_COUNT,
@@ -92,8 +93,8 @@ class CustomerFieldValue:
     updated_at: datetime
 
     @field("CUSTOMERS_READ", description="What field it is: its title, type and choices.")
-    async def definition(self, info: Info) -> CustomField | None:
-        return await info.context.load("custom_fields", self.field_pk, custom_fields_by_id)
+    def definition(self, info: Info) -> CustomField | None:
+        return info.context.child("custom_fields", self.field_pk, custom_fields_by_id)
 
 
 async def field_values_of(session: Session, pks: list[int]) -> dict[int, list[CustomerFieldValue]]:
@@ -177,6 +178,7 @@ class TimelineConnection:
     def edges(self) -> list[Edge[TimelineEntry]]:
         return [Edge(cursor=c, node=n) for c, n in zip(self.cursors, self.nodes, strict=True)]
 
+    @costs(10)
     @strawberry.field
     async def count(self, info: Info, limit: int = 10_000) -> Count:
         if not 1 <= limit <= MAX_COUNT:

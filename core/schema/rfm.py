@@ -18,6 +18,7 @@ from core.domain.lifecycle.rfm import (
     rfm_model,
 )
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.customer_standing import place
 from core.schema.errors import UserError
 from core.schema.lifecycle import need_place
@@ -163,8 +164,8 @@ class ProductCycle:
     at: datetime = strawberry.field(description="When it was measured.")
 
     @field("SHOPS_READ")
-    async def shop(self, info: Info) -> Shop | None:
-        return await info.context.load("shops", self.row["shop_id"], shops_by_id)
+    def shop(self, info: Info) -> Shop | None:
+        return info.context.child("shops", self.row["shop_id"], shops_by_id)
 
 
 def cycle_of(row: Any) -> ProductCycle:
@@ -212,6 +213,7 @@ CYCLES = Listing(
 
 @strawberry.type
 class RfmQueries:
+    @costs(50)
     @field(
         "SEGMENTS_READ",
         description="Of all shops or one; the currency is the shop's or the merchant's if not "
@@ -227,6 +229,7 @@ class RfmQueries:
             row = await rfm_model(session, calendar.shop_id, currency or calendar.currency)
         return rfm_of(calendar, row) if row else None
 
+    @costs(50)
     @field("SEGMENTS_READ", description="Products that were bought again often enough.")
     async def product_cycles(
         self,

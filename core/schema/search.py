@@ -7,6 +7,7 @@ import strawberry
 from core.domain.customers.masking import NAME
 from core.domain.customers.search import Hit, search_customers
 from core.schema.context import Info, field
+from core.schema.costs import costs
 from core.schema.customers import Customer, customers_by_id
 from core.schema.orders import Order, orders_by_id
 
@@ -37,6 +38,7 @@ class CustomerSearchHit:
 
 @strawberry.type
 class SearchQueries:
+    @costs(20)
     @field(
         "CUSTOMERS_READ",
         description="Customers by the beginning of a name or a tag, or by exactly this phone "

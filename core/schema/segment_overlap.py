@@ -6,6 +6,7 @@ import strawberry
 
 from core.domain.segments.overlap import Overlap, segment_overlap
 from core.schema.context import Info, field
+from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import need_id
 from core.schema.segments import Segment, segments_by_id
@@ -64,6 +65,7 @@ def overlap_of(found: Overlap, segments: dict[int, Segment]) -> SegmentOverlap:
 
 @strawberry.type
 class SegmentOverlapQueries:
+    @costs(100)
     @field("SEGMENTS_READ", description="Compare 2 to 5 segments with each other.")
     async def segment_overlap(self, info: Info, ids: list[strawberry.ID]) -> SegmentOverlapResult:
         registry = info.context.installation.registry

@@ -19,6 +19,7 @@ from core.domain.segments.funnel import Clause
 from core.domain.segments.measures import Counts
 from core.domain.segments.rules import Rule
 from core.schema.context import Info, field
+from core.schema.costs import costs
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError, user_errors
 from core.schema.jobs import Job, job_of, jobs_by_id
@@ -196,6 +197,7 @@ def _fields(selections: Iterable[Selection]) -> Iterator[SelectedField]:
 
 @strawberry.type
 class SegmentPreviewQueries:
+    @costs(100)
     @field(
         "SEGMENTS_READ",
         description="Try a rule without storing it. What takes longer than about 1.5 seconds is "

@@ -10,6 +10,7 @@ import strawberry
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.traits import KIND, start_traits
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
 from core.schema.jobs import Job, job_of, jobs_by_id
 from core.schema.scalars import SegmentRule, need_id
@@ -101,6 +102,7 @@ def trait_of(one: dict[str, Any], size: int, everybody: int) -> SegmentTrait:
 
 @strawberry.type
 class SegmentTraitQueries:
+    @costs(100)
     @field("SEGMENTS_READ", description="What the job of `segmentTraitsStart` found.")
     async def segment_traits(self, info: Info, id: strawberry.ID) -> SegmentTraitsResult:
         try:

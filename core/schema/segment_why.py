@@ -11,6 +11,7 @@ from core.domain.segments.rules import Rule, read_rule
 from core.domain.segments.tree import Leaf, camel
 from core.domain.segments.why import Reason, entered_at, explain_customers
 from core.schema.context import CHILDREN, Info, field
+from core.schema.costs import costs
 from core.schema.customers import customers_by_id
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import JSON, SegmentRule, need_id, read_id
@@ -166,6 +167,7 @@ class SegmentWhyResult(Explained):
 
 @strawberry.type
 class SegmentWhyQueries:
+    @costs(20)
     @field(
         "SEGMENTS_READ",
         description="Why a customer would be in a segment of this rule, or why not. Needs the "

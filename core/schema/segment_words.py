@@ -9,6 +9,7 @@ import strawberry
 from core.domain.segments.rules import Rule, read_rule, stored_rule, usable_facets
 from core.domain.segments.tree import ROOT, Path
 from core.schema.context import Info, field
+from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import SegmentRule
 from core.sdk.errors import Several
@@ -75,6 +76,7 @@ class SegmentExplainResult:
 
 @strawberry.type
 class SegmentWordsQueries:
+    @costs(20)
     @field("SEGMENTS_READ", description="A rule in words, without asking it.")
     async def segment_explain(
         self, info: Info, rule: SegmentRule, language: Language = Language.EN

@@ -13,6 +13,7 @@ from core.domain.segments.rules import Rule
 from core.domain.segments.why import Reason
 from core.schema.campaigns import Delivery, delivery_of
 from core.schema.context import Info, field
+from core.schema.costs import costs
 from core.schema.customers import customers_by_id
 from core.schema.errors import UserError, user_errors
 from core.schema.jobs import Job, job_of, jobs_by_id
@@ -127,6 +128,7 @@ class WhyNotSentResult:
 
 @strawberry.type
 class SendingOutlookQueries:
+    @costs(100)
     @field(
         "CAMPAIGNS_READ",
         description="What a campaign of one message would do if it started now, by the SQL that "

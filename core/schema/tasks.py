@@ -17,6 +17,7 @@ from core.domain.customers.tasks import (
     update_task,
 )
 from core.schema.context import Info, field, mutation
+from core.schema.costs import costs
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.orders import Order, orders_by_id
@@ -224,6 +225,7 @@ class TaskQueries:
         order = sort or [TaskSort(field=TaskSortField.DUE_AT)]
         return await page(info, TASKS, where, order, first, after)
 
+    @costs(20)
     @field(
         "TASKS_READ",
         description="Tasks made from `since` until before `until`, by kind and outcome.",

@@ -52,8 +52,9 @@ class Permission:
 class PluginContext:
     """What a plugin's code is given when it acts for a merchant.
 
-    `settings` is the merchant's validated settings. `database` and `registry`, which knows what
-    all plugins contribute, are for the use cases of core.domain that take them.
+    `settings` is the merchant's validated settings. `database` is for the use cases of
+    core.domain, which take it or a unit of work made from it; `registry` is for those of them that
+    call other plugins, such as core.domain.connections.acting.act.
     """
 
     merchant_id: int

@@ -47,6 +47,9 @@ from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.staff.accounts import add_staff, invite
 from core.domain.shops.staff.sessions import Client, begin_session
 from core.domain.shops.tokens import create_token
+from core.domain.shops.webhooks.redelivery import send_test
+from core.domain.shops.webhooks.webhooks import Settings as WebhookSettings
+from core.domain.shops.webhooks.webhooks import create_webhook
 from core.schema.scalars import global_id
 from core.sdk import Reply
 from core.storage import jobs
@@ -55,6 +58,7 @@ from core.testing.fixtures import START
 from plugins.packages.inserts import InsertKind, NewInsert, create_insert
 from plugins.packages.packing import code_of
 from plugins.packages.rules import NewRule, create_rule
+from tests.schema.shelf import connected_shop, with_shelf
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = PasswordHasher().hash(PASSWORD)
@@ -80,6 +84,12 @@ class Api:
         answer = await self(token, query, **variables)
         assert "errors" not in answer, answer
         return answer["data"]
+
+
+@pytest.fixture(scope="session")
+def installation(installation):
+    """With a platform to connect shops to."""
+    return with_shelf(installation)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -301,6 +311,12 @@ async def make_world(merchant):
         holiday = await w.sql.fetchval(
             "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
         )
+        hook, _ = await create_webhook(
+            w, registry,
+            WebhookSettings("first", "https://example.com/", ["order.created"], {}, None, []),
+            lambda _: None, lambda _: None,
+        )  # fmt: skip
+        message = await send_test(w, hook)
         sample = await create_insert(w, NewInsert("sample", InsertKind.SAMPLE, tracks_stock=True))
         packing = await create_rule(w, registry, NewRule("sample", [(sample, 1)], None, {}))
         wave, parcel = await packed_wave(w, order)
@@ -314,6 +330,7 @@ async def make_world(merchant):
         colleague, invitation = await invite(
             w, registry, "Carl", "carl@example.com", "analyst", lambda _: None
         )
+        connected, letter = await connected_shop(w, registry)
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
@@ -327,11 +344,13 @@ async def make_world(merchant):
         "Import": imported, "Counting": counting, "Traits": traits,
         "Merchant": merchant.id, "Staff": owner, "Colleague": colleague,
         "StaffSession": session.session_id,
+        "Webhook": hook, "WebhookMessage": message,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
+        "Connected": connected, "DeadLetter": letter,
         "PackagesInsert": sample, "PackagesRule": packing, "PackagesWave": wave,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign",
+    renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
                "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",

@@ -18,7 +18,7 @@ ELSEWHERE = {
 }  # fmt: skip
 """Tried where there are an identity provider and an authenticator app: test_staff_*.py."""
 PASSWORD, NEW_PASSWORD = "correct horse battery staple", "another staple of batteries"
-SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
+SUBSCRIPTIONS = {"job-progress", "campaign-progress", "shop-sync-progress"}
 CONTENT = [
     {"field": "subject", "text": "new"},
     {"field": "html", "text": '<a href="{{ unsubscribe_url }}">x</a>'},
@@ -42,6 +42,33 @@ def variables(name, ids):
     named = {
         "shop": {"id": ids["Shop"]},
         "shop-create": {"input": {"name": "second", "platform": "jd"}},
+        "bulk-export-run": {
+            "input": {
+                "query": "query ($name: String!) { shops(where: { name: { eq: $name } }) "
+                "{ nodes { id name } } }",
+                "variables": {"name": "shop"}, "idempotencyKey": "b1",
+            }
+        },
+        "webhook": {"id": ids["Webhook"], "where": {"state": {"in": ["PENDING", "FAILED"]}}},
+        "webhook-create": {
+            "input": {
+                "name": "erp", "url": "https://erp.example.com/hooks", "topics": ["order.created"],
+                "filter": {"state": "paid"}, "permissions": ["ORDERS_READ"],
+                "document": "query ($orderId: ID!) { order(id: $orderId) { externalId state } }",
+            }
+        },
+        "webhook-update": {"id": ids["Webhook"], "input": {"topics": ["order.state_changed"]}},
+        "webhook-delete": {"id": ids["Webhook"]},
+        "webhook-secret-rotate": {"id": ids["Webhook"], "input": {"overlapHours": 48}},
+        "webhook-pause": {"id": ids["Webhook"]},
+        "webhook-resume": {"id": ids["Webhook"]},
+        "webhook-test": {"id": ids["Webhook"]},
+        "webhook-redeliver": {
+            "id": ids["Webhook"],
+            "input": {"since": "2026-06-15T00:00:00+08:00", "until": "2026-06-16T00:00:00+08:00",
+                      "states": ["DONE", "FAILED"]},
+        },
+        "webhook-message-redeliver": {"id": ids["WebhookMessage"]},
         "shop-update": {"id": ids["Shop"], "input": {"name": "renamed"}},
         "token-create": {"input": {"name": "reader", "permissions": ["SHOPS_READ"]}},
         "token-revoke": {"id": ids["Token"]},
@@ -99,6 +126,26 @@ def variables(name, ids):
         "packages-parcel-confirm": {"input": {"code": ids["parcel"]}},
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
+        "coupons-template-create": {
+            "input": {
+                "name": "满100减10", "handle": "ten", "kind": "AMOUNT_OFF", "currency": "CNY",
+                "amount": "10", "threshold": "100", "perCustomer": 1, "validDays": 30,
+            }
+        },
+        "coupons-quote": {
+            "basket": {
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }
+        },
+        "coupons-redeem": {
+            "input": {"baskets": [{
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }]}
+        },
+        "coupons-figures": {"from": "2026-06-01", "to": "2026-06-30"},
+        "coupons-release": {"input": {"order": "E9", "redeemed": True}},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},
         "customer": {"id": ids["Customer"]},
         "customer-by-external-ref": {"shopId": ids["Shop"], "kind": "nick", "value": "n1"},
@@ -483,6 +530,14 @@ def variables(name, ids):
         "retention-rule-remove": {"name": "jobs"},
         "audit-log": {"where": {"actor": {"eq": "nobody"}}},
         "audit-verify": {"input": {"idempotencyKey": "a1"}},
+        "shop-sync": {"shopId": ids["Connected"]},
+        "shop-connect-start": {"input": {"platform": "shelf", "shopId": ids["Connected"]}},
+        "shop-connect-with-token": {"input": {"platform": "shelf", "token": "s2"}},
+        "shop-pause": {"id": ids["Connected"]},
+        "shop-resume": {"id": ids["Connected"]},
+        "shop-disconnect": {"id": ids["Connected"]},
+        "shop-resync": {"id": ids["Connected"], "input": {"day": "2026-06-01"}},
+        "dead-letter-retry": {"id": ids["DeadLetter"]},
         "node": {"id": ids["Customer"]},
         "nodes": {"ids": [ids[kind] for kind in ids]},
     }  # fmt: skip

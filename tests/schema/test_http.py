@@ -177,7 +177,7 @@ async def test_slow_queries_are_ended(api, merchant, monkeypatch):
         await asyncio.sleep(30)
 
     monkeypatch.setattr("core.schema.shops.merchant_of", slow)
-    monkeypatch.setattr("core.schema.http.REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr("core.schema.http.Endpoint.seconds", 0.05)
     answer = await api(merchant.token, "{ merchant { name } }")
     assert answer["errors"][0]["extensions"]["code"] == "TIMEOUT"
 
@@ -256,3 +256,15 @@ async def test_altered_link_does_nothing(api, world):
     answer = await api.client.post(path[:-1] + ("A" if path[-1] != "A" else "B"))
     assert answer.status_code == 404
     assert await refusals(world) == 0
+
+
+async def test_large_answers_are_compressed(api):
+    body = {"query": "{ __schema { types { name description } } }"}
+    packed = await api.raw(body, **{"accept-encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    plain = await api.raw(body, **{"accept-encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert packed.json()["data"] == plain.json()["data"]
+    small = await api.raw(VIEWER, **{"accept-encoding": "gzip"})
+    assert "content-encoding" not in small.headers
+    assert small.json()["extensions"]["requestId"] == small.headers["x-request-id"]

@@ -98,7 +98,7 @@ async def plugin_context(
     """What a plugin's code is given when it acts for a merchant. Raises PluginDisabled."""
     async with db.read(merchant_id) as session:
         settings = await plugin_settings(session, registry, name)
-        return PluginContext(merchant_id, settings, db, registry)
+    return PluginContext(merchant_id, settings, db, registry)
 
 
 async def enabled_plugins(session: Session) -> set[str]:

@@ -1,0 +1,119 @@
+"""Trusted documents: queries that are known beforehand, named by their id instead of their text.
+
+The manifest is the `persisted-documents.json` of GraphQL Code Generator: an object of texts by id.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import orjson
+from cross_web import HTTPException
+from graphql import GraphQLError, parse
+from strawberry.http import GraphQLRequestData
+from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
+    BaseGraphQLTransportWSHandler,
+)
+
+from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, FORBIDDEN
+from core.settings import SettingsError
+
+SHA256 = "sha256:"
+MAX_TEXT = 100_000
+SHAPES = {
+    "documentId": (str, "a string"),
+    "query": (str, "a string"),
+    "operationName": (str, "a string"),
+    "variables": (dict, "an object"),
+    "extensions": (dict, "an object"),
+}
+
+
+class Refused(HTTPException):
+    """What is no request that this server answers, with the code of the error."""
+
+    def __init__(self, status: int, reason: str, code: str = BAD_REQUEST) -> None:
+        super().__init__(status, reason)
+        self.code = code
+
+
+class Documents:
+    """The texts that the server knows, and whether it takes any other."""
+
+    def __init__(self, texts: Mapping[str, str], trusted_only: bool = False) -> None:
+        self._texts = {name.removeprefix(SHA256): text for name, text in texts.items()}
+        self.trusted_only = trusted_only
+
+    def text_of(self, query: str | None, document_id: str | None) -> str | None:
+        """The text to execute. Raises Refused for an unknown id, and for a text that is not ours.
+
+        An id is known with and without its prefix `sha256:`.
+        """
+        if document_id is not None:
+            if query:
+                raise Refused(400, "send either documentId or query, not both")
+            text = self._texts.get(document_id.removeprefix(SHA256))
+            if text is None:
+                raise Refused(400, f"no trusted document has the id {document_id[:100]}: "
+                                   "add it to the server's manifest")  # fmt: skip
+            return text
+        if query and len(query) > MAX_TEXT:
+            raise Refused(400, f"the query is longer than {MAX_TEXT} characters", COST_EXCEEDED)
+        if query and self.trusted_only:
+            raise Refused(403, "this server answers trusted documents only: send a documentId",
+                          FORBIDDEN)  # fmt: skip
+        return query
+
+    def read(self, data: Any, protocol: Any) -> GraphQLRequestData:
+        """The request in a body or in a URL. Raises Refused for one of another shape."""
+        if not isinstance(data, dict):
+            raise Refused(400, "the body is not a GraphQL request")
+        for name, (kind, shape) in SHAPES.items():
+            if not isinstance(data.get(name), (kind, type(None))):
+                raise Refused(400, f"{name} must be {shape} or null")
+        return GraphQLRequestData(
+            query=self.text_of(data.get("query"), data.get("documentId")),
+            variables=data.get("variables"),
+            operation_name=data.get("operationName"),
+            extensions=data.get("extensions"),
+            protocol=protocol,
+        )
+
+
+def load_documents(path: Path | None, trusted_only: bool) -> Documents:
+    """The documents of a manifest; none without a path. Raises SettingsError."""
+    if path is None:
+        return Documents({}, trusted_only)
+    try:
+        texts = orjson.loads(path.read_bytes())
+    except (OSError, orjson.JSONDecodeError) as error:
+        raise SettingsError(f"HUIKE_DOCUMENTS: cannot read {path}: {error}") from None
+    if not isinstance(texts, dict) or not all(isinstance(text, str) for text in texts.values()):
+        raise SettingsError(f"HUIKE_DOCUMENTS: {path} must be an object of texts by id")
+    for name, text in texts.items():
+        try:
+            parse(text)
+        except GraphQLError as error:
+            raise SettingsError(
+                f"HUIKE_DOCUMENTS: the document {name} in {path} is no GraphQL: {error}"
+            ) from None
+    return Documents(texts, trusted_only)
+
+
+class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
+    """The WebSocket protocol, with trusted documents."""
+
+    async def handle_subscribe(self, message: Any) -> None:
+        if self.connection_acknowledged:
+            documents: Documents = self.view.documents  # type: ignore[attr-defined]
+            payload = message["payload"]
+            try:
+                request = documents.read(payload, "http")
+            except Refused as error:
+                fault = GraphQLError(error.reason, extensions={"code": error.code})
+                await self.send_message(
+                    {"id": message["id"], "type": "error", "payload": [fault.formatted]}
+                )
+                return
+            payload["query"] = request.query
+        await super().handle_subscribe(message)
