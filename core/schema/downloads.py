@@ -15,6 +15,7 @@ from core.schema.context import Info
 from core.schema.errors import FORBIDDEN
 from core.sdk.errors import NotFound
 from core.storage import jobs
+from core.storage.database import Session
 from core.storage.outputs import LINK_LIFE, Link, OutputFile, output_of, read_link, sign_link
 
 NOT_FOUND = "NOT_FOUND"
@@ -50,6 +51,11 @@ def file_of(info: Info, row: Any) -> JobFile | None:
         url=f"{settings.base_url}/downloads/{link}",
         expires_at=expires_at,
     )
+
+
+async def kept_file(info: Info, session: Session, job_id: int) -> JobFile | None:
+    """The file that was kept as a job's, with a fresh link. Raises RequestError, NotFound."""
+    return file_of(info, await jobs.get(session, job_id))
 
 
 async def answer(installation: Installation, request: Request) -> Response:

@@ -9,13 +9,14 @@ from core.sdk import (
     PersonalTable,
     SchemaField,
     Subscriber,
+    Tick,
     TimelineSource,
     hookimpl,
 )
 from plugins.packages.changes import LATE
 from plugins.packages.facets import GotInsert
 from plugins.packages.personal import PERSONAL_TABLES, TIMELINE
-from plugins.packages.remarks import REMARKS
+from plugins.packages.remarks import MISSING, REMARKS
 from plugins.packages.schema import FIELDS
 from plugins.packages.settings import PackagesSettings
 
@@ -49,6 +50,10 @@ class PackagesPlugin:
     @hookimpl
     def subscribers(self) -> Sequence[Subscriber]:
         return [LATE, REMARKS]
+
+    @hookimpl
+    def ticks(self) -> Sequence[Tick]:
+        return [MISSING]
 
     @hookimpl
     def personal_tables(self) -> Sequence[PersonalTable]:

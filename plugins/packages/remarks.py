@@ -1,5 +1,7 @@
 """What a packed parcel has got, written beside its order on the platform."""
 
+from datetime import timedelta
+
 from core.domain.connections.acting import act
 from core.sdk import (
     HuikeError,
@@ -8,6 +10,7 @@ from core.sdk import (
     PluginContext,
     RetryLater,
     Subscriber,
+    Tick,
     Unknown,
     WriteRemark,
 )
@@ -16,18 +19,43 @@ from plugins.packages.packing import parcels_of
 from plugins.packages.settings import PackagesSettings
 
 REASON_LIMIT, TEXT_LIMIT = 300, 200
+PORTION = 100
+TRIED_FOR = timedelta(days=2)
 
 
 async def write_remark(context: PluginContext, event: Occurrence) -> None:
-    """Once for each parcel: a platform's remark overwrites what staff wrote there since.
+    """Write it soon after the packing; what is busy is tried again by the clock, since the
+    merchant's later events wait for this."""
+    if _wanted(context):
+        await _write(context, event.payload["parcel_id"])
 
-    Raises RetryLater when it was certainly not done; what may have been done stays "unknown".
-    """
+
+async def write_missing(context: PluginContext) -> None:
+    """Write those that could not be written yet, of parcels packed in the last days."""
+    if not _wanted(context):
+        return
+    async with context.database.read(context.merchant_id) as session:
+        rows = await session.sql.fetch(
+            """SELECT id FROM packages_parcels
+               WHERE merchant_id = $1 AND remark IS NULL AND packed_at >= $2
+               ORDER BY id LIMIT $3""",
+            context.merchant_id, session.now - TRIED_FOR, PORTION,
+        )  # fmt: skip
+    for row in rows:
+        await _write(context, row["id"])
+
+
+def _wanted(context: PluginContext) -> bool:
     settings = context.settings
     assert isinstance(settings, PackagesSettings)
-    if not settings.remarks:
-        return
-    parcel_id = event.payload["parcel_id"]
+    return settings.remarks
+
+
+async def _write(context: PluginContext, parcel_id: int) -> None:
+    """Once for each parcel: a platform's remark overwrites what staff wrote there since.
+
+    What was certainly not done is left open; what may have been done is "unknown" for good.
+    """
     async with context.database.work(context.merchant_id) as w:
         shop_id = await w.sql.fetchval(
             """UPDATE packages_parcels p SET remark = 'trying' FROM orders o
@@ -48,7 +76,6 @@ async def write_remark(context: PluginContext, event: Occurrence) -> None:
         )  # fmt: skip
     except RetryLater:
         await _end(context, parcel_id, None, None)
-        raise
     except Unknown as error:
         await _end(context, parcel_id, "unknown", str(error))
     except (HuikeError, OutsideError) as error:
@@ -69,3 +96,4 @@ async def _end(
 
 
 REMARKS = Subscriber("packages.remarks", frozenset({PackagesParcelPacked.type}), write_remark)
+MISSING = Tick("packages.remarks", timedelta(minutes=5), write_missing)

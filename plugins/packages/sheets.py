@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.domain.shops.kept_files import keep_file
 from core.domain.shops.merchants import time_zone_of
 from core.sdk import WrongState
-from core.storage.outputs import keep_output
 from core.tabular.writing import WRITERS, Value
 from plugins.packages.packing import Card, Parcel, need_wave, parcels_of
 from plugins.packages.pdf import cards_pdf
@@ -33,14 +33,14 @@ async def wave_file(w: Any, wave_id: int, format: str) -> int:
     if format == "csv":
         zone = ZoneInfo(await time_zone_of(w))
         data = _csv(cards, zone)
-        return await keep_output(w, FILE, f"wave-{wave_id}.csv", "text/csv", data, RIGHTS)
+        return await keep_file(w, FILE, f"wave-{wave_id}.csv", "text/csv", data, RIGHTS)
     if len(cards) > MOST_CARDS:
         raise WrongState(
             f"a PDF takes {MOST_CARDS} parcels: make smaller waves", ("input", "format")
         )
     title = f"{wave['warehouse']} #{wave_id}"
     data = await asyncio.to_thread(cards_pdf, title, cards)
-    return await keep_output(w, FILE, f"wave-{wave_id}.pdf", "application/pdf", data, RIGHTS)
+    return await keep_file(w, FILE, f"wave-{wave_id}.pdf", "application/pdf", data, RIGHTS)
 
 
 async def cards_of(session: Any, parcels: Sequence[Parcel]) -> list[Card]:

@@ -8,11 +8,10 @@ import strawberry
 
 from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
-from core.schema.downloads import JobFile, file_of
+from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import global_id, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
-from core.storage import jobs
 from plugins.packages.packing import Parcel, confirm_parcel, parcels_of
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.sheets import wave_file
@@ -209,10 +208,10 @@ async def packages_wave_file_create(
     try:
         number = need_id("PackagesWave", input.wave_id, ("input", "waveId"))
         async with info.context.work() as w:
-            row = await jobs.get(w, await wave_file(w, number, input.format.value))
+            file = await kept_file(info, w, await wave_file(w, number, input.format.value))
     except (HuikeError, Several) as error:
         return PackagesWaveFileCreatePayload(errors=user_errors(error))
-    return PackagesWaveFileCreatePayload(file=file_of(info, row))
+    return PackagesWaveFileCreatePayload(file=file)
 
 
 async def packages_parcel_confirm(

@@ -152,7 +152,7 @@ async def test_a_plain_reckoning_comes_to_the_same(merchant):
             merchant, f"r{n}", *chance.sample(inserts, chance.choice([1, 2])),
             orders={"paid_at_least": chance.randrange(10, 70)}, priority=-n,
             exclusive=chance.choice([None, "x", "y"]), per_customer=chance.choice([None, 1, 2]),
-            holdout=chance.choice([0, 2500]), budget=chance.choice([None, 60]),
+            holdout=chance.choice([0, 2500]), budget=chance.choice([None, 60]) if n else 60,
         )  # fmt: skip
     async with merchant.read() as session:
         rules = await read_rules(
