@@ -9,12 +9,13 @@ rendering of N personalised messages, and what memory a run that is ten times as
 import asyncio
 import os
 import resource
-import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import uvloop
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
@@ -57,8 +58,8 @@ def messages(count: int) -> list[OutgoingMessage]:
     ]  # fmt: skip
 
 
-async def ours(port: int, kind: str, given: Sequence[OutgoingMessage]) -> float:
-    """Messages per second, built, signed and handed over."""
+async def ours(port: int, kind: str, given: Sequence[OutgoingMessage]) -> None:
+    """Build, sign and hand over."""
     pool = SmtpPool(Smtp(host="127.0.0.1", port=port, tls="none"), "bounces@example.com")
     building, waiting = builder(kind), iter(given)
 
@@ -67,11 +68,25 @@ async def ours(port: int, kind: str, given: Sequence[OutgoingMessage]) -> float:
             await pool.deliver(building.letter(message), building, "marketing")
 
     await pool.open()
-    started = time.perf_counter()
     await asyncio.gather(*(work() for _ in range(CONCURRENCY)))
-    seconds = time.perf_counter() - started
     await pool.close()
-    return len(given) / seconds
+
+
+@dataclass(frozen=True)
+class Rate:
+    """Messages per second of the clock, and of this process's processor time."""
+
+    clock: float
+    processor: float
+
+
+async def timed(count: int, work: Awaitable[object]) -> Rate:
+    """What a loop over so many messages comes to."""
+    clock, processor = time.perf_counter(), time.process_time()
+    await work
+    return Rate(
+        count / (time.perf_counter() - clock), count / (time.process_time() - processor)
+    )  # fmt: skip
 
 
 async def measure(port: int, count: int) -> None:
@@ -84,16 +99,19 @@ async def measure(port: int, count: int) -> None:
         building = builder(kind)
         built = [building.build(message) for message in given]
         await bare(port, built[: count // 10])
-        mine, theirs = [], []
-        for _ in range(ROUNDS):
-            theirs.append(await bare(port, built))
-            mine.append(await ours(port, kind, given))
-        ratios = [one / other for one, other in zip(mine, theirs, strict=True)]
+        pairs = [
+            (await timed(count, ours(port, kind, given)), await timed(count, bare(port, built)))
+            for _ in range(ROUNDS)
+        ]
+        ratios = [mine.processor / theirs.processor for mine, theirs in pairs]
         show(
-            f"email_{kind}_rate", statistics.median(mine), "messages/s", messages=count,
-            bytes=len(built[0][1]), bare_aiosmtplib=round(statistics.median(theirs)),
-            ratio=round(statistics.median(ratios), 2), goal=0.7,
-            low=round(min(ratios), 2), high=round(max(ratios), 2),
+            f"email_{kind}_rate", median(mine.processor for mine, _ in pairs),
+            "messages/s of processor time", messages=count, bytes=len(built[0][1]),
+            bare_aiosmtplib=round(median(theirs.processor for _, theirs in pairs)),
+            ratio=round(median(ratios), 2), low=round(min(ratios), 2), high=round(max(ratios), 2),
+            ratio_by_the_clock=round(
+                median(mine.clock / theirs.clock for mine, theirs in pairs), 2
+            ), goal=0.7,
         )  # fmt: skip
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     for _ in range(10):

@@ -7,7 +7,6 @@ Prints one JSON line per figure; rates per core count the processor time of the 
 
 import asyncio
 import gc
-import importlib
 import statistics
 import subprocess
 import sys
@@ -15,13 +14,15 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import uvloop
-from aiohttp import ClientSession, TCPConnector, web
+from aiohttp import ClientSession, TCPConnector
 from yarl import URL
 
 from bench.large import show
+from bench.sms_server import TEMPLATE
 from core.sdk import Receipt
 from plugins.sms.http import CONNECTIONS, Caller, connections
 from plugins.sms.making import outside
@@ -34,8 +35,6 @@ MESSAGES = 50_000
 BATCH = 100
 AT_ONCE = 20
 ROUNDS = 3
-TEMPLATE = "亲爱的${name}，您的积分有${points}分，拒收请回复R"
-OK = b'{"Code":"OK","Message":"OK","RequestId":"R","BizId":"900619746936498440^0"}'
 
 
 def now() -> datetime:
@@ -88,9 +87,9 @@ async def in_batches(url: str, count: int) -> tuple[float, float]:
         gc.collect()
         began, used = time.perf_counter(), time.process_time()
         await spread_out(
-            [lambda b=b, n=n: client.send(f"b{began}-{n}", b) for n, b in enumerate(batches)],
+            [partial(client.send, f"b{began}-{n}", batch) for n, batch in enumerate(batches)],
             AT_ONCE,
-        )  # fmt: skip
+        )
         return time.perf_counter() - began, time.process_time() - used
 
 
@@ -99,7 +98,7 @@ async def one_by_one(url: str, count: int) -> float:
         client = opened(url, session)
         texts = [text(number, "service") for number in range(count)]
         began = time.perf_counter()
-        await spread_out([lambda t=t: client.send(t.key, [t]) for t in texts], CONNECTIONS)
+        await spread_out([partial(client.send, one.key, [one]) for one in texts], CONNECTIONS)
         return time.perf_counter() - began
 
 
@@ -134,7 +133,7 @@ async def bare_aiohttp(url: str, count: int) -> float:
                 await answer.read()
 
         began = time.perf_counter()
-        await spread_out([lambda r=r: post(r) for r in recorder.requests], CONNECTIONS)
+        await spread_out([partial(post, request) for request in recorder.requests], CONNECTIONS)
         return time.perf_counter() - began
 
 
@@ -171,42 +170,15 @@ def text(number: int, message_class: Any) -> Text:
     )  # fmt: skip
 
 
-# -- the servers, in processes of their own ------------------------------------------------------
-
-
 @contextmanager
 def server(kind: str) -> Iterator[str]:
-    """The address of a server."""
-    code = f"from bench.sms import serve; serve({kind!r})"
+    """The address of a server in a process of its own; see sms_server.py."""
     with subprocess.Popen(
-        [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-m", "bench.sms_server", kind], stdout=subprocess.PIPE, text=True
     ) as process:
         assert process.stdout is not None
         yield process.stdout.readline().strip()
         process.terminate()
-
-
-def serve(kind: str) -> None:
-    """Serve until the process is ended."""
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(kind))
-
-
-async def _serve(kind: str) -> None:
-    handler: Any = _answer
-    if kind == "stand_in":
-        stand_in = importlib.import_module("tests.stand_ins.aliyun").AliyunStandIn(now)
-        stand_in.add_template("SMS_1", TEMPLATE)
-        stand_in.limit_per_number = None
-        handler = stand_in.answer
-    async with importlib.import_module("tests.stand_ins.serving").served(handler) as url:
-        print(url, flush=True)
-        await asyncio.Event().wait()
-
-
-async def _answer(request: web.BaseRequest) -> web.Response:
-    await request.read()
-    return web.Response(body=OK, content_type="application/json")
 
 
 if __name__ == "__main__":

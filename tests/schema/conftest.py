@@ -47,11 +47,18 @@ from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.staff.accounts import add_staff, invite
 from core.domain.shops.staff.sessions import Client, begin_session
 from core.domain.shops.tokens import create_token
+from core.domain.shops.webhooks.redelivery import send_test
+from core.domain.shops.webhooks.webhooks import Settings as WebhookSettings
+from core.domain.shops.webhooks.webhooks import create_webhook
 from core.schema.scalars import global_id
 from core.sdk import Reply
 from core.storage import jobs
 from core.testing import TestMerchant
 from core.testing.fixtures import START
+from plugins.packages.inserts import InsertKind, NewInsert, create_insert
+from plugins.packages.packing import code_of
+from plugins.packages.rules import NewRule, create_rule
+from tests.schema.shelf import connected_shop, with_shelf
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = PasswordHasher().hash(PASSWORD)
@@ -79,6 +86,12 @@ class Api:
         return answer["data"]
 
 
+@pytest.fixture(scope="session")
+def installation(installation):
+    """With a platform to connect shops to."""
+    return with_shelf(installation)
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def app(installation):
     installation.signals.start()
@@ -89,6 +102,20 @@ async def app(installation):
 @pytest.fixture
 def api(app):
     return Api(app)
+
+
+async def packed_wave(w, order):
+    """A wave with one parcel of an order: their ids."""
+    wave = await w.sql.fetchval(
+        """INSERT INTO packages_waves (merchant_id, warehouse, created_at, created_by)
+           VALUES ($1, 'main', $2, 'test') RETURNING id""",
+        w.merchant_id, w.now,
+    )  # fmt: skip
+    return wave, await w.sql.fetchval(
+        """INSERT INTO packages_parcels (merchant_id, wave_id, order_id, number, count, decided_at)
+           VALUES ($1, $2, $3, 1, 1, $4) RETURNING id""",
+        w.merchant_id, wave, order, w.now,
+    )  # fmt: skip
 
 
 @dataclass
@@ -284,6 +311,15 @@ async def make_world(merchant):
         holiday = await w.sql.fetchval(
             "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
         )
+        hook, _ = await create_webhook(
+            w, registry,
+            WebhookSettings("first", "https://example.com/", ["order.created"], {}, None, []),
+            lambda _: None, lambda _: None,
+        )  # fmt: skip
+        message = await send_test(w, hook)
+        sample = await create_insert(w, NewInsert("sample", InsertKind.SAMPLE, tracks_stock=True))
+        packing = await create_rule(w, registry, NewRule("sample", [(sample, 1)], None, {}))
+        wave, parcel = await packed_wave(w, order)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
         owner = await add_staff(w, "Olga", "olga@example.com", "owner")
         await w.sql.execute(
@@ -294,6 +330,7 @@ async def make_world(merchant):
         colleague, invitation = await invite(
             w, registry, "Carl", "carl@example.com", "analyst", lambda _: None
         )
+        connected, letter = await connected_shop(w, registry)
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
@@ -307,10 +344,13 @@ async def make_world(merchant):
         "Import": imported, "Counting": counting, "Traits": traits,
         "Merchant": merchant.id, "Staff": owner, "Colleague": colleague,
         "StaffSession": session.session_id,
+        "Webhook": hook, "WebhookMessage": message,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
+        "Connected": connected, "DeadLetter": letter,
+        "PackagesInsert": sample, "PackagesRule": packing, "PackagesWave": wave,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign",
+    renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
                "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
@@ -318,6 +358,7 @@ async def make_world(merchant):
                "Colleague": "Staff"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     ids["code"] = friends_code
+    ids["parcel"] = code_of(parcel)
     ids |= {"invitation": invitation, "refresh": session.refresh}
     return World(merchant, merchant.token, session.access, ids)
 

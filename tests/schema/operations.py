@@ -18,7 +18,7 @@ ELSEWHERE = {
 }  # fmt: skip
 """Tried where there are an identity provider and an authenticator app: test_staff_*.py."""
 PASSWORD, NEW_PASSWORD = "correct horse battery staple", "another staple of batteries"
-SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
+SUBSCRIPTIONS = {"job-progress", "campaign-progress", "shop-sync-progress"}
 CONTENT = [
     {"field": "subject", "text": "new"},
     {"field": "html", "text": '<a href="{{ unsubscribe_url }}">x</a>'},
@@ -42,6 +42,33 @@ def variables(name, ids):
     named = {
         "shop": {"id": ids["Shop"]},
         "shop-create": {"input": {"name": "second", "platform": "jd"}},
+        "bulk-export-run": {
+            "input": {
+                "query": "query ($name: String!) { shops(where: { name: { eq: $name } }) "
+                "{ nodes { id name } } }",
+                "variables": {"name": "shop"}, "idempotencyKey": "b1",
+            }
+        },
+        "webhook": {"id": ids["Webhook"], "where": {"state": {"in": ["PENDING", "FAILED"]}}},
+        "webhook-create": {
+            "input": {
+                "name": "erp", "url": "https://erp.example.com/hooks", "topics": ["order.created"],
+                "filter": {"state": "paid"}, "permissions": ["ORDERS_READ"],
+                "document": "query ($orderId: ID!) { order(id: $orderId) { externalId state } }",
+            }
+        },
+        "webhook-update": {"id": ids["Webhook"], "input": {"topics": ["order.state_changed"]}},
+        "webhook-delete": {"id": ids["Webhook"]},
+        "webhook-secret-rotate": {"id": ids["Webhook"], "input": {"overlapHours": 48}},
+        "webhook-pause": {"id": ids["Webhook"]},
+        "webhook-resume": {"id": ids["Webhook"]},
+        "webhook-test": {"id": ids["Webhook"]},
+        "webhook-redeliver": {
+            "id": ids["Webhook"],
+            "input": {"since": "2026-06-15T00:00:00+08:00", "until": "2026-06-16T00:00:00+08:00",
+                      "states": ["DONE", "FAILED"]},
+        },
+        "webhook-message-redeliver": {"id": ids["WebhookMessage"]},
         "shop-update": {"id": ids["Shop"], "input": {"name": "renamed"}},
         "token-create": {"input": {"name": "reader", "permissions": ["SHOPS_READ"]}},
         "token-revoke": {"id": ids["Token"]},
@@ -73,6 +100,30 @@ def variables(name, ids):
         "role-create": {"input": {"name": "night_shift", "copyOf": "service_agent"}},
         "role-update": {"name": "night_shift", "input": {"permissions": ["ORDERS_READ"]}},
         "role-delete": {"name": "night_shift"},
+        "packages-dry-run": {"warehouse": "main", "day": "2026-06-14", "alsoOff": True},
+        "packages-why": {"warehouse": "main", "orderId": ids["Order"]},
+        "packages-results": {"ruleId": ids["PackagesRule"]},
+        "packages-parcels": {"waveId": ids["PackagesWave"]},
+        "packages-insert-create": {
+            "input": {"name": "thanks", "kind": "CARD", "text": "{{ customer.name }}!"}
+        },
+        "packages-insert-archive": {"id": ids["PackagesInsert"]},
+        "packages-stock-set": {
+            "input": {"insertId": ids["PackagesInsert"], "warehouse": "main", "onHand": 9}
+        },
+        "packages-rule-create": {
+            "input": {
+                "name": "new", "variants": [{"insertId": ids["PackagesInsert"]}],
+                "customers": rule, "orders": {"purchaseTo": 1}, "holdout": "0.1",
+            }
+        },
+        "packages-rule-start": {"id": ids["PackagesRule"]},
+        "packages-rule-stop": {"id": ids["PackagesRule"]},
+        "packages-wave-create": {"input": {"warehouse": "main"}},
+        "packages-wave-file-create": {
+            "input": {"waveId": ids["PackagesWave"], "format": "CSV"}
+        },
+        "packages-parcel-confirm": {"input": {"code": ids["parcel"]}},
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
         "coupons-template-create": {
@@ -479,6 +530,14 @@ def variables(name, ids):
         "retention-rule-remove": {"name": "jobs"},
         "audit-log": {"where": {"actor": {"eq": "nobody"}}},
         "audit-verify": {"input": {"idempotencyKey": "a1"}},
+        "shop-sync": {"shopId": ids["Connected"]},
+        "shop-connect-start": {"input": {"platform": "shelf", "shopId": ids["Connected"]}},
+        "shop-connect-with-token": {"input": {"platform": "shelf", "token": "s2"}},
+        "shop-pause": {"id": ids["Connected"]},
+        "shop-resume": {"id": ids["Connected"]},
+        "shop-disconnect": {"id": ids["Connected"]},
+        "shop-resync": {"id": ids["Connected"], "input": {"day": "2026-06-01"}},
+        "dead-letter-retry": {"id": ids["DeadLetter"]},
         "node": {"id": ids["Customer"]},
         "nodes": {"ids": [ids[kind] for kind in ids]},
     }  # fmt: skip

@@ -182,6 +182,7 @@ async def test_a_campaign_is_checked_and_does_not_start_with_errors(api, world):
         ("ERROR", "the picture '/logo.png' needs an address"[:40]),
         ("WARNING", "the picture '/logo.png' has no alt text "[:40]),
         ("WARNING", "the picture '/logo.png' has no width"),
+        ("WARNING", "it is pictures with hardly any text"),
         ("WARNING", "a marketing message needs a link to unsu"[:40]),
         ("WARNING", "clicks on https"),
     }

@@ -48,13 +48,16 @@ NOUNS = (
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
     "reward", "redemption", "referral",
     "customEvent",
+    "deadLetter",
     "sending",
     "recipe",
     "attribution",
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
-    "staff", "role",
-    "sms", "coupons",
+    "staff", "role", "webhook", "bulkExport",
+    "packages",
+    "sms",
+    "coupons",
 )  # fmt: skip
 
 

@@ -64,6 +64,23 @@ async def create_task(w: Work, customer_id: int, task: NewTask) -> int:
     return task_id
 
 
+async def create_tasks(w: Work, tasks: Sequence[tuple[int, NewTask]]) -> None:
+    """Make a task for each of these customers, who are known to be there. Raises InvalidInput."""
+    columns = zip(*[
+        (customer_id, one.kind, _title(one.title), _text(one.text, "text"), one.order_id,
+         one.due_at or w.now, _assignee(one.assignee))
+        for customer_id, one in tasks
+    ], strict=True)  # fmt: skip
+    await w.sql.execute(
+        """INSERT INTO tasks (merchant_id, customer_id, kind, title, text, order_id, due_at,
+               assignee, state, source, version, created_at, updated_at)
+           SELECT $1, t.*, 'open', $2, 1, $3, $3
+           FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[],
+                       $9::timestamptz[], $10::text[]) AS t""",
+        w.merchant_id, w.actor, w.now, *(map(list, columns) if tasks else [[]] * 7),
+    )  # fmt: skip
+
+
 async def update_task(w: Work, task_id: int, changes: Mapping[str, Any]) -> None:
     """Change title, text, due_at or assignee of an open task.
 

@@ -89,6 +89,15 @@ class Rule:
         return Say(language, self.names)
 
 
+def ask_all(q: Query, rules: Sequence[Rule]) -> list[str]:
+    """A condition for each of several rules, of one statement that reads `FROM {q.source}`.
+
+    What stands in more than one of them is asked once.
+    """
+    compiler = Compiler(q)
+    return [compiler.sql(rule.root) for rule in rules]
+
+
 async def read_rule(
     session: Session,
     registry: Registry,

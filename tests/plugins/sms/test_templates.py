@@ -1,5 +1,6 @@
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given
+from hypothesis import settings as limits
 from hypothesis import strategies as st
 
 from core.sdk.ids import join_id
@@ -36,6 +37,7 @@ def joined(literals, between):
     return "".join(literal + one for literal, one in pairs)
 
 
+@limits(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.lists(st.text("ab。", min_size=1, max_size=4), min_size=2, max_size=5),
     st.lists(st.text("abc。", max_size=5), min_size=5, max_size=5),

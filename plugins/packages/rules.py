@@ -1,0 +1,238 @@
+"""Rules: which parcels get which inserts."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+from pydantic import ValidationError
+
+from core.domain.segments.rules import Rule, names_of, read_rule, usable_facets
+from core.domain.shops.merchants import check_name
+from core.sdk import AlreadyExists, InvalidInput, NotFound, Say, Several, WrongState
+from core.sdk.facets import Language
+from plugins.packages.conditions import OrderRule
+from plugins.packages.inserts import Insert, inserts_by_id
+
+MOST_RULES, MOST_VARIANTS, MOST_WEIGHT, PARTS = 50, 5, 1000, 10_000
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One of a rule's inserts; `available` are those free in the warehouse, if it is counted."""
+
+    insert: Insert
+    weight: int
+    available: int = 0
+
+
+@dataclass(frozen=True)
+class PackingRule:
+    """A stored rule, ready to be asked at an instant; see models.PackagesRule."""
+
+    id: int
+    name: str
+    variants: Sequence[Variant]
+    customers: Rule | None
+    orders: OrderRule
+    priority: int
+    exclusive: str | None
+    per_customer: int | None
+    per_days: int
+    holdout: int
+    budget: int | None
+    spent: int
+    starts_at: datetime | None
+    ends_at: datetime | None
+    is_on: bool
+    names: Mapping[tuple[str, int], str]
+    now: datetime
+    time_zone: str
+
+    def salt(self, use: str) -> str:
+        """The salt by which customers always fall to the same side: "holdout" or "variant"."""
+        return f"packages:{self.id}:{use}"
+
+    def sentence(self, language: Language) -> str:
+        """Whom it is for, in words."""
+        say = Say(language, self.names)
+        parts = [] if self.customers is None else [
+            say(f"the customer {self.customers.sentence('en')}",
+                f"客户{self.customers.sentence('zh')}")
+        ]  # fmt: skip
+        if words := self.orders.words(say):
+            parts.append(words)
+        return say(" and ", "且").join(parts) or say("every parcel", "所有包裹")
+
+
+@dataclass(frozen=True)
+class NewRule:
+    """A rule to be made. `variants` are (insert, weight); `customers` is a stored segment rule."""
+
+    name: str
+    variants: Sequence[tuple[int, int]]
+    customers: Mapping[str, Any] | None
+    orders: Mapping[str, Any]
+    priority: int = 0
+    exclusive: str | None = None
+    per_customer: int | None = None
+    per_days: int = 30
+    holdout: int = 0
+    budget: int | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+async def create_rule(w: Any, registry: Any, new: NewRule) -> int:
+    """Make a rule that is not on yet; returns its id.
+
+    Raises InvalidInput, Several, NotFound, AlreadyExists.
+    """
+    name = check_name(new.name)
+    _check(new)
+    currency = await currency_of(w)
+    try:
+        orders = OrderRule.model_validate(dict(new.orders))
+    except ValidationError as error:
+        raise Several([
+            InvalidInput(fault["msg"], ("input", "orders", *fault["loc"]))
+            for fault in error.errors(include_input=False, include_url=False)
+        ]) from None  # fmt: skip
+    orders.check(currency)
+    await _shop_names(w, orders)
+    if new.customers is not None:
+        await read_rule(w, registry, new.customers)
+    known = await inserts_by_id(w, [insert_id for insert_id, _ in new.variants])
+    for place, (insert_id, _) in enumerate(new.variants):
+        if insert_id not in known or known[insert_id].archived:
+            raise NotFound("there is no such insert", ("input", "variants", str(place)))
+    made: int | None = await w.sql.fetchval(
+        """INSERT INTO packages_rules (merchant_id, name, variants, customers, orders, priority,
+               exclusive, per_customer, per_days, holdout, budget, spent, starts_at, ends_at,
+               is_on, created_at)
+           VALUES ($1, $2, $3::jsonb, $4::jsonb, $5::jsonb, $6, $7, $8, $9, $10, $11, 0, $12, $13,
+               FALSE, $14)
+           ON CONFLICT (merchant_id, name) DO NOTHING RETURNING id""",
+        w.merchant_id, name,
+        json.dumps([{"insert_id": one, "weight": weight} for one, weight in new.variants]),
+        None if new.customers is None else json.dumps(new.customers),
+        orders.model_dump_json(exclude_none=True), new.priority, new.exclusive,
+        new.per_customer, new.per_days, new.holdout, new.budget, new.starts_at, new.ends_at, w.now,
+    )  # fmt: skip
+    if made is None:
+        raise AlreadyExists(f"there is a rule {name} already", ("input", "name"))
+    w.audit("packages_rule.created", {"rule": made})
+    return made
+
+
+def _check(new: NewRule) -> None:
+    if not 1 <= len(new.variants) <= MOST_VARIANTS:
+        raise InvalidInput(f"a rule gives one of 1 to {MOST_VARIANTS} inserts", _at("variants"))
+    if len({insert_id for insert_id, _ in new.variants}) < len(new.variants):
+        raise InvalidInput("each insert stands once", _at("variants"))
+    if not all(1 <= weight <= MOST_WEIGHT for _, weight in new.variants):
+        raise InvalidInput(f"weights are from 1 to {MOST_WEIGHT}", _at("variants"))
+    if new.exclusive is not None and not 1 <= len(new.exclusive) <= 50:
+        raise InvalidInput("a group's name has 1 to 50 characters", _at("exclusive"))
+    for field, value, low, high in (
+        ("priority", new.priority, -1000, 1000), ("perCustomer", new.per_customer, 1, 1000),
+        ("perDays", new.per_days, 1, 3650), ("holdout", new.holdout, 0, PARTS // 2),
+        ("budget", new.budget, 0, 10**12),
+    ):  # fmt: skip
+        if value is not None and not low <= value <= high:
+            raise InvalidInput(f"{field} is out of its bounds", _at(field))
+    if new.starts_at and new.ends_at and new.starts_at >= new.ends_at:
+        raise InvalidInput("it ends before it starts", _at("endsAt"))
+
+
+async def switch_rule(w: Any, rule_id: int, is_on: bool) -> None:
+    """Switch a rule on or off. Raises NotFound, and WrongState when too many are on."""
+    found = await w.sql.fetchval(
+        """UPDATE packages_rules SET is_on = $3 WHERE merchant_id = $1 AND id = $2 RETURNING id""",
+        w.merchant_id, rule_id, is_on,
+    )  # fmt: skip
+    if found is None:
+        raise NotFound(f"there is no rule {rule_id}", ("id",))
+    count = await w.sql.fetchval(
+        "SELECT count(*) FROM packages_rules WHERE merchant_id = $1 AND is_on", w.merchant_id
+    )
+    if count > MOST_RULES:
+        raise WrongState(f"{MOST_RULES} rules are on already: stop one first", ("id",))
+    w.audit("packages_rule.started" if is_on else "packages_rule.stopped", {"rule": rule_id})
+
+
+async def read_rules(
+    session: Any,
+    registry: Any,
+    *,
+    live: bool = False,
+    warehouse: str | None = None,
+    locked: bool = False,
+) -> list[PackingRule]:
+    """The merchant's rules, the first to be gone through first; `live` are those on and valid now.
+
+    With a warehouse, their inserts say how many are free there. `locked` keeps budget and stock
+    for this transaction.
+    """  # fmt: skip
+    rows = await session.sql.fetch(
+        f"""SELECT * FROM packages_rules
+            WHERE merchant_id = $1 AND (NOT $2 OR (is_on
+              AND (starts_at IS NULL OR starts_at <= $3) AND (ends_at IS NULL OR ends_at > $3)))
+            ORDER BY priority DESC, id {"FOR UPDATE" if locked else ""}""",
+        session.merchant_id, live, session.now,
+    )  # fmt: skip
+    inserts = await inserts_by_id(session)
+    free = await _free(session, warehouse, locked)
+    facets = await usable_facets(session, registry)
+    zone = await session.sql.fetchval(
+        "SELECT time_zone FROM merchants WHERE id = $1", session.merchant_id
+    )
+    made = []
+    for row in rows:
+        orders = OrderRule.model_validate_json(row["orders"])
+        customers = row["customers"] and await read_rule(
+            session, registry, orjson.loads(row["customers"]), facets=facets
+        )
+        variants = [
+            Variant(inserts[one["insert_id"]], one["weight"], free.get(one["insert_id"], 0))
+            for one in orjson.loads(row["variants"])
+        ]
+        made.append(PackingRule(
+            row["id"], row["name"], variants, customers, orders, row["priority"],
+            row["exclusive"], row["per_customer"], row["per_days"], row["holdout"],
+            row["budget"], row["spent"], row["starts_at"], row["ends_at"], row["is_on"],
+            await _shop_names(session, orders), session.now, zone,
+        ))  # fmt: skip
+    return made
+
+
+async def _free(session: Any, warehouse: str | None, locked: bool) -> dict[int, int]:
+    rows = await session.sql.fetch(
+        f"""SELECT insert_id, GREATEST(on_hand - reserved, 0) AS free FROM packages_stock
+            WHERE merchant_id = $1 AND warehouse = $2
+            ORDER BY insert_id {"FOR UPDATE" if locked else ""}""",
+        session.merchant_id, warehouse,
+    )  # fmt: skip
+    return {row["insert_id"]: row["free"] for row in rows}
+
+
+async def _shop_names(session: Any, orders: OrderRule) -> Mapping[tuple[str, int], str]:
+    """The names of the shops that the conditions name. Raises Several for those not there."""
+    return await names_of(
+        session,
+        [("shop", one, ("input", "orders", "shopIds")) for one in orders.shop_ids or ()],
+    )
+
+
+async def currency_of(session: Any) -> str:
+    """The merchant's currency."""
+    currency: str = await session.sql.fetchval(
+        "SELECT currency FROM merchants WHERE id = $1", session.merchant_id
+    )
+    return currency
+
+
+def _at(field: str) -> tuple[str, ...]:
+    return ("input", field)

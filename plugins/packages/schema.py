@@ -1,0 +1,536 @@
+"""The plugin's GraphQL fields for merchants: inserts, rules, dry runs and results."""
+
+from datetime import date, datetime
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import strawberry
+
+from core.domain.shops.plugins import plugin_settings
+from core.schema.context import Info
+from core.schema.errors import UserError, user_errors
+from core.schema.scalars import Money, SegmentRule, global_id, money, need_id
+from core.schema.segment_words import Language, stored_form
+from core.sdk import HuikeError, Say, SchemaField, Several, to_minor
+from plugins.packages import inserts as domain
+from plugins.packages.outcomes import Outcome, reason
+from plugins.packages.preview import (
+    Choice,
+    Preview,
+    dry_run,
+    explain_order,
+    orders_of_day,
+)
+from plugins.packages.results import results
+from plugins.packages.rules import (
+    PARTS,
+    NewRule,
+    PackingRule,
+    create_rule,
+    currency_of,
+    read_rules,
+    switch_rule,
+)
+from plugins.packages.settings import PackagesSettings
+from plugins.packages.wave_schema import WAVE_FIELDS
+
+PLUGIN = "packages"
+MOST_SHOWN = 200
+
+
+@strawberry.enum(description="What an insert is.")
+class PackagesInsertKind(Enum):
+    CARD = "card"
+    SAMPLE = "sample"
+    GIFT = "gift"
+    LEAFLET = "leaflet"
+    COUPON = "coupon"
+    PACKING = "packing"
+    NOTE = "note"
+
+
+@strawberry.enum(description="What a rule decided about a parcel that it is for.")
+class PackagesOutcome(Enum):
+    GIVEN = Outcome.GIVEN
+    EXCLUDED = Outcome.EXCLUDED
+    FULL = Outcome.FULL
+    LIMIT = Outcome.LIMIT
+    HOLDOUT = Outcome.HOLDOUT
+    STOCK = Outcome.STOCK
+    BUDGET = Outcome.BUDGET
+    RELEASED = Outcome.RELEASED
+
+
+@strawberry.type(description="How many of an insert a warehouse has.")
+class PackagesStock:
+    warehouse: str
+    on_hand: int
+    reserved: int = strawberry.field(description="Those for parcels that are not packed yet.")
+
+
+@strawberry.type(description="Something that goes into parcels beside the goods.")
+class PackagesInsert:
+    id: strawberry.ID
+    name: str
+    kind: PackagesInsertKind
+    sku: str | None
+    text: str | None = strawberry.field(description="What a card says, in Liquid.")
+    coupon_code: str | None
+    unit_cost: Money
+    tracks_stock: bool
+    low_stock: int = strawberry.field(description="The free stock at which it is told of.")
+    archived: bool
+    stock: list[PackagesStock]
+
+
+@strawberry.type(description="One of the inserts of a rule.")
+class PackagesVariant:
+    insert: str = strawberry.field(description="The insert's name.")
+    weight: int
+
+
+@strawberry.type(description="Which parcels get which inserts.")
+class PackagesRule:
+    rule: strawberry.Private[PackingRule]
+    id: strawberry.ID
+    name: str
+    is_on: bool
+    priority: int = strawberry.field(description="Rules are gone through from the highest.")
+    exclusive: str | None = strawberry.field(
+        description="Of the rules with the same word here, one at most gives a parcel something."
+    )
+    per_customer: int | None
+    per_days: int
+    holdout: Decimal = strawberry.field(description="Share of customers kept back, 0 to 0.5.")
+    budget: Money | None
+    spent: Money
+    starts_at: datetime | None
+    ends_at: datetime | None
+    variants: list[PackagesVariant]
+
+    @strawberry.field
+    def sentence(self, language: Language = Language.EN) -> str:
+        return self.rule.sentence(language.value)
+
+
+@strawberry.type(description="What a rule decided about a parcel, and why.")
+class PackagesChoice:
+    choice: strawberry.Private[Choice]
+    order_id: strawberry.ID
+    number: int = strawberry.field(description="Which of the order's parcels.")
+    count: int
+    rule: str = strawberry.field(description="The rule's name.")
+    insert: str = strawberry.field(description="The insert's name.")
+    outcome: PackagesOutcome | None = strawberry.field(description="Null: the rule is not for it.")
+
+    @strawberry.field
+    def reason(self, language: Language = Language.EN) -> str:
+        one = self.choice
+        condition = one.rule.sentence(language.value)
+        return reason(one.outcome, self.insert, condition, Say(language.value))
+
+
+@strawberry.type(description="How often a rule came to an outcome with an insert.")
+class PackagesCount:
+    rule: str
+    insert: str
+    outcome: PackagesOutcome
+    parcels: int
+
+
+@strawberry.type(description="How many of an insert would be free afterwards.")
+class PackagesLeft:
+    insert: str
+    left: int
+
+
+@strawberry.type(description="What would go into parcels; nothing is decided by it.")
+class PackagesDryRun:
+    parcels: int
+    cost: Money
+    counts: list[PackagesCount]
+    stock_left: list[PackagesLeft]
+    choices: list[PackagesChoice] = strawberry.field(description="Those of the first parcels.")
+
+
+@strawberry.type(description="Why the parcels of an order get what they get.")
+class PackagesWhy:
+    decided_at: datetime | None = strawberry.field(
+        description="Null: no wave has the order yet, it is what would be decided now."
+    )
+    choices: list[PackagesChoice]
+
+
+@strawberry.type(description="Customers of whom a rule decided the same first.")
+class PackagesArm:
+    insert: str | None = strawberry.field(description="Null: those who were kept back.")
+    customers: int
+    bought_again: int
+    rate: Decimal
+    paid_each: Money = strawberry.field(description="What each of them bought for again.")
+
+
+@strawberry.input(description="An insert; it cannot be changed once it is made.")
+class PackagesInsertCreateInput:
+    name: str
+    kind: PackagesInsertKind
+    sku: str | None = None
+    text: str | None = strawberry.field(default=None, description="Liquid, for cards and notes.")
+    coupon_code: str | None = None
+    unit_cost: Decimal = Decimal(0)
+    tracks_stock: bool = False
+    low_stock: int = 0
+
+
+@strawberry.input
+class PackagesStockSetInput:
+    insert_id: strawberry.ID
+    warehouse: str
+    on_hand: int
+
+
+@strawberry.input(description="One of the inserts of a rule, and its share among them.")
+class PackagesVariantInput:
+    insert_id: strawberry.ID
+    weight: int = 1
+
+
+@strawberry.input(description="Conditions on the order, all of which must hold.")
+class PackagesOrderInput:
+    shop_ids: list[strawberry.ID] | None = None
+    provinces: list[str] | None = None
+    items: list[str] | None = strawberry.field(
+        default=None, description="Product ids or SKUs, of which the order has one at least."
+    )
+    paid_at_least: Decimal | None = None
+    paid_at_most: Decimal | None = None
+    purchase_from: int | None = strawberry.field(
+        default=None, description="From the customer's n-th purchase on; 1 is the first."
+    )
+    purchase_to: int | None = None
+    parcel_from: int | None = strawberry.field(
+        default=None, description="From the order's n-th parcel on."
+    )
+    parcel_to: int | None = None
+
+
+@strawberry.input
+class PackagesRuleCreateInput:
+    name: str
+    variants: list[PackagesVariantInput]
+    customers: SegmentRule | None = None
+    orders: PackagesOrderInput | None = None
+    priority: int = 0
+    exclusive: str | None = None
+    per_customer: int | None = None
+    per_days: int = 30
+    holdout: Decimal = Decimal(0)
+    budget: Decimal | None = None
+    starts_at: datetime | None = None
+    ends_at: datetime | None = None
+
+
+@strawberry.type
+class PackagesInsertCreatePayload:
+    insert: PackagesInsert | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesInsertArchivePayload:
+    insert: PackagesInsert | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesStockSetPayload:
+    insert: PackagesInsert | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleCreatePayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleStartPayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleStopPayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+async def _insert(session: Any, insert_id: int) -> PackagesInsert:
+    return (await _inserts(session, [insert_id]))[0]
+
+
+async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesInsert]:
+    found = await domain.inserts_by_id(session, ids)
+    stock = await domain.stock_of(session, list(found))
+    currency = await currency_of(session)
+    return [
+        PackagesInsert(
+            id=global_id("PackagesInsert", one.id), name=one.name,
+            kind=PackagesInsertKind(one.kind), sku=one.sku, text=one.text,
+            coupon_code=one.coupon_code, unit_cost=money(one.unit_cost, currency),
+            tracks_stock=one.tracks_stock, low_stock=one.low_stock, archived=one.archived,
+            stock=[
+                PackagesStock(warehouse=s.warehouse, on_hand=s.on_hand, reserved=s.reserved)
+                for s in stock.get(one.id, [])
+            ],
+        )
+        for one in found.values()
+    ]  # fmt: skip
+
+
+def _rule(rule: PackingRule, currency: str) -> PackagesRule:
+    return PackagesRule(
+        rule=rule, id=global_id("PackagesRule", rule.id), name=rule.name, is_on=rule.is_on,
+        priority=rule.priority, exclusive=rule.exclusive, per_customer=rule.per_customer,
+        per_days=rule.per_days, holdout=Decimal(rule.holdout) / PARTS,
+        budget=None if rule.budget is None else money(rule.budget, currency),
+        spent=money(rule.spent, currency), starts_at=rule.starts_at, ends_at=rule.ends_at,
+        variants=[
+            PackagesVariant(insert=one.insert.name, weight=one.weight) for one in rule.variants
+        ],
+    )  # fmt: skip
+
+
+async def _rule_by_id(info: Info, session: Any, rule_id: int) -> PackagesRule | None:
+    currency = await currency_of(session)
+    for rule in await read_rules(session, info.context.installation.registry):
+        if rule.id == rule_id:
+            return _rule(rule, currency)
+    return None
+
+
+def _choice(one: Choice) -> PackagesChoice:
+    names = {variant.insert.id: variant.insert.name for variant in one.rule.variants}
+    return PackagesChoice(
+        choice=one, order_id=global_id("Order", one.order_id), number=one.number, count=one.count,
+        rule=one.rule.name, insert=names[one.insert_id],
+        outcome=None if one.outcome is None else PackagesOutcome(one.outcome),
+    )  # fmt: skip
+
+
+def _dry_run(made: Preview, first: int) -> PackagesDryRun:
+    rules = {rule.id: rule.name for rule in made.rules}
+    names = {one.insert.id: one.insert.name for rule in made.rules for one in rule.variants}
+    shown = sorted(made.choices, key=lambda one: (one.order_id, one.number, -one.rule.priority))
+    return PackagesDryRun(
+        parcels=made.parcels,
+        cost=money(made.cost(), made.currency),
+        counts=[
+            PackagesCount(rule=rules[rule], insert=names[insert],
+                          outcome=PackagesOutcome(outcome), parcels=count)
+            for (rule, insert, outcome), count in sorted(made.counts().items())
+        ],
+        stock_left=[
+            PackagesLeft(insert=names[insert], left=left)
+            for insert, left in made.left().items()
+        ],
+        choices=[_choice(one) for one in shown[:first]],
+    )  # fmt: skip
+
+
+async def settings_of(info: Info, session: Any) -> PackagesSettings:
+    """The merchant's settings. Raises PluginDisabled."""
+    found = await plugin_settings(session, info.context.installation.registry, PLUGIN)
+    assert isinstance(found, PackagesSettings)
+    return found
+
+
+async def packages_inserts(info: Info) -> list[PackagesInsert] | None:
+    async with info.context.read() as session:
+        return await _inserts(session)
+
+
+async def packages_rules(info: Info) -> list[PackagesRule] | None:
+    async with info.context.read() as session:
+        currency = await currency_of(session)
+        found = await read_rules(session, info.context.installation.registry)
+    return [_rule(rule, currency) for rule in found]
+
+
+async def packages_dry_run(
+    info: Info,
+    warehouse: str,
+    day: date,
+    shop_ids: list[strawberry.ID] | None = None,
+    also_off: bool = False,
+    first: int = 50,
+) -> PackagesDryRun | None:
+    shops = None if shop_ids is None else [need_id("Shop", one, ("shopIds",)) for one in shop_ids]
+    async with info.context.read() as session:
+        orders = await orders_of_day(session, day, shops)
+        made = await dry_run(
+            session, info.context.installation.registry, await settings_of(info, session),
+            warehouse, dict.fromkeys(orders, 1), also_off=also_off,
+        )  # fmt: skip
+    return _dry_run(made, max(0, min(first, MOST_SHOWN)))
+
+
+async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> PackagesWhy | None:
+    number = need_id("Order", order_id, ("orderId",))
+    async with info.context.read() as session:
+        found = await explain_order(
+            session, info.context.installation.registry, await settings_of(info, session),
+            warehouse, number,
+        )  # fmt: skip
+    if found is None:
+        return None
+    return PackagesWhy(decided_at=found.decided_at, choices=[_choice(one) for one in found.choices])
+
+
+async def packages_results(
+    info: Info, rule_id: strawberry.ID, days: int = 60
+) -> list[PackagesArm] | None:
+    number = need_id("PackagesRule", rule_id, ("ruleId",))
+    async with info.context.read() as session:
+        arms = await results(session, number, days)
+        currency = await currency_of(session)
+        names = await domain.inserts_by_id(session)
+    return [
+        PackagesArm(
+            insert=None if one.insert_id is None else names[one.insert_id].name,
+            customers=one.customers, bought_again=one.bought_again,
+            rate=round(Decimal(one.bought_again) / one.customers, 4),
+            paid_each=money(one.paid // one.customers, currency),
+        )
+        for one in arms
+    ]  # fmt: skip
+
+
+async def packages_insert_create(
+    info: Info, input: PackagesInsertCreateInput
+) -> PackagesInsertCreatePayload | None:
+    try:
+        async with info.context.work() as w:
+            cost = to_minor(input.unit_cost, await currency_of(w))
+            made = await domain.create_insert(w, domain.NewInsert(
+                input.name, domain.InsertKind(input.kind.value), input.sku, input.text,
+                input.coupon_code, cost, input.tracks_stock, input.low_stock,
+            ))  # fmt: skip
+            return PackagesInsertCreatePayload(insert=await _insert(w, made))
+    except (HuikeError, Several) as error:
+        return PackagesInsertCreatePayload(errors=user_errors(error))
+
+
+async def packages_insert_archive(
+    info: Info, id: strawberry.ID
+) -> PackagesInsertArchivePayload | None:
+    try:
+        number = need_id("PackagesInsert", id)
+        async with info.context.work() as w:
+            await domain.archive_insert(w, number)
+            return PackagesInsertArchivePayload(insert=await _insert(w, number))
+    except (HuikeError, Several) as error:
+        return PackagesInsertArchivePayload(errors=user_errors(error))
+
+
+async def packages_stock_set(
+    info: Info, input: PackagesStockSetInput
+) -> PackagesStockSetPayload | None:
+    try:
+        number = need_id("PackagesInsert", input.insert_id, ("input", "insertId"))
+        async with info.context.work() as w:
+            await domain.set_stock(w, number, input.warehouse, input.on_hand)
+            return PackagesStockSetPayload(insert=await _insert(w, number))
+    except (HuikeError, Several) as error:
+        return PackagesStockSetPayload(errors=user_errors(error))
+
+
+async def packages_rule_create(
+    info: Info, input: PackagesRuleCreateInput
+) -> PackagesRuleCreatePayload | None:
+    try:
+        customers = None if input.customers is None else await stored_form(info, input.customers)
+        orders = {} if input.orders is None else {
+            name: value for name, value in vars(input.orders).items() if value is not None
+        }  # fmt: skip
+        if input.orders is not None and input.orders.shop_ids is not None:
+            path = ("input", "orders", "shopIds")
+            orders["shop_ids"] = [need_id("Shop", one, path) for one in input.orders.shop_ids]
+        variants = [
+            (need_id("PackagesInsert", one.insert_id, ("input", "variants", str(n))), one.weight)
+            for n, one in enumerate(input.variants)
+        ]
+        async with info.context.work() as w:
+            currency = await currency_of(w)
+            made = await create_rule(w, info.context.installation.registry, NewRule(
+                input.name, variants, customers, orders, input.priority, input.exclusive,
+                input.per_customer, input.per_days, int(input.holdout * PARTS),
+                None if input.budget is None else to_minor(input.budget, currency),
+                input.starts_at, input.ends_at,
+            ))  # fmt: skip
+            return PackagesRuleCreatePayload(rule=await _rule_by_id(info, w, made))
+    except (HuikeError, Several) as error:
+        return PackagesRuleCreatePayload(errors=user_errors(error))
+
+
+async def _switched(info: Info, id: strawberry.ID, is_on: bool) -> PackagesRule | None:
+    number = need_id("PackagesRule", id)
+    async with info.context.work() as w:
+        await switch_rule(w, number, is_on)
+        return await _rule_by_id(info, w, number)
+
+
+async def packages_rule_start(info: Info, id: strawberry.ID) -> PackagesRuleStartPayload | None:
+    try:
+        return PackagesRuleStartPayload(rule=await _switched(info, id, True))
+    except (HuikeError, Several) as error:
+        return PackagesRuleStartPayload(errors=user_errors(error))
+
+
+async def packages_rule_stop(info: Info, id: strawberry.ID) -> PackagesRuleStopPayload | None:
+    try:
+        return PackagesRuleStopPayload(rule=await _switched(info, id, False))
+    except (HuikeError, Several) as error:
+        return PackagesRuleStopPayload(errors=user_errors(error))
+
+
+FIELDS = [
+    SchemaField("Query", "packagesInserts", strawberry.field(
+        resolver=packages_inserts, description="What can go into parcels, by name.",
+    ), "PACKAGES_READ"),
+    SchemaField("Query", "packagesRules", strawberry.field(
+        resolver=packages_rules, description="The rules in the order they are gone through.",
+    ), "PACKAGES_READ"),
+    SchemaField("Query", "packagesDryRun", strawberry.field(
+        resolver=packages_dry_run,
+        description="What the parcels of a day's orders would get now, one for each order.",
+    ), "PACKAGES_READ"),
+    SchemaField("Query", "packagesWhy", strawberry.field(
+        resolver=packages_why, description="Why an order's parcels get what they get.",
+    ), "PACKAGES_READ"),
+    SchemaField("Query", "packagesResults", strawberry.field(
+        resolver=packages_results,
+        description="What customers bought in so many days after a rule's decision.",
+    ), "PACKAGES_READ"),
+    SchemaField("Mutation", "packagesInsertCreate", strawberry.field(
+        resolver=packages_insert_create, description="Make an insert.",
+    ), "PACKAGES_WRITE"),
+    SchemaField("Mutation", "packagesInsertArchive", strawberry.field(
+        resolver=packages_insert_archive, description="Give an insert up.",
+    ), "PACKAGES_WRITE"),
+    SchemaField("Mutation", "packagesStockSet", strawberry.field(
+        resolver=packages_stock_set, description="Say how many of an insert a warehouse has.",
+    ), "PACKAGES_PACK"),
+    SchemaField("Mutation", "packagesRuleCreate", strawberry.field(
+        resolver=packages_rule_create, description="Make a rule, which is off at first.",
+    ), "PACKAGES_WRITE"),
+    SchemaField("Mutation", "packagesRuleStart", strawberry.field(
+        resolver=packages_rule_start, description="Switch a rule on for the waves to come.",
+    ), "PACKAGES_WRITE"),
+    SchemaField("Mutation", "packagesRuleStop", strawberry.field(
+        resolver=packages_rule_stop, description="Switch a rule off.",
+    ), "PACKAGES_WRITE"),
+    *WAVE_FIELDS,
+]  # fmt: skip
