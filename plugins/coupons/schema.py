@@ -423,7 +423,7 @@ async def brought(
     ]  # fmt: skip
 
 
-async def coupons_of(info: Info, root: Any) -> list[Coupon] | None:
+async def coupons_of(root: Any, info: Info) -> list[Coupon] | None:
     found = await info.context.load("coupons", _customer(root), _coupons_by_customer)
     return [] if found is None else found
 
