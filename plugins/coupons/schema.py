@@ -423,8 +423,8 @@ async def brought(
     ]  # fmt: skip
 
 
-async def coupons_of(root: Any, info: Info) -> list[Coupon] | None:
-    found = await info.context.load("coupons", _customer(root), _coupons_by_customer)
+async def coupons_of(self: Any, info: Info) -> list[Coupon] | None:
+    found = await info.context.load("coupons", _customer(self), _coupons_by_customer)
     return [] if found is None else found
 
 
