@@ -429,7 +429,7 @@ async def coupons_of(self: Any, info: Info) -> list[Coupon] | None:
 
 
 def _customer(root: Any) -> int:
-    return need_id("Customer", root.id)
+    return int(root.row["id"])
 
 
 async def _coupons_by_customer(session: Any, pks: list[int]) -> dict[int, list[Coupon]]:
