@@ -423,13 +423,13 @@ async def brought(
     ]  # fmt: skip
 
 
-async def coupons_of(info: Info, root: Any) -> list[Coupon] | None:
-    found = await info.context.load("coupons", _customer(root), _coupons_by_customer)
+async def coupons_of(self: Any, info: Info) -> list[Coupon] | None:
+    found = await info.context.load("coupons", _customer(self), _coupons_by_customer)
     return [] if found is None else found
 
 
 def _customer(root: Any) -> int:
-    return need_id("Customer", root.id)
+    return int(root.row["id"])
 
 
 async def _coupons_by_customer(session: Any, pks: list[int]) -> dict[int, list[Coupon]]:

@@ -9,6 +9,8 @@ from graphql import OperationDefinitionNode, OperationType, parse
 from starlette.routing import Route
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from core.builtin import CorePlugin
+from core.registry import load
 from core.schema.build import Mutation, Query, Subscription
 from core.schema.scalars import Public, Requires, camel
 from plugins.packages import schema as packages
@@ -22,6 +24,10 @@ spec.loader.exec_module(operations)
 NAMES = [
     name for name in operations.NAMES if name not in operations.SUBSCRIPTIONS | operations.ELSEWHERE
 ]
+PLUGIN_FIELDS = {
+    owned.value.name: Requires(permission=owned.value.permission)
+    for owned in load(CorePlugin()).schema_fields.values()
+}
 FIRST = {
     "campaign-resume": "campaign-pause", "campaign-approve": "campaign-submit",
     "campaign-reject": "campaign-submit",
@@ -188,6 +194,7 @@ def directive_of(name):
             if camel(field.python_name) == name:
                 return field.directives[0]
     return Requires(permission=PLUGIN_FIELDS[name].permission)
+    return PLUGIN_FIELDS[name]
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -49,7 +49,7 @@ async def granted(merchant):
             await w.sql.execute(
                 """INSERT INTO orders (merchant_id, shop_id, external_id, customer_id, buyer_id,
                        state, currency, total, paid, refunded, ordered_at, content_hash, taken_at)
-                   VALUES ($1, $2, $3, $4, $5, 'paid', 'CNY', 1, 1, 0, $6, '', $6)""",
+                   VALUES ($1, $2, $3, $4, $5, 'to_ship', 'CNY', 1, 1, 0, $6, '', $6)""",
                 merchant.id, merchant.shop_id, f"E{number}", one, f"buyer{number}",
                 w.now - timedelta(days=1),
             )  # fmt: skip
