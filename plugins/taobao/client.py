@@ -3,24 +3,22 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
 
 from core.clock import Clock
-from core.sdk import Meter, ReconnectNeeded, RetryLater, Token, Unknown
+from core.sdk import Meter, ReconnectNeeded, RetryLater, Token
+from core.sdk.answers import Row
+from core.sdk.gateways import http_session, lost, post_form
 from core.sdk.signing import sign
 from plugins.taobao.answers import ApiError, unwrap
 from plugins.taobao.faults import ClockOff, ban_of, meaning
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.tokens import check_class
-from plugins.taobao.values import Row, shown
+from plugins.taobao.values import shown
 
-# shorter than core's patience with a call, so that it is us who know what was under way
-SECONDS = 20.0
-CONNECT_SECONDS = 5.0
 SIGN_METHOD = "hmac-sha256"
 SMALL_OFFSET = timedelta(seconds=60)
 """The gateway bears ten minutes; a smaller difference may be the network's."""
@@ -70,7 +68,10 @@ class Client:
     async def _once(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
         if self._meter is not None:
             await self._meter.spend(api)
-        body = await self._post(api, self._signed(api, params), write)
+        form = self._signed(api, params)
+        body, date = await post_form(self._http, self.settings.gateway, form, api, write)
+        if date is not None:
+            self._offset = date - self._clock()
         try:
             return unwrap(api, body)
         except ApiError as error:
@@ -82,7 +83,7 @@ class Client:
                 await self._meter.ban(scope, pause.total_seconds())
             raise RetryLater(str(error), pause) from None
         except ValueError as error:
-            raise _lost(f"{api}: the answer cannot be read: {error}", write) from None
+            raise lost(f"{api}: the answer cannot be read: {error}", write) from None
 
     def _signed(self, api: str, params: Mapping[str, Any]) -> dict[str, str]:
         key, secret = self.settings.app_key, self.settings.app_secret
@@ -100,30 +101,6 @@ class Client:
         form["sign"] = sign(form, secret.get_secret_value(), SIGN_METHOD)
         return form
 
-    async def _post(self, api: str, form: Mapping[str, str], write: bool) -> bytes:
-        try:
-            async with self._http.post(
-                self.settings.gateway, data=form, allow_redirects=False
-            ) as answer:
-                body = await answer.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise RetryLater(f"the gateway cannot be reached: {error}") from None
-        except (TimeoutError, aiohttp.ClientError) as error:
-            raise _lost(f"{api}: {str(error) or type(error).__name__}", write) from None
-        self._note_clock(answer.headers.get("Date"))
-        if answer.status != 200:
-            raise _lost(f"{api}: the gateway answered HTTP {answer.status}", write)
-        return body
-
-    def _note_clock(self, date: str | None) -> None:
-        """Go by the clock of the gateway's answers."""
-        if date is None:
-            return
-        try:
-            self._offset = parsedate_to_datetime(date) - self._clock()
-        except (ValueError, TypeError):
-            return
-
 
 def _written(value: Any) -> str:
     """A parameter as the gateway wants it: objects as JSON, plain lists with commas."""
@@ -136,17 +113,6 @@ def _written(value: Any) -> str:
     if isinstance(value, dict | list | tuple):
         return orjson.dumps(value).decode()
     return str(value)
-
-
-def _lost(reason: str, write: bool) -> RetryLater | Unknown:
-    """What is to be said of a call whose end we did not see."""
-    return Unknown(reason) if write else RetryLater(reason)
-
-
-def http_session() -> aiohttp.ClientSession:
-    """Connections to the gateway, with the patience that we have with it."""
-    timeout = aiohttp.ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS)
-    return aiohttp.ClientSession(timeout=timeout)
 
 
 @asynccontextmanager

@@ -14,7 +14,8 @@ from core.sdk import (
     Unknown,
     WriteRemark,
 )
-from plugins.taobao.answers import rows, unwrap
+from core.sdk.answers import rows
+from plugins.taobao.answers import unwrap
 from plugins.taobao.client import open_client
 from plugins.taobao.settings import TaobaoSettings
 from tests.plugins.taobao.kit import pulled

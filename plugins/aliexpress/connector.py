@@ -1,0 +1,105 @@
+"""AliExpress as a connector: which data flows in, and what can be done in a shop."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+from pydantic import BaseModel
+
+from core.clock import Clock, system_clock
+from core.sdk import (
+    Authorised,
+    Budget,
+    ConnectedShop,
+    ConnectorSession,
+    Kind,
+    Meter,
+    Page,
+    Record,
+    Refused,
+    Resource,
+    Sync,
+    Text,
+    Token,
+    Window,
+)
+from plugins.aliexpress import oauth, orders
+from plugins.aliexpress.client import Client, open_client
+from plugins.aliexpress.settings import AliExpressSettings
+
+RESOURCES: Mapping[Resource, Sync] = {
+    Resource.ORDERS: Sync(
+        every=timedelta(minutes=2), reach=orders.OPEN_REACH, slice=timedelta(days=7)
+    ),
+}
+BUDGETS: Sequence[Budget] = (Budget("app", 40, 1), Budget("shop", 10, 1))
+"""What no document shows to be too fast."""
+
+
+class AliExpressConnector:
+    name = "aliexpress"
+    title = Text("AliExpress", "速卖通")
+    identity_kind = "buyer_login_id"
+    """What `buyer_id` of this platform's records is."""
+    resources = RESOURCES
+    budgets = BUDGETS
+
+    def __init__(self, clock: Clock = system_clock) -> None:
+        self._clock = clock
+
+    @asynccontextmanager
+    async def open(
+        self, settings: BaseModel, shop: ConnectedShop, meter: Meter
+    ) -> AsyncIterator[ConnectorSession]:
+        opened = open_client(_ours(settings), self._clock, shop.token, meter, shop.clock_offset)
+        async with opened as client:
+            yield AliExpressSession(client)
+
+    def authorise_url(self, settings: BaseModel, state: str, callback: str) -> str:
+        return oauth.authorise_url(_ours(settings), state, callback)
+
+    async def exchange(self, settings: BaseModel, code: str, callback: str) -> Authorised:
+        return await oauth.exchange(_ours(settings), self._clock, code)
+
+    async def refresh(self, settings: BaseModel, token: Token) -> Token:
+        return await oauth.refresh(_ours(settings), self._clock, token)
+
+    async def verify(self, settings: BaseModel, token: Token) -> Authorised:
+        return await oauth.verify(_ours(settings), self._clock, token)
+
+
+def _ours(settings: BaseModel) -> AliExpressSettings:
+    assert isinstance(settings, AliExpressSettings)
+    return settings
+
+
+class AliExpressSession:
+    """An open access to one shop."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    async def capabilities(self) -> frozenset[str]:
+        return frozenset({"orders.full", "parcels", "push.webhook", "im.send"})
+
+    async def pull(self, resource: Resource, window: Window, kind: Kind) -> AsyncIterator[Page]:
+        async for page in self._pages(resource, window, kind):
+            yield page
+
+    def _pages(self, resource: Resource, window: Window, kind: Kind) -> AsyncIterator[Page]:
+        match resource:
+            case Resource.ORDERS:
+                return orders.pull(self._client, window, kind)
+            case _:
+                raise Refused(f"the platform lists no {resource}")
+
+    async def fetch(self, resource: Resource, external_id: str) -> Sequence[Record]:
+        match resource:
+            case Resource.ORDERS | Resource.PARCELS:
+                # an order's detail tells its parcels
+                return await orders.fetch(self._client, external_id)
+            case _:
+                raise Refused(f"the platform tells no {resource}")
+
+    async def count_orders(self, window: Window) -> int:
+        return await orders.count(self._client, window)

@@ -1,0 +1,24 @@
+"""The AliExpress plugin's business card."""
+
+from collections.abc import Sequence
+
+from core.sdk import Connector, Manifest, hookimpl
+from plugins.aliexpress.connector import AliExpressConnector
+from plugins.aliexpress.settings import AliExpressSettings
+
+
+class AliExpressPlugin:
+    manifest = Manifest(
+        name="aliexpress",
+        title="AliExpress",
+        version="0.1.0",
+        core=">=0.1,<0.2",
+        settings=AliExpressSettings,
+    )
+
+    @hookimpl
+    def connectors(self) -> Sequence[Connector]:
+        return [AliExpressConnector()]
+
+
+plugin = AliExpressPlugin()
