@@ -28,10 +28,12 @@ from plugins.aliexpress.client import Client, open_client
 from plugins.aliexpress.settings import AliExpressSettings
 
 RESOURCES: Mapping[Resource, Sync] = {
+    # each window takes eight calls or more, most of them for what is finished
     Resource.ORDERS: Sync(
-        every=timedelta(minutes=2), reach=orders.OPEN_REACH, slice=timedelta(days=7)
+        every=timedelta(minutes=2), window=timedelta(hours=6), reach=orders.OPEN_REACH,
+        slice=timedelta(days=7),
     ),
-}
+}  # fmt: skip
 BUDGETS: Sequence[Budget] = (Budget("app", 40, 1), Budget("shop", 10, 1))
 """What no document shows to be too fast."""
 
