@@ -18,6 +18,8 @@ NAMES = (
     "sms",
     "journeys",
     "campaign_results",
+    "members",
+    "connectors",
 )
 
 

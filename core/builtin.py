@@ -104,7 +104,8 @@ class CorePlugin:
             FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
             TooManyTests,
             MembersImportRunning,
-            InviteInvalid, LastOwner, CodeNeeded, LoginRefused, LoginPaused, SessionEnded, OidcFailed,
+            InviteInvalid, LastOwner, CodeNeeded, LoginRefused, LoginPaused, SessionEnded,
+            OidcFailed,
             NoIdentityColumn, CustomersImportRunning, RowRefused, AlreadyExporting,
             ConnectionRefused,
         ]  # fmt: skip

@@ -32,6 +32,7 @@ from core.domain.orders.suggesting import SuggestMerges
 from core.domain.privacy.erasure import CustomerErasure
 from core.domain.privacy.export import CustomerDataExport
 from core.domain.privacy.rotation import Resealing
+from core.domain.privacy.shop_erasure import ShopErasure
 from core.domain.segments.counting import SegmentCounting
 from core.domain.segments.funnel import count_clauses
 from core.domain.segments.list_import import SegmentListImport
@@ -93,6 +94,7 @@ def job_kinds(registry: Registry) -> Mapping[str, JobKind]:
         SegmentCounting(registry, [count_clauses, count_reach]), SegmentTraits(registry),
         MemberImports(),
         LifecycleRefresh(), CampaignSimulation(registry), AttributionRecompute(),
+        ShopErasure(registry),
     ]  # fmt: skip
     return {kind.name: kind for kind in kinds}
 

@@ -186,7 +186,7 @@ class Duties:
         self.stopping.set()
         self._again.clear()
         for key, task in self._running.items():
-            if key[0] == "job.run" or key[0] in SHOP_ROOMS:
+            if key[0] == "job.run":
                 task.cancel()  # its last committed step is where another worker goes on
         if self._running:
             _, late = await asyncio.wait(list(self._running.values()), timeout=STOP_SECONDS)
@@ -298,21 +298,28 @@ class Duties:
         installation = self._installation
         while (
             await inbox.fetch_due(installation.db, installation.registry, merchant_id, shop_id)
-            and not self._turned_away
+            and not self._others_wait()
         ):
             pass
 
     async def _follow_shop(self, merchant_id: int, shop_id: int) -> None:
         installation = self._installation
-        await following.follow_shop(installation.db, installation.registry, merchant_id, shop_id)
+        await following.follow_shop(
+            installation.db, installation.registry, merchant_id, shop_id, self.stopping
+        )
 
     async def _read_past(self, merchant_id: int, shop_id: int) -> None:
         installation = self._installation
         while (
-            await backfill.read_past(installation.db, installation.registry, merchant_id, shop_id)
-            and not self._turned_away
+            await backfill.read_past(
+                installation.db, installation.registry, merchant_id, shop_id, self.stopping
+            )
+            and not self._others_wait()
         ):
             pass
+
+    def _others_wait(self) -> bool:
+        return self._turned_away or self.stopping.is_set()
 
     async def _judge_clicks(self, merchant_id: int) -> None:
         await clicks.judge_clicks(self._installation.db, merchant_id)

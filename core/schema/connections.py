@@ -12,10 +12,12 @@ from core.domain.connections import attempts, calls, counting, dead_letters
 from core.domain.connections.connecting import connect_with_token, disconnect, set_paused
 from core.domain.connections.inbox import ask_again
 from core.domain.connections.report import Following, Past, Report, reports
+from core.domain.privacy.shop_erasure import disconnect_and_erase
 from core.domain.shops.plugins import enabled_plugins
 from core.domain.shops.web_routes import route_url
 from core.schema.context import Info, field, mutation, subscription
 from core.schema.errors import UserError
+from core.schema.jobs import Job, jobs_by_id
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.connectors import Authorising, Pushed, Resource, Token, Verifying
@@ -241,9 +243,19 @@ class ShopResumePayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
+@strawberry.input
+class ShopDisconnectInput:
+    erase: bool = strawberry.field(
+        default=False,
+        description="Also erase the people who were known through this shop alone; needs "
+        "CUSTOMERS_ERASE.",
+    )
+
+
 @strawberry.type
 class ShopDisconnectPayload:
     sync: ShopSync | None = None
+    job: Job | None = strawberry.field(default=None, description="The erasure, if one was wanted.")
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -405,13 +417,24 @@ class ConnectionMutations:
 
     @mutation(
         "SHOPS_CONNECT", ShopDisconnectPayload,
-        description="Forget the token and follow the shop no more; what came in stays.",
+        description="Forget the token and follow the shop no more; what came in stays, or is "
+        "erased as far as it is about people.",
     )  # fmt: skip
-    async def shop_disconnect(self, info: Info, id: strawberry.ID) -> ShopDisconnectPayload | None:
+    async def shop_disconnect(
+        self, info: Info, id: strawberry.ID, input: ShopDisconnectInput | None = None
+    ) -> ShopDisconnectPayload | None:
         pk = need_id("Shop", id)
+        erase = input is not None and input.erase
+        if erase:
+            info.context.need("CUSTOMERS_ERASE")
         async with info.context.work() as w:
-            await disconnect(w, pk)
-            return ShopDisconnectPayload(sync=await _of_shop(w, pk))
+            if not erase:
+                await disconnect(w, pk)
+                return ShopDisconnectPayload(sync=await _of_shop(w, pk))
+            job_id = await disconnect_and_erase(w, pk)
+            return ShopDisconnectPayload(
+                sync=await _of_shop(w, pk), job=(await jobs_by_id(w, [job_id]))[job_id]
+            )
 
     @mutation(
         "SHOPS_CONNECT", ShopResyncPayload, description="Read a day of the past once more."

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 from core.sdk.errors import OutsideError
 from core.sdk.plugin import PluginContext
 
-ContactKind = Literal["phone", "email"]
+ContactKind = Literal["phone", "email", "identity"]
 MessageClass = Literal["marketing", "service"]
 
 
@@ -46,7 +46,11 @@ class OutgoingMessage:
     a POST to it unsubscribes, a GET shows a page. `attempt` counts from 1. `avoid` names the
     providers that failed at this message and certainly did not send it: a channel that has several
     takes another one, if there is another. `shop_id` and `campaign_id` are in whose name and for
-    what it is sent, where it is for one shop or a campaign.
+    what it is sent, where it is for one shop or a campaign; `order_external_id` and
+    `tracking_number` are the platform's numbers of what it is about.
+
+    A channel that writes to buyers by an id of their platform gets in `to` the id, and in `shop_id`
+    always the shop within which it is somebody's.
     """
 
     key: str
@@ -58,6 +62,8 @@ class OutgoingMessage:
     avoid: frozenset[str] = frozenset()
     shop_id: int | None = None
     campaign_id: int | None = None
+    order_external_id: str | None = None
+    tracking_number: str | None = None
 
 
 @dataclass(frozen=True)
@@ -174,6 +180,7 @@ class DeliveryReceipt:
 class Reply:
     """A message that somebody sent to the merchant. `sender` is the address that it came from.
 
+    An id of a platform comes with the shop's id in which it is somebody's, if that is known.
     `key` or `provider_id` names the message that it answers, where the provider knows. `opt_out`
     is set when the provider itself understood it as a refusal of further messages.
     """
@@ -185,6 +192,7 @@ class Reply:
     key: str | None = None
     provider_id: str | None = None
     opt_out: bool = False
+    shop_id: int | None = None
 
 
 @dataclass(frozen=True)
@@ -219,7 +227,10 @@ class ReceiptSource(Protocol):
 class Channel(Protocol):
     """A way to reach customers, contributed by a plugin.
 
-    It may also have `marketing_hours`, see the function of this name.
+    It may also have `marketing_hours`, see the function of this name. One whose `contact` is
+    "identity" writes to buyers by an id of a platform, and says by `platform` and `identity_kind`
+    which ("taobao", "ouid"): the kind of the ids of scope "shop" that the platform's orders bring.
+    With an attribute `scope` of "order" it can only send about an order.
     """
 
     name: str
@@ -256,6 +267,19 @@ class AdvisingChannel(Protocol):
 
     def advice(self, content: Mapping[str, str]) -> Sequence[tuple[str, str]]:
         """(field, warning) of what may keep sound templates from being read."""
+
+
+@runtime_checkable
+class IdentityChannel(Channel, Protocol):
+    """What a channel has besides whose contact is "identity"."""
+
+    platform: str
+    identity_kind: str
+
+
+def order_only(channel: Channel) -> bool:
+    """Whether a channel can only send about an order."""
+    return getattr(channel, "scope", None) == "order"
 
 
 PHONE_MARKETING = (time(8), time(22))

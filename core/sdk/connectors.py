@@ -125,7 +125,8 @@ class Sync:
 class Budget:
     """Calls that the platform allows: `calls` in `seconds`, shared by all workers.
 
-    `scope` is "app" for all shops of an app together, "shop" for each.
+    `scope` is "app" for all of a merchant's shops together, since they are read by one app, and
+    "shop" for each.
     """
 
     scope: str

@@ -154,7 +154,8 @@ class TaobaoSession:
     async def consume(self) -> tuple[Sequence[Changed], Sequence[str]]:
         found = await messages.consume(self._client, self._group)
         changes = [one for row in found if (one := messages.changed(row)) is not None]
-        return changes, [str(row["id"]) for row in found]
+        # reports of text messages stay for their channel
+        return changes, [str(row["id"]) for row in found if row.get("topic") not in messages.SMS]
 
     async def confirm(self, handles: Sequence[str]) -> None:
         await messages.confirm(self._client, self._group, handles)

@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from core.sdk import Changed, Resource
+from core.sdk import Changed, OutsideError, Resource
 from core.sdk.answers import Row, rows, text
 from plugins.taobao.client import Client
 from plugins.taobao.members import member_key
@@ -18,6 +18,7 @@ from plugins.taobao.values import moment
 logger = logging.getLogger(__name__)
 
 CONSUME, CONFIRM = "taobao.tmc.messages.consume", "taobao.tmc.messages.confirm"
+PERMIT, JOIN = "taobao.tmc.user.permit", "taobao.tmc.group.add"
 MOST = 200
 
 RATED = "taobao_trade_TradeRated"
@@ -33,18 +34,26 @@ ABOUT = (
 )
 """How topics begin, what they are about, and where its id stands."""
 
-TOPICS = (
-    "taobao_trade_TradeCreate", "taobao_trade_TradeModifyFee", "taobao_trade_TradeClose",
-    "taobao_trade_TradeCloseAndModifyDetailOrder", "taobao_trade_TradeBuyerPay",
-    "taobao_trade_TradeBuyerStepPay", "taobao_trade_TradePartlySellerShip",
-    "taobao_trade_TradeSellerShip", "taobao_trade_TradePartlyRefund",
-    "taobao_trade_TradePartlyConfirmPay", "taobao_trade_TradeSuccess", "taobao_trade_TradeChanged",
-    RATED, "taobao_refund_RefundCreated", "taobao_refund_RefundSellerAgreeAgreement",
-    "taobao_refund_RefundSellerRefuseAgreement", "taobao_refund_RefundBuyerModifyAgreement",
-    "taobao_refund_RefundBuyerReturnGoods", "taobao_refund_RefundClosed",
-    "taobao_refund_RefundSuccess", TRACE, *MEMBER, WITHDRAWN,
-)  # fmt: skip
-"""What a shop should have switched on at the platform."""
+SMS_REPORT = "alibaba_aliqin_TaFcSmsDR"
+SMS_REPLY = "alibaba_aliqin_FcSmsUp"
+SMS_BILLED = "taobao_opencrm_ShortMessageSent"
+AGREED = "taobao_opencrm_AuthTouchMessage"
+SMS = frozenset({SMS_REPORT, SMS_REPLY, SMS_BILLED, AGREED})
+"""What is left for the channel of text messages to take."""
+
+
+async def switch_on(client: Client, group: str | None, nick: str) -> None:
+    """Have the shop's messages kept for us, in the group if there is one.
+
+    Without it, or where the app may not, changes are found by the lists alone.
+    """
+    try:
+        # without a list of topics all are meant that the app has subscribed to
+        await client.write(PERMIT)
+        if group is not None:
+            await client.write(JOIN, group_name=group, nicks=[nick])
+    except OutsideError as error:
+        logger.warning("the message service is not switched on for a shop: %s", error)
 
 
 async def consume(client: Client, group: str | None) -> list[Row]:

@@ -11,6 +11,7 @@ from core.clock import Clock
 from core.sdk import Authorised, ReconnectNeeded, Refused, Token
 from core.sdk.answers import Row
 from plugins.taobao.client import open_client
+from plugins.taobao.messages import switch_on
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.tmall import TYPE
 from plugins.taobao.tokens import token_of
@@ -62,11 +63,12 @@ async def _authorised(
     """Whose token it is: a sub-account's token is still its shop's."""
     async with open_client(settings, clock, token) as client:
         answer = await client.read(SELLER, fields=["user_id", "nick", "type"])
-    user = answer.get("user") or {}
-    shop = user.get("user_id") or result.get("taobao_user_id")
-    if not shop:
-        raise ReconnectNeeded("the platform does not say whose token this is")
-    name = user.get("nick") or unquote(str(result.get("taobao_user_nick") or shop))
+        user = answer.get("user") or {}
+        shop = user.get("user_id") or result.get("taobao_user_id")
+        if not shop:
+            raise ReconnectNeeded("the platform does not say whose token this is")
+        name = user.get("nick") or unquote(str(result.get("taobao_user_nick") or shop))
+        await switch_on(client, settings.message_group, str(name))
     more = {**token.more, TYPE: str(user.get("type") or "")}
     return Authorised(str(shop), str(name), replace(token, more=more))
 

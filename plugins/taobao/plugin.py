@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 
-from core.sdk import Connector, Manifest, OrderFormat, SettingsCheck, hookimpl
+from core.sdk import Channel, Connector, Manifest, OrderFormat, SettingsCheck, hookimpl
 from plugins.taobao.checks import check_app
 from plugins.taobao.connector import TaobaoConnector
 from plugins.taobao.formats import SELLER_CENTRE
 from plugins.taobao.settings import TaobaoSettings
+from plugins.taobao.sms import TaobaoSms
 
 
 class TaobaoPlugin:
@@ -17,6 +18,10 @@ class TaobaoPlugin:
         core=">=0.1,<0.2",
         settings=TaobaoSettings,
     )
+
+    @hookimpl
+    def channels(self) -> Sequence[Channel]:
+        return [TaobaoSms()]
 
     @hookimpl
     def connectors(self) -> Sequence[Connector]:

@@ -34,4 +34,6 @@ class TaobaoSettings(BaseModel, extra="forbid"):
     def _has_both_or_none(self) -> Self:
         if bool(self.app_key) != bool(self.app_secret and self.app_secret.get_secret_value()):
             raise ValueError("app_key and app_secret belong together: give both or neither")
+        if self.sms_sign_name and not self.app_key:
+            raise ValueError("text messages need app_key and app_secret")
         return self

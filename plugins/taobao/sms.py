@@ -4,7 +4,7 @@ About an order they go by its oaid, which names the receiver, where the app is g
 the buyer's ouid. Reports and replies come by the message service, in a group of their own.
 """
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -16,6 +16,7 @@ from core.clock import Clock, system_clock
 from core.domain.connections.opening import shop_token
 from core.sdk import (
     ChannelSession,
+    ContactKind,
     ContentField,
     DeliveryReceipt,
     HuikeError,
@@ -29,9 +30,11 @@ from core.sdk import (
     Token,
 )
 from core.sdk.answers import Row, number, text
+from core.sdk.channels import PHONE_MARKETING
 from core.sdk.gateways import http_session
 from plugins.taobao import messages
 from plugins.taobao.client import Client
+from plugins.taobao.consents import Agreement, agreements, record
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.values import moment
 
@@ -39,25 +42,24 @@ BY_OAID = "taobao.jst.sms.oaid.message.send"
 BY_OUID = "taobao.opencrm.sms.single.post"
 ORDER = "taobao.trade.fullinfo.get"
 
-REPORT = "alibaba_aliqin_TaFcSmsDR"
-REPLY = "alibaba_aliqin_FcSmsUp"
-BILLED = "taobao_opencrm_ShortMessageSent"
-
 TokenOf = Callable[[int], Awaitable[Token]]
+Agree = Callable[[Sequence[Agreement]], Awaitable[None]]
 
 
 class TaobaoSms:
     name = "taobao_sms"
     title = "Taobao text messages"
-    contact = "identity"
+    contact: ContactKind = "identity"
     platform = "taobao"
     identity_kind = "ouid"
-    fields = (
+    fields: tuple[ContentField, ...] = (
         ContentField("template_code", "Code of the approved template", max_length=50),
         ContentField("params", "The template's values, a line name=value for each", required=False,
                      max_length=2000),
     )  # fmt: skip
     concurrency = 10
+    marketing_hours = PHONE_MARKETING
+    """It is a telephone that rings, though nobody is told its number."""
     news_every = timedelta(seconds=30)
 
     def __init__(self, clock: Clock = system_clock) -> None:
@@ -70,31 +72,40 @@ class TaobaoSms:
     async def open_for(self, context: PluginContext) -> AsyncIterator[ChannelSession]:
         settings = context.settings
         assert isinstance(settings, TaobaoSettings)
-        if settings.app_key is None or settings.sms_sign_name is None:
-            raise ReconnectNeeded("fill in app_key, app_secret and sms_sign_name first")
 
         async def token_of(shop_id: int) -> Token:
             async with context.database.read(context.merchant_id) as session:
                 return await shop_token(session, shop_id)
 
+        async def agree(told: Sequence[Agreement]) -> None:
+            await record(context, self.name, told)
+
         async with http_session() as http:
-            yield SmsSession(http, settings, self._clock, token_of)
+            yield SmsSession(http, settings, self._clock, token_of, agree)
 
 
 class SmsSession:
     """Sends for any shop of the merchant."""
 
     def __init__(
-        self, http: aiohttp.ClientSession, settings: TaobaoSettings, clock: Clock, token_of: TokenOf
+        self,
+        http: aiohttp.ClientSession,
+        settings: TaobaoSettings,
+        clock: Clock,
+        token_of: TokenOf,
+        agree: Agree,
     ) -> None:
         self._app = Client(http, settings, clock)
         self._settings = settings
         self._http = http
         self._clock = clock
         self._token_of = token_of
+        self._agree = agree
         self._shops: dict[int, Client] = {}
 
     async def send(self, message: OutgoingMessage) -> Receipt:
+        if self._settings.sms_sign_name is None:
+            raise ReconnectNeeded("fill in app_key, app_secret and sms_sign_name first")
         if message.shop_id is None:
             raise Refused("nobody says in which shop the buyer is known by this id")
         shop = await self._shop(message.shop_id)
@@ -116,15 +127,16 @@ class SmsSession:
 
     async def news(self, cursor: str | None) -> News:
         """Reports and replies; those of the cursor are confirmed, for they are stored."""
-        group = self._settings.sms_group
-        if group is None:
-            return News()
+        if self._settings.sms_sign_name is None:
+            return News()  # the merchant sends none
+        group = self._settings.sms_group or self._settings.message_group
         if cursor:
             await messages.confirm(self._app, group, cursor.split(","))
         found = await messages.consume(self._app, group)
+        await self._agree(agreements(found))
         receipts = [told for row in found if (told := _receipt(row)) is not None]
         replies = [said for row in found if (said := _reply(row)) is not None]
-        taken = ",".join(str(row["id"]) for row in found)
+        taken = ",".join(str(row["id"]) for row in found if row.get("topic") in messages.SMS)
         return News(receipts, replies, taken, more=len(found) == messages.MOST)
 
     async def _shop(self, shop_id: int) -> Client:
@@ -158,9 +170,9 @@ def template_params(lines: str) -> Mapping[str, str]:
 def _receipt(row: Row) -> DeliveryReceipt | None:
     topic, told = row.get("topic"), messages.content(row)
     biz_id = text(told.get("biz_id"))
-    if topic not in (REPORT, BILLED) or biz_id is None:
+    if topic not in (messages.SMS_REPORT, messages.SMS_BILLED) or biz_id is None:
         return None
-    if topic == BILLED:
+    if topic == messages.SMS_BILLED:
         return DeliveryReceipt(
             str(row["id"]), "accepted", _when(row, told.get("send_time")), provider_id=biz_id,
             parts=number(told.get("bill_count")),
@@ -178,7 +190,7 @@ def _receipt(row: Row) -> DeliveryReceipt | None:
 def _reply(row: Row) -> Reply | None:
     told = messages.content(row)
     sender = text(told.get("sender"))
-    if row.get("topic") != REPLY or sender is None:
+    if row.get("topic") != messages.SMS_REPLY or sender is None:
         return None
     at = _when(row, told.get("sender_time"))
     return Reply(str(row["id"]), sender, text(told.get("content")) or "", at)

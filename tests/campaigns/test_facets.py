@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 
 from core.builtin import CorePlugin, with_channels
-from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.policy import contact_address, skip_reason_sql
 from core.domain.customers.consent import Word, set_consent, set_consents
 from core.domain.customers.consent_policies import set_policy
 from core.domain.customers.suppressions import suppress
@@ -136,7 +136,7 @@ async def test_reachable_is_whom_policy_lets_write_to(merchant):
                 f"SELECT c.id, {found} AS said FROM customers c WHERE c.merchant_id = $1", *q.args
             )
             shop = f"{merchant.shop_id}" if rule is in_shop else None
-            reason = skip_reason_sql("email", "marketing", "'email'", shop)
+            reason = skip_reason_sql(contact_address("email"), "marketing", "'email'", shop)
             policy = await w.sql.fetch(
                 f"SELECT c.id, {reason} AS said FROM customers c WHERE c.merchant_id = $1",
                 w.merchant_id,

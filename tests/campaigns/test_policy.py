@@ -51,8 +51,9 @@ async def reasons(merchant, campaign_id):
                WHERE merchant_id = $1 AND run_id = $2""",
             merchant.id, run_id,
         )  # fmt: skip
+        channel = merchant.installation.registry.channels["email"].value
         marked = await ledger.mark_sending(
-            w, run_id, 0, "email", "email", row["message_class"], row["shop_id"], "w",
+            w, run_id, 0, channel, row["message_class"], row["shop_id"], "w",
             timedelta(seconds=60), 10_000, open_gate(w),
         )  # fmt: skip
     assert {r["customer_id"]: r["reason"] for r in marked} == frozen

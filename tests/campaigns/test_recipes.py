@@ -1,5 +1,6 @@
 """Each recipe is switched on and runs through the real engine, with the clock moved."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
 import pytest
@@ -13,6 +14,7 @@ from core.domain.campaigns.recipes.switching import (
 )
 from core.domain.orders.review_words import set_review_words
 from core.sdk import AlreadyExists, LineRecord, NotFound, OrderState, PluginDisabled, Several
+from tests.journey_kit import take_orders
 from tests.recipe_kit import ZONE, Stage
 
 PAID = OrderState.TO_SHIP
@@ -64,6 +66,18 @@ async def test_payment_reminder_by_mail_after_ten_minutes_beside_that_by_text(st
     await stage.ordered("3")
     await stage.later(minutes=15)
     assert len(stage.paper.sent) == 2
+
+
+async def test_daily_reminder_of_each_order(stage):
+    await stage.on("daily_payment_reminder", scope="order")
+    first = await stage.ordered("1")
+    paying = await stage.ordered("2")
+    await stage.moved(paying, PAID)
+    await stage.later(hours=30, step=timedelta(hours=2))
+    again = replace(first, external_id="3", ordered_at=stage.clock())
+    await take_orders(stage.merchant, again)
+    await stage.later(days=3, step=timedelta(hours=2))
+    assert stage.notes == [("06-16 10:00", "01"), ("06-17 10:00", "01")]
 
 
 async def test_reviews_are_answered(stage):

@@ -138,9 +138,10 @@ async def test_a_provider_that_cannot_be_asked_is_asked_later(shop, provider):
 async def test_a_dead_workers_messages_are_asked_for_too(shop, provider):
     run_id = await started(shop, send_step("fake"))
     await plan_run(shop.installation.db, shop.installation.registry, shop.id, run_id)
+    channel = shop.installation.registry.channels["fake"].value
     async with shop.work() as w:
         await ledger.mark_sending(
-            w, run_id, 0, "fake", "email", "marketing", None, "dead", timedelta(seconds=60), 4,
+            w, run_id, 0, channel, "marketing", None, "dead", timedelta(seconds=60), 4,
             open_gate(w),
         )  # fmt: skip
     shop.clock.move(timedelta(seconds=61))

@@ -184,9 +184,10 @@ async def test_rows_of_a_dead_worker_become_unknown_after_their_lease(merchant, 
     await add_customers(merchant, [f"c{n}@example.com" for n in range(100)])
     run_id = await start(merchant, await make_campaign(merchant))
     await plan_run(merchant.installation.db, merchant.installation.registry, merchant.id, run_id)
+    channel = merchant.installation.registry.channels["email"].value
     async with merchant.work() as w:
         marked = await ledger.mark_sending(
-            w, run_id, 0, "email", "email", "marketing", None, "dead", timedelta(seconds=60), 30,
+            w, run_id, 0, channel, "marketing", None, "dead", timedelta(seconds=60), 30,
             open_gate(w),
         )  # fmt: skip
     assert len(marked) == 30

@@ -122,6 +122,13 @@ def test_what_is_wrong_with_a_token_is_said(home):
     assert "there is no merchant 9" in refused(huike(home, "token", "list", "--merchant", "9"))
 
 
+def test_a_shop_that_is_not_connected_says_what_to_do(home):
+    assert "huike shop connect" in huike(home, "shop", "status").stdout
+    assert "no plugin connects shops of 'moon'" in refused(huike(home, "shop", "connect", "moon"))
+    assert "not connected" in refused(huike(home, "shop", "pause", "1"))
+    assert "there is no shop 'x'" in refused(huike(home, "shop", "resync", "x", "2026-06-01"))
+
+
 def test_migrate_has_nothing_left_to_do(home):
     done = huike(home, "migrate")
     assert (done.returncode, done.stderr) == (0, "")

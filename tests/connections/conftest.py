@@ -30,3 +30,7 @@ async def shop(merchant, plugin, platform_url):
     behind.append(fair)
     yield FairShop(merchant, fair, await installed(merchant, plugin, url))
     behind.pop()
+    async with merchant.work() as w:  # a worker of a later test must not follow it
+        await w.sql.execute(
+            "UPDATE shop_connections SET state = 'disconnected' WHERE merchant_id = $1", merchant.id
+        )

@@ -76,23 +76,27 @@ class FairShop:
         )
         return self.id
 
-    async def work(self, *only):
-        """Do what is due until nothing is, as a worker would; returns the duties done."""
+    async def do(self, name):
+        """One duty, whether it is due or not."""
         duties = {
             "shops.upkeep": upkeep.look_after, "shops.fetch": inbox.fetch_due,
             "shops.sync": following.follow_shop, "shops.backfill": backfill.read_past,
         }  # fmt: skip
+        await duties[name](self.db, self.registry, self.merchant.id, self.id)
+
+    async def work(self, *only):
+        """Do what is due until nothing is, as a worker would; returns the duties done."""
         done = []
         for _ in range(50):
             found = [
-                (name, merchant_id, shop_id)
-                for name, merchant_id, shop_id in await shops_due(self.db, self.registry)
+                name
+                for name, merchant_id, _ in await shops_due(self.db, self.registry)
                 if merchant_id == self.merchant.id and (not only or name in only)
             ]
             if not found:
                 return done
-            for name, merchant_id, shop_id in found:
-                await duties[name](self.db, self.registry, merchant_id, shop_id)
+            for name in found:
+                await self.do(name)
                 done.append(name)
         raise AssertionError(f"the work does not end: {done[-10:]}")
 

@@ -89,7 +89,7 @@ class Fair:
         self.calls, self.faults = [], deque()
         self.queue, self.coupons, self.remarks = [], Counter(), {}
         self.stock, self.refused_buyers = 100, set()
-        self.while_listing = None
+        self.while_listing = self.on_call = None
         self.rights = ["orders.full"]
         self.cap, self.limits = CAP, []
         self.numbers = itertools.count(1)
@@ -138,6 +138,8 @@ class Fair:
         body = await request.body()
         given = json.loads(body)
         self.calls.append((name, given))
+        if self.on_call is not None:
+            self.on_call()
         fault = self.faults.popleft() if self.faults else None
         if fault == 502:
             return PlainTextResponse("<html>Bad Gateway</html>", 502)
@@ -250,11 +252,12 @@ class Fair:
 
     def api_queue_take(self):
         given = []
-        for one in self.queue[:200]:
-            if one.taken_at is None or self.now() - one.taken_at >= AGAIN_AFTER:
+        for one in self.queue:
+            fresh = one.taken_at is None or self.now() - one.taken_at >= AGAIN_AFTER
+            if fresh and len(given) < 20:
                 one.taken_at = self.now()
                 given.append({**one.told, "handle": one.told["key"]})
-        return {"messages": given[:20]}
+        return {"messages": given}
 
     def api_queue_confirm(self, handles):
         if not handles:
@@ -291,7 +294,7 @@ async def serving(answer):
     app = Starlette(routes=[Route("/{name}", answer, methods=["POST"])])
     server = uvicorn.Server(uvicorn.Config(app, log_config=None, lifespan="off"))
     task = asyncio.create_task(server.serve([listener]))
-    while not server.started:
+    while not server.started:  # noqa: ASYNC110 - it has no event to wait for
         await asyncio.sleep(0.01)
     try:
         yield f"http://127.0.0.1:{listener.getsockname()[1]}"

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from core.domain.members.membership import join, leave
+from core.domain.members.membership import find_membership, join, leave
 from core.domain.members.points import balances, take
 from core.domain.members.programme import create_tier, set_programme
 from core.domain.members.reacting import follow_event
@@ -105,6 +105,31 @@ async def test_who_was_no_member_earns_nothing(merchant):
     for order in (before, during, after):
         await tell(merchant, order, pk)
     assert await points(merchant, pk) == (20, 0)
+
+
+async def test_by_rule_who_buys_joins_once(merchant):
+    async with merchant.work() as w:
+        await set_programme(w, "Club", "CNY", {**rules(pending_days=0), "join_on_purchase": True})
+        pk, other = await customer(w), await customer(w)
+        first = await buy(merchant, w, pk, 100)
+        refunded = await buy(merchant, w, other, 100)
+    await refund(merchant, refunded, 100)
+    merchant.clock.move(DAY)
+    await tell(merchant, first, pk)
+    await tell(merchant, refunded, other)
+    async with merchant.read() as session:
+        assert await find_membership(session, pk) is not None
+        assert await find_membership(session, other) is None
+    merchant.clock.move(DAY)
+    async with merchant.work() as w:
+        second = await buy(merchant, w, pk, 50)
+    await tell(merchant, second, pk)
+    assert await points(merchant, pk) == (10, 0)
+    async with merchant.work() as w:
+        await leave(w, pk, "page")
+    await tell(merchant, second, pk)
+    async with merchant.read() as session:
+        assert await find_membership(session, pk) is None
 
 
 async def test_the_tier_at_payment_multiplies(merchant):

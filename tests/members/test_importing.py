@@ -8,7 +8,7 @@ import orjson
 import pytest
 
 from core.domain.members.importing import Options, import_local, rehearse, start_import
-from core.domain.members.membership import counts_by_day, leave
+from core.domain.members.membership import counts_by_day, join, leave
 from core.domain.members.points import balances, take
 from core.domain.members.programme import get_programme
 from core.domain.members.standing import members_of
@@ -18,7 +18,7 @@ from core.sdk import InvalidInput, WrongState
 from core.storage import jobs
 from core.tabular.bulk import rejects_of
 from core.tabular.reading import examine
-from tests.members.test_membership import set_up
+from tests.members.test_membership import customer, set_up
 
 HEADERS = "会员卡号,手机号,入会时间,入会来源,会员等级,等级有效期,积分,积分有效期\n"
 FILE = HEADERS + (
@@ -119,6 +119,16 @@ async def test_repeated_it_gives_nothing_again_whatever_happened_since(merchant,
         await merge_customers(w, registry, found["C1"][0], after["C4"][0], "test")
     third = await take_in(merchant, tmp_path, more + "\n")
     assert (third.result["points"], third.result["rejected"]) == (0, 0)
+
+
+async def test_a_members_card_says_who_it_is(merchant, tmp_path):
+    async with merchant.work() as w:
+        await set_up(w)
+        pk = await customer(w)
+        await join(w, pk, "page", card_number="C9")
+    ended = await take_in(merchant, tmp_path, HEADERS + "C9,,,,,,40,\n")
+    assert (ended.result["known"], ended.result["points"]) == (1, 40)
+    assert (await people(merchant))["C9"][0::2] == (pk, 40)
 
 
 async def test_rows_that_cannot_be_are_refused_and_say_why(merchant, tmp_path):

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 
 import orjson
 
-from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.policy import contact_address, skip_reason_sql
 from core.domain.members.membership import counts_by_day, leave
 from core.domain.members.platform import ingest_platform_members
 from core.domain.members.platform_counts import platform_counts
@@ -180,7 +180,7 @@ async def test_who_is_blacklisted_on_a_platform_gets_no_marketing(merchant):
 
     async def reasons(message_class):
         async with merchant.read() as session:
-            reason = skip_reason_sql("email", message_class, "'email'", None)
+            reason = skip_reason_sql(contact_address("email"), message_class, "'email'", None)
             rows = await session.sql.fetch(
                 f"SELECT {reason} AS reason FROM customers c WHERE merchant_id = $1 ORDER BY id",
                 merchant.id,

@@ -52,6 +52,7 @@ from core.sdk import Reply
 from core.storage import jobs
 from core.testing import TestMerchant
 from core.testing.fixtures import START
+from tests.schema.shelf import connected_shop, with_shelf
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = PasswordHasher().hash(PASSWORD)
@@ -77,6 +78,12 @@ class Api:
         answer = await self(token, query, **variables)
         assert "errors" not in answer, answer
         return answer["data"]
+
+
+@pytest.fixture(scope="session")
+def installation(installation):
+    """With a platform to connect shops to."""
+    return with_shelf(installation)
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
@@ -294,6 +301,7 @@ async def make_world(merchant):
         colleague, invitation = await invite(
             w, registry, "Carl", "carl@example.com", "analyst", lambda _: None
         )
+        connected, letter = await connected_shop(w, registry)
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
@@ -309,8 +317,9 @@ async def make_world(merchant):
         "StaffSession": session.session_id,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
+        "Connected": connected, "DeadLetter": letter,
     }  # fmt: skip
-    renamed = {"Unused": "Segment", "List": "Segment", "Sent": "Campaign",
+    renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
                "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
                "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",

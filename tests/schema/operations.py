@@ -18,7 +18,7 @@ ELSEWHERE = {
 }  # fmt: skip
 """Tried where there are an identity provider and an authenticator app: test_staff_*.py."""
 PASSWORD, NEW_PASSWORD = "correct horse battery staple", "another staple of batteries"
-SUBSCRIPTIONS = {"job-progress", "campaign-progress"}
+SUBSCRIPTIONS = {"job-progress", "campaign-progress", "shop-sync-progress"}
 CONTENT = [
     {"field": "subject", "text": "new"},
     {"field": "html", "text": '<a href="{{ unsubscribe_url }}">x</a>'},
@@ -459,6 +459,14 @@ def variables(name, ids):
         "retention-rule-remove": {"name": "jobs"},
         "audit-log": {"where": {"actor": {"eq": "nobody"}}},
         "audit-verify": {"input": {"idempotencyKey": "a1"}},
+        "shop-sync": {"shopId": ids["Connected"]},
+        "shop-connect-start": {"input": {"platform": "shelf", "shopId": ids["Connected"]}},
+        "shop-connect-with-token": {"input": {"platform": "shelf", "token": "s2"}},
+        "shop-pause": {"id": ids["Connected"]},
+        "shop-resume": {"id": ids["Connected"]},
+        "shop-disconnect": {"id": ids["Connected"]},
+        "shop-resync": {"id": ids["Connected"], "input": {"day": "2026-06-01"}},
+        "dead-letter-retry": {"id": ids["DeadLetter"]},
         "node": {"id": ids["Customer"]},
         "nodes": {"ids": [ids[kind] for kind in ids]},
     }  # fmt: skip

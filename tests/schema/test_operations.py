@@ -133,6 +133,7 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "points_entries", "points_uses", "points_holds", "suppressions",
           "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
           "staff", "staff_sessions", "roles", "oidc_providers",
+          "shop_connections", "dead_letters", "push_inbox", "sync_slices",
           "api_tokens", "plugin_states")  # fmt: skip
 
 

@@ -48,6 +48,7 @@ NOUNS = (
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
     "reward", "redemption", "referral",
     "customEvent",
+    "deadLetter",
     "sending",
     "recipe",
     "attribution",

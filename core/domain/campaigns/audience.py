@@ -12,7 +12,7 @@ from core.domain.campaigns.journeys.audience import let_all_in
 from core.domain.campaigns.journeys.running import journey_of
 from core.domain.campaigns.occurrences import wall_clock
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
-from core.domain.campaigns.policy import personal_columns, skip_reason_sql
+from core.domain.campaigns.policy import address_of, personal_columns, skip_reason_sql
 from core.domain.campaigns.results.holdout import holdout_of
 from core.domain.customers.time_zones import moment_sql, moments
 from core.domain.segments.rules import cheapest, read_rule
@@ -43,7 +43,7 @@ async def audience_sql(
     q = asked.q
     name = q.arg(channel.name) + "::text"
     shop = None if shop_id is None else q.arg(shop_id) + "::bigint"
-    reason = skip_reason_sql(channel.contact, message_class, name, shop)
+    reason = skip_reason_sql(address_of(channel, q.arg, shop), message_class, name, shop)
     personal, join = personal_columns(message_class, shop)
     return (
         f"""SELECT c.id AS customer_id, {reason} AS reason, c.name, {personal}

@@ -74,6 +74,6 @@ async def _mark(
     w: Work, step: Step, owner: str, lease: timedelta, limit: int, gate: Gate
 ) -> list[Mapping[str, Any]]:
     return await ledger.mark_sending(
-        w, step.run_id, step.number, step.channel.name, step.channel.contact,
+        w, step.run_id, step.number, step.channel,
         step.send.message_class, step.shop_id, owner, lease, limit, gate, step.leaving,
     )  # fmt: skip

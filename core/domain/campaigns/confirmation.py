@@ -10,12 +10,13 @@ from core.domain.campaigns.control import check_channel
 from core.domain.campaigns.flows import campaign_channel
 from core.domain.campaigns.links import confirmation_key, confirmation_url
 from core.domain.campaigns.opening import opened_channel
-from core.domain.campaigns.policy import CONTACTS, skip_reason_sql
+from core.domain.campaigns.policy import SEALED_CONTACTS, contact_address, skip_reason_sql
 from core.domain.customers.consent_requests import VALID, make_request, new_secret
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
 from core.sdk.channels import Channel, ChannelSession, OutgoingMessage
 from core.sdk.errors import (
+    InvalidInput,
     OutsideError,
     ReconnectNeeded,
     Refused,
@@ -62,8 +63,14 @@ async def start_confirmation(
     `base_url` starts the link. Raises NotFound, InvalidInput, WrongState, PluginDisabled.
     """
     await check_channel(w, registry, channel)
+    contact = campaign_channel(registry, channel).contact
+    if contact not in SEALED_CONTACTS:
+        raise InvalidInput(
+            "only channels that write to phone numbers or email addresses ask to confirm a consent",
+            ("input", "channel"),
+        )
     request_id = await make_request(
-        w, customer_id, channel=channel, contact=campaign_channel(registry, channel).contact,
+        w, customer_id, channel=channel, contact=contact,
         purpose=purpose, shop_id=shop_id, text=text, text_version=text_version, source=source,
     )  # fmt: skip
     params = {"request_id": request_id, "base_url": base_url}
@@ -124,13 +131,13 @@ async def _mark(
     db: Database, job: Job, channel: Channel, row: Mapping[str, Any]
 ) -> OutgoingMessage | str:
     """The message, once it is recorded that it is being handed over; or why there is none."""
-    kind = CONTACTS[channel.contact]
+    kind = channel.contact
+    reason = skip_reason_sql(contact_address(kind), "service", "r.channel", "r.shop_id")
     async with job.step(db) as w:
         found = await w.sql.fetchrow(
             f"""SELECT r.customer_id, c.{kind}_sealed AS sealed,
                        c.{kind}_index IS NOT DISTINCT FROM r.address_index AS same_address,
-                       {skip_reason_sql(channel.contact, "service", "r.channel", "r.shop_id")}
-                           AS reason
+                       {reason} AS reason
                 FROM consent_requests r
                 JOIN customers c ON c.merchant_id = r.merchant_id AND c.id = r.customer_id
                 WHERE r.merchant_id = $1 AND r.id = $2 AND r.state = 'pending'

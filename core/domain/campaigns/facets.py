@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.policy import address_of, skip_reason_sql
 from core.domain.orders.facts import COUNTED
 from core.domain.segments.facets.choices import check_choices
 from core.domain.segments.facets.filters import Window
@@ -68,9 +68,9 @@ class Reachable(Facet):
         )
 
     def _reason(self, rule: ReachableRule, q: Query) -> str:
-        contact = self._channels[rule.channel].value.contact
         shop = None if rule.shop_id is None else q.arg(rule.shop_id, "bigint")
-        return skip_reason_sql(contact, "marketing", q.arg(rule.channel, "text"), shop)
+        address = address_of(self._channels[rule.channel].value, q.arg, shop)
+        return skip_reason_sql(address, "marketing", q.arg(rule.channel, "text"), shop)
 
 
 @dataclass(frozen=True)

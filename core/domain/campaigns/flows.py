@@ -14,7 +14,7 @@ from core.domain.campaigns.journeys.checks import faults
 from core.domain.customers.fields import field_types
 from core.domain.segments.rules import read_rule
 from core.registry import Registry
-from core.sdk.channels import Channel
+from core.sdk.channels import Channel, order_only
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several, WrongState
 from core.sdk.flows import (
     ChangeList,
@@ -128,6 +128,12 @@ async def check_flow(
         errors += await _date_faults(session, flow.trigger)
     for number, send in flow.sends().items():
         channel = campaign_channel(registry, send.channel)
+        if order_only(channel) and "order" not in flow_about(flow):
+            errors.append(InvalidInput(
+                f"{channel.title} can only write about an order: let an event of an order, a "
+                "parcel, a refund or a review begin the campaign",
+                ("input", "channel") if simple else (*FLOW, "steps", str(number), "channel"),
+            ))  # fmt: skip
         for place, variant in enumerate(send.variants):
             path = (*FLOW, "steps", str(number), "variants", str(place), "content")
             try:

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from core.domain.campaigns.links import message_key
-from core.domain.campaigns.policy import CONTACTS
+from core.domain.campaigns.policy import SEALED_CONTACTS
 from core.sdk.channels import Channel
 from core.storage.database import Session
 from core.storage.keyring import SealError
@@ -40,7 +40,7 @@ async def without_receipt(
         after, since, until, limit,
     )  # fmt: skip
     last = rows[-1]["id"] if len(rows) == limit else None
-    return _opened(session, CONTACTS[channel.contact], rows), last
+    return _opened(session, SEALED_CONTACTS[channel.contact], rows), last
 
 
 async def handed_over(
@@ -48,11 +48,11 @@ async def handed_over(
 ) -> Sequence[HandedOver]:
     """These messages, but for those whose customer has no such address any more."""
     rows = await _rows(session, channel, "d.id = ANY($3::bigint[])", list(delivery_ids))
-    return _opened(session, CONTACTS[channel.contact], rows)
+    return _opened(session, SEALED_CONTACTS[channel.contact], rows)
 
 
 async def _rows(session: Session, channel: Channel, which: str, *args: Any) -> Sequence[Any]:
-    kind = CONTACTS[channel.contact]
+    kind = SEALED_CONTACTS[channel.contact]
     rows: Sequence[Any] = await session.sql.fetch(
         f"""SELECT d.id, d.customer_id, d.provider, d.provider_id,
                    COALESCE(d.sent_at, d.updated_at) AS at, c.{kind}_sealed AS sealed

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.campaigns.journeys.exits import Leaving
-from core.domain.campaigns.policy import CONTACTS, personal_columns, skip_reason_sql
+from core.domain.campaigns.policy import address_columns, personal_columns, skip_reason_sql
 from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns
-from core.sdk.channels import ContactKind, MessageClass
+from core.sdk.channels import Channel, MessageClass
 from core.sdk.events import CampaignFinished
 from core.sdk.facets import Query
 from core.storage.database import Work
@@ -75,8 +75,7 @@ async def mark_sending(
     w: Work,
     run_id: int,
     step: int,
-    channel: str,
-    contact: ContactKind,
+    channel: Channel,
     message_class: MessageClass,
     shop_id: int | None,
     owner: str,
@@ -93,20 +92,21 @@ async def mark_sending(
     any; `leaving` the exit rule of a journey.
     """
     q = Query(w.merchant_id, w.now, gate.zone.key)
-    sealed = f"{CONTACTS[contact]}_sealed"
     shop = None if shop_id is None else q.arg(shop_id, "bigint")
     personal, join = personal_columns(message_class, shop)
-    now, name = q.arg(w.now, "timestamptz"), q.arg(channel, "text")
-    reason = skip_reason_sql(contact, message_class, name, shop)
+    now, name = q.arg(w.now, "timestamptz"), q.arg(channel.name, "text")
+    to = address_columns(channel, q.arg, shop, "due.order_id", "due.parcel_id")
+    reason = skip_reason_sql(to.address, message_class, name, shop)
     if leaving is not None:
         reason = f"COALESCE({leaving.reason_sql(w, q.args, 'due.enrolment_id')}, {reason})"
     rows = f"""SELECT due.id, due.customer_id, due.next_at AS due_at, due.not_after, c.name,
-                      {personal}, c.{sealed} AS sealed, {reason} AS reason{place_columns(q, gate)}
+                      {personal}, {to.columns}, {reason} AS reason{place_columns(q, gate)}
                FROM due LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = due.customer_id
-               {join}"""
+               {to.join} {join}"""
     taken: list[Mapping[str, Any]] = await w.sql.fetch(
         f"""WITH due AS MATERIALIZED (
-                SELECT id, customer_id, enrolment_id, next_at, not_after FROM deliveries
+                SELECT id, customer_id, enrolment_id, order_id, parcel_id, next_at, not_after
+                FROM deliveries
                 WHERE merchant_id = $1 AND run_id = {q.arg(run_id, "bigint")}
                   AND step = {q.arg(step, "smallint")} AND state = 'pending'
                   AND next_at <= {now} AND variant IS NOT NULL
@@ -124,7 +124,8 @@ async def mark_sending(
                 updated_at = {now}
             FROM judged j WHERE d.merchant_id = $1 AND d.id = j.id
             RETURNING d.id, d.customer_id, d.order_id, d.parcel_id, d.variant, d.attempts,
-                      d.avoid, j.rule AS reason, j.name, j.province, j.city, j.sealed""",
+                      d.avoid, j.rule AS reason, j.name, j.province, j.city, j.sealed, j.found,
+                      j.order_number, j.tracking_number""",
         *q.args,
     )
     return taken

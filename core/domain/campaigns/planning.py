@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import timedelta
 
-from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.policy import address_of, skip_reason_sql
 from core.domain.campaigns.policy.gate import SKIP, Gate, judged_sql, place_columns, read_gate
 from core.domain.campaigns.results.holdout import Holdout
 from core.domain.campaigns.variants import decided, variant_sql, waits
@@ -94,7 +94,8 @@ def planned_sql(q: Query, gate: Gate, message: Message, recipients: Recipients) 
     name, moment = q.arg(channel.name, "text"), recipients.at or q.arg(gate.now, "timestamptz")
     late = q.arg(message.max_lateness, "interval")
     shop = None if message.shop_id is None else q.arg(message.shop_id, "bigint")
-    reason = skip_reason_sql(channel.contact, send.message_class, name, shop)
+    address = address_of(channel, q.arg, shop, recipients.order)
+    reason = skip_reason_sql(address, send.message_class, name, shop)
     judged = judged_sql(
         q, gate,
         f"""SELECT p.*, p.due_at + {late} AS not_after

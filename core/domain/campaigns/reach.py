@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.domain.campaigns.policy import skip_reason_sql
+from core.domain.campaigns.policy import address_of, skip_reason_sql
 from core.domain.segments.measures import Counts, Measure, Within
 from core.domain.segments.preview import MEASURES
 from core.domain.segments.rules import Rule, cheapest
@@ -35,7 +35,8 @@ async def count_reach(session: Session, registry: Registry, rule: Rule, within: 
     reasons = []
     for channel in channels:
         name = q.arg(channel.name, "text")
-        reasons.append(f"({name}, {skip_reason_sql(channel.contact, 'marketing', name, None)})")
+        address = address_of(channel, q.arg, None)
+        reasons.append(f"({name}, {skip_reason_sql(address, 'marketing', name, None)})")
     rows = await session.sql.fetch(
         f"""SELECT r.channel, COALESCE(r.reason, '{REACHED}') AS reason, count(*) AS n
             FROM {q.source} CROSS JOIN LATERAL (VALUES {", ".join(reasons)}) r (channel, reason)

@@ -18,10 +18,11 @@ from typing import Any
 
 from core.domain.campaigns.ledger import PROVEN, cut
 from core.domain.campaigns.links import read_message_key
-from core.domain.campaigns.policy import CONTACTS
+from core.domain.campaigns.policy import address_of
 from core.domain.customers.suppressions import address_index, suppress_all
 from core.registry import Registry
-from core.sdk.channels import Channel, ContactKind, DeliveryReceipt
+from core.sdk.channels import Channel, DeliveryReceipt
+from core.sdk.facets import Query
 from core.sdk.money import to_millionths
 from core.storage.database import SYSTEM, Database, Work
 
@@ -66,8 +67,8 @@ async def take_receipts(w: Work, channel: Channel, receipts: Sequence[DeliveryRe
         [r.currency for r in receipts], [cut(r.detail) for r in receipts],
     )  # fmt: skip
     stored = [row["id"] for row in rows]
-    await _find_messages(w, channel.contact, stored)
-    await _take_effect(w, channel.name, channel.contact, stored)
+    await _find_messages(w, channel, stored)
+    await _take_effect(w, channel, stored)
     return len(stored)
 
 
@@ -97,16 +98,18 @@ async def _match_channel(db: Database, merchant_id: int, channel: Channel) -> No
                 merchant_id, channel.name, w.now - timedelta(days=MATCH_DAYS), after, PORTION,
             )  # fmt: skip
             waiting = [row["id"] for row in rows]
-            matched = await _find_messages(w, channel.contact, waiting)
-            await _take_effect(w, channel.name, channel.contact, matched)
+            matched = await _find_messages(w, channel, waiting)
+            await _take_effect(w, channel, matched)
         after = waiting[-1] if len(waiting) == PORTION else None
 
 
-async def _find_messages(w: Work, contact: ContactKind, receipt_ids: Sequence[int]) -> list[int]:
+async def _find_messages(w: Work, channel: Channel, receipt_ids: Sequence[int]) -> list[int]:
     """Match receipts with messages by the provider's id; returns those that were matched.
 
     Where several messages share the id, the address decides; without one nothing is matched.
     """
+    q = Query(w.merchant_id, w.now, "UTC")
+    address = address_of(channel, q.arg, None, "d.order_id")
     rows = await w.sql.fetch(
         f"""UPDATE delivery_receipts r SET delivery_id = found.delivery_id
             FROM (SELECT r.id, min(d.id) AS delivery_id
@@ -115,32 +118,33 @@ async def _find_messages(w: Work, contact: ContactKind, receipt_ids: Sequence[in
                        AND d.channel = r.channel
                        AND (r.provider IS NULL OR d.provider IS NULL OR r.provider = d.provider)
                   LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = d.customer_id
-                  WHERE r.merchant_id = $1 AND r.id = ANY($2::bigint[]) AND r.delivery_id IS NULL
-                    AND (r.address_index IS NULL
-                         OR r.address_index = c.{CONTACTS[contact]}_index)
+                  WHERE r.merchant_id = $1 AND r.id = ANY({q.arg(list(receipt_ids), "bigint[]")})
+                    AND r.delivery_id IS NULL
+                    AND (r.address_index IS NULL OR r.address_index = {address.index})
                   GROUP BY r.id HAVING count(*) = 1) AS found
             WHERE r.merchant_id = $1 AND r.id = found.id RETURNING r.id""",
-        w.merchant_id, list(receipt_ids),
-    )  # fmt: skip
+        *q.args,
+    )
     return [row["id"] for row in rows]
 
 
-async def _take_effect(
-    w: Work, channel: str, contact: ContactKind, receipt_ids: Sequence[int]
-) -> None:
+async def _take_effect(w: Work, channel: Channel, receipt_ids: Sequence[int]) -> None:
     await _fold(w, receipt_ids)
-    index = f"COALESCE(r.address_index, c.{CONTACTS[contact]}_index)"
+    q = Query(w.merchant_id, w.now, "UTC")
+    index = address_of(channel, q.arg, None, "d.order_id").index
     rows = await w.sql.fetch(
-        f"""SELECT r.status, array_agg(DISTINCT {index}) AS indexes FROM delivery_receipts r
-            LEFT JOIN deliveries d ON d.merchant_id = $1 AND d.id = r.delivery_id
-            LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = d.customer_id
-            WHERE r.merchant_id = $1 AND r.id = ANY($2::bigint[]) AND {index} IS NOT NULL
-              AND (r.status = 'complained' OR r.status = 'bounced' AND r.of_person)
-            GROUP BY r.status""",
-        w.merchant_id, list(receipt_ids),
-    )  # fmt: skip
+        f"""SELECT a.status, array_agg(DISTINCT a.index) AS indexes
+            FROM (SELECT r.status, COALESCE(r.address_index, {index}) AS index
+                  FROM delivery_receipts r
+                  LEFT JOIN deliveries d ON d.merchant_id = $1 AND d.id = r.delivery_id
+                  LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = d.customer_id
+                  WHERE r.merchant_id = $1 AND r.id = ANY({q.arg(list(receipt_ids), "bigint[]")})
+                    AND (r.status = 'complained' OR r.status = 'bounced' AND r.of_person)) a
+            WHERE a.index IS NOT NULL GROUP BY a.status""",
+        *q.args,
+    )
     for row in rows:
-        await suppress_all(w, channel, row["indexes"], row["status"])
+        await suppress_all(w, channel.name, row["indexes"], row["status"])
 
 
 async def _fold(w: Work, receipt_ids: Sequence[int]) -> None:

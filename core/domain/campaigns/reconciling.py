@@ -14,11 +14,12 @@ from core.domain.campaigns import ledger
 from core.domain.campaigns.ledger import Verdict
 from core.domain.campaigns.links import message_key
 from core.domain.campaigns.opening import opened_channel
-from core.domain.campaigns.policy import CONTACTS
+from core.domain.campaigns.policy import address_columns
 from core.guard import PluginFailed
 from core.registry import Registry
 from core.sdk.channels import Channel, Receipt, Reconciling, SoughtMessage, Trace
 from core.sdk.errors import HuikeError, OutsideError, RetryLater, Several
+from core.sdk.facets import Query
 from core.sdk.money import to_millionths
 from core.storage.database import SYSTEM, Database, Work
 from core.storage.keyring import SealError
@@ -95,33 +96,45 @@ async def _reconcile_channel(db: Database, registry: Registry, merchant_id: int,
 
 async def _claim(db: Database, merchant_id: int, channel: Channel) -> list[dict[str, Any]]:
     """Up to GROUP due rows, each with its SoughtMessage, or None where the address is gone."""
-    kind = CONTACTS[channel.contact]
     async with db.work(merchant_id) as w:
+        q = Query(merchant_id, w.now, "UTC")
+        to = address_columns(
+            channel, q.arg, "COALESCE(held.shop_id, pi.scope_id)", "held.order_id",
+            "held.parcel_id",
+        )  # fmt: skip
+        name, now = q.arg(channel.name, "text"), q.arg(w.now, "timestamptz")
         rows = await w.sql.fetch(
             f"""WITH due AS MATERIALIZED (
-                    SELECT id FROM deliveries WHERE merchant_id = $1 AND channel = $2
-                       AND state = 'unknown' AND checks IS NOT NULL AND next_at <= $3
-                    ORDER BY next_at, id LIMIT $4 FOR UPDATE SKIP LOCKED),
+                    SELECT id FROM deliveries WHERE merchant_id = $1 AND channel = {name}
+                       AND state = 'unknown' AND checks IS NOT NULL AND next_at <= {now}
+                    ORDER BY next_at, id LIMIT {q.arg(GROUP, "bigint")} FOR UPDATE SKIP LOCKED),
                 held AS (
-                    UPDATE deliveries d SET next_at = $3::timestamptz + $5::interval FROM due
+                    UPDATE deliveries d SET next_at = {now} + {q.arg(CLAIM, "interval")} FROM due
                     WHERE d.merchant_id = $1 AND d.id = due.id
-                    RETURNING d.id, d.customer_id, d.checks, d.provider, d.updated_at)
-                SELECT held.*, c.{kind}_sealed AS sealed FROM held
+                    RETURNING d.id, d.customer_id, d.order_id, d.parcel_id, d.checks, d.provider,
+                              d.updated_at,
+                              (SELECT ca.shop_id FROM campaign_runs ru JOIN campaigns ca
+                                 ON ca.merchant_id = $1 AND ca.id = ru.campaign_id
+                               WHERE ru.merchant_id = $1 AND ru.id = d.run_id) AS shop_id)
+                SELECT held.*, {to.columns} FROM held
                 LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = held.customer_id
-                ORDER BY held.id""",
-            merchant_id, channel.name, w.now, GROUP, CLAIM,
-        )  # fmt: skip
-        return [dict(row) | {"message": _sought(w, kind, row)} for row in rows]
+                {to.join} ORDER BY held.id""",
+            *q.args,
+        )
+        return [dict(row) | {"message": _sought(w, channel.contact, row)} for row in rows]
 
 
 def _sought(w: Work, kind: str, row: Mapping[str, Any]) -> SoughtMessage | None:
-    if row["sealed"] is None:
+    if row["found"] is not None:
+        _, to = row["found"]
+    elif row["sealed"] is None:
         return None
-    place = f"customers.{kind}|{w.merchant_id}|{row['customer_id']}"
-    try:
-        to = w.keyring.open(row["sealed"], place)
-    except SealError:
-        return None
+    else:
+        place = f"customers.{kind}|{w.merchant_id}|{row['customer_id']}"
+        try:
+            to = w.keyring.open(row["sealed"], place)
+        except SealError:
+            return None
     key = message_key(w.keyring, w.merchant_id, row["id"])
     return SoughtMessage(key, to, row["provider"], row["updated_at"])
 

@@ -4,10 +4,14 @@ import unicodedata
 from collections.abc import Sequence
 
 from core.domain.campaigns.links import read_message_key
-from core.domain.campaigns.policy import CONTACTS
 from core.domain.customers.consent import ALL_SHOPS, unsubscribe
-from core.domain.customers.suppressions import UNSUBSCRIBED, address_index, suppress
-from core.sdk.channels import Channel, Reply
+from core.domain.customers.suppressions import (
+    UNSUBSCRIBED,
+    address_index,
+    identity_index,
+    suppress_all,
+)
+from core.sdk.channels import Channel, IdentityChannel, Reply
 from core.sdk.errors import InvalidInput
 from core.sdk.events import MessageReplied
 from core.storage.database import Session, Work
@@ -77,8 +81,9 @@ async def take_replies(w: Work, channel: Channel, replies: Sequence[Reply]) -> i
 
 
 async def _take(w: Work, channel: Channel, reply: Reply, opt_out: bool) -> bool:
-    index = address_index(w.keyring, w.merchant_id, reply.sender)
-    customer_ids = await _people(w, channel, index)
+    people = await _people(w, channel, reply)
+    customer_ids = sorted({one for one, _ in people if one is not None})
+    indexes = list(dict.fromkeys(index for _, index in people))
     answered = await _answered(w, channel, reply, customer_ids)
     if answered is None:
         delivery_id, shop_id = None, ALL_SHOPS
@@ -92,7 +97,7 @@ async def _take(w: Work, channel: Channel, reply: Reply, opt_out: bool) -> bool:
                text_sealed, customer_id, delivery_id, shop_id, opt_out, at, received_at)
            VALUES ($2, $1, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
            ON CONFLICT (merchant_id, channel, event_key) DO NOTHING RETURNING id""",
-        w.merchant_id, message_id, channel.name, reply.event_key, index,
+        w.merchant_id, message_id, channel.name, reply.event_key, next(iter(indexes), None),
         w.keyring.seal(text, f"{TEXT_PLACE}|{w.merchant_id}|{message_id}"), customer_id,
         delivery_id, shop_id, opt_out, reply.at, w.now,
     )  # fmt: skip
@@ -102,19 +107,37 @@ async def _take(w: Work, channel: Channel, reply: Reply, opt_out: bool) -> bool:
         evidence = {"message_id": message_id}
         for one in {*customer_ids, *([] if customer_id is None else [customer_id])}:
             await unsubscribe(w, one, channel.name, SOURCE, shop_id=shop_id, evidence=evidence)
-        if index is not None:
-            await suppress(w, channel.name, index, UNSUBSCRIBED, shop_id)
+        if indexes:
+            await suppress_all(w, channel.name, indexes, UNSUBSCRIBED, shop_id)
     w.emit(MessageReplied(message_id, channel.name, customer_id, delivery_id, opt_out))
     return True
 
 
-async def _people(w: Work, channel: Channel, index: bytes | None) -> list[int]:
+async def _people(w: Work, channel: Channel, reply: Reply) -> list[tuple[int | None, bytes]]:
+    """Who has the sender's address, with its index; without a customer where nobody has."""
+    if isinstance(channel, IdentityChannel):
+        rows = await w.sql.fetch(
+            """SELECT i.customer_id, i.scope_id FROM customer_identities i
+               JOIN shops s ON s.merchant_id = $1 AND s.id = i.scope_id AND s.platform = $2
+               WHERE i.merchant_id = $1 AND i.scope = 'shop' AND i.kind = $3 AND i.value = $4
+                 AND ($5::bigint IS NULL OR i.scope_id = $5) ORDER BY i.customer_id""",
+            w.merchant_id, channel.platform, channel.identity_kind, reply.sender, reply.shop_id,
+        )  # fmt: skip
+        return [
+            (row["customer_id"], identity_index(
+                w.merchant_id, row["scope_id"], channel.identity_kind, reply.sender
+            ))
+            for row in rows
+        ]  # fmt: skip
+    index = address_index(w.keyring, w.merchant_id, reply.sender)
+    if index is None:
+        return []
     rows = await w.sql.fetch(
-        f"""SELECT id FROM customers
-            WHERE merchant_id = $1 AND {CONTACTS[channel.contact]}_index = $2 ORDER BY id""",
+        f"""SELECT id FROM customers WHERE merchant_id = $1 AND {channel.contact}_index = $2
+            ORDER BY id""",
         w.merchant_id, index,
     )  # fmt: skip
-    return [row["id"] for row in rows]
+    return [(row["id"], index) for row in rows] or [(None, index)]
 
 
 async def _answered(

@@ -22,7 +22,6 @@ from core.domain.campaigns.content.templates import RenderError
 from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
-from core.domain.campaigns.policy import CONTACTS
 from core.domain.campaigns.policy.windows import Opening
 from core.domain.campaigns.reconciling import pauses_of
 from core.sdk.channels import (
@@ -117,7 +116,7 @@ class Sender:
         self._turn_failed = False
         self._renewed_at = db.clock()
         self._notified_at = 0.0
-        self._place = f"customers.{CONTACTS[lane.channel.contact]}|{lane.merchant_id}|"
+        self._place = f"customers.{lane.channel.contact}|{lane.merchant_id}|"
 
     async def work(self) -> None:
         """Send until nothing is due or the lane has to stop, and record everything.
@@ -347,17 +346,25 @@ class Sender:
             preferences = preferences_url(keyring, self._base_url, lane.merchant_id, customer_id)
         values = self._values.pop(row["id"], {})
         values |= content.tracking.values(keyring, self._base_url, lane.merchant_id, row["id"])
+        shop_id = lane.shop_id
+        if row["sealed"] is None:
+            shop, to = row["found"]
+            shop_id = int(shop)
+        else:
+            to = keyring.open(row["sealed"], f"{self._place}{customer_id}")
         recipient = Recipient(row["name"], row["province"], row["city"], url, preferences, values)
         return OutgoingMessage(
             message_key(keyring, lane.merchant_id, row["id"]),
-            keyring.open(row["sealed"], f"{self._place}{customer_id}"),
+            to,
             content.render(recipient),
             lane.message_class,
             url if lane.message_class == "marketing" else None,
             row["attempts"],
             frozenset(row["avoid"]) if row["avoid"] else NO_PROVIDERS,
-            lane.shop_id,
+            shop_id,
             lane.campaign_id,
+            row["order_number"],
+            row["tracking_number"],
         )
 
     def _later(self, row: Mapping[str, Any], error: RetryLater) -> Outcome:

@@ -76,7 +76,9 @@ async def why_not_sent(
            ORDER BY d.id DESC LIMIT $4""",
         session.merchant_id, campaign_id, customer_id, RECENT,
     )  # fmt: skip
-    now = await _verdicts(session, registry, campaign, flow, customer_id)
+    about = next((row for row in (*deliveries, *entries) if row["order_id"] is not None), None)
+    order_id = None if about is None else about["order_id"]
+    now = await _verdicts(session, registry, campaign, flow, customer_id, order_id)
     outside = bool(clauses) and not clauses[0].holds
     answer = _answer(campaign["state"], outside, entries, deliveries, now)
     return WhyNotSent(answer, rule, clauses, entries, deliveries, now)
@@ -104,6 +106,7 @@ async def _verdicts(
     campaign: Mapping[str, Any],
     flow: Flow,
     customer_id: int,
+    order_id: int | None,
 ) -> list[Verdict]:
     options, shop_id = stored_options(campaign["options"]), campaign["shop_id"]
     made = []
@@ -123,7 +126,8 @@ async def _verdicts(
         )
         q = Query(session.merchant_id, session.now, gate.zone.key)
         only = f"customers c WHERE c.merchant_id = $1 AND c.id = {q.arg(customer_id, 'bigint')}"
-        rows = await session.sql.fetch(planned_sql(q, gate, message, Recipients(only)), *q.args)
+        recipients = Recipients(only, order=q.arg(order_id, "bigint"))
+        rows = await session.sql.fetch(planned_sql(q, gate, message, recipients), *q.args)
         made += [Verdict(send.key, row["verdict"], row["rule"], row["moment"]) for row in rows]
     return made
 

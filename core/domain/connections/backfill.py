@@ -1,5 +1,6 @@
 """A shop's past, read in slices of the time of creation, the newest first."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping
@@ -12,10 +13,12 @@ from core.domain.connections.opening import FAILURES, Access, open_shop
 from core.domain.connections.reading import read_window
 from core.domain.connections.trouble import needs_seller, pause_after, problem_of
 from core.domain.connections.windows import halved, whole_second
+from core.domain.orders.importing import FILLED
 from core.registry import Registry
 from core.sdk.connectors import Kind, Resource, Sync, TooMuch, Window
 from core.sdk.errors import ReconnectNeeded, Refused, RetryLater
 from core.storage.database import Database, Work
+from core.storage.statistics import MANY, look_again
 
 TURN_SECONDS = 20.0
 UNLIMITED = timedelta(days=365)
@@ -45,24 +48,37 @@ class Slice:
             raise LeaseLost
 
 
-async def read_past(db: Database, registry: Registry, merchant_id: int, shop_id: int) -> bool:
-    """Read slices of a shop's past for a while; returns whether there may be more."""
+async def read_past(
+    db: Database,
+    registry: Registry,
+    merchant_id: int,
+    shop_id: int,
+    stop: asyncio.Event | None = None,
+) -> bool:
+    """Read slices of a shop's past for a while; returns whether there may be more.
+
+    Once `stop` is set the present slice is ended and no other begun.
+    """
     turn_ends = time.monotonic() + TURN_SECONDS
     taken = await _claim(db, merchant_id, shop_id)
     try:
         if taken is None:
             return False
         async with open_shop(db, registry, merchant_id, shop_id, Priority.BACKFILL) as access:
+            seen, look_at = 0, MANY
             while taken is not None:
                 current, taken = taken, None
                 try:
-                    await _read(access, current)
+                    seen += await _read(access, current)
                 except FAILURES as error:
                     await _failed(db, shop_id, current, error)
                     return False
                 except LeaseLost:
                     pass
-                if time.monotonic() > turn_ends:
+                if seen >= look_at:
+                    await look_again(db, merchant_id, seen, *FILLED)
+                    look_at = 4 * seen
+                if time.monotonic() > turn_ends or (stop is not None and stop.is_set()):
                     return True
                 taken = await _claim(db, merchant_id, shop_id)
             return False
@@ -91,13 +107,14 @@ async def _claim(db: Database, merchant_id: int, shop_id: int) -> Slice | None:
     return Slice(merchant_id, row["id"], Resource(row["resource"]), window, row["failures"], owner)
 
 
-async def _read(access: Access, part: Slice) -> None:
+async def _read(access: Access, part: Slice) -> int:
+    """Read a slice; returns how many records it had."""
     began = time.monotonic()
     try:
-        await read_window(access, part.resource, part.window, Kind.BACKFILL, part.hold)
+        count = await read_window(access, part.resource, part.window, Kind.BACKFILL, part.hold)
     except TooMuch:
         await _halve(access, part)
-        return
+        return 0
     async with access.db.work(part.merchant_id) as w:
         await part.hold(w, 0)
         await w.sql.execute(
@@ -108,6 +125,7 @@ async def _read(access: Access, part: Slice) -> None:
         )  # fmt: skip
         await _go_further(w, access, part.resource)
         await w.notify("connection", access.shop["id"])
+    return count
 
 
 async def _halve(access: Access, part: Slice) -> None:

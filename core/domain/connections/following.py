@@ -1,5 +1,6 @@
 """Keeping a shop in step: windows of what changed since the last, each resource for itself."""
 
+import asyncio
 import time
 import uuid
 from collections.abc import Mapping
@@ -18,6 +19,7 @@ from core.sdk.errors import ReconnectNeeded, RetryLater
 from core.storage.database import Database, Work
 
 LEASE = timedelta(minutes=2)
+LONG_PAUSE = timedelta(days=1)
 TURN_SECONDS = 20.0
 """After so long a resource that is behind lets others go first."""
 
@@ -48,8 +50,17 @@ class Cursor:
             raise LeaseLost
 
 
-async def follow_shop(db: Database, registry: Registry, merchant_id: int, shop_id: int) -> None:
-    """Bring the resources of a shop that are due in step with the platform."""
+async def follow_shop(
+    db: Database,
+    registry: Registry,
+    merchant_id: int,
+    shop_id: int,
+    stop: asyncio.Event | None = None,
+) -> None:
+    """Bring the resources of a shop that are due in step with the platform.
+
+    Once `stop` is set the present window is ended and no other begun.
+    """
     cursors = await _claim(db, merchant_id, shop_id)
     if not cursors:
         return
@@ -58,7 +69,7 @@ async def follow_shop(db: Database, registry: Registry, merchant_id: int, shop_i
             while cursors:
                 cursor = cursors.pop(0)
                 try:
-                    await _follow(access, cursor)
+                    await _follow(access, cursor, stop or asyncio.Event())
                 except FAILURES as error:
                     await _failed(db, shop_id, cursor, error)
                 except LeaseLost:
@@ -89,14 +100,17 @@ async def _claim(db: Database, merchant_id: int, shop_id: int) -> list[Cursor]:
     return sorted(cursors, key=lambda cursor: order.index(cursor.resource))
 
 
-async def _follow(access: Access, cursor: Cursor) -> None:
-    sync = access.platform.connector.resources[cursor.resource]
+async def _follow(access: Access, cursor: Cursor, stop: asyncio.Event) -> None:
+    sync = access.platform.connector.resources.get(cursor.resource)
+    if sync is None:  # another version of the plugin pulled this
+        await _release(access, cursor, LONG_PAUSE)
+        return
     turn_ends = time.monotonic() + TURN_SECONDS
     longest: timedelta | None = None
     while True:
         now = access.platform_now()
         window = next_window(cursor.position, now, sync, longest)
-        if window is None or time.monotonic() > turn_ends:
+        if window is None or stop.is_set() or time.monotonic() > turn_ends:
             break
         try:
             await read_window(access, cursor.resource, window, Kind.INCREMENTAL, cursor.hold)

@@ -11,9 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from core.domain.connections.calls import Priority
-from core.domain.connections.dead_letters import bury, settle
+from core.domain.connections.dead_letters import bury
 from core.domain.connections.opening import FAILURES, Access, connection_of, open_shop
-from core.domain.connections.storing import Stored, store
+from core.domain.connections.storing import store
 from core.domain.connections.trouble import needs_seller, pause_after, problem_of
 from core.registry import Registry
 from core.sdk.connectors import Broken, Changed, Record, Resource
@@ -186,11 +186,11 @@ async def _fetch_all(access: Access, entities: Sequence[Entity]) -> None:
         else:
             found[place] = answer
     records = [record for answer in found.values() for record in answer]
-    stored = await store(access, records, _nothing) if records else Stored()
+    missing = await store(access, records, _nothing)
     shown = [entities[place] for place in found if not _is_late(entities[place], found[place])]
     late = [entities[place] for place in found if _is_late(entities[place], found[place])]
     async with access.db.work(access.merchant_id) as w:
-        await _finish(w, access, shown, stored)
+        await _finish(w, access, shown, missing)
         await _look_again(w, late)
     if failed:
         await _put_back(access.db, access.merchant_id, access.shop["id"], failed)
@@ -210,21 +210,14 @@ def _is_late(entity: Entity, records: Sequence[Record]) -> bool:
     return max(moments) < entity.sent_at - SLACK
 
 
-async def _finish(w: Work, access: Access, shown: Sequence[Entity], stored: Stored) -> None:
+async def _finish(w: Work, access: Access, shown: Sequence[Entity], missing: Sequence[str]) -> None:
     await _mark_done(w, [number for one in shown for number in one.messages])
-    shop_id = access.shop["id"]
     fetched = {one.external_id for one in shown if one.resource is Resource.ORDERS}
-    halves = [number for number in stored.missing if number in fetched]
+    halves = [number for number in missing if number in fetched]
     reason = "the platform does not tell all that an order needs"
-    await bury(w, shop_id, Resource.ORDERS, [Broken(one, reason, "") for one in halves])
-    await ask_for(w, access, Resource.ORDERS, [n for n in stored.missing if n not in fetched])
-    for resource in Resource:
-        whole = [
-            one.external_id for one in shown
-            if one.resource is resource and one.external_id not in halves
-        ]  # fmt: skip
-        if whole and "buried" not in stored.outcomes:
-            await settle(w, shop_id, resource, whole)
+    letters = [Broken(number, reason, "") for number in halves]
+    await bury(w, access.shop["id"], Resource.ORDERS, letters)
+    await ask_for(w, access, Resource.ORDERS, [n for n in missing if n not in fetched])
 
 
 async def _look_again(w: Work, late: Sequence[Entity]) -> None:

@@ -13,7 +13,8 @@ from core.sdk.connectors import Kind, Page, Record, Resource, TooMuch, Window
 
 PAGES_AHEAD = 20
 BATCH = 1000
-"""Records of a transaction, at least, if so many have come."""
+"""Records of a transaction, at least, if so many come soon: many at once cost far less each."""
+GATHER_SECONDS = 1.0
 
 
 async def read_window(
@@ -28,10 +29,10 @@ async def read_window(
     async with contextlib.aclosing(_batches(access, resource, window, kind)) as batches:
         async for pages in batches:
             records: list[Record] = [record for page in pages for record in page.records]
-            stored = await store(access, records, hold)
+            missing = await store(access, records, hold)
             broken = [one for page in pages for one in page.broken]
-            # of the past, the orders that something waits for are coming anyway
-            missing = stored.missing if kind is Kind.INCREMENTAL else []
+            if kind is Kind.BACKFILL and resource is not Resource.ORDERS:
+                missing = []  # of the past, the orders that something waits for are coming anyway
             if broken or missing:
                 async with access.db.work(access.merchant_id) as w:
                     await bury(w, access.shop["id"], resource, broken)
@@ -50,12 +51,15 @@ async def _batches(
         ended = False
         while not ended:
             pages: list[Page] = []
+            patience: float | None = None  # the first page is waited for, others a moment
             while not ended and sum(len(page.records) for page in pages) < BATCH:
-                if pages and queue.empty():
+                try:
+                    item = await asyncio.wait_for(queue.get(), patience)
+                except TimeoutError:
                     break
-                item = await queue.get()
                 if isinstance(item, Page):
                     pages.append(item)
+                    patience = GATHER_SECONDS
                 else:
                     ended = True
             if pages:

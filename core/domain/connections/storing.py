@@ -1,14 +1,14 @@
 """Storing what a platform told: each kind of record by its own use case, bad ones set aside."""
 
+import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 import asyncpg
-import orjson
 
-from core.domain.connections.dead_letters import bury
+from core.domain.connections.dead_letters import bury, settle
 from core.domain.connections.opening import Access
 from core.domain.members.platform import ingest_platform_members
 from core.domain.orders.ingest import INCOMPLETE, ingest_orders
@@ -32,18 +32,6 @@ Hold = Callable[[Work, int], Awaitable[None]]
 """Called in each transaction with the number of records that it stores."""
 
 
-@dataclass
-class Stored:
-    """What became of records: their outcomes, and orders that are not known whole."""
-
-    outcomes: list[str] = field(default_factory=list)
-    missing: list[str] = field(default_factory=list)
-
-    def add(self, other: "Stored") -> None:
-        self.outcomes += other.outcomes
-        self.missing += other.missing
-
-
 @dataclass(frozen=True)
 class _Place:
     """Where records go: the shop's row, what its buyer ids are, and from when on they are news."""
@@ -53,37 +41,37 @@ class _Place:
     since: datetime
 
 
-async def _orders(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+async def _orders(w: Work, place: _Place, records: Sequence[Any]) -> list[str]:
     outcomes = await ingest_orders(
         w, place.shop, records, place.identity_kind, events=True, since=place.since
     )
     pairs = zip(records, outcomes, strict=True)
-    return Stored(outcomes, [r.external_id for r, outcome in pairs if outcome == INCOMPLETE])
+    return [record.external_id for record, outcome in pairs if outcome == INCOMPLETE]
 
 
-async def _refunds(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+async def _refunds(w: Work, place: _Place, records: Sequence[Any]) -> list[str]:
     outcomes = await ingest_refunds(w, place.shop, records, events=True, since=place.since)
-    return Stored(outcomes, _waited_for(records, outcomes))
+    return _waited_for(records, outcomes)
 
 
-async def _traces(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+async def _traces(w: Work, place: _Place, records: Sequence[Any]) -> list[str]:
     outcomes = await ingest_traces(w, place.shop, records, events=True, since=place.since)
-    return Stored(outcomes, _waited_for(records, outcomes))
+    return _waited_for(records, outcomes)
 
 
-async def _reviews(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
+async def _reviews(w: Work, place: _Place, records: Sequence[Any]) -> list[str]:
     outcomes = await ingest_reviews(w, place.shop["id"], records, since=place.since)
-    return Stored(outcomes, _waited_for(records, outcomes))
+    return _waited_for(records, outcomes)
 
 
-async def _members(w: Work, place: _Place, records: Sequence[Any]) -> Stored:
-    shop, outcomes = place.shop, []
+async def _members(w: Work, place: _Place, records: Sequence[Any]) -> list[str]:
+    shop = place.shop
     for news in (False, True):
         chosen = [r for r in records if (_told_at(r, place.since) >= place.since) == news]
-        outcomes += await ingest_platform_members(
+        await ingest_platform_members(
             w, shop["id"], shop["platform"], chosen, place.identity_kind, events=news
         )
-    return Stored(outcomes)
+    return []
 
 
 def _told_at(record: PlatformMember, since: datetime) -> datetime:
@@ -97,7 +85,7 @@ def _waited_for(records: Sequence[Any], outcomes: Sequence[str]) -> list[str]:
     return [record.order_external_id for record, outcome in pairs if outcome == WAITING]
 
 
-Ingest = Callable[[Work, _Place, Sequence[Any]], Awaitable[Stored]]
+Ingest = Callable[[Work, _Place, Sequence[Any]], Awaitable[list[str]]]
 
 INGEST: Mapping[type[Any], tuple[Resource, Ingest]] = {
     OrderRecord: (Resource.ORDERS, _orders),
@@ -106,47 +94,53 @@ INGEST: Mapping[type[Any], tuple[Resource, Ingest]] = {
     ReviewRecord: (Resource.REVIEWS, _reviews),
     PlatformMember: (Resource.MEMBERS, _members),
 }
-"""Who takes in which type of record, in the order in which they are taken in."""
+"""Who takes in which type of record, in the order in which they are taken in.
+
+Each returns the numbers of orders that are not known, or not whole.
+"""
 
 
-async def store(access: Access, records: Sequence[Record], hold: Hold) -> Stored:
+async def store(access: Access, records: Sequence[Record], hold: Hold) -> list[str]:
     """Store records in one transaction; if some are wrong in themselves, without those.
 
-    `hold` is part of each transaction. A record that cannot be stored becomes a dead letter.
+    `hold` is part of each transaction. A record that cannot be stored becomes a dead letter, and
+    one that can is none any more. Returns the numbers of orders that are not known, or not whole.
     """
+    if not records:
+        return []
     try:
         async with access.db.work(access.merchant_id) as w:
             # what a crash of the database forgets is read again: the cursor's move waits for all
             await w.sql.execute("SET LOCAL synchronous_commit TO off")
             await hold(w, len(records))
-            return await ingest(access, w, records)
+            return await _ingest(access, w, records)
     except POISON as error:
         if len(records) > 1:
             middle = len(records) // 2
-            stored = await store(access, records[:middle], hold)
-            stored.add(await store(access, records[middle:], hold))
-            return stored
-        if not records:
-            raise
+            missing = await store(access, records[:middle], hold)
+            return missing + await store(access, records[middle:], hold)
         await _bury(access, records[0], error, hold)
-        return Stored(["buried"])
+        return []
 
 
-async def ingest(access: Access, w: Work, records: Sequence[Record]) -> Stored:
-    """Hand the records to the use cases of their types, in the caller's transaction."""
+async def _ingest(access: Access, w: Work, records: Sequence[Record]) -> list[str]:
     place = _Place(access.shop, access.platform.connector.identity_kind, access.since)
-    stored = Stored()
-    for kind, (_, take) in INGEST.items():
+    missing = []
+    for kind, (resource, take) in INGEST.items():
         if chosen := [record for record in records if isinstance(record, kind)]:
-            stored.add(await take(w, place, chosen))
-    return stored
+            missing += await take(w, place, chosen)
+            await settle(w, access.shop["id"], resource, [_number(record) for record in chosen])
+    return missing
 
 
 async def _bury(access: Access, record: Record, error: Exception, hold: Hold) -> None:
-    resource = INGEST[type(record)][0]
-    names = ("external_id", "order_external_id", "buyer_id")
-    number = next(filter(None, (getattr(record, name, None) for name in names)), "")
-    letter = Broken(str(number), str(error), orjson.dumps(record, default=str).decode())
+    letter = Broken(_number(record), str(error), json.dumps(asdict(record), default=str))
     async with access.db.work(access.merchant_id) as w:
         await hold(w, 0)
-        await bury(w, access.shop["id"], resource, [letter])
+        await bury(w, access.shop["id"], INGEST[type(record)][0], [letter])
+
+
+def _number(record: Record) -> str:
+    """The platform's number of what the record is about."""
+    names = ("external_id", "order_external_id", "buyer_id")
+    return str(next(filter(None, (getattr(record, name, None) for name in names)), ""))

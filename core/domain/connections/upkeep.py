@@ -6,9 +6,11 @@ from typing import Any
 
 import orjson
 
+from core.domain.connections.backfill import plan_past
 from core.domain.connections.calls import Priority
 from core.domain.connections.connecting import refresh_time
 from core.domain.connections.counting import count_days
+from core.domain.connections.following import open_cursors
 from core.domain.connections.inbox import take_in
 from core.domain.connections.opening import (
     FAILURES,
@@ -121,10 +123,10 @@ async def _renew(db: Database, platform: Platform, connection: Mapping[str, Any]
             """UPDATE shop_connections SET token_sealed = $3, expires_at = $4,
                    refresh_until = $5, refresh_at = $6, refreshed_at = $7, failures = 0,
                    problem = NULL, problem_at = NULL
-               WHERE merchant_id = $1 AND shop_id = $2 AND token_sealed = $8""",
+               WHERE merchant_id = $1 AND shop_id = $2 AND authorised_at = $8""",
             w.merchant_id, shop_id, seal_token(w.keyring, w.merchant_id, shop_id, token),
             token.expires_at, token.refresh_until, refresh_time(connector, token, w.now), w.now,
-            connection["token_sealed"],
+            connection["authorised_at"],
         )  # fmt: skip
         w.audit("shop.token_renewed", {"shop": shop_id})
         await _wake(w, shop_id)
@@ -162,7 +164,22 @@ async def _check(access: Access) -> None:
             w.merchant_id, access.shop["id"], orjson.dumps(sorted(capabilities)).decode(), offset,
             w.now + CHECK_EVERY, isinstance(session, Queue), w.now,
         )  # fmt: skip
+        await _begin_new(w, access)
         await w.notify("connection", access.shop["id"])
+
+
+async def _begin_new(w: Work, access: Access) -> None:
+    """Follow what the connector pulls since its last version, too."""
+    shop_id = access.shop["id"]
+    rows = await w.sql.fetch(
+        "SELECT resource FROM sync_cursors WHERE merchant_id = $1 AND shop_id = $2",
+        w.merchant_id, shop_id,
+    )  # fmt: skip
+    known = {row["resource"] for row in rows}
+    resources = access.platform.connector.resources
+    new = {resource: sync for resource, sync in resources.items() if resource not in known}
+    await open_cursors(w, shop_id, new, access.platform_now())
+    await plan_past(w, shop_id, new, access.platform_now())
 
 
 async def _listen(access: Access) -> None:

@@ -13,7 +13,7 @@ import orjson
 
 from core.domain.customers.customers import get_customer
 from core.domain.customers.identify import lock_customers
-from core.domain.customers.suppressions import UNSUBSCRIBED, suppress
+from core.domain.customers.suppressions import OF_IDENTITIES, UNSUBSCRIBED, suppress_all
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
 from core.sdk.events import ConsentGranted, ConsentWithdrawn, CustomerUnsubscribed
 from core.storage.database import Session, Work
@@ -161,10 +161,10 @@ async def unsubscribe(
     """
     await _lock(w, [customer_id], ("id",))
     customer = await get_customer(w, customer_id)
-    # indexes of phone and email never collide, so both can be kept: the channel uses its own
+    # indexes of different kinds never collide, so all can be kept: the channel uses its own
+    rows = await w.sql.fetch(OF_IDENTITIES, w.merchant_id, customer_id)
     indexes = [i for i in (customer["phone_index"], customer["email_index"]) if i is not None]
-    for index in indexes:
-        await suppress(w, channel, index, UNSUBSCRIBED, shop_id)
+    await suppress_all(w, channel, [*indexes, *(row[0] for row in rows)], UNSUBSCRIBED, shop_id)
     word = Word(channel, MARKETING, "denied", source, shop_id, evidence=evidence)
     if await _unsaid(w, [customer_id], word):
         await _say(w, [customer_id], word)

@@ -161,6 +161,8 @@ def kept_by(registry: Registry) -> Callable[[Mapping[str, Any]], KeptOf]:
     def of_marks(marks: Mapping[str, Any]) -> KeptOf:
         def of_channel(channel: str) -> Kept:
             owned = registry.channels.get(channel)
+            if owned is not None and owned.value.contact == "identity":
+                return "both"  # both customers' ids stay
             kept: Kept = marks.get(owned.value.contact, "none") if owned else "none"
             return kept
 

@@ -6,6 +6,7 @@ The reason `unsubscribed` stops marketing; any other reason stops every message.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import sha256
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
 from core.sdk.errors import InvalidInput, NotFound
@@ -38,6 +39,27 @@ def address_index(keyring: Keyring, merchant_id: int, address: str) -> bytes | N
     if normal is None:
         return None
     return keyring.blind_index("email" if is_email else "phone", merchant_id, normal)
+
+
+def identity_index_sql(shop: str, kind: str, value: str) -> str:
+    """SQL of the index of an id of a platform within a shop, of SQL of its three parts.
+
+    Unlike those of phone numbers and email addresses it is not keyed, so that a statement can make
+    it: the ids themselves stand in the tables as they are.
+    """
+    text = f"$1::bigint::text || '|' || {shop} || '|' || {kind} || '|' || {value}"
+    return f"sha256(convert_to({text}, 'UTF8'))"
+
+
+def identity_index(merchant_id: int, shop_id: int, kind: str, value: str) -> bytes:
+    """The same index, made here."""
+    return sha256(f"{merchant_id}|{shop_id}|{kind}|{value}".encode()).digest()
+
+
+OF_IDENTITIES = f"""SELECT {identity_index_sql("i.scope_id::text", "i.kind", "i.value")}
+    FROM customer_identities i
+    WHERE i.merchant_id = $1 AND i.customer_id = $2 AND i.scope = 'shop'"""
+"""The indexes of all ids of customer $2 within shops of merchant $1."""
 
 
 async def suppress(
@@ -137,11 +159,12 @@ async def welcome_back(w: Work, customer_id: int, channel: str, shop_id: int, so
     for all shops, those of every shop. Suppressions for other reasons stay.
     """
     await w.sql.execute(
-        """WITH removed AS (
+        f"""WITH removed AS (
                DELETE FROM suppressions su USING customers c
                WHERE su.merchant_id = $1 AND c.merchant_id = $1 AND c.id = $2
                  AND su.channel = $3 AND su.reason = $4 AND ($5 = 0 OR su.shop_id IN (0, $5))
-                 AND su.address_index IN (c.phone_index, c.email_index)
+                 AND (su.address_index IN (c.phone_index, c.email_index)
+                      OR su.address_index IN ({OF_IDENTITIES}))
                RETURNING su.shop_id, su.channel, su.address_index)
            INSERT INTO suppression_events (merchant_id, shop_id, channel, address_index, action,
                                            reason, actor, at)

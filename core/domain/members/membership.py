@@ -7,10 +7,11 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from core.domain.customers.customers import get_customer
-from core.domain.members.points import Lot, give
+from core.domain.members.points import Lot, give, lock
 from core.domain.members.programme import Programme, get_programme
 from core.domain.members.review import review_members
 from core.domain.members.tiers import end_tiers
+from core.domain.orders.facts import COUNTED
 from core.sdk.errors import AlreadyExists, InvalidInput, WrongState
 from core.sdk.events import MemberJoined, MemberLeft, TierChanged
 from core.storage.database import Session, Work
@@ -116,6 +117,24 @@ async def _welcome(w: Work, programme: Programme, customer_ids: Sequence[int]) -
             w, "earn",
             [Lot(pk, points, w.now, expires_at, rule="welcome") for pk in customer_ids],
         )  # fmt: skip
+
+
+async def join_buyers(w: Work, customer_ids: Sequence[int]) -> None:
+    """Let those of the customers in, by rule, who have bought and never were members."""
+    rows = await w.sql.fetch(
+        f"""SELECT DISTINCT ON (c.id) c.id, o.shop_id FROM customers c
+            JOIN orders o ON o.merchant_id = $1 AND o.customer_id = c.id AND {COUNTED}
+            WHERE c.merchant_id = $1 AND c.id = ANY($2::bigint[])
+              AND NOT EXISTS (SELECT 1 FROM memberships m
+                  WHERE m.merchant_id = $1 AND m.customer_id = c.id)
+            ORDER BY c.id, o.paid_at""",
+        w.merchant_id, list(customer_ids),
+    )  # fmt: skip
+    for row in rows:
+        # two orders of a customer may be told of at once
+        await lock(w, [row["id"]])
+        if await find_membership(w, row["id"]) is None:
+            await join(w, row["id"], MemberSource.RULE, shop_id=row["shop_id"])
 
 
 async def leave(w: Work, customer_id: int, source: str) -> None:

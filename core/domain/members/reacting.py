@@ -1,6 +1,7 @@
 """What follows from an order's news: its points, its customer's tier, and referrals."""
 
 from core.domain.members.earning import award_orders
+from core.domain.members.membership import join_buyers
 from core.domain.members.programme import find_programme
 from core.domain.members.referrals import follow_purchases
 from core.domain.members.review import review_members
@@ -25,9 +26,11 @@ async def follow_event(db: Database, occurrence: Occurrence) -> None:
         if programme is None:
             return
         payload = occurrence.payload
-        if occurrence.type in ORDERS:
-            await award_orders(w, programme, [payload["order_id"]])
         customer_ids = [payload.get("customer_id"), payload.get("merged_id")]
         known = [one for one in customer_ids if one is not None]
+        if programme.rules.join_on_purchase:
+            await join_buyers(w, known)
+        if occurrence.type in ORDERS:
+            await award_orders(w, programme, [payload["order_id"]])
         await review_members(w, programme, known)
     await follow_purchases(db, occurrence.merchant_id, known)

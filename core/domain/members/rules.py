@@ -195,7 +195,8 @@ class ReferralRules(Part):
 
 class Rules(Part):
     """All rules of a programme; `welcome_points` are given on joining for the first time. Without
-    `referral` nobody can refer others."""
+    `referral` nobody can refer others. With `join_on_purchase` who buys and never was a member
+    becomes one."""
 
     tiers: TierRules = TierRules()
     points: PointsRules = PointsRules()
@@ -203,3 +204,4 @@ class Rules(Part):
     platform: PlatformRules = PlatformRules()
     referral: ReferralRules | None = None
     welcome_points: Points = 0
+    join_on_purchase: bool = False

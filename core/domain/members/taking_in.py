@@ -64,15 +64,19 @@ async def take_members(
 ) -> list[RejectedRow]:
     """Take a set of rows in, in this transaction; returns those that were refused."""
     rejects: list[RejectedRow] = []
-    known: list[tuple[int, MemberRecord]] = []
-    outcomes = await upsert_customers(w, taking.intake, records)
-    for record, (_, customer_id) in zip(records, outcomes, strict=True):
+    owners = await _owners(w, records)
+    # a member's card says surest who it is
+    known = [(owners[card], one) for one in records if (card := one.card_number) in owners]
+    others = [one for one in records if one.card_number not in owners]
+    outcomes = await upsert_customers(w, taking.intake, others)
+    for record, (_, customer_id) in zip(others, outcomes, strict=True):
         if customer_id is None:
             rejects.append(_reject(record, "AMBIGUOUS", None, "the row fits several customers"))
         else:
             known.append((customer_id, record))
     await lock(w, sorted({customer_id for customer_id, _ in known}))
-    known = await _without_taken_cards(w, known, rejects)
+    known.sort(key=lambda row: row[1].row)
+    known = _without_taken_cards(known, rejects)
     known, lots = await _choose_lots(w, taking, known, rejects)
     joined = await _join(w, known)
     await _give_tiers(w, taking, known)
@@ -94,17 +98,21 @@ def _reject(record: MemberRecord, code: str, column: str | None, reason: str) ->
     return RejectedRow(record.row, code, column, reason)
 
 
-async def _without_taken_cards(
-    w: Work, rows: Sequence[tuple[int, MemberRecord]], rejects: list[RejectedRow]
-) -> list[tuple[int, MemberRecord]]:
-    """The rows whose cards are nobody else's."""
-    cards = {record.card_number for _, record in rows if record.card_number is not None}
+async def _owners(w: Work, records: Sequence[MemberRecord]) -> dict[str | None, int]:
+    """Whose the cards are that members have or had."""
     found = await w.sql.fetch(
         """SELECT card_number, customer_id FROM memberships
            WHERE merchant_id = $1 AND card_number = ANY($2::text[])""",
-        w.merchant_id, list(cards),
+        w.merchant_id, list({one.card_number for one in records if one.card_number is not None}),
     )  # fmt: skip
-    owners = {row["card_number"]: row["customer_id"] for row in found}
+    return {row["card_number"]: row["customer_id"] for row in found}
+
+
+def _without_taken_cards(
+    rows: Sequence[tuple[int, MemberRecord]], rejects: list[RejectedRow]
+) -> list[tuple[int, MemberRecord]]:
+    """The rows whose cards are no other row's customer's."""
+    owners: dict[str, int] = {}
     kept = []
     for customer_id, record in rows:
         if record.card_number is not None and (

@@ -116,7 +116,8 @@ async def find_changes(
             LEFT JOIN LATERAL (
                 SELECT i.id, i.tier_id FROM tier_intervals i JOIN tiers t ON t.id = i.tier_id
                 WHERE d.cause = 'refund' AND i.merchant_id = $1 AND i.customer_id = d.customer_id
-                  AND i.valid_to = d.valid_from AND COALESCE(i.review_at > $3, TRUE)
+                  AND i.valid_to = d.valid_from AND NOT i.merged
+                  AND COALESCE(i.review_at > $3, TRUE)
                   AND t.rank >= d.deserved_rank
                   AND CASE WHEN i.threshold IS NULL THEN TRUE
                            ELSE {before_reached} >= i.threshold END

@@ -161,12 +161,14 @@ def _folded(first: OrderRecord, second: OrderRecord) -> OrderRecord:
 def is_older(record: OrderRecord, state: OrderState | None, modified_at: datetime | None) -> bool:
     """Whether a snapshot is older than what is known: by the platform's time, else by progress.
 
-    A terminal state is never left, whatever the time says.
+    Platforms count in seconds, so that progress decides about two changes of one second. A
+    terminal state is never left, whatever the time says.
     """
     if record.state is not None and state in TERMINAL_STATES and record.state != state:
         return True
-    if record.modified_at is not None and modified_at is not None:
-        return record.modified_at < modified_at
+    told_at = record.modified_at
+    if told_at is not None and modified_at is not None and told_at != modified_at:
+        return told_at < modified_at
     if record.state is None or state is None:
         return False
     return PROGRESS[record.state] < PROGRESS[state]

@@ -121,24 +121,32 @@ class CustomerErasure:
         return {"rows": job.checkpoint["rows"]}
 
     async def _erase(self, w: Work, job: Job) -> tuple[list[int], dict[str, int]]:
-        customer_id = job.params["customer_id"]
-        await lock_customers(w)
-        try:
-            await _check(w, customer_id)
-        except NotFound:
-            return [customer_id], {}
-        ids = await family(w, customer_id)
-        await close_erased(w, ids)
-        for index in await known_addresses(w, ids):
-            for channel in sorted(self._registry.channels):
-                await suppress(w, channel, index, "erased")
-        counts = await _erase_rows(w, personal_tables(self._registry), ids)
-        w.emit(CustomerErased(customer_id))
-        w.audit(
-            "customer.erased",
-            {"customer": customer_id, "reason": job.params["reason"], "rows": counts},
+        return await erase_customer(
+            w, self._registry, job.params["customer_id"], job.params["reason"]
         )
-        return ids, counts
+
+
+async def erase_customer(
+    w: Work, registry: Registry, customer_id: int, reason: str
+) -> tuple[list[int], dict[str, int]]:
+    """Erase one person; returns the ids that he had, and how many rows that touched, by table.
+
+    One who is gone already is no error. Raises WrongState for somebody merged into another.
+    """
+    await lock_customers(w)
+    try:
+        await _check(w, customer_id)
+    except NotFound:
+        return [customer_id], {}
+    ids = await family(w, customer_id)
+    await close_erased(w, ids)
+    for index in await known_addresses(w, ids):
+        for channel in sorted(registry.channels):
+            await suppress(w, channel, index, "erased")
+    counts = await _erase_rows(w, personal_tables(registry), ids)
+    w.emit(CustomerErased(customer_id))
+    w.audit("customer.erased", {"customer": customer_id, "reason": reason, "rows": counts})
+    return ids, counts
 
 
 async def _erase_rows(

@@ -52,6 +52,17 @@ def sealed_values(registry: Registry) -> list[Sealed]:
             "oidc_providers.secret_sealed", "oidc_providers", "t.secret_sealed",
             "'oidc_providers.secret|' || t.merchant_id", "secret_sealed = u.new",
         ),
+        Sealed(
+            "shop_connections.token_sealed", "shop_connections", "t.token_sealed",
+            "'shop_connections.token|' || t.merchant_id || '|' || t.shop_id",
+            "token_sealed = u.new",
+        ),
+        Sealed(
+            "dead_letters.payload_sealed", "dead_letters", "t.payload_sealed",
+            "'dead_letters.payload|' || t.merchant_id || '|' || t.shop_id || '|' || t.resource "
+            "|| '|' || t.external_id",
+            "payload_sealed = u.new", size=50,
+        ),
         # pieces of a mebibyte
         Sealed(
             "job_files.data", "job_files", "t.data",

@@ -51,15 +51,16 @@ class FollowedShop(FairShop):
 
 
 @asynccontextmanager
-async def followed(merchant):
+async def followed(merchant, **more):
     async with serve(merchant.clock) as world:
         platform = Platform(world)
+        platform.shop.topics = set()  # connecting switches them on
         platform.connector.budgets = ()  # the tests' clock stands still
         orders = replace(RESOURCES[Resource.ORDERS], reach=timedelta(days=2))
         platform.connector.resources = {Resource.ORDERS: orders}
         opened = merchant.installation
         connectors = {"taobao": Owned("taobao", platform.connector)}
         registry = replace(opened.registry, connectors=connectors)
-        settings = platform.settings.model_dump() | {"app_secret": platform.app.secret}
+        settings = platform.settings.model_dump() | {"app_secret": platform.app.secret} | more
         await enable_plugin(opened.db, merchant.id, registry, "taobao", settings)
         yield FollowedShop(merchant, None, replace(opened, registry=registry), platform=platform)

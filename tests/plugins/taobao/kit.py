@@ -32,6 +32,7 @@ class Platform:
         self.world = world
         self.app = world.app(crm=mode == "crm")
         self.shop = world.shop(kind=kind)
+        self.shop.topics = None
         self.meter = Meter()
         self.connector = TaobaoConnector(world.clock)
         self.settings = TaobaoSettings(

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from core.sdk import Resource
-from plugins.taobao.messages import TOPICS, changed
+from plugins.taobao.messages import changed
 from tests.plugins.taobao.kit import NOW
 
 PAID = "taobao_trade_TradeBuyerPay"
@@ -93,6 +93,25 @@ def message(topic, content):
     }  # fmt: skip
 
 
-async def test_topics_are_switched_on_as_a_whole(platform):
-    """The platform overwrites the list: all of ours are named, and none twice."""
-    assert len(set(TOPICS)) == len(TOPICS)
+async def test_reports_of_text_messages_are_left_for_their_channel(platform):
+    platform.world.tell(platform.shop, "alibaba_aliqin_TaFcSmsDR", {"biz_id": "b", "state": "1"})
+    async with platform.open() as session:
+        assert await session.consume() == ([], [])
+
+
+@pytest.mark.parametrize("group", [None, "huike-1"])
+async def test_connecting_switches_messages_on(platform, group):
+    platform.shop.topics = set()
+    platform.settings = platform.settings.model_copy(update={"message_group": group})
+    code = platform.world.code(platform.app, platform.shop)
+    await platform.connector.exchange(platform.settings, code, "")
+    platform.world.trade(platform.shop, topic=PAID)
+    async with platform.open() as session:
+        assert len((await session.consume())[0]) == 1
+
+
+async def test_an_app_without_the_message_service_connects_all_the_same(platform):
+    platform.world.fault("taobao.tmc.user.permit", "forbidden")
+    code = platform.world.code(platform.app, platform.shop)
+    authorised = await platform.connector.exchange(platform.settings, code, "")
+    assert authorised.external_id == "2200000000001"

@@ -150,6 +150,8 @@ def in_window(asked: dict | None, at: datetime | None, shop: int, one: dict) -> 
         return True
     if at is None:
         return False
+    if "last_hours" in asked:
+        return at >= START - timedelta(hours=asked["last_hours"])
     ago, day = days_ago(at, ZONES[shop]), day_of(at, shop)
     if "event" in asked:
         since = event(asked["event"], one)
@@ -274,6 +276,7 @@ PLAIN_WINDOWS = st.one_of(
 )  # fmt: skip
 WINDOWS = st.one_of(
     PLAIN_WINDOWS,
+    st.sampled_from([1, 12, 24, 30, 120]).map(lambda hours: {"last_hours": hours}),
     st.builds(
         lambda name, days: {"event": name, **days},
         st.sampled_from(["FIRST_PURCHASE", "SECOND_PURCHASE", "LAST_PURCHASE", "FIRST_SEEN"]),

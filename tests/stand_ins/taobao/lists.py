@@ -1,6 +1,7 @@
 """What the lists have in common: windows, pages, and the two ways to count."""
 
 from datetime import datetime, timedelta
+from functools import cache
 
 from tests.stand_ins.taobao.errors import invalid
 from tests.stand_ins.taobao.shapes import FORMAT, GMT8, Items
@@ -17,6 +18,7 @@ def moment(call, name, default=None):
         raise invalid(name) from None
 
 
+@cache
 def read(text):
     return datetime.strptime(text, FORMAT).replace(tzinfo=GMT8)
 

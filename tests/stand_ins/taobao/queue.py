@@ -48,8 +48,21 @@ def confirm(call):
     return {"is_success": True}
 
 
-@api("taobao.tmc.user.permit", "w1")
+@api("taobao.tmc.user.permit")
 def permit(call):
+    """Overwrites what was switched on; without topics, all."""
     topics = call.params.get("topics")
     call.shop.topics = set(topics.split(",")) if topics else None
     return {"is_success": True}
+
+
+@api("taobao.tmc.group.add")
+def group(call):
+    name = call.need("group_name")
+    if len(name) > 32 or name.startswith("default"):
+        raise invalid("group_name")
+    for nick in call.need("nicks").split(","):
+        for shop in call.world.shops.values():
+            if shop.nick == nick:
+                shop.group = name
+    return {"group_name": name, "created": at(call.world.now())}

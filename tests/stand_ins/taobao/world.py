@@ -32,8 +32,8 @@ class Shop:
     members: dict = field(default_factory=dict)
     traces: dict = field(default_factory=dict)
     coupons: dict = field(default_factory=dict)
-    topics: set | None = None
-    """Topics that are switched on for it; None means all."""
+    topics: set | None = field(default_factory=set)
+    """Topics that are switched on for it; None means all, and at first there are none."""
     group: str = "default"
 
 

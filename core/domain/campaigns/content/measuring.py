@@ -17,11 +17,11 @@ from core.domain.campaigns.content.templates import RenderError
 from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.flows import campaign_channel
 from core.domain.campaigns.links import preferences_url, unsubscribe_url
-from core.domain.campaigns.policy import CONTACTS, personal_columns
+from core.domain.campaigns.policy import personal_columns
 from core.domain.campaigns.preview import open_content
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
-from core.sdk.channels import Channel, TextChannel, TextRules
+from core.sdk.channels import Channel, IdentityChannel, TextChannel, TextRules
 from core.sdk.errors import PluginDisabled
 from core.sdk.flows import Options, Send
 from core.storage.database import Session
@@ -153,13 +153,20 @@ def _phone(session: Session, row: Mapping[str, Any]) -> str:
 async def _sample(
     session: Session, channel: Channel, send: Send, shop_id: int | None, limit: int
 ) -> list[Mapping[str, Any]]:
-    kind = CONTACTS[channel.contact]
-    shop, more = (None, []) if shop_id is None else ("$3::bigint", [shop_id])
+    more: list[Any] = [] if shop_id is None else [shop_id]
+    shop = "$3::bigint" if more else None
+    kind = channel.contact
+    sealed, known = f"c.{kind}_sealed", f"{kind}_index IS NOT NULL"
+    if isinstance(channel, IdentityChannel):
+        place = len(more) + 3
+        sealed, more = "NULL::bytea", [*more, channel.identity_kind]
+        known = f"""EXISTS (SELECT 1 FROM customer_identities i WHERE i.merchant_id = $1
+            AND i.customer_id = customers.id AND i.scope = 'shop' AND i.kind = ${place})"""
     personal, join = personal_columns(send.message_class, shop)
     rows: list[Mapping[str, Any]] = await session.sql.fetch(
-        f"""SELECT c.id, c.name, {personal}, c.{kind}_sealed AS sealed, o.id AS order_id,
+        f"""SELECT c.id, c.name, {personal}, {sealed} AS sealed, o.id AS order_id,
                    b.id AS parcel_id
-            FROM (SELECT * FROM customers WHERE merchant_id = $1 AND {kind}_index IS NOT NULL
+            FROM (SELECT * FROM customers WHERE merchant_id = $1 AND {known}
                   ORDER BY created_at DESC, id DESC LIMIT $2) c
             LEFT JOIN LATERAL (
                 SELECT id FROM orders WHERE merchant_id = $1 AND customer_id = c.id

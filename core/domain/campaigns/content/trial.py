@@ -8,19 +8,27 @@ from typing import ClassVar
 from core.domain.campaigns.campaigns import get_campaign
 from core.domain.campaigns.flows import campaign_channel, stored_flow
 from core.domain.campaigns.links import preferences_url, trial_key, unsubscribe_url
-from core.domain.campaigns.policy import CONTACTS
 from core.domain.campaigns.preview import About, chosen_message, preview_message
 from core.domain.customers.contacts import normalise_email, normalise_phone
+from core.domain.customers.suppressions import identity_index
 from core.domain.shops.plugins import plugin_context, plugin_settings
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
-from core.sdk.channels import Channel, MessageClass, OutgoingMessage, opening
+from core.sdk.channels import (
+    Channel,
+    IdentityChannel,
+    MessageClass,
+    OutgoingMessage,
+    opening,
+    order_only,
+)
 from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
 from core.storage.database import Database, Work
 
 OPERATION = "campaignTestSend"
 PER_HOUR = 30
 PREFIX = "[测试] "
+PATH = ("input", "to")
 NOBODY = 0
 """The customer whom a test's links name: they work, and change nothing for anybody."""
 
@@ -63,7 +71,11 @@ async def prepare_trial(
     send = chosen_message(stored_flow(row["flow"]), step, variant)
     channel = campaign_channel(registry, send.channel)
     await plugin_settings(w, registry, registry.channels[channel.name].plugin)
-    address = await _address(w, channel, to)
+    shop_id = None
+    if isinstance(channel, IdentityChannel):
+        address, shop_id, number = await _platform_address(w, channel, to, about)
+    else:
+        address, number = await _address(w, channel, to), None
     await _check_rate(w)
     leave = unsubscribe_url(w.keyring, base_url, w.merchant_id, NOBODY, channel.name)
     made = await preview_message(
@@ -80,7 +92,8 @@ async def prepare_trial(
     })  # fmt: skip
     message = OutgoingMessage(
         trial_key(w.keyring, w.merchant_id, key), address, content, send.message_class,
-        leave if send.message_class == "marketing" else None, shop_id=row["shop_id"],
+        leave if send.message_class == "marketing" else None, shop_id=shop_id or row["shop_id"],
+        order_external_id=number,
     )  # fmt: skip
     return Trial(w.merchant_id, channel, message)
 
@@ -142,19 +155,47 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
 
 
 async def _address(w: Work, channel: Channel, to: str) -> str:
-    path = ("input", "to")
     read = normalise_phone if channel.contact == "phone" else normalise_email
     address = read(to)
     if address is None:
-        raise InvalidInput(f"this is no {channel.contact} address", path)
-    index = w.keyring.blind_index(CONTACTS[channel.contact], w.merchant_id, address)
+        raise InvalidInput(f"this is no {channel.contact} address", PATH)
+    await _check_suppressed(
+        w, channel, w.keyring.blind_index(channel.contact, w.merchant_id, address)
+    )
+    return address
+
+
+async def _platform_address(
+    w: Work, channel: IdentityChannel, to: str, about: About
+) -> tuple[str, int, str | None]:
+    """The id, its shop, and the number of the order that the test is about, if any."""
+    row = await w.sql.fetchrow(
+        """SELECT i.value, i.scope_id, o.external_id FROM customer_identities i
+           JOIN shops s ON s.merchant_id = $1 AND s.id = i.scope_id AND s.platform = $2
+           LEFT JOIN orders o ON o.merchant_id = $1 AND o.id = $5 AND o.shop_id = s.id
+           WHERE i.merchant_id = $1 AND i.scope = 'shop' AND i.kind = $3 AND i.value = $4
+           ORDER BY o.id, i.id LIMIT 1""",
+        w.merchant_id, channel.platform, channel.identity_kind, to.strip(), about.order_id,
+    )  # fmt: skip
+    if row is None:
+        raise InvalidInput(
+            f"no buyer is known on {channel.platform} by this {channel.identity_kind}: name one "
+            "of yours, such as your own account's after a test order", PATH,
+        )  # fmt: skip
+    if row["external_id"] is None and order_only(channel):
+        raise InvalidInput("the channel can only write about an order of the shop: name one", PATH)
+    index = identity_index(w.merchant_id, row["scope_id"], channel.identity_kind, row["value"])
+    await _check_suppressed(w, channel, index)
+    return row["value"], row["scope_id"], row["external_id"]
+
+
+async def _check_suppressed(w: Work, channel: Channel, index: bytes) -> None:
     if await w.sql.fetchval(
         """SELECT EXISTS (SELECT 1 FROM suppressions WHERE merchant_id = $1 AND channel = $2
                AND address_index = $3)""",
         w.merchant_id, channel.name, index,
     ):  # fmt: skip
-        raise InvalidInput("the address is on the list of those not to be written to", path)
-    return address
+        raise InvalidInput("the address is on the list of those not to be written to", PATH)
 
 
 async def _check_rate(w: Work) -> None:

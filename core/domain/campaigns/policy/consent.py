@@ -1,10 +1,9 @@
 """Who may be written to: one rule for the audience's freezing, its preview and each sending."""
 
+from core.domain.campaigns.policy.addresses import Address
 from core.domain.customers.consent import EVERY_CHANNEL, for_shop, status_sql
 from core.domain.customers.suppressions import UNSUBSCRIBED
-from core.sdk.channels import ContactKind, MessageClass
-
-CONTACTS: dict[ContactKind, str] = {"phone": "phone", "email": "email"}
+from core.sdk.channels import MessageClass
 
 PERSONAL = ("province", "city")
 
@@ -16,7 +15,7 @@ Few are on it: it is read once, however many customers are asked about."""
 
 
 def skip_reason_sql(
-    contact: ContactKind, message_class: MessageClass, channel: str, shop: str | None
+    address: Address, message_class: MessageClass, channel: str, shop: str | None
 ) -> str:
     """An SQL expression about customer `c`: why not to write to it, or NULL.
 
@@ -25,16 +24,24 @@ def skip_reason_sql(
     needs consent, and does not go to whom the seller has blacklisted on a platform; a service
     message must only not be refused, and reaches who unsubscribed from marketing.
     """
-    index = f"c.{CONTACTS[contact]}_index"
+    if not address.costly:
+        return _reason(address, message_class, channel, shop)
+    once = Address("asked.index", address.missing)
+    return f"""(SELECT {_reason(once, message_class, channel, shop)}
+        FROM (SELECT {address.index} AS index OFFSET 0) asked)"""
+
+
+def _reason(address: Address, message_class: MessageClass, channel: str, shop: str | None) -> str:
+    index, missing = address.index, address.missing
     suppressed = f"""EXISTS (SELECT 1 FROM suppressions su WHERE su.merchant_id = c.merchant_id
         AND su.channel = {channel} AND su.address_index = {index}
         AND {for_shop("su.shop_id", shop)}"""
     if message_class == "service":
-        return f"""CASE WHEN {index} IS NULL THEN 'no_address'
+        return f"""CASE WHEN {index} IS NULL THEN {missing}
             WHEN {status_sql(shop, channel, "service")} = 'denied' THEN 'opted_out'
             WHEN {suppressed} AND su.reason <> '{UNSUBSCRIBED}') THEN 'suppressed' END"""
     # OFFSET 0 keeps the status from being asked for once for each WHEN
-    return f"""CASE WHEN {index} IS NULL THEN 'no_address' ELSE (
+    return f"""CASE WHEN {index} IS NULL THEN {missing} ELSE (
         SELECT CASE WHEN said.status = 'denied' THEN 'opted_out'
             WHEN {suppressed}) THEN 'suppressed'
             WHEN {BLACKLISTED} THEN 'blacklisted'

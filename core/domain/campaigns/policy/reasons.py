@@ -7,6 +7,15 @@ SKIP_REASONS: dict[str, Text] = {
         "The customer has no address for this channel.",
         "客户没有该渠道的联系方式。",
     ),
+    "no_identity": Text(
+        "The customer is not known by an id of the channel's platform in the shop that the "
+        "message is for.",
+        "客户在消息所属店铺没有该平台的账号标识。",
+    ),
+    "no_order": Text(
+        "The channel can only write about an order, and the message is about none.",
+        "该渠道只能发送与订单相关的消息，此消息不涉及订单。",
+    ),
     "no_consent": Text(
         "The customer has not agreed to marketing on this channel.",
         "客户未同意在该渠道接收营销消息。",

@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from datetime import time
-from typing import Any
+from typing import Any, Literal
 
 from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, text
+from core.sdk.channels import order_only
 from core.sdk.facets import Text
 from core.sdk.flows import Duration, Entry, Exit, Flow, OnAudience, OnEvent, Options, Schedule, Wait
 from core.sdk.orders import OrderState
@@ -34,7 +35,7 @@ class PaymentReminder(Recipe):
     parameters = PaymentReminderParameters
 
     def build(self, asked: Asked) -> Sequence[NewCampaign]:
-        minutes = asked.parameters.minutes or MINUTES[asked.channel.contact]
+        minutes = asked.parameters.minutes or MINUTES.get(asked.channel.contact, MINUTES["phone"])
         send = asked.send(
             "remind",
             Words(
@@ -65,24 +66,34 @@ class DailyReminderParameters(Parameters):
     days: int = parameter(
         5, "Orders of the last so many days", "近多少天内的未付款订单", ge=1, le=30
     )
+    scope: Literal["buyer", "order"] = parameter(
+        "buyer", "Once for each buyer, or for each order", "每个买家一次，或每个订单一次"
+    )
 
 
 class DailyPaymentReminder(Recipe):
-    """The platform allows one batch for each store and day; no buyer is reminded twice."""
+    """The platform allows one batch for each store and day; no buyer is reminded twice.
+
+    A day is 24 hours here, as the platform counts. For each order instead of each buyer, and by a
+    channel that can only write about orders, an order is reminded of with the next batch.
+    """
 
     name = "daily_payment_reminder"
     title = Text("Daily payment reminder (AliExpress)", "每日催付（速卖通）")
     description = Text(
         "Once a day and store, reminds the buyers with unpaid orders of the last days. Nobody is "
-        "reminded twice, and it does not count towards frequency caps.",
-        "每店每天一次，提醒近几天有未付款订单的买家；已提醒过的不再提醒，不占群发额度。",
+        "reminded twice, or no order is, and it does not count towards frequency caps.",
+        "每店每天一次，提醒近几天有未付款订单的买家；已提醒过的买家（或订单）不再提醒，不占群发额度。",
     )
     group = "orders"
     parameters = DailyReminderParameters
 
     def build(self, asked: Asked) -> Sequence[NewCampaign]:
         set_ = asked.parameters
-        orders: dict[str, Any] = {"states": ["CREATED_UNPAID"], "within": {"last_days": set_.days}}
+        orders: dict[str, Any] = {
+            "states": ["CREATED_UNPAID"],
+            "within": {"last_hours": 24 * set_.days},
+        }
         if asked.shop_id is not None:
             orders["shop_ids"] = [asked.shop_id]
         unpaid = {"ordered": {"orders": orders}}
@@ -102,6 +113,18 @@ class DailyPaymentReminder(Recipe):
             ignore_caps=True,
         )  # fmt: skip
 
+        late = Options(max_lateness=Duration(hours=12))
+        if set_.scope == "order" or order_only(asked.channel):
+            by_order = Flow(
+                trigger=OnEvent(
+                    type="order.created", where={"state": [UNPAID.value], **asked.where}
+                ),
+                entry=Entry(again="order"),
+                exit=Exit(order_states=[UNPAID]),
+                steps=[Wait(key="wait", at=set_.at), send],
+            )
+            return [NewCampaign(asked.say(*self.title), lambda _: by_order, options=late)]
+
         def flow(segments: Sequence[int]) -> Flow:
             cron = f"{set_.at.minute} {set_.at.hour} * * *"
             return Flow(
@@ -114,7 +137,6 @@ class DailyPaymentReminder(Recipe):
         name = asked.say(
             f"Unpaid orders of the last {set_.days} days", f"近{set_.days}天未付款订单"
         )
-        late = Options(max_lateness=Duration(hours=12))
         return [NewCampaign(asked.say(*self.title), flow, [NewSegment(name, unpaid)], late)]
 
 

@@ -104,8 +104,10 @@ class CustomerEvent(Enum):
 @dataclass(frozen=True)
 class OrderWindow(Window):
     """A time in whole days, as a window; or counted from the day of an event of the same customer,
-    which is day 0: days_after_at_least and days_after_at_most count on from that of `event`."""
+    which is day 0: days_after_at_least and days_after_at_most count on from that of `event`; or the
+    last_hours to the second, whatever the calendar says."""
 
+    last_hours: int | None = None
     event: CustomerEvent | None = None
     days_after_at_least: int | None = None
     days_after_at_most: int | None = None
@@ -113,6 +115,14 @@ class OrderWindow(Window):
     def check(self) -> Fault | None:
         """What is wrong with the window, or None."""
         low, high = self.days_after_at_least, self.days_after_at_most
+        if self.last_hours is not None:
+            if any(
+                getattr(self, o.name) is not None for o in fields(self) if o.name != "last_hours"
+            ):
+                return Fault("last_hours do not go together with other times", ("last_hours",))
+            if not 1 <= self.last_hours <= 24 * MAX_DAYS:
+                return Fault(f"last_hours must be from 1 to {24 * MAX_DAYS}", ("last_hours",))
+            return None
         if self.event is None and low is None and high is None:
             return super().check()
         if self.event is None:
@@ -130,6 +140,9 @@ class OrderWindow(Window):
 
         `customer` is the column with the id of the customer whose times they are.
         """
+        if self.last_hours is not None:
+            since = q.now - timedelta(hours=self.last_hours)
+            return [f"{column} >= {q.arg(since, 'timestamptz')}"]
         if self.event is None:
             return super().sql(column, q, shop)
         found, key, at = _EVENTS[self.event]
@@ -141,6 +154,8 @@ class OrderWindow(Window):
 
     def explain(self, say: Say) -> str:
         """The window in words, such as "at most 30 days after the first purchase"."""
+        if self.last_hours is not None:
+            return say(f"in the last {self.last_hours} hours", f"近{self.last_hours}小时")
         if self.event is None:
             return super().explain(say)
         days = say.bounds(self.days_after_at_least, self.days_after_at_most)

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 from core.domain.members.tiers import MEASURES
 from core.domain.segments.facets.money import check_money, minor_arg
-from core.sdk.facets import NO_UNIT, Facet, Fault, Query, Rows, Say, Text, check_bounds
+from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
 
 MAX_MISSING = 10**12
 
@@ -52,8 +52,8 @@ class NextTierMissing(Facet):
         return missing if rule.currency is None else q.money(missing, rule.currency)
 
     def explain(self, rule: NextTierRule, say: Say) -> str:
-        unit = NO_UNIT if rule.currency is None else Text(rule.currency, rule.currency)
-        missing = say.bounds(rule.at_least, rule.at_most, unit)
+        unit = rule.currency or ""
+        missing = say.bounds(rule.at_least, rule.at_most, Text(unit, unit))
         return say(f"misses {missing} to the next tier", f"距下一等级差{missing}")
 
     def _rows(self, rule: NextTierRule, q: Query, where: list[str]) -> Rows:
