@@ -10,20 +10,27 @@ from core.clock import Clock, system_clock
 from core.sdk import (
     Authorised,
     Budget,
+    Changed,
     ConnectedShop,
     ConnectorSession,
+    Done,
+    GiveCoupon,
     Kind,
     Meter,
     Page,
+    PlatformAction,
+    PlatformCoupon,
     Record,
     Refused,
     Resource,
     Sync,
     Text,
     Token,
+    WebRequest,
+    WebResponse,
     Window,
 )
-from plugins.aliexpress import oauth, orders
+from plugins.aliexpress import coupons, oauth, orders, pushes, refunds, reviews
 from plugins.aliexpress.client import Client, open_client
 from plugins.aliexpress.settings import AliExpressSettings
 
@@ -32,6 +39,15 @@ RESOURCES: Mapping[Resource, Sync] = {
     Resource.ORDERS: Sync(
         every=timedelta(minutes=2), window=timedelta(hours=6), reach=orders.OPEN_REACH,
         slice=timedelta(days=7),
+    ),
+    # all disputes that there are take the same calls for a day as for a minute
+    Resource.REFUNDS: Sync(
+        every=timedelta(minutes=30), window=timedelta(days=30), reach=orders.OPEN_REACH,
+        slice=timedelta(days=180),
+    ),
+    Resource.REVIEWS: Sync(
+        every=timedelta(minutes=30), overlap=timedelta(hours=1), window=timedelta(days=1),
+        reach=orders.OPEN_REACH, slice=timedelta(days=1),
     ),
 }  # fmt: skip
 BUDGETS: Sequence[Budget] = (Budget("app", 40, 1), Budget("shop", 10, 1))
@@ -55,7 +71,7 @@ class AliExpressConnector:
     ) -> AsyncIterator[ConnectorSession]:
         opened = open_client(_ours(settings), self._clock, shop.token, meter, shop.clock_offset)
         async with opened as client:
-            yield AliExpressSession(client)
+            yield AliExpressSession(client, shop)
 
     def authorise_url(self, settings: BaseModel, state: str, callback: str) -> str:
         return oauth.authorise_url(_ours(settings), state, callback)
@@ -69,6 +85,11 @@ class AliExpressConnector:
     async def verify(self, settings: BaseModel, token: Token) -> Authorised:
         return await oauth.verify(_ours(settings), self._clock, token)
 
+    async def receive(
+        self, settings: BaseModel, request: WebRequest
+    ) -> tuple[Sequence[Changed], WebResponse]:
+        return pushes.receive(_ours(settings), request)
+
 
 def _ours(settings: BaseModel) -> AliExpressSettings:
     assert isinstance(settings, AliExpressSettings)
@@ -78,11 +99,15 @@ def _ours(settings: BaseModel) -> AliExpressSettings:
 class AliExpressSession:
     """An open access to one shop."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, shop: ConnectedShop) -> None:
         self._client = client
+        self._shop_id = shop.shop_id
 
     async def capabilities(self) -> frozenset[str]:
-        return frozenset({"orders.full", "parcels", "push.webhook", "im.send"})
+        return frozenset({
+            "orders.full", "parcels", "ratings", "refunds.read", "coupon.send", "push.webhook",
+            "im.send",
+        })  # fmt: skip
 
     async def pull(self, resource: Resource, window: Window, kind: Kind) -> AsyncIterator[Page]:
         async for page in self._pages(resource, window, kind):
@@ -92,6 +117,10 @@ class AliExpressSession:
         match resource:
             case Resource.ORDERS:
                 return orders.pull(self._client, window, kind)
+            case Resource.REFUNDS:
+                return refunds.pull(self._client, window, kind)
+            case Resource.REVIEWS:
+                return reviews.pull(self._client, self._shop_id, window)
             case _:
                 raise Refused(f"the platform lists no {resource}")
 
@@ -100,8 +129,20 @@ class AliExpressSession:
             case Resource.ORDERS | Resource.PARCELS:
                 # an order's detail tells its parcels
                 return await orders.fetch(self._client, external_id)
+            case Resource.REFUNDS:
+                return await refunds.fetch(self._client, external_id)
+            case Resource.REVIEWS:
+                return await reviews.fetch(self._client, self._shop_id, external_id)
             case _:
                 raise Refused(f"the platform tells no {resource}")
 
     async def count_orders(self, window: Window) -> int:
         return await orders.count(self._client, window)
+
+    async def act(self, action: PlatformAction) -> Sequence[Done]:
+        if isinstance(action, GiveCoupon):
+            return await coupons.give(self._client, action)
+        raise Refused("remarks are not written at AliExpress")
+
+    async def coupons(self) -> Sequence[PlatformCoupon]:
+        return await coupons.coupons(self._client)

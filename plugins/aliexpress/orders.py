@@ -136,6 +136,19 @@ async def _detail(client: Client, order_id: str) -> Row:
     return detail
 
 
+async def latest_unpaid(client: Client, login: str) -> str | None:
+    """The number of a buyer's latest order that waits for its payment."""
+    now = client.now()
+    first, last = span(Window(now - FINISHED_SPAN, now))
+    query = {
+        "create_date_start": first, "create_date_end": last, "buyer_login_id": login,
+        "order_status": "PLACE_ORDER_SUCCESS", "current_page": 1, "page_size": SIZE,
+    }  # fmt: skip
+    found = rows(await client.read(LIST, param_aeop_order_query=query), "target_list")
+    latest = max(found, key=lambda row: str(row.get("gmt_create")), default=None)
+    return None if latest is None else str(latest["order_id"])
+
+
 async def count(client: Client, window: Window) -> int:
     """Orders created in the window, as the lists count them."""
     total = 0

@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 
-from core.sdk import Connector, Manifest, hookimpl
+from core.sdk import Channel, Connector, Manifest, hookimpl
+from plugins.aliexpress.channel import AliExpressMessages
 from plugins.aliexpress.connector import AliExpressConnector
 from plugins.aliexpress.settings import AliExpressSettings
 
@@ -15,6 +16,10 @@ class AliExpressPlugin:
         core=">=0.1,<0.2",
         settings=AliExpressSettings,
     )
+
+    @hookimpl
+    def channels(self) -> Sequence[Channel]:
+        return [AliExpressMessages()]
 
     @hookimpl
     def connectors(self) -> Sequence[Connector]:

@@ -4,11 +4,18 @@ from contextlib import asynccontextmanager
 
 from aiohttp.test_utils import TestServer
 
-from tests.stand_ins.aliexpress import accounts, orders
+from tests.stand_ins.aliexpress import (
+    accounts,
+    coupons,
+    evaluations,
+    issues,
+    messages,
+    orders,
+)
 from tests.stand_ins.aliexpress.gateway import Gateway
 from tests.stand_ins.aliexpress.world import World
 
-SERVICES = (accounts, orders)
+SERVICES = (accounts, coupons, evaluations, issues, messages, orders)
 
 
 @asynccontextmanager

@@ -54,6 +54,8 @@ class World:
         self.apps, self.shops, self.grants, self.codes = {}, {}, {}, {}
         self.faults, self.calls = [], []
         self.after = defaultdict(list)
+        self.opened = set()
+        """Conversations that shops have opened."""
         self.skew = timedelta(0)
         self.envelope = "simplified"
         """Or "shell", or "result": what an answer comes in."""
