@@ -160,8 +160,8 @@ async def test_the_daily_reminder_reaches_whoever_has_not_paid_and_nobody_twice(
             "daily_payment_reminder", "aliexpress_message", shop_id=shop.id, language="en"
         )
         shop.order(pays, order_status="WAIT_SELLER_SEND_GOODS", fund_status="PAY_SUCCESS")
-        for _ in range(24):
-            await store.later(hours=1)
+        for _ in range(6):
+            await store.later(hours=4)
         once = [("waits", Template.TEXT), ("waits", Template.ORDER)]
         assert store.reminded() == once
         card = shop.platform.shop.sent[1]
@@ -170,8 +170,8 @@ async def test_the_daily_reminder_reaches_whoever_has_not_paid_and_nobody_twice(
 
         shop.order(buyer_login_id="waits")
         shop.order(buyer_login_id="new")
-        for _ in range(24):
-            await store.later(hours=1)
+        for _ in range(6):
+            await store.later(hours=4)
         assert store.reminded() == [*once, ("new", Template.TEXT), ("new", Template.ORDER)]
         assert await store.state(campaign) == "running"
         assert await shop.problems() == []

@@ -47,7 +47,9 @@ def orders(call):
         raise wrong("page_size is 50 at most")
     found = [
         row for row in _visible(call)
-        if row["order_status"] in wanted and first <= row["gmt_create"] <= last
+        if row["order_status"] in wanted
+        and query.get("buyer_login_id") in (None, row["buyer_login_id"])
+        and first <= row["gmt_create"] <= last
         and (changed[0] is None or changed[0] <= row["gmt_update"])
         and (changed[1] is None or row["gmt_update"] <= changed[1])
     ]  # fmt: skip
