@@ -16,6 +16,7 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
+from core.schema.budget import LimitStatements
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_links import CampaignLinkQueries
@@ -37,6 +38,8 @@ from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.errors import CustomerError, InputError, PresentErrors
+from core.schema.executor import Executor
+from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
@@ -60,7 +63,7 @@ from core.schema.points import PointsMutations, PointsQueries
 from core.schema.points_adjusting import PointsAdjustMutations, PointsAdjustQueries
 from core.schema.points_figures import PointsFigureQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
-from core.schema.reads import AuditReads
+from core.schema.reads import AuditReads, ReadLog
 from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.rights import RenewRights
@@ -140,6 +143,12 @@ class Subscription(JobSubscriptions, CampaignSubscriptions, ConnectionSubscripti
     pass
 
 
+EXTENSIONS = (
+    PresentErrors, RenewRights, AuditReads, LimitTokens, RememberParsed, LimitAndValidate,
+    LimitStatements,
+)  # fmt: skip
+
+
 class Schema(strawberry.Schema):
     """The schema of one registry. Types are never changed: plugin fields exist only in here."""
 
@@ -153,19 +162,16 @@ class Schema(strawberry.Schema):
             lambda kind: self.schema_converter.from_scalar(kind),
             lambda definition: self.schema_converter.from_enum(definition),
         )
+        self.plans = PlanCache()
+        self.reads = ReadLog()
+        self.validated: dict[int, Any] = {}
         super().__init__(
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
-            extensions=[
-                PresentErrors,
-                RenewRights,
-                AuditReads,
-                LimitTokens,
-                RememberParsed,
-                LimitAndValidate,
-            ],
+            extensions=EXTENSIONS,
+            execution_context_class=Executor,
             config=StrawberryConfig(
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),

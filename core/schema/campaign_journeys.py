@@ -16,10 +16,10 @@ from core.domain.campaigns.journeys.posting import webhook_secret
 from core.schema.campaign_flows import CampaignFlow, shown_flow
 from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import CHILDREN, Info, field, mutation
-from core.schema.customers import Customer, customers_by_id
+from core.schema.customers import Customer, customer_by_id
 from core.schema.errors import UserError
 from core.schema.idempotency import once
-from core.schema.orders import Order, orders_by_id
+from core.schema.orders import Order, order_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, global_id, need_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, IntFilter, StringFilter
@@ -47,18 +47,18 @@ class Enrolment(Node):
     version: int
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.row["customer_id"], customers_by_id)
+    def customer(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.row["customer_id"])
 
     @field("CAMPAIGNS_READ")
-    async def campaign(self, info: Info) -> Campaign | None:
-        return await info.context.load("campaigns", self.row["campaign_id"], campaigns_by_id)
+    def campaign(self, info: Info) -> Campaign | None:
+        return info.context.child("campaigns", self.row["campaign_id"], campaigns_by_id)
 
     @field("ORDERS_READ", description="The order that it is about, if any.")
-    async def order(self, info: Info) -> Order | None:
+    def order(self, info: Info) -> Order | None:
         if self.row["order_id"] is None:
             return None
-        return await info.context.load("orders", self.row["order_id"], orders_by_id)
+        return order_by_id(info, self.row["order_id"])
 
 
 def enrolment_of(row: Any) -> Enrolment:

@@ -379,8 +379,8 @@ class RunOutcome:
         ]
 
     @field("CAMPAIGNS_READ", description="Null until the attribution window has closed.")
-    async def report(self, info: Info) -> CampaignReport | None:
-        return await info.context.load("run.report", self.pk, reports_by_run)
+    def report(self, info: Info) -> CampaignReport | None:
+        return info.context.child("run.report", self.pk, reports_by_run)
 
 
 @strawberry.type

@@ -42,7 +42,7 @@ from core.schema.campaign_parts import (
 )
 from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import CHILDREN, Info, field, mutation, subscription
-from core.schema.customers import Customer, customers_by_id
+from core.schema.customers import Customer, customer_by_id
 from core.schema.delivery_fate import (
     AuditFate,
     DeliveryFate,
@@ -133,8 +133,8 @@ class Delivery(DeliveryFate, Node):
         return reason_in_words(self.reason, language.value) if self.reason else None
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.customer_pk, customers_by_id)
+    def customer(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.customer_pk)
 
 
 def delivery_of(row: Any) -> Delivery:
@@ -262,8 +262,8 @@ class RenderedSample:
     error: str | None
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.customer_pk, customers_by_id)
+    def customer(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.customer_pk)
 
 
 @strawberry.type(description="What the campaign would do if it started now.")
@@ -303,20 +303,20 @@ class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow):
     updated_at: datetime
 
     @field("SEGMENTS_READ")
-    async def segment(self, info: Info) -> Segment | None:
+    def segment(self, info: Info) -> Segment | None:
         if self.row["segment_id"] is None:
             return None
-        return await info.context.load("segments", self.row["segment_id"], segments_by_id)
+        return info.context.child("segments", self.row["segment_id"], segments_by_id)
 
     @field("SHOPS_READ")
-    async def shop(self, info: Info) -> Shop | None:
+    def shop(self, info: Info) -> Shop | None:
         if self.row["shop_id"] is None:
             return None
-        return await info.context.load("shops", self.row["shop_id"], shops_by_id)
+        return info.context.child("shops", self.row["shop_id"], shops_by_id)
 
     @field("CAMPAIGNS_READ", description="The newest first.")
-    async def runs(self, info: Info) -> list[CampaignRun]:
-        return await info.context.load("campaign.runs", self.row["id"], runs_of) or []
+    def runs(self, info: Info) -> list[CampaignRun]:
+        return info.context.children("campaign.runs", self.row["id"], runs_of)
 
     @field("CAMPAIGNS_READ", description="Of one that is a journey and was started.")
     async def journey(

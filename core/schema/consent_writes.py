@@ -11,7 +11,7 @@ from core.domain.customers.consent import BULK_LIMIT, Word, set_consents
 from core.domain.customers.consent_policies import set_policy
 from core.schema.consents import ConsentStatus, shop_of
 from core.schema.context import Info, field, mutation
-from core.schema.customers import Customer, customers_by_id
+from core.schema.customers import Customer, customer_by_id
 from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
@@ -45,8 +45,8 @@ class ConsentRequest(Node):
     confirmed_at: datetime | None
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.customer_pk, customers_by_id)
+    def customer(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.customer_pk)
 
 
 @strawberry.type(

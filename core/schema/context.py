@@ -1,10 +1,18 @@
 """What every resolver is given, and the decorators that let nobody in without the right."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import wraps
-from typing import Any, TypeVar
+from inspect import iscoroutinefunction
+from typing import Any, TypeVar, cast
 
 import strawberry
 from strawberry.dataloader import DataLoader
@@ -15,6 +23,7 @@ from core.domain.shops.staff.callers import present_rights
 from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.errors import FORBIDDEN, UNAUTHENTICATED, RequestError, user_errors
+from core.schema.executor.later import Batch, Later
 from core.schema.reads import seen
 from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
 from core.sdk.errors import HuikeError, Several
@@ -116,21 +125,47 @@ class Context:
     def work(self) -> AbstractAsyncContextManager[Work]:
         return self.installation.db.work(self.merchant_id, self.actor)
 
-    async def load(
+    def load(
+        self, key: Any, pk: Any, batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, R]]]
+    ) -> Awaitable[R | None]:
+        """Load one child; `batch` fetches all those of the same level with one statement."""
+        return Later(key, pk, batch, None, self)
+
+    def child(
         self, key: Any, pk: Any, batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, R]]]
     ) -> R | None:
-        """Load one child; `batch` fetches all those of the same level with one statement."""
-        loader = self._loaders.get(key)
+        """As `load`, for a resolver that has nothing more to do than to return the child.
+
+        What is returned is a promise that the executor keeps, typed as what it stands for.
+        """
+        return cast("R | None", Later(key, pk, batch, None, self))
+
+    def children(
+        self,
+        key: Any,
+        pk: Any,
+        batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, list[R]]]],
+    ) -> list[R]:
+        """As `child`, for a list, which is empty when the batch has none."""
+        return cast("list[R]", Later(key, pk, batch, [], self))
+
+    async def fetch(self, batch: Batch, pks: list[Any]) -> Mapping[Any, Any]:
+        """What a batch returns for these keys, each of them given once."""
+        async with self.read() as session:
+            return await batch(session, list(dict.fromkeys(pks)))
+
+    async def join(self, later: Later) -> Any:
+        """What was promised, fetched with what others ask for in the same turn."""
+        loader = self._loaders.get(later.key)
         if loader is None:
 
             async def load_all(pks: list[Any]) -> list[Any]:
-                async with self.read() as session:
-                    found = await batch(session, list(dict.fromkeys(pks)))
+                found = await self.fetch(later.batch, pks)
                 return [found.get(pk) for pk in pks]
 
-            loader = self._loaders[key] = DataLoader(load_fn=load_all, cache=False)
-        result: R | None = await loader.load(pk)
-        return result
+            loader = self._loaders[later.key] = DataLoader(load_fn=load_all, cache=False)
+        result = await loader.load(later.pk)
+        return later.missing if result is None else result
 
 
 Info = StrawberryInfo[Context, None]
@@ -195,16 +230,31 @@ def guard(permission: str) -> Any:
     return made() if made is not None else Requires(permission=permission)
 
 
-def field(permission: str, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A field that needs a right; its resolver takes `info`."""
+def field(
+    permission: str, columns: Sequence[str] | None = None, **options: Any
+) -> Callable[[Callable[..., Any]], Any]:
+    """A field that needs a right; its resolver takes `info`.
 
-    def decorate(resolver: Callable[..., Awaitable[Any]]) -> Any:
+    `columns` are those of the object's row that it reads, besides its id; see rows.py.
+    """
+
+    def decorate(resolver: Callable[..., Any]) -> Any:
         @wraps(resolver)
-        async def checked(self: Any, info: Info, **arguments: Any) -> Any:
+        async def checked_later(self: Any, info: Info, **arguments: Any) -> Any:
             info.context.need(permission)
             return await resolver(self, info=info, **arguments)
 
-        return strawberry.field(resolver=checked, directives=[guard(permission)], **options)
+        @wraps(resolver)
+        def checked(self: Any, info: Info, **arguments: Any) -> Any:
+            info.context.need(permission)
+            return resolver(self, info=info, **arguments)
+
+        return strawberry.field(
+            resolver=checked_later if iscoroutinefunction(resolver) else checked,
+            directives=[guard(permission)],
+            metadata={} if columns is None else {"columns": columns},
+            **options,
+        )
 
     return decorate
 

@@ -2,6 +2,7 @@
 
 from datetime import date, datetime
 from enum import Enum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
@@ -30,6 +31,7 @@ from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.profile import CustomerProfile
+from core.schema.rows import Columns, column, columns_sql, computed, reads, selected
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
 from core.schema.where import (
     Args,
@@ -90,56 +92,70 @@ def hides_names(info: Info) -> bool:
 @strawberry.type(description="A person who bought from the merchant, in whichever shops.")
 class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     row: strawberry.Private[Any]
-    birthday: date | None
-    country: str | None = strawberry.field(description="ISO 3166-1, two letters.")
-    province: str | None
-    city: str | None
-    created_at: datetime
-    updated_at: datetime
+    id: strawberry.ID = computed(lambda row: global_id("Customer", row["id"]))
+    birthday: date | None = column("birthday")
+    country: str | None = column("country", description="ISO 3166-1, two letters.")
+    province: str | None = column("province")
+    city: str | None = column("city")
+    created_at: datetime = column("created_at")
+    updated_at: datetime = column("updated_at")
 
     name: str | None = strawberry.field(
-        resolver=name_of, description="Masked for tokens without PII_NAME, as 张**."
+        resolver=name_of,
+        metadata={"columns": ("name",)},
+        description="Masked for tokens without PII_NAME, as 张**.",
     )
     name_redacted: bool = strawberry.field(
-        resolver=hides_names, description="Whether this token gets names masked."
+        resolver=hides_names,
+        metadata={"columns": ()},
+        description="Whether this token gets names masked.",
     )
 
-    @strawberry.field
+    @reads("phone_sealed")
     def phone(self, info: Info) -> Contact | None:
         return contact(info, self.row, PHONE)
 
-    @strawberry.field
+    @reads("email_sealed")
     def email(self, info: Info) -> Contact | None:
         return contact(info, self.row, EMAIL)
 
-    @strawberry.field
-    async def tags(self, info: Info) -> list[CustomerTag]:
-        return await info.context.load("customer.tags", self.row["id"], tags_of) or []
+    @reads()
+    def tags(self, info: Info) -> list[CustomerTag]:
+        return info.context.children("customer.tags", self.row["id"], tags_of)
 
     @field(
         "CUSTOMERS_READ",
+        columns=(),
         description="The state for all shops and for single ones; with a shop, what is in effect "
         "there: the later of the words for the shop and for all shops.",
     )
-    async def consents(
+    def consents(
         self, info: Info, shop_id: strawberry.ID | None = None, channel: str | None = None
     ) -> list[Consent]:
         batch = consents_of(shop_id, channel)
         key = ("customer.consents", shop_id, channel)
-        return await info.context.load(key, self.row["id"], batch) or []
+        return info.context.children(key, self.row["id"], batch)
 
-    @field("CUSTOMERS_READ", description="Every word of the customer, the last first.")
+    @field("CUSTOMERS_READ", columns=(), description="Every word of the customer, the last first.")
     async def consent_history(
         self, info: Info, first: First = 20, after: After = None
     ) -> Connection[ConsentEvent]:
         scope = ("e.customer_id", self.row["id"])
         return await page(info, CONSENT_EVENTS, None, None, first, after, scope)
 
-    @field("CUSTOMERS_READ", description="Platform ids; phone and email are fields of their own.")
-    async def identities(self, info: Info) -> list[CustomerIdentity]:
-        return await info.context.load("customer.identities", self.row["id"], identities_of) or []
+    @field(
+        "CUSTOMERS_READ",
+        columns=(),
+        description="Platform ids; phone and email are fields of their own.",
+    )
+    def identities(self, info: Info) -> list[CustomerIdentity]:
+        return info.context.children("customer.identities", self.row["id"], identities_of)
 
-    @field("CUSTOMERS_READ", description="Merges this customer had a part in, the last first.")
+    @field(
+        "CUSTOMERS_READ",
+        columns=(),
+        description="Merges this customer had a part in, the last first.",
+    )
     async def merges(
         self, info: Info, first: First = 20, after: After = None
     ) -> Connection[CustomerMerge]:
@@ -147,52 +163,69 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
 
     @field(
         "ORDERS_READ",
+        columns=(),
         description="The newest orders, 1 to 100; `orders(where: {customer: ...})` pages all.",
     )
-    async def orders(
+    def orders(
         self, info: Info, first: int = 10
     ) -> list[Annotated["Order", strawberry.lazy("core.schema.orders")]]:
         if not 1 <= first <= MAX_CHILDREN:
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
-        batch = CHILDREN["orders_of_customers"](first)
-        return await info.context.load(("customer.orders", first), self.row["id"], batch) or []
+        columns = selected(info, "Order")
+        batch = CHILDREN["orders_of_customers"](first, columns)
+        found: list[Order] = info.context.children(
+            ("customer.orders", first, columns), self.row["id"], batch
+        )
+        return found
 
-    @field("ORDERS_READ", description="The newest reviews, 1 to 100.")
-    async def reviews(
+    @field("ORDERS_READ", columns=(), description="The newest reviews, 1 to 100.")
+    def reviews(
         self, info: Info, first: int = 10
     ) -> list[Annotated["Review", strawberry.lazy("core.schema.reviews")]]:
         if not 1 <= first <= MAX_CHILDREN:
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
         batch = CHILDREN["reviews_of_customers"](first)
-        return await info.context.load(("customer.reviews", first), self.row["id"], batch) or []
+        return info.context.children(("customer.reviews", first), self.row["id"], batch)
 
-    @field("CAMPAIGNS_READ", description="The newest ways through journeys, 1 to 100.")
-    async def journeys(
+    @field("CAMPAIGNS_READ", columns=(), description="The newest ways through journeys, 1 to 100.")
+    def journeys(
         self, info: Info, first: int = 10
     ) -> list[Annotated["Enrolment", strawberry.lazy("core.schema.campaign_journeys")]]:
         if not 1 <= first <= MAX_CHILDREN:
             raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_CHILDREN}")
         batch = CHILDREN["journeys_of_customers"](first)
-        return await info.context.load(("customer.journeys", first), self.row["id"], batch) or []
+        found: list[Enrolment] = info.context.children(
+            ("customer.journeys", first), self.row["id"], batch
+        )
+        return found
 
-    @field("SEGMENTS_READ", description="The segments that the customer is in now.")
-    async def segments(
+    @field("SEGMENTS_READ", columns=(), description="The segments that the customer is in now.")
+    def segments(
         self, info: Info
     ) -> list[Annotated["SegmentMembership", strawberry.lazy("core.schema.segment_members")]]:
         batch = CHILDREN["segments_of_customers"]
-        return await info.context.load("customer.segments", self.row["id"], batch) or []
+        found: list[SegmentMembership] = info.context.children(
+            "customer.segments", self.row["id"], batch
+        )
+        return found
 
     @field(
         "ORDERS_READ",
+        columns=(),
         description="What the orders add up to, for each currency over all shops, or per shop.",
     )
-    async def facts(
+    def facts(
         self, info: Info, per_shop: bool = False
     ) -> list[Annotated["CustomerFacts", strawberry.lazy("core.schema.facts")]]:
         batch = CHILDREN["facts_of_customers"](per_shop)
-        return await info.context.load(("customer.facts", per_shop), self.row["id"], batch) or []
+        found: list[CustomerFacts] = info.context.children(
+            ("customer.facts", per_shop), self.row["id"], batch
+        )
+        return found
 
-    @field("SEGMENTS_READ", description="Whether the customer is in a segment, and why.")
+    @field(
+        "SEGMENTS_READ", columns=(), description="Whether the customer is in a segment, and why."
+    )
     async def in_segment(
         self, info: Info, id: strawberry.ID
     ) -> Annotated["CustomerInSegment", strawberry.lazy("core.schema.segment_why")] | None:
@@ -239,10 +272,10 @@ def custom_field_sql(given: CustomFieldFilter, args: Args) -> str:
         "text": "v.text", "number": "v.number", "date": "(v.moment AT TIME ZONE 'UTC')::date",
         "date_time": "v.moment",
     }  # fmt: skip
-    for name, column in columns.items():
+    for name, sql in columns.items():
         maybe = getattr(given, name)
         if maybe is not None:
-            conditions.append(f"({conditions_sql(column, column, maybe.value, args)})")
+            conditions.append(f"({conditions_sql(sql, sql, maybe.value, args)})")
     if given.text is not None and given.text.value.eq is not None:
         # the index of values holds the heads of texts
         head = args.add(given.text.value.eq.value[:INDEXED])
@@ -348,16 +381,7 @@ class CustomerConsentSetPayload:
 
 
 def customer_of(row: Any) -> Customer:
-    return Customer(
-        id=global_id("Customer", row["id"]),
-        row=row,
-        birthday=row["birthday"],
-        country=row["country"],
-        province=row["province"],
-        city=row["city"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-    )
+    return Customer(row=row)
 
 
 WITH_FACTS = (
@@ -378,25 +402,37 @@ CUSTOMERS = Listing(
     },
     {"created_at": "c.created_at", "updated_at": "c.updated_at"},
     customer_of,
+    rows="Customer",
 )  # fmt: skip
 
 
-async def customers_by_id(session: Session, pks: list[int]) -> dict[int, Customer]:
+async def customers_by_id(
+    session: Session, pks: list[int], columns: Columns = None
+) -> dict[int, Customer]:
     """Customers by their ids; one that was merged is the customer that it became."""
-    found = await _customers(session, pks)
+    found = await _customers(session, pks, columns)
     missing = [pk for pk in pks if pk not in found]
     if missing:
         became = await merged_into(session, missing)
-        holders = await _customers(session, list(set(became.values())))
+        holders = await _customers(session, list(set(became.values())), columns)
         found |= {pk: holders[into] for pk, into in became.items() if into in holders}
     return found
 
 
-async def _customers(session: Session, pks: list[int]) -> dict[int, Customer]:
+async def _customers(session: Session, pks: list[int], columns: Columns) -> dict[int, Customer]:
     rows = await session.sql.fetch(
-        "SELECT * FROM customers WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
-    )
+        f"SELECT {columns_sql('c', columns)} FROM customers c "
+        "WHERE c.merchant_id = $1 AND c.id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
     return {row["id"]: customer_of(row) for row in rows}
+
+
+def customer_by_id(info: Info, pk: int) -> Customer | None:
+    """The promise of a customer, for a resolver to return."""
+    columns = selected(info, "Customer")
+    batch = partial(customers_by_id, columns=columns)
+    return info.context.child(("customers", columns), pk, batch)
 
 
 async def _children(session: Session, table: str, pks: list[int]) -> dict[int, list[Any]]:
@@ -453,9 +489,9 @@ class CustomerQueries:
         return await page(info, CUSTOMERS, where, sort, first, after)
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info, id: strawberry.ID) -> Customer | None:
+    def customer(self, info: Info, id: strawberry.ID) -> Customer | None:
         pk = read_id("Customer", id)
-        return await info.context.load("customers", pk, customers_by_id) if pk else None
+        return customer_by_id(info, pk) if pk else None
 
     @field("CUSTOMERS_READ", description="The customer with this platform id in a shop.")
     async def customer_by_external_ref(

@@ -41,10 +41,10 @@ class Reply(Node):
         return await info.context.load("customers", self.row["customer_id"], customers_by_id)
 
     @field("CAMPAIGNS_READ", description="The message that it answers, as far as is known.")
-    async def delivery(self, info: Info) -> Delivery | None:
+    def delivery(self, info: Info) -> Delivery | None:
         if self.row["delivery_id"] is None:
             return None
-        return await info.context.load("deliveries", self.row["delivery_id"], deliveries_by_id)
+        return info.context.child("deliveries", self.row["delivery_id"], deliveries_by_id)
 
 
 def reply_of(row: Any) -> Reply:

@@ -61,8 +61,8 @@ class DeliveryFate:
     )
 
     @field("CAMPAIGNS_READ", description="All that the provider told, the first to come first.")
-    async def receipts(self, info: Info) -> list[DeliveryReceipt]:
-        return await info.context.load("delivery_receipts", self.pk, _receipts) or []
+    def receipts(self, info: Info) -> list[DeliveryReceipt]:
+        return info.context.children("delivery_receipts", self.pk, _receipts)
 
 
 def fate_of_delivery(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,8 +157,8 @@ class RunFate:
             return [_costs(one) for one in await run_costs(session, self.pk)]
 
     @field("CAMPAIGNS_READ", description="Of each step whose winner is decided.")
-    async def winners(self, info: Info) -> list[VariantWinner]:
-        return await info.context.load("variant_winners", self.pk, _winners) or []
+    def winners(self, info: Info) -> list[VariantWinner]:
+        return info.context.children("variant_winners", self.pk, _winners)
 
 
 def _costs(one: Costs) -> MessageCosts:

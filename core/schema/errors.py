@@ -13,6 +13,7 @@ from core.domain.customers.customers import CustomerMerged
 from core.domain.customers.identities import IdentityTaken
 from core.schema.scalars import ErrorCode, camel, global_id
 from core.sdk.errors import HuikeError, Several
+from core.storage.connections import BudgetSpent
 
 logger = logging.getLogger(__name__)
 
@@ -83,6 +84,8 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
         errors = cause.errors if isinstance(cause, Several) else (cause,)
         code = INTERNAL if errors[0].code == "PLUGIN_FAILED" else BAD_REQUEST
         message = str(cause)
+    elif isinstance(cause, BudgetSpent):
+        code = COST_EXCEEDED
     elif isinstance(cause, asyncpg.CharacterNotInRepertoireError | asyncpg.exceptions.DataError):
         message = "a value cannot be stored: it is out of range, or holds the character NUL"
     elif cause is not None and error.path is not None:

@@ -27,7 +27,6 @@ from core.schema.errors import BAD_REQUEST, TIMEOUT
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
-REQUEST_SECONDS = 60
 PREFLIGHT = "graphql-require-preflight"
 
 
@@ -44,6 +43,11 @@ class Endpoint(GraphQL[Context, None]):
             allowed_origins=installation.settings.cors_origins,
         )
         self.installation = installation
+
+    @property
+    def seconds(self) -> float:
+        """How long an answer may take, unless a file is uploaded."""
+        return self.installation.settings.request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "websocket":
@@ -107,12 +111,12 @@ class Endpoint(GraphQL[Context, None]):
         multipart = request.headers.get("content-type", "").startswith("multipart/")
         try:
             # an upload takes as long as it takes
-            async with asyncio.timeout(None if multipart else REQUEST_SECONDS):
+            async with asyncio.timeout(None if multipart else self.seconds):
                 return await super().execute_single(*args, **given)
         except TimeoutError:
             request_id = request.scope["request_id"]
             extensions = {"code": TIMEOUT, "requestId": request_id}
-            message = f"no answer within {REQUEST_SECONDS} seconds: ask for less at once"
+            message = f"no answer within {self.seconds} seconds: ask for less at once"
             return ExecutionResult(data=None, errors=[GraphQLError(message, extensions=extensions)])
 
     async def process_result(

@@ -21,7 +21,8 @@ from graphql import (
     SelectionSetNode,
 )
 from graphql import OperationType as Operation
-from strawberry.extensions import ParserCache, SchemaExtension, ValidationCache
+from strawberry.extensions import ParserCache, SchemaExtension
+from strawberry.schema.schema import validate_document
 
 from core.schema.errors import COST_EXCEEDED
 
@@ -31,6 +32,8 @@ MAX_FIELDS = 2_000
 MAX_ALIASES = 100
 MAX_MUTATIONS = 20
 INTROSPECTION_DEPTH = 30
+MAX_KNOWN = 500
+"""So many documents' outcomes are kept."""
 
 
 @dataclass(frozen=True)
@@ -140,15 +143,28 @@ class RememberParsed(ParserCache):
         yield
 
 
-class LimitAndValidate(ValidationCache):
+class LimitAndValidate(SchemaExtension):
     """Refuses a document that is too large; validates any other, and remembers the outcome."""
 
     def on_validate(self) -> Iterator[None]:
-        document = self.execution_context.graphql_document
-        fault = check_size(document) if document is not None else None
-        if fault is None:
-            yield from super().on_validate()
-            return
-        error = GraphQLError(fault, extensions={"code": COST_EXCEEDED})
-        self.execution_context.pre_execution_errors = [error]
+        context = self.execution_context
+        context.pre_execution_errors = self._outcome(context)
         yield
+
+    @staticmethod
+    def _outcome(context: Any) -> list[GraphQLError]:
+        document, known = context.graphql_document, context.schema.validated
+        found = known.get(id(document))
+        # the document is kept with its outcome, so that no other one can have its id
+        if found is None:
+            fault = check_size(document)
+            if fault is None:
+                errors = validate_document(
+                    context.schema._schema, document, context.validation_rules
+                )
+            else:
+                errors = [GraphQLError(fault, extensions={"code": COST_EXCEEDED})]
+            found = known[id(document)] = (document, errors)
+            if len(known) > MAX_KNOWN:
+                known.pop(next(iter(known)))
+        return list(found[1])

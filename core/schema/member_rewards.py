@@ -11,7 +11,7 @@ import strawberry
 from core.domain.members.redeeming import cancel, fulfil, redeem
 from core.domain.members.rewards import create_reward, update_reward
 from core.schema.context import Info, field, mutation
-from core.schema.customers import Customer, customers_by_id
+from core.schema.customers import Customer, customer_by_id
 from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.members import Tier, tiers_by_pk
@@ -66,12 +66,12 @@ class Redemption(Node):
     settled_at: datetime | None
 
     @field("MEMBERS_READ")
-    async def reward(self, info: Info) -> Reward | None:
-        return await info.context.load("rewards", self.row["reward_id"], rewards_by_id)
+    def reward(self, info: Info) -> Reward | None:
+        return info.context.child("rewards", self.row["reward_id"], rewards_by_id)
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.row["customer_id"], customers_by_id)
+    def customer(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.row["customer_id"])
 
 
 def reward_of(row: Mapping[str, Any]) -> Reward:

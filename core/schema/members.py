@@ -241,8 +241,8 @@ class CustomerMembership:
     row: strawberry.Private[Any]
 
     @field("MEMBERS_READ", description="Null for who is no member now.")
-    async def membership(self, info: Info) -> Membership | None:
-        return await info.context.load("customer.membership", self.row["id"], memberships_of)
+    def membership(self, info: Info) -> Membership | None:
+        return info.context.child("customer.membership", self.row["id"], memberships_of)
 
     @field("MEMBERS_READ", description="What platforms tell of the customer as a member there.")
     async def platform_memberships(
@@ -252,8 +252,8 @@ class CustomerMembership:
         return await info.context.load("customer.platforms", self.row["id"], batch) or []
 
     @field("MEMBERS_READ")
-    async def points(self, info: Info) -> PointsBalance | None:
-        return await info.context.load("customer.points", self.row["id"], balances_of)
+    def points(self, info: Info) -> PointsBalance | None:
+        return info.context.child("customer.points", self.row["id"], balances_of)
 
 
 # -- inputs and payloads ------------------------------------------------------------------------

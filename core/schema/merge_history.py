@@ -32,10 +32,10 @@ class CustomerMerge(Node):
     undone_by: str | None
 
     @field("CUSTOMERS_READ", description="Who holds the merged customer's rows.")
-    async def customer(
+    def customer(
         self, info: Info
     ) -> Annotated["Customer", strawberry.lazy("core.schema.customers")] | None:
-        return await info.context.load("customers", self.into_pk, CHILDREN["customers"])
+        return info.context.child("customers", self.into_pk, CHILDREN["customers"])
 
 
 def merge_of(row: Any) -> CustomerMerge:

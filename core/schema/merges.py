@@ -16,7 +16,7 @@ from core.domain.orders.merging import accept_suggestion, merge_customers, unmer
 from core.domain.orders.suggesting import SuggestMerges
 from core.schema.consents import Consent, ConsentStatus
 from core.schema.context import CHILDREN, Info, field, mutation
-from core.schema.customers import Customer, contact, customer_of, customers_by_id
+from core.schema.customers import Customer, contact, customer_by_id, customer_of, customers_by_id
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
@@ -163,12 +163,12 @@ class MergeSuggestion(Node):
     decided_by: str | None
 
     @field("CUSTOMERS_READ", description="The one known longer; kept unless told otherwise.")
-    async def first(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.pks[0], customers_by_id)
+    def first(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.pks[0])
 
     @field("CUSTOMERS_READ")
-    async def second(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.pks[1], customers_by_id)
+    def second(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.pks[1])
 
 
 def suggestion_of(row: Any) -> MergeSuggestion:

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import Enum
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -10,9 +11,10 @@ import strawberry
 
 from core.domain.customers.masking import ADDRESS, NAME, PHONE
 from core.schema.context import CHILDREN, Info, field
-from core.schema.customers import Customer, customers_by_id
+from core.schema.customers import Customer, customer_by_id
 from core.schema.masking import shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.rows import Columns, column, columns_sql, computed, reads, selected
 from core.schema.scalars import Money, Node, global_id, money, read_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import (
@@ -41,16 +43,21 @@ RefundKindType = strawberry.enum(RefundKind, name="RefundKind")
 RefundStateType = strawberry.enum(RefundState, name="RefundState")
 
 
+def paid_for(row: Any) -> Money | None:
+    return None if row["amount"] is None else money(row["amount"], row["currency"])
+
+
 @strawberry.type
 class OrderLine:
-    id: strawberry.ID
-    external_id: str
-    title: str
-    product_id: str | None
-    category: str | None
-    sku: str | None
-    quantity: int
-    amount: Money | None
+    row: strawberry.Private[Any]
+    id: strawberry.ID = computed(lambda row: global_id("OrderLine", row["id"]))
+    external_id: str = column("external_id")
+    title: str = column("title")
+    product_id: str | None = column("product_id")
+    category: str | None = column("category")
+    sku: str | None = column("sku")
+    quantity: int = column("quantity")
+    amount: Money | None = computed(paid_for, "amount", "currency")
 
 
 @strawberry.type(description="One scan of a parcel; a trace lists them oldest first.")
@@ -72,8 +79,8 @@ class Parcel:
     signed_at: datetime | None
 
     @strawberry.field
-    async def events(self, info: Info) -> list[ParcelEvent]:
-        return await info.context.load("parcel.events", self.row["id"], scans_of) or []
+    def events(self, info: Info) -> list[ParcelEvent]:
+        return info.context.children("parcel.events", self.row["id"], scans_of)
 
 
 @strawberry.type(
@@ -96,15 +103,14 @@ class Refund(Node):
 
     @strawberry.field
     async def line(self, info: Info) -> OrderLine | None:
-        lines = await info.context.load("order.lines", self.row["order_id"], lines_of) or []
-        wanted = global_id("OrderLine", self.row["line_id"] or 0)
-        return next((line for line in lines if line.id == wanted), None)
+        columns = selected(info, "OrderLine")
+        key = ("order.lines", columns)
+        lines = await info.context.load(key, self.row["order_id"], lines_of(columns)) or []
+        return next((line for line in lines if line.row["id"] == self.row["line_id"]), None)
 
     @strawberry.field
-    async def order(
-        self, info: Info
-    ) -> Annotated["Order", strawberry.lazy("core.schema.orders")] | None:
-        return await info.context.load("orders", self.row["order_id"], orders_by_id)
+    def order(self, info: Info) -> Annotated["Order", strawberry.lazy("core.schema.orders")] | None:
+        return order_by_id(info, self.row["order_id"])
 
 
 @strawberry.type(
@@ -121,53 +127,57 @@ class Receiver:
 @strawberry.type(description="An order of one shop, as its platform last told it.")
 class Order(Node):
     row: strawberry.Private[Any]
-    external_id: str
-    state: OrderState
-    platform_state: str | None
-    total: Money
-    paid: Money
-    refunded: Money
-    ordered_at: datetime
-    paid_at: datetime | None
-    shipped_at: datetime | None
-    delivered_at: datetime | None
-    closed_at: datetime | None
-    in_dispute: bool
-    province: str | None
-    city: str | None
+    id: strawberry.ID = computed(lambda row: global_id("Order", row["id"]))
+    external_id: str = column("external_id")
+    state: OrderState = computed(lambda row: OrderState(row["state"]), "state")
+    platform_state: str | None = column("platform_state")
+    total: Money = computed(lambda row: money(row["total"], row["currency"]), "total", "currency")
+    paid: Money = computed(lambda row: money(row["paid"], row["currency"]), "paid", "currency")
+    refunded: Money = computed(
+        lambda row: money(row["refunded"], row["currency"]), "refunded", "currency"
+    )
+    ordered_at: datetime = column("ordered_at")
+    paid_at: datetime | None = column("paid_at")
+    shipped_at: datetime | None = column("shipped_at")
+    delivered_at: datetime | None = column("delivered_at")
+    closed_at: datetime | None = column("closed_at")
+    in_dispute: bool = column("in_dispute")
+    province: str | None = column("province")
+    city: str | None = column("city")
 
-    @strawberry.field
+    @reads("receiver_sealed", "customer_id")
     def receiver(self, info: Info) -> Receiver | None:
         return receiver_of(info, self.row)
 
-    @strawberry.field
-    async def lines(self, info: Info) -> list[OrderLine]:
-        return await info.context.load("order.lines", self.row["id"], lines_of) or []
+    @reads()
+    def lines(self, info: Info) -> list[OrderLine]:
+        columns = selected(info, "OrderLine")
+        return info.context.children(("order.lines", columns), self.row["id"], lines_of(columns))
 
-    @strawberry.field
-    async def parcels(self, info: Info) -> list[Parcel]:
-        return await info.context.load("order.parcels", self.row["id"], parcels_of) or []
+    @reads()
+    def parcels(self, info: Info) -> list[Parcel]:
+        return info.context.children("order.parcels", self.row["id"], parcels_of)
 
-    @strawberry.field
-    async def refunds(self, info: Info) -> list[Refund]:
-        return await info.context.load("order.refunds", self.row["id"], refunds_of) or []
+    @reads()
+    def refunds(self, info: Info) -> list[Refund]:
+        return info.context.children("order.refunds", self.row["id"], refunds_of)
 
-    @strawberry.field
-    async def reviews(
+    @reads()
+    def reviews(
         self, info: Info
     ) -> list[Annotated["Review", strawberry.lazy("core.schema.reviews")]]:
         batch = CHILDREN["reviews_of_orders"]
-        return await info.context.load("order.reviews", self.row["id"], batch) or []
+        return info.context.children("order.reviews", self.row["id"], batch)
 
-    @field("SHOPS_READ")
-    async def shop(self, info: Info) -> Shop | None:
-        return await info.context.load("shops", self.row["shop_id"], shops_by_id)
+    @field("SHOPS_READ", columns=("shop_id",))
+    def shop(self, info: Info) -> Shop | None:
+        return info.context.child("shops", self.row["shop_id"], shops_by_id)
 
-    @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
+    @field("CUSTOMERS_READ", columns=("customer_id",))
+    def customer(self, info: Info) -> Customer | None:
         if self.row["customer_id"] is None:
             return None
-        return await info.context.load("customers", self.row["customer_id"], customers_by_id)
+        return customer_by_id(info, self.row["customer_id"])
 
 
 def receiver_of(info: Info, row: Any) -> Receiver | None:
@@ -192,25 +202,7 @@ def receiver_of(info: Info, row: Any) -> Receiver | None:
 
 
 def order_of(row: Any) -> Order:
-    currency = row["currency"]
-    return Order(
-        id=global_id("Order", row["id"]),
-        row=row,
-        external_id=row["external_id"],
-        state=OrderState(row["state"]),
-        platform_state=row["platform_state"],
-        total=money(row["total"], currency),
-        paid=money(row["paid"], currency),
-        refunded=money(row["refunded"], currency),
-        ordered_at=row["ordered_at"],
-        paid_at=row["paid_at"],
-        shipped_at=row["shipped_at"],
-        delivered_at=row["delivered_at"],
-        closed_at=row["closed_at"],
-        in_dispute=row["in_dispute"],
-        province=row["province"],
-        city=row["city"],
-    )
+    return Order(row=row)
 
 
 @strawberry.input
@@ -268,32 +260,44 @@ ORDERS = Listing(
     },
     {"ordered_at": "o.ordered_at", "total": "o.total"},
     order_of,
+    rows="Order",
 )  # fmt: skip
 
 
-async def orders_by_id(session: Session, pks: list[int]) -> dict[int, Order]:
+async def orders_by_id(
+    session: Session, pks: list[int], columns: Columns = None
+) -> dict[int, Order]:
     rows = await session.sql.fetch(
-        "SELECT * FROM orders WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
-    )
+        f"SELECT {columns_sql('o', columns)} FROM orders o "
+        "WHERE o.merchant_id = $1 AND o.id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
     return {row["id"]: order_of(row) for row in rows}
 
 
+def order_by_id(info: Info, pk: int) -> Order | None:
+    """The promise of an order, for a resolver to return."""
+    columns = selected(info, "Order")
+    return info.context.child(("orders", columns), pk, partial(orders_by_id, columns=columns))
+
+
 def orders_of_customers(
-    first: int,
+    first: int, columns: Columns
 ) -> Callable[[Session, list[int]], Awaitable[dict[int, list[Order]]]]:
     """Loads the newest orders of many customers with one statement."""
 
     async def load(session: Session, pks: list[int]) -> dict[int, list[Order]]:
         rows = await session.sql.fetch(
-            """SELECT o.* FROM unnest($2::bigint[]) AS wanted (id)
-               CROSS JOIN LATERAL (
-                   SELECT * FROM orders WHERE merchant_id = $1 AND customer_id = wanted.id
-                   ORDER BY ordered_at DESC, id DESC LIMIT $3) o""",
+            f"""SELECT wanted.id AS buyer, o.* FROM unnest($2::bigint[]) AS wanted (id)
+                CROSS JOIN LATERAL (
+                    SELECT {columns_sql("r", columns)} FROM orders r
+                    WHERE r.merchant_id = $1 AND r.customer_id = wanted.id
+                    ORDER BY r.ordered_at DESC, r.id DESC LIMIT $3) o""",
             session.merchant_id, pks, first,
         )  # fmt: skip
         found: dict[int, list[Order]] = {}
         for row in rows:
-            found.setdefault(row["customer_id"], []).append(order_of(row))
+            found.setdefault(row["buyer"], []).append(order_of(row))
         return found
 
     return load
@@ -302,28 +306,31 @@ def orders_of_customers(
 CHILDREN["orders_of_customers"] = orders_of_customers
 
 
-async def lines_of(session: Session, pks: list[int]) -> dict[int, list[OrderLine]]:
-    rows = await session.sql.fetch(
-        """SELECT l.*, o.currency FROM order_lines l
-           JOIN orders o ON o.merchant_id = l.merchant_id AND o.id = l.order_id
-           WHERE l.merchant_id = $1 AND l.order_id = ANY($2) ORDER BY l.id""",
-        session.merchant_id, pks,
-    )  # fmt: skip
-    found: dict[int, list[OrderLine]] = {}
-    for row in rows:
-        amount = None if row["amount"] is None else money(row["amount"], row["currency"])
-        line = OrderLine(
-            id=global_id("OrderLine", row["id"]),
-            external_id=row["external_id"],
-            title=row["title"],
-            product_id=row["product_id"],
-            category=row["category"],
-            sku=row["sku"],
-            quantity=row["quantity"],
-            amount=amount,
-        )
-        found.setdefault(row["order_id"], []).append(line)
-    return found
+@lru_cache(maxsize=100)
+def lines_of(
+    columns: Columns,
+) -> Callable[[Session, list[int]], Awaitable[dict[int, list[OrderLine]]]]:
+    """Loads the lines of many orders with one statement."""
+    shown = None if columns is None else (columns | {"order_id"}) - {"currency"}
+    if columns is None or "currency" in columns:
+        source = """order_lines l JOIN orders o ON o.merchant_id = l.merchant_id
+                    AND o.id = l.order_id"""
+        found_by = f"{columns_sql('l', shown)}, o.currency"
+    else:
+        source, found_by = "order_lines l", columns_sql("l", shown)
+
+    async def load(session: Session, pks: list[int]) -> dict[int, list[OrderLine]]:
+        rows = await session.sql.fetch(
+            f"""SELECT {found_by} FROM {source}
+                WHERE l.merchant_id = $1 AND l.order_id = ANY($2) ORDER BY l.id""",
+            session.merchant_id, pks,
+        )  # fmt: skip
+        found: dict[int, list[OrderLine]] = {}
+        for row in rows:
+            found.setdefault(row["order_id"], []).append(OrderLine(row=row))
+        return found
+
+    return load
 
 
 async def parcels_of(session: Session, pks: list[int]) -> dict[int, list[Parcel]]:
@@ -474,6 +481,6 @@ class OrderQueries:
         return await page(info, REFUNDS, where, sort, first, after)
 
     @field("ORDERS_READ")
-    async def order(self, info: Info, id: strawberry.ID) -> Order | None:
+    def order(self, info: Info, id: strawberry.ID) -> Order | None:
         pk = read_id("Order", id)
-        return await info.context.load("orders", pk, orders_by_id) if pk else None
+        return order_by_id(info, pk) if pk else None

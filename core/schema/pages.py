@@ -18,6 +18,7 @@ import strawberry
 from core.domain.segments.rules import Asked
 from core.schema.context import Info
 from core.schema.errors import BAD_REQUEST, RequestError
+from core.schema.rows import columns_sql, selected
 from core.schema.where import Args, where_sql
 
 T = TypeVar("T")
@@ -73,7 +74,7 @@ class Statement:
 class Connection(Generic[T]):
     nodes: list[T]
     page_info: PageInfo
-    cursors: strawberry.Private[list[str]]
+    cursors: strawberry.Private[Sequence[str]]
     statement: strawberry.Private[Statement]
 
     @strawberry.field
@@ -111,6 +112,8 @@ class Listing(Generic[T]):
     filters: Mapping[str, Any]
     sorts: Mapping[str, str]
     make: Callable[[Any], T]
+    rows: str | None = None
+    """The type of rows that the nodes are of, as in rows.py."""
 
 
 async def page(
@@ -139,14 +142,15 @@ async def page(
         condition += f" AND {_beyond(keys, read_cursor(after, digest, len(keys)), args)}"
     order = ", ".join(f"{sql} {direction}" for sql, direction in keys)
     shown = ", ".join(f"{sql} AS key_{number}" for number, (sql, _) in enumerate(keys))
+    columns = columns_sql(listing.alias, selected(info, listing.rows) if listing.rows else None)
     async with info.context.read() as session:
         rows = await session.sql.fetch(
-            f"SELECT {listing.alias}.*, {shown} FROM {listing.source} WHERE {condition} "
+            f"SELECT {columns}, {shown} FROM {listing.source} WHERE {condition} "
             f"ORDER BY {order} LIMIT {first + 1}",
             *args.values,
         )
     more, rows = len(rows) > first, rows[:first]
-    cursors = [make_cursor(digest, [row[f"key_{n}"] for n in range(len(keys))]) for row in rows]
+    cursors = Cursors(digest, rows, [f"key_{n}" for n in range(len(keys))])
     return Connection(
         nodes=[listing.make(row) for row in rows],
         cursors=cursors,
@@ -158,6 +162,22 @@ async def page(
             end_cursor=cursors[-1] if cursors else None,
         ),
     )
+
+
+@dataclass(frozen=True)
+class Cursors(Sequence[str]):
+    """The cursors of rows, made when they are asked for."""
+
+    digest: str
+    rows: Sequence[Any]
+    names: Sequence[str]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, number: Any) -> Any:
+        row = self.rows[number]
+        return make_cursor(self.digest, [row[name] for name in self.names])
 
 
 def ids_statement(

@@ -16,11 +16,11 @@ from core.domain.members.points import (
     transfer,
 )
 from core.schema.context import Info, field, mutation
-from core.schema.customers import Customer, customers_by_id
+from core.schema.customers import Customer, customer_by_id
 from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.members import PointsBalance, balances_of
-from core.schema.orders import Order, orders_by_id
+from core.schema.orders import Order, order_by_id, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
@@ -61,14 +61,14 @@ class PointsEntry(Node):
     actor: str
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.row["customer_id"], customers_by_id)
+    def customer(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.row["customer_id"])
 
     @field("ORDERS_READ")
-    async def order(self, info: Info) -> Order | None:
+    def order(self, info: Info) -> Order | None:
         if self.row["order_id"] is None:
             return None
-        return await info.context.load("orders", self.row["order_id"], orders_by_id)
+        return order_by_id(info, self.row["order_id"])
 
 
 def entry_of(row: Any) -> PointsEntry:

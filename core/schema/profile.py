@@ -92,8 +92,8 @@ class CustomerFieldValue:
     updated_at: datetime
 
     @field("CUSTOMERS_READ", description="What field it is: its title, type and choices.")
-    async def definition(self, info: Info) -> CustomField | None:
-        return await info.context.load("custom_fields", self.field_pk, custom_fields_by_id)
+    def definition(self, info: Info) -> CustomField | None:
+        return info.context.child("custom_fields", self.field_pk, custom_fields_by_id)
 
 
 async def field_values_of(session: Session, pks: list[int]) -> dict[int, list[CustomerFieldValue]]:

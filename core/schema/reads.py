@@ -1,5 +1,6 @@
 """What an operation showed of people's contact data, which in bulk leaves an audit entry."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator
 from contextvars import ContextVar
@@ -9,6 +10,7 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 
 from core.schema.errors import INTERNAL
+from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -31,6 +33,46 @@ class Seen:
         fields = sorted(self.by_kind)
         self.by_kind = {}
         return {"fields": fields, "customers": len(people)} if len(people) > 1 else None
+
+
+class ReadLog:
+    """Writes the entries. Those of one merchant that come during a commit share the next one."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[int, list[tuple[str, dict[str, Any], asyncio.Future[None]]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def record(self, context: Any, data: dict[str, Any]) -> None:
+        """Returns when the entry is committed. Raises what kept it from being so."""
+        done = asyncio.get_running_loop().create_future()
+        merchant_id = context.merchant_id
+        if merchant_id in self._waiting:
+            self._waiting[merchant_id].append((context.actor, data, done))
+        else:
+            self._waiting[merchant_id] = [(context.actor, data, done)]
+            task = asyncio.create_task(self._write(context.installation.db, merchant_id))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        await done
+
+    async def _write(self, db: Database, merchant_id: int) -> None:
+        while entries := self._waiting[merchant_id]:
+            self._waiting[merchant_id] = []
+            error: Exception | None = None
+            try:
+                async with db.work(merchant_id, entries[0][0]) as w:
+                    for actor, data, _ in entries:
+                        w.audit("contacts.read", data, actor)
+            except Exception as found:
+                error = found
+            for _, _, done in entries:
+                if done.done():  # nobody waits any longer
+                    continue
+                if error is None:
+                    done.set_result(None)
+                else:
+                    done.set_exception(error)
+        del self._waiting[merchant_id]
 
 
 class AuditReads(SchemaExtension):
@@ -64,8 +106,8 @@ class AuditReads(SchemaExtension):
             "request": context.request_id,
         }
         try:
-            async with context.work() as w:
-                w.audit("contacts.read", data)
+            schema: Any = self.execution_context.schema
+            await schema.reads.record(context, data)
         except Exception:
             logger.exception(
                 "a read could not be audited", extra={"request_id": context.request_id}

@@ -17,6 +17,7 @@ from core.schema.errors import UserError
 from core.schema.order_intake import Reader, read_all
 from core.schema.orders import Order, OrderLine, lines_of, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.rows import selected
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import (
@@ -72,9 +73,10 @@ class Review(Node):
     async def line(self, info: Info) -> OrderLine | None:
         if self.row["line_id"] is None:
             return None
-        lines = await info.context.load("order.lines", self.row["order_id"], lines_of) or []
-        wanted = global_id("OrderLine", self.row["line_id"])
-        return next((line for line in lines if line.id == wanted), None)
+        columns = selected(info, "OrderLine")
+        key = ("order.lines", columns)
+        lines = await info.context.load(key, self.row["order_id"], lines_of(columns)) or []
+        return next((line for line in lines if line.row["id"] == self.row["line_id"]), None)
 
     @field("SHOPS_READ")
     async def shop(self, info: Info) -> Shop | None:

@@ -163,8 +163,8 @@ class ProductCycle:
     at: datetime = strawberry.field(description="When it was measured.")
 
     @field("SHOPS_READ")
-    async def shop(self, info: Info) -> Shop | None:
-        return await info.context.load("shops", self.row["shop_id"], shops_by_id)
+    def shop(self, info: Info) -> Shop | None:
+        return info.context.child("shops", self.row["shop_id"], shops_by_id)
 
 
 def cycle_of(row: Any) -> ProductCycle:

@@ -10,7 +10,7 @@ import strawberry
 from core.domain.segments.references import users_of
 from core.domain.shops.merchants import time_zone_of
 from core.schema.context import CHILDREN, Info, field
-from core.schema.customers import Customer, customers_by_id
+from core.schema.customers import Customer, customer_by_id
 from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import global_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
@@ -28,14 +28,14 @@ class SegmentMembership:
     left_at: datetime | None
 
     @field("CUSTOMERS_READ")
-    async def customer(self, info: Info) -> Customer | None:
-        return await info.context.load("customers", self.row["customer_id"], customers_by_id)
+    def customer(self, info: Info) -> Customer | None:
+        return customer_by_id(info, self.row["customer_id"])
 
     @field("SEGMENTS_READ")
-    async def segment(
+    def segment(
         self, info: Info
     ) -> Annotated["Segment", strawberry.lazy("core.schema.segments")] | None:
-        return await info.context.load("segments", self.row["segment_id"], CHILDREN["segments"])
+        return info.context.child("segments", self.row["segment_id"], CHILDREN["segments"])
 
 
 def membership_of(row: Any) -> SegmentMembership:
@@ -130,8 +130,8 @@ class SegmentMembers:
         return await page(info, listing, where, None, first, after, ("m.segment_id", self.pk))
 
     @field("SEGMENTS_READ", description="What uses it directly; it cannot be deleted meanwhile.")
-    async def used_by(self, info: Info) -> list[SegmentUser]:
-        return await info.context.load("segment.users", self.pk, users_by_segment) or []
+    def used_by(self, info: Info) -> list[SegmentUser]:
+        return info.context.children("segment.users", self.pk, users_by_segment)
 
 
 async def segments_of_customers(

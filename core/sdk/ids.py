@@ -4,11 +4,13 @@ import base64
 import binascii
 
 MAX_ID = 2**63
+URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
 def join_id(type_name: str, pk: int) -> str:
     """The global id of an object."""
-    return base64.urlsafe_b64encode(f"{type_name}:{pk}".encode()).decode()
+    text = binascii.b2a_base64(f"{type_name}:{pk}".encode(), newline=False)
+    return text.translate(URL_SAFE).decode()
 
 
 def split_id(text: str) -> tuple[str, int] | None:

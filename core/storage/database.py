@@ -20,6 +20,7 @@ from tortoise.transactions import in_transaction
 from core.clock import Clock
 from core.sdk.events import Event
 from core.storage import chain
+from core.storage.connections import Connection
 from core.storage.keyring import Keyring
 
 logger = logging.getLogger(__name__)
@@ -105,16 +106,19 @@ class Work(Session):
 
     _events: list[Event] = field(default_factory=list)
     _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
-    _audits: list[tuple[str, Mapping[str, Any]]] = field(default_factory=list)
+    _audits: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
 
-    def audit(self, action: str, data: Mapping[str, Any] | None = None) -> None:
+    def audit(
+        self, action: str, data: Mapping[str, Any] | None = None, actor: str | None = None
+    ) -> None:
         """Record what was done in the merchant's audit log, in this transaction.
 
         `action` is a noun and a past participle ("token.created"). `data` holds ids, names of
-        fields and counts, never contact data: the log outlives the customers.
+        fields and counts, never contact data: the log outlives the customers. `actor` is who did
+        it, if that was not who works.
         """
         chain.check_data(data or {})
-        self._audits.append((action, dict(data or {})))
+        self._audits.append((actor or self.actor, action, dict(data or {})))
 
     def emit(self, event: Event) -> None:
         """Record a domain event in the outbox, in this transaction."""
@@ -159,8 +163,8 @@ class Work(Session):
             self.ring("segments.follow", self.merchant_id)
         if self._audits:
             entries = [
-                chain.Entry(self.merchant_id, 0, self.now, self.actor, action, data)
-                for action, data in self._audits
+                chain.Entry(self.merchant_id, 0, self.now, actor, action, data)
+                for actor, action, data in self._audits
             ]
             self._audits = []
             await chain.append(self.sql, self.keyring, entries)
@@ -276,7 +280,7 @@ def orm_config(
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": {
             **credentials(url), "minsize": 1, "maxsize": pool_size,
-            "max_cacheable_statement_size": MAX_PREPARED,
+            "max_cacheable_statement_size": MAX_PREPARED, "connection_class": Connection,
         }}},
         "apps": {
             name: {

@@ -166,6 +166,7 @@ async def run_local(
             "SELECT pg_try_advisory_lock($1::int, $2::int)", LOCK_SPACE, key
         ):
             raise already_running
+        holder.sql.must_reset()
         try:
             async with db.work(merchant_id) as w:
                 job_id = await _left(w, kind.name, params)

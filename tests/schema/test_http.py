@@ -177,7 +177,7 @@ async def test_slow_queries_are_ended(api, merchant, monkeypatch):
         await asyncio.sleep(30)
 
     monkeypatch.setattr("core.schema.shops.merchant_of", slow)
-    monkeypatch.setattr("core.schema.http.REQUEST_SECONDS", 0.05)
+    monkeypatch.setattr("core.schema.http.Endpoint.seconds", 0.05)
     answer = await api(merchant.token, "{ merchant { name } }")
     assert answer["errors"][0]["extensions"]["code"] == "TIMEOUT"
 

@@ -2,6 +2,8 @@
 
 import pytest
 
+from core.schema import budget
+from core.storage import connections
 from core.storage.database import Database
 
 PAGE = """query ($first: Int!, $after: String, $where: CustomerWhere, $sort: [CustomerSort!]) {
@@ -138,3 +140,14 @@ async def test_contact_data_is_masked(api, world):
         "phone": {"value": "138****1234", "redacted": True},
         "email": {"value": "a***@example.com", "redacted": True},
     }
+
+
+async def test_a_query_over_its_budget_of_statements_ends(api, world, monkeypatch):
+    monkeypatch.setattr(budget, "Budget", lambda _: connections.Budget(2))
+    query = "{ customers { nodes { id %s } } }"
+    assert "errors" not in await api(world.token, query % "tags { tag }")
+    answer = await api(world.token, query % "tags { tag } consents { status } identities { kind }")
+    assert answer.get("data") is None
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "COST_EXCEEDED"
+    assert "more than 2 SQL statements" in error["message"]

@@ -6,6 +6,8 @@ from pathlib import Path
 import orjson
 import pytest
 from graphql import OperationDefinitionNode, OperationType, parse
+from starlette.routing import Route
+from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from core.schema.build import Mutation, Query, Subscription
 from core.schema.scalars import Public, Requires, camel
@@ -80,8 +82,15 @@ def test_operation_says_its_use_case(name):
 
 
 @pytest.mark.parametrize("name", READING)
-async def test_query_works(api, kept, name):
-    await works(api, kept, name)
+async def test_query_works_and_is_answered_as_the_stock_executor_would(
+    api, app, kept, name, monkeypatch
+):
+    answer = await works(api, kept, name)
+    (endpoint,) = (one.endpoint for one in app.routes if getattr(one, "path", "") == "/graphql"
+                   and isinstance(one, Route))  # fmt: skip
+    stock = StrawberryGraphQLCoreExecutionContext
+    monkeypatch.setattr(endpoint.schema, "execution_context_class", stock)
+    assert await run(api, token_for(kept, name), name, kept.ids) == answer
 
 
 @pytest.mark.parametrize("name", CHANGING)
@@ -98,6 +107,7 @@ async def works(api, world, name):
         found = answer["data"][field]
         assert found is not None
         assert not (isinstance(found, dict) and found.get("errors")), found
+    return answer
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -133,6 +133,26 @@ async def test_an_operation_that_fails_afterwards_is_audited_too(api, world):
     assert entry["data"]["operation"] is None
 
 
+async def test_reads_at_the_same_time_share_commits_and_keep_their_entries(api, world, monkeypatch):
+    await second(world)
+    other = await world.limited("CUSTOMERS_READ", "PII_NAME")
+    commits = []
+    work = Database.work
+
+    def counted(self, merchant_id, actor="system"):
+        commits.append(actor)
+        return work(self, merchant_id, actor)
+
+    monkeypatch.setattr(Database, "work", counted)
+    tokens = [world.token, other] * 5
+    answers = await asyncio.gather(*(api(token, PEOPLE) for token in tokens))
+    assert all("errors" not in answer for answer in answers)
+    actors = [entry["actor"] for entry in await reads(world)]
+    assert len(actors) == 10
+    assert len(set(actors)) == 2
+    assert len(commits) < 10
+
+
 async def test_without_an_entry_there_is_no_answer(api, world, monkeypatch):
     await second(world)
     work = Database.work

@@ -103,6 +103,7 @@ async def change_keyring(db: Database, path: Path, change: Callable[[Keyring], K
     async with db.read(SYSTEM) as session:
         if not await session.sql.fetchval("SELECT pg_try_advisory_lock($1, 0)", LOCK_SPACE):
             raise WrongState("another command is changing the keyring: wait until it has ended")
+        session.sql.must_reset()
         try:
             db.keyring.refresh()
             write_keyring(path, change(db.keyring))

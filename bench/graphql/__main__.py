@@ -1,0 +1,182 @@
+"""Requests per second of five questions, beside a floor and two rivals in the same run.
+
+    python -m bench.graphql [--customers N] [--seconds S] [--connections N ...] [--only NAME ...]
+
+One process answers at a time, all of them from one database: this project's server with
+authentication, permissions and limits on; `floor`, the same by hand without GraphQL; `plain` and
+`cached`, Strawberry on Tortoise as documented, without and with its caches; `postgraphile`, where
+node and npm are installed. One JSON line for each figure; `graphql_ratio` is this project's rate
+divided by the other's.
+"""
+
+import argparse
+import asyncio
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+import psutil
+
+from bench.graphql import rival
+from bench.graphql.load import Target, ask, rate
+from bench.graphql.questions import NAMES, PAGE, Data, floor_requests, our_requests
+from bench.large import START, load, show
+from bench.processes import await_answer, free_port, running
+from core.domain.shops.setup import set_up_merchant
+from core.installation import open_installation
+from core.settings import Settings
+
+SERVERS = ("floor", "huike", "plain", "cached", "postgraphile")
+PATIENCE = 120.0
+
+
+@dataclass(frozen=True)
+class Home:
+    """An installation with data, and a token that may do everything."""
+
+    folder: Path
+    data: Data
+    token: str
+
+
+def main() -> None:
+    """Make the data, ask every server, and print one JSON line for each figure."""
+    parser = argparse.ArgumentParser(prog="python -m bench.graphql")
+    parser.add_argument("--customers", type=int, default=20_000)
+    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--only", nargs="+", choices=SERVERS, default=SERVERS)
+    given = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
+        asyncio.run(_run(Path(folder), given))
+
+
+async def _run(folder: Path, given: argparse.Namespace) -> None:
+    async with open_installation(Settings(home=folder / "home"), with_redis=True) as opened:
+        made = await set_up_merchant(opened.db, opened.registry, "graphql", shop="shop")
+        assert made.shop_id is not None
+        await load(opened, made.merchant_id, made.shop_id, given.customers)
+        async with opened.db.read(made.merchant_id) as session:
+            await session.sql.execute("VACUUM (ANALYZE)")
+        data = Data(opened.database_url, made.merchant_id, given.customers, START)
+        await rival.prepare(data)
+        home = Home(folder / "home", data, made.token)
+        await asyncio.to_thread(measure, home, given)
+
+
+def measure(home: Home, given: argparse.Namespace) -> None:
+    """Every server in turn, then the ratios."""
+    rates: dict[tuple[str, str, int], float] = {}
+    for name in given.only:
+        if name == "postgraphile" and not rival.available():
+            print("node or npm is missing: PostGraphile is left out", file=sys.stderr)
+            continue
+        with _serving(name, home) as (process, targets):
+            for question, target in targets.items():
+                _check(name, question, target)
+                rate(target, 16, 1)  # plans, caches and connections
+                for connections in given.connections:
+                    value = rates[name, question, connections] = rate(
+                        target, connections, given.seconds
+                    )
+                    show("graphql_rate", value, "requests/s", question=question, server=name,
+                         connections=connections, customers=home.data.customers)  # fmt: skip
+            show("graphql_memory", _memory(process) / 2**20, "MiB rss", server=name)
+    for (name, question, connections), value in rates.items():
+        ours = rates.get(("huike", question, connections))
+        if ours and name != "huike":
+            show("graphql_ratio", ours / value, "of the other's rate", question=question,
+                 beside=name, connections=connections)  # fmt: skip
+
+
+@contextlib.contextmanager
+def _serving(name: str, home: Home) -> Iterator[tuple[Any, dict[str, Target]]]:
+    port, data = free_port(), home.data
+    if name == "huike":
+        with running(home.folder, "serve", "--no-worker", "--port", str(port)) as server:
+            await_answer(server, port, home.token)
+            yield server, _targets(port, data, home.token)
+        return
+    if name == "postgraphile":
+        with rival.serving(port, data) as server:
+            targets = {
+                question: Target(port, "/graphql", _lines(rival.requests(data, question)))
+                for question in NAMES
+            }
+            _await(server, targets["one"])
+            yield server, targets
+        return
+    extra = [data.since.isoformat()] if name == "floor" else ["cached"] * (name == "cached")
+    module = "bench.graphql.floor" if name == "floor" else "bench.graphql.plain"
+    command = [sys.executable, "-m", module, str(port), data.url, str(data.merchant_id), *extra]
+    with stopped_at_the_end(command) as server:
+        targets = _targets(port, data, None)
+        if name == "floor":
+            targets = {
+                question: Target(port, f"/{question}", _lines(floor_requests(data, question)))
+                for question in NAMES
+            }
+        _await(server, targets["one"])
+        yield server, targets
+
+
+@contextlib.contextmanager
+def stopped_at_the_end(command: list[str], **options: Any) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that runs until the end of the block."""
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, **options) as server:
+        try:
+            yield server
+        finally:
+            server.terminate()
+            server.wait(PATIENCE)
+
+
+def _targets(port: int, data: Data, token: str | None) -> dict[str, Target]:
+    return {
+        question: Target(port, "/graphql", _lines(our_requests(data, question)), token)
+        for question in NAMES
+    }
+
+
+def _lines(requests: list[dict[str, Any]]) -> list[bytes]:
+    return [orjson.dumps(one) for one in requests]
+
+
+def _await(server: "subprocess.Popen[bytes]", target: Target) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        try:
+            ask(target, target.bodies[0])
+            return
+        except (OSError, asyncio.IncompleteReadError):
+            if server.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError("the server did not come up") from None
+            time.sleep(0.05)
+
+
+def _check(name: str, question: str, target: Target) -> None:
+    """Raises RuntimeError unless the answer has what was asked for."""
+    answer = ask(target, target.bodies[0])
+    text = orjson.dumps(answer).decode()
+    errors = answer.get("errors") if isinstance(answer, dict) else None
+    many = {"page": PAGE, "nested": PAGE, "filtered": PAGE}.get(question, 1)
+    if errors or text.count('"id"') < many:
+        raise RuntimeError(f"{name} answered {question} with {text[:500]}")
+
+
+def _memory(process: Any) -> int:
+    found = psutil.Process(process.pid)
+    return sum(one.memory_info().rss for one in (found, *found.children(recursive=True)))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("NODE_ENV", "production")
+    main()

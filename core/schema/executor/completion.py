@@ -1,0 +1,471 @@
+"""One operation's values completed level by level: all objects of a selection in one step."""
+
+import asyncio
+from bisect import bisect_right
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
+
+from graphql import GraphQLError, GraphQLResolveInfo, Undefined, located_error
+from graphql.execution import Executor as StockExecutor
+from graphql.execution.executor import invalid_return_type_error
+from graphql.execution.values import get_argument_values
+from graphql.pyutils import Path, is_iterable
+from strawberry.types.arguments import convert_arguments
+from strawberry.types.info import Info
+
+from core.schema.executor.compile import takes_object
+from core.schema.executor.faults import Errors, Fault
+from core.schema.executor.later import Later
+from core.schema.executor.plans import Field, Kind, Place, Selection, Shape, option
+
+Where = Callable[[int], Path | None]
+"""The path of a value by its number among those completed together; asked for errors only."""
+
+Done = tuple[list[Any], dict[int, Fault]]
+"""Completed values, and the faults of those that have to become null further up."""
+
+
+class Raised:
+    """In place of a value, what its resolver raised."""
+
+    __slots__ = ("error",)
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+class PlannedInfo(Info[Any, Any]):
+    """A resolver's `info`, which knows what is selected of what it returns."""
+
+    shape: Shape
+
+
+class Completion:
+    """The level-by-level part of one operation."""
+
+    def __init__(self, executor: StockExecutor[Any], errors: Errors) -> None:
+        self._executor = executor
+        self._errors = errors
+        self._calls: dict[int, dict[str, Any]] = {}
+
+    # -- objects ----------------------------------------------------------------------------------
+
+    async def selection(
+        self, selection: Selection, objects: list[Any], where: Where, step: int
+    ) -> Done:
+        """The dictionaries of objects of one type."""
+        faults: dict[int, Fault] = {}
+        try:
+            made = selection.build(objects, self._inline_calls(selection, where))
+        except Exception:  # whatever it was, it is met again where it can be told
+            made, faults = await self._carefully(selection, objects, where, step)
+        if selection.pending:
+            # of objects that are null already too: errors that the stock executor meets first count
+            _take(faults, await self._pending(selection, objects, made, where, step))
+            for number in faults:
+                made[number] = None
+        return made, faults
+
+    def _inline_calls(self, selection: Selection, where: Where) -> list[dict[str, Any]]:
+        return [
+            self._call(one, where) if one.inline and one.call is not None else {}
+            for one in selection.fields
+        ]
+
+    async def _carefully(
+        self, selection: Selection, objects: list[Any], where: Where, step: int
+    ) -> Done:
+        """The inline fields as the stock executor does them."""
+        made: list[Any] = []
+        faults: dict[int, Fault] = {}
+        for number, source in enumerate(objects):
+            entry: dict[str, Any] = {one.place.response: None for one in selection.fields}
+            try:
+                for one in selection.fields:
+                    if one.inline:
+                        entry[one.place.response] = await self._stock(one, source, number, where,
+                                                                      step)  # fmt: skip
+            except GraphQLError as error:
+                faults[number] = Fault(step, error)
+            made.append(None if number in faults else entry)
+        return made, faults
+
+    async def _stock(self, one: Field, source: Any, number: int, where: Where, step: int) -> Any:
+        """A field of one object, by the stock executor. Raises a located error."""
+        self._errors.step = step
+        place = one.place
+        path = Path(where(number), place.response, place.parent.name)
+        value = self._executor.execute_field(place.parent, source, place.details, path, None)
+        return await value if self._executor.is_awaitable(value) else value
+
+    async def _pending(
+        self, selection: Selection, objects: list[Any], made: list[Any], where: Where, step: int
+    ) -> dict[int, Fault]:
+        """Fill in what the compiled function left open; returns the faults of whole objects."""
+        resolved = [(one, self._resolve(one, objects, where)) for one in selection.pending]
+        waiting: list[Awaitable[dict[int, Fault]]] = []
+        faults: dict[int, Fault] = {}
+        for one, values in resolved:
+            work = self._fill(one, objects, values, made, where, step)
+            if one.waits:
+                waiting.append(work)
+            else:
+                _take(faults, await work)
+        if len(waiting) == 1:
+            _take(faults, await waiting[0])
+        elif waiting:
+            for found in await asyncio.gather(*waiting):
+                _take(faults, found)
+        return faults
+
+    def _resolve(self, one: Field, objects: list[Any], where: Where) -> list[Any]:
+        """What a field's source gives for each object; a promise or an awaitable is left as is."""
+        try:
+            if one.column is not None:
+                return [source.row[one.column] for source in objects]
+            if one.make is not None:
+                return [one.make(source.row) for source in objects]
+            if one.attribute is not None:
+                return [getattr(source, one.attribute) for source in objects]
+            if one.call is None:
+                return []
+            call = self._call(one, where)
+        except Exception as error:
+            if one.call is None:
+                return [self._read(one, source) for source in objects]
+            return [Raised(error)] * len(objects)
+        values: list[Any] = []
+        resolve = one.call if takes_object(one) else _without_object(one.call)
+        for source in objects:
+            try:
+                values.append(resolve(source, **call))
+            except Exception as error:
+                values.append(Raised(error))
+        return values
+
+    def _read(self, one: Field, source: Any) -> Any:
+        """What the source of a field without a call gives for one object."""
+        try:
+            if one.attribute is not None:
+                return getattr(source, one.attribute)
+            return source.row[one.column] if one.make is None else one.make(source.row)
+        except Exception as error:
+            return Raised(error)
+
+    async def _fill(
+        self, one: Field, objects: list[Any], values: list[Any], made: list[Any], where: Where,
+        step: int,
+    ) -> dict[int, Fault]:  # fmt: skip
+        """Complete one field of all objects; returns the faults that the field cannot hold."""
+        if one.stock:
+            completed, faults = await self._stock_field(one, objects, where, step)
+        else:
+            place = one.place
+
+            def here(number: int) -> Path:
+                return Path(where(number), place.response, place.parent.name)
+
+            if one.call is not None:
+                values, step = await self._settle(values, step)
+            completed, faults = await self.shape(one.shape, values, here, step)
+            if faults and one.shape.kind is not Kind.NON_NULL:
+                for number, fault in faults.items():
+                    self._errors.tell(fault, here(number))
+                    completed[number] = None
+                faults = {}
+        response = one.place.response
+        for entry, value in zip(made, completed, strict=True):
+            if entry is not None:
+                entry[response] = value
+        return faults
+
+    async def _stock_field(self, one: Field, objects: list[Any], where: Where, step: int) -> Done:
+        completed = await asyncio.gather(
+            *(self._stock(one, source, number, where, step + 1)
+              for number, source in enumerate(objects)),
+            return_exceptions=True,
+        )  # fmt: skip
+        faults: dict[int, Fault] = {}
+        for number, value in enumerate(completed):
+            if isinstance(value, GraphQLError):
+                faults[number] = Fault(step + 1, value)
+            elif isinstance(value, BaseException):
+                raise value
+        return list(completed), faults
+
+    # -- values -----------------------------------------------------------------------------------
+
+    async def shape(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+        """Values of one type, completed."""
+        match shape.kind:
+            case Kind.NON_NULL:
+                return await self._non_null(shape, values, where, step)
+            case Kind.LIST:
+                return await self._lists(shape, values, where, step)
+            case Kind.OBJECT:
+                return await self._objects(shape, values, where, step)
+            case Kind.ABSTRACT:
+                return await self._abstract(shape, values, where, step)
+        return self._leaves(shape, values, where, step)
+
+    async def _non_null(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+        assert shape.inner is not None
+        completed, faults = await self.shape(shape.inner, values, where, step)
+        for number, value in enumerate(completed):
+            if value is None and number not in faults:
+                error = TypeError(f"Cannot return null for non-nullable field {shape.place.name}.")
+                faults[number] = _fault(error, shape.place, where(number), step)
+        return completed, faults
+
+    async def _lists(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+        """All lists' items completed together."""
+        flat: list[Any] = []
+        starts: list[int] = []
+        owners: list[int] = []
+        faults: dict[int, Fault] = {}
+        for number, value in enumerate(values):
+            if value is None or value is Undefined:
+                continue
+            try:
+                items = value if value.__class__ is list else await self._items(shape, value)
+            except Exception as error:
+                faults[number] = _fault(error, shape.place, where(number), step)
+                continue
+            starts.append(len(flat))
+            owners.append(number)
+            flat += items
+
+        def item(number: int) -> Path:
+            owner = bisect_right(starts, number) - 1
+            return Path(where(owners[owner]), number - starts[owner], None)
+
+        assert shape.inner is not None
+        if any(hasattr(one, "__await__") for one in set(map(type, flat))):
+            flat, step = await self._settle(flat, step)
+        done, item_faults = await self.shape(shape.inner, flat, item, step)
+        for number, fault in sorted(item_faults.items()):
+            if shape.inner.kind is Kind.NON_NULL:
+                _take(faults, {owners[bisect_right(starts, number) - 1]: fault})
+            else:
+                self._errors.tell(fault, item(number))
+                done[number] = None
+        completed: list[Any] = [None] * len(values)
+        for owner, start, end in zip(owners, starts, [*starts, len(flat)][1:], strict=True):
+            if owner not in faults:
+                completed[owner] = done[start:end]
+        return completed, faults
+
+    async def _items(self, shape: Shape, value: Any) -> Sequence[Any]:
+        if isinstance(value, Raised):
+            raise value.error
+        if isinstance(value, Exception):
+            raise value
+        if self._executor.is_async_iterable(value):
+            return [one async for one in value]
+        if not is_iterable(value):
+            raise GraphQLError(
+                f"Expected Iterable, but did not find one for field '{shape.place.name}'."
+            )
+        return list(value)
+
+    async def _objects(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+        selection = shape.selection
+        assert selection is not None
+        if set(map(type, values)) == {selection.origin}:
+            return await self.selection(selection, values, where, step)
+        faults: dict[int, Fault] = {}
+        fit: list[int] = []
+        for number, value in enumerate(values):
+            if value is None or value is Undefined:
+                continue
+            try:
+                await self._check_type(shape, value, where(number))
+                fit.append(number)
+            except Exception as error:
+                faults[number] = _fault(error, shape.place, where(number), step)
+        completed: list[Any] = [None] * len(values)
+        done, more = await self.selection(
+            selection, [values[number] for number in fit], _among(where, fit), step
+        )
+        for number, one in zip(fit, done, strict=True):
+            completed[number] = one
+        _take(faults, {fit[number]: fault for number, fault in more.items()})
+        return completed, faults
+
+    async def _check_type(self, shape: Shape, value: Any, path: Path | None) -> None:
+        """Raises unless the value is an object of the shape's type."""
+        if isinstance(value, Raised):
+            raise value.error
+        if isinstance(value, Exception):
+            raise value
+        if shape.type.is_type_of is None:
+            return
+        fits = shape.type.is_type_of(value, self._raw_info(shape.place, path))
+        if not (await fits if self._executor.is_awaitable(fits) else fits):
+            raise invalid_return_type_error(shape.type, value, shape.place.details)
+
+    async def _abstract(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+        """Objects of an interface or union, those of one type together."""
+        faults: dict[int, Fault] = {}
+        members: dict[str, list[int]] = {}
+        for number, value in enumerate(values):
+            if value is None or value is Undefined:
+                continue
+            try:
+                name = await self._runtime_type(shape, value, where(number))
+                members.setdefault(name, []).append(number)
+            except Exception as error:
+                faults[number] = _fault(error, shape.place, where(number), step)
+        completed: list[Any] = [None] * len(values)
+        groups = list(members.values())
+        for group, (done, more) in zip(
+            groups,
+            await asyncio.gather(
+                *(
+                    self._objects(
+                        shape.options[name], [values[number] for number in group],
+                        _among(where, group), step,
+                    )
+                    for name, group in members.items()
+                )
+            ),
+            strict=True,
+        ):  # fmt: skip
+            for number, one in zip(group, done, strict=True):
+                completed[number] = one
+            _take(faults, {group[number]: fault for number, fault in more.items()})
+        return completed, faults
+
+    async def _runtime_type(self, shape: Shape, value: Any, path: Path | None) -> str:
+        if isinstance(value, Raised):
+            raise value.error
+        if isinstance(value, Exception):
+            raise value
+        info = self._raw_info(shape.place, path)
+        resolve = shape.type.resolve_type or self._executor.type_resolver
+        name: Any = resolve(value, info, shape.type)
+        if self._executor.is_awaitable(name):
+            name = await name
+        found = self._executor.ensure_valid_runtime_type(
+            name, shape.type, shape.place.details, info, value
+        )
+        option(self._executor, shape, found)
+        return found.name
+
+    def _leaves(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+        assert shape.leaf is not None
+        completed: list[Any] = []
+        faults: dict[int, Fault] = {}
+        for number, value in enumerate(values):
+            done = None
+            try:
+                if isinstance(value, Raised):
+                    raise value.error
+                if value is not None and value is not Undefined:
+                    done = shape.leaf(value)
+            except Exception as error:
+                faults[number] = _fault(error, shape.place, where(number), step)
+            completed.append(done)
+        return completed, faults
+
+    # -- what resolvers are given and give --------------------------------------------------------
+
+    def _call(self, one: Field, where: Where) -> dict[str, Any]:
+        """The named arguments of a resolver, the same for all objects. Raises for bad ones."""
+        found = self._calls.get(id(one))
+        if found is None:
+            found = self._calls[id(one)] = self._arguments(one, where)
+        return found
+
+    def _arguments(self, one: Field, where: Where) -> dict[str, Any]:
+        ours, place = one.ours, one.place
+        assert ours is not None
+        assert ours.base_resolver is not None
+        raw = self._raw_info(place, Path(where(0), place.response, place.parent.name))
+        info = PlannedInfo(_raw_info=raw, _field=ours)
+        info.shape = one.shape
+        call: dict[str, Any] = {}
+        if place.definition.args or place.nodes[0].arguments:
+            given = get_argument_values(
+                place.definition, place.nodes[0], self._executor.variable_values, None,
+                self._executor.hide_suggestions,
+            )  # fmt: skip
+            schema = info.schema
+            call = convert_arguments(
+                given, ours.arguments, schema.schema_converter.scalar_registry, schema.config, info
+            )
+        if (parameter := ours.base_resolver.info_parameter) is not None:
+            call[parameter.name] = info
+        return call
+
+    def _raw_info(self, place: Place, path: Path | None) -> GraphQLResolveInfo[Any]:
+        assert path is not None
+        return self._executor.build_resolve_info(place.definition, place.nodes, place.parent, path)
+
+    async def _settle(self, values: list[Any], step: int) -> tuple[list[Any], int]:
+        """The values with every promise kept and every awaitable awaited, all at once."""
+        promised: dict[Any, list[int]] = {}
+        awaited: list[int] = []
+        waiting = {kind for kind in set(map(type, values)) if hasattr(kind, "__await__")}
+        if not waiting:
+            return values, step
+        for number, value in enumerate(values):
+            if value.__class__ is Later:
+                promised.setdefault(value.key, []).append(number)
+            elif value.__class__ in waiting:
+                awaited.append(number)
+        settled = list(values)
+
+        async def keep(numbers: list[int]) -> None:
+            first = values[numbers[0]]
+            found = await first.fetch([values[number].pk for number in numbers])
+            for number in numbers:
+                value = found.get(values[number].pk)
+                settled[number] = first.missing if value is None else value
+
+        works: list[tuple[list[int], Awaitable[Any]]] = [
+            (numbers, keep(numbers)) for numbers in promised.values()
+        ]
+        works += [([number], values[number]) for number in awaited]
+        for (numbers, _), result in zip(works, await _all(works), strict=True):
+            if isinstance(result, Exception):
+                for number in numbers:
+                    settled[number] = Raised(result)
+            elif isinstance(result, BaseException):
+                raise result
+            elif numbers[0] in awaited:
+                settled[numbers[0]] = result
+        return settled, step + 1
+
+
+async def _all(works: list[tuple[list[int], Awaitable[Any]]]) -> Sequence[Any]:
+    """The results or exceptions of all; a single one needs no task of its own."""
+    if len(works) > 1:
+        return await asyncio.gather(*(work for _, work in works), return_exceptions=True)
+    try:
+        return [await works[0][1]]
+    except Exception as error:
+        return [error]
+
+
+def _without_object(call: Callable[..., Any]) -> Callable[..., Any]:
+    def resolve(_: Any, **given: Any) -> Any:
+        return call(**given)
+
+    return resolve
+
+
+def _among(where: Where, numbers: list[int]) -> Where:
+    return lambda number: where(numbers[number])
+
+
+def _fault(error: Exception, place: Place, path: Path | None, step: int) -> Fault:
+    assert path is not None
+    return Fault(step, located_error(error, place.nodes, path.as_list()))
+
+
+def _take(faults: dict[int, Fault], more: dict[int, Fault]) -> None:
+    """Add faults; of two of one value the one that came first stays."""
+    for number, fault in more.items():
+        if number not in faults or fault.step < faults[number].step:
+            faults[number] = fault

@@ -1,0 +1,108 @@
+"""Errors of an operation, in the order in which the stock executor would have met them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from graphql import (
+    FieldNode,
+    FragmentSpreadNode,
+    GraphQLError,
+    InlineFragmentNode,
+    OperationType,
+    SelectionSetNode,
+)
+from graphql.execution import Executor as StockExecutor
+from graphql.execution.executor import CollectedErrors
+from graphql.pyutils import Path
+
+
+@dataclass(slots=True)
+class Fault:
+    """An error on its way up to the nearest place that may be null."""
+
+    step: int
+    """How many waits came before it."""
+    error: GraphQLError
+
+
+class Told(NamedTuple):
+    """An error that has arrived at the place that became null by it, the answer itself for None."""
+
+    step: int
+    place: Path | None
+    error: GraphQLError
+
+
+class Errors(CollectedErrors):
+    """Collects errors level by level; gives them out as they come depth first.
+
+    Of two errors under one place that became null only those count that came before it did.
+    """
+
+    def __init__(self, executor: StockExecutor[Any]) -> None:
+        super().__init__()
+        self.step = 0
+        """Of errors that the stock executor tells."""
+        self._executor = executor
+        self._told: list[Told] = []
+        self._rising: dict[int, Fault] = {}
+
+    def rise(self, fault: Fault) -> GraphQLError:
+        """The error of a fault that the stock executor takes further up, to be raised."""
+        self._rising[id(fault.error)] = fault
+        return fault.error
+
+    def tell(self, fault: Fault, place: Path | None) -> None:
+        """Add an error that made the value at `place` null."""
+        self._told.append(Told(fault.step, place, fault.error))
+
+    def add(self, error: GraphQLError, path: Path | None) -> None:
+        fault = self._rising.get(id(error))
+        self._told.append(Told(fault.step if fault else self.step, path, error))
+
+    @property
+    def errors(self) -> Any:
+        told, self._told = self._told, []
+        if len(told) > 1:
+            ranks = _ranks(self._executor)
+            serial = self._executor.operation.operation is OperationType.MUTATION
+            told.sort(key=lambda one: _order(one, ranks, serial))
+        for one in told:
+            super().add(one.error, one.place)
+        return super().errors
+
+
+Ranks = dict[tuple[str, ...], int]
+
+
+def _order(told: Told, ranks: Ranks, serial: bool) -> tuple[Any, ...]:
+    names: tuple[str, ...] = ()
+    order: list[int] = []
+    for step in told.error.path or ():
+        if isinstance(step, int):
+            order.append(step)
+        else:
+            names = (*names, step)
+            order.append(ranks.get(names, 0))
+    return (order[:1] if serial else [], told.step, order)
+
+
+def _ranks(executor: StockExecutor[Any]) -> Ranks:
+    """The place of each field among its siblings, in the order of the document."""
+    ranks: Ranks = {}
+
+    def walk(selections: SelectionSetNode | None, above: tuple[str, ...]) -> None:
+        nodes: Sequence[Any] = selections.selections if selections is not None else ()
+        for node in nodes:
+            if isinstance(node, FieldNode):
+                names = (*above, node.alias.value if node.alias else node.name.value)
+                ranks.setdefault(names, len(ranks))
+                walk(node.selection_set, names)
+            elif isinstance(node, InlineFragmentNode):
+                walk(node.selection_set, above)
+            elif isinstance(node, FragmentSpreadNode):
+                walk(executor.fragments[node.name.value].definition.selection_set, above)
+
+    walk(executor.operation.selection_set, ())
+    return ranks

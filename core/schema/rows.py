@@ -1,0 +1,79 @@
+"""Fields read from an object's row, of which lists then read only the columns that are selected.
+
+A type of rows has `row: strawberry.Private[Any]`. Its fields say which columns they read: those
+made here, and those with `columns` in their metadata. As soon as one is selected that does not
+say so, all columns are read. The primary key is read always.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import strawberry
+
+from core.schema.executor.plans import Kind, Shape
+
+ALWAYS = frozenset({"id", "merchant_id"})
+
+R = TypeVar("R")
+Columns = frozenset[str] | None
+"""Names of columns; None for all."""
+
+
+def reads(*columns: str) -> Callable[[Callable[..., R]], R]:
+    """A field with a resolver, which reads these columns and the primary key."""
+    return cast("Callable[[Callable[..., R]], R]", strawberry.field(metadata={"columns": columns}))
+
+
+def column(name: str, **options: Any) -> Any:
+    """A field that is a column of the row."""
+
+    def read(self: Any) -> Any:
+        return self.row[name]
+
+    metadata = {"column": name, "columns": (name,)}
+    return strawberry.field(resolver=read, metadata=metadata, **options)
+
+
+def computed(make: Callable[[Any], Any], *columns: str, **options: Any) -> Any:
+    """A field that is made of the row; it reads these columns of it."""
+
+    def read(self: Any) -> Any:
+        return make(self.row)
+
+    return strawberry.field(resolver=read, metadata={"columns": columns, "make": make}, **options)
+
+
+def selected(info: Any, type_name: str) -> Columns:
+    """The columns that are read of the objects of a type in what a resolver returns."""
+    shape: Shape | None = getattr(info, "shape", None)
+    if shape is None:
+        return None  # the stock executor, which plans nothing
+    if type_name not in shape.columns:
+        shape.columns[type_name] = _columns(shape, type_name)
+    return shape.columns[type_name]
+
+
+def columns_sql(alias: str, columns: Columns) -> str:
+    """The columns for a SELECT."""
+    if columns is None:
+        return f"{alias}.*"
+    return ", ".join(f"{alias}.{name}" for name in sorted(columns | ALWAYS))
+
+
+def _columns(shape: Shape, type_name: str) -> Columns:
+    if shape.inner is not None:
+        return _columns(shape.inner, type_name)
+    if shape.kind is Kind.LEAF:
+        return ALWAYS
+    selection = shape.selection
+    if selection is None or any(one.stock for one in selection.pending):
+        return None
+    if selection.owner.name == type_name:
+        return selection.columns
+    found = ALWAYS
+    for one in selection.fields:
+        inner = _columns(one.shape, type_name)
+        if inner is None:
+            return None
+        found |= inner
+    return found
