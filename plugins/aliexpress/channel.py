@@ -120,9 +120,7 @@ class MessageSession:
         if written:
             kind, _, number = written.partition(":")
             if kind not in CARDS or not number.isdecimal():
-                raise Refused(
-                    f"{written!r} is no card: write order:, item: or coupon:"
-                )
+                raise Refused(f"{written!r} is no card: write order:, item: or coupon:")
             template, name = CARDS[kind]
             return template, {name: int(number)}
         order = message.order_external_id
