@@ -1,14 +1,19 @@
 """Calling the gateways of platforms: forms over HTTP, and what accidents on the way mean."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
+from typing import Any
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import aiohttp
 
+from core.clock import Clock
+from core.sdk.answers import Row
+from core.sdk.connectors import Meter, Token
 from core.sdk.errors import RetryLater, Unknown
 
 # shorter than core's patience with a call, so that it is us who know what was under way
@@ -21,6 +26,88 @@ BAN = re.compile(r"(\d+)\s*(?:more\s*)?second")
 LONG_BAN = timedelta(seconds=300)
 SHORT_BAN = timedelta(seconds=60)
 BEIJING = ZoneInfo("Asia/Shanghai")
+
+SMALL_OFFSET = timedelta(seconds=60)
+"""Gateways bear more; a smaller difference of the clocks may be the network's."""
+
+
+class ClockOff(RetryLater):
+    """The gateway finds our timestamp too far from its clock."""
+
+
+class Banned(Exception):
+    """The gateway shuts out for so long whom the scope names, as `Meter.ban` has it."""
+
+    def __init__(self, reason: str, scope: str, pause: timedelta) -> None:
+        super().__init__(reason)
+        self.scope = scope
+        self.pause = pause
+
+
+class GatewayClient(ABC):
+    """Calls to one gateway for one app, and for one shop if there is a `token`.
+
+    A call is counted, signed by the gateway's clock, and made once more if that was off.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        clock: Clock,
+        token: Token | None = None,
+        meter: Meter | None = None,
+        offset: timedelta = timedelta(0),
+    ) -> None:
+        self.token = token
+        self._http = http
+        self._clock = clock
+        self._meter = meter
+        self._offset = offset
+
+    def now(self) -> datetime:
+        """The platform's time, as far as we know it."""
+        offset = self._offset if abs(self._offset) > SMALL_OFFSET else timedelta(0)
+        return self._clock() + offset
+
+    async def read(self, api: str, **params: Any) -> Row:
+        """Ask something. Raises RetryLater, ReconnectNeeded, Refused or TooMuch."""
+        return await self._call(api, params, write=False)
+
+    async def write(self, api: str, **params: Any) -> Row:
+        """Change something; never done twice. Raises what `read` does, and Unknown."""
+        return await self._call(api, params, write=True)
+
+    @abstractmethod
+    def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+        """The address of a call and its form. Raises ReconnectNeeded where it may not be made."""
+
+    @abstractmethod
+    def content(self, api: str, body: bytes, write: bool) -> Row:
+        """What an answer holds. Raises Banned, ClockOff, what the call is to raise, and ValueError
+        where it is no answer at all."""
+
+    async def _call(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
+        try:
+            return await self._once(api, params, write)
+        except ClockOff:
+            # the answer's own date has set our clock right, and nothing was done
+            return await self._once(api, params, write)
+
+    async def _once(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
+        if self._meter is not None:
+            await self._meter.spend(api)
+        url, form = self.signed(api, params)
+        body, date = await post_form(self._http, url, form, api, write)
+        if date is not None:
+            self._offset = date - self._clock()
+        try:
+            return self.content(api, body, write)
+        except Banned as ban:
+            if self._meter is not None:
+                await self._meter.ban(ban.scope, ban.pause.total_seconds())
+            raise RetryLater(str(ban), ban.pause) from None
+        except ValueError as error:
+            raise lost(f"{api}: the answer cannot be read: {error}", write) from None
 
 
 def check_address(value: str) -> str:

@@ -2,8 +2,8 @@
 
 from datetime import datetime, timedelta
 
-from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater
-from core.sdk.gateways import SHORT_BAN, ban_length, lost
+from core.sdk import OutsideError, ReconnectNeeded, Refused
+from core.sdk.gateways import SHORT_BAN, ClockOff, ban_length, lost
 from plugins.aliexpress.answers import ApiError
 
 SESSION = frozenset({
@@ -21,10 +21,6 @@ API_LIMITED = frozenset({"ApiCallLimit", "AppApiCallLimit"})
 SELLER_LIMITED = "SellerCallLimit"
 AWAY = frozenset({"ServiceUnavailable", "ServiceTimeout", "10", "15"})
 PLATFORM = ("ISP", "SYSTEM")
-
-
-class ClockOff(RetryLater):
-    """The gateway finds our timestamp too far from its clock."""
 
 
 def ban_of(error: ApiError, now: datetime) -> tuple[str, timedelta] | None:

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 
 from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, TooMuch, Unknown
-from core.sdk.gateways import SHORT_BAN, ban_length
+from core.sdk.gateways import SHORT_BAN, ClockOff, ban_length
 from plugins.taobao.answers import ApiError
 
 APP_LIMITED = 7
@@ -27,10 +27,6 @@ NOT_DONE = ("isp.call-limited", "isp.system-busy", TOO_LARGE)
 
 class NotThere(Refused):
     """The platform knows no such thing."""
-
-
-class ClockOff(RetryLater):
-    """The gateway finds our timestamp too far from its clock."""
 
 
 def ban_of(error: ApiError, now: datetime) -> tuple[str, timedelta] | None:

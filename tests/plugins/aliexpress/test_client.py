@@ -45,7 +45,7 @@ def test_the_client_signs_what_it_sends(platform):
     """The call of vector A1 in the client's own words."""
     client = Client(None, platform.settings, platform.world.clock, Token("tok"))
     query = A1["param_aeop_order_query"]
-    url, form = client._signed(A1["method"], {"param_aeop_order_query": query})
+    url, form = client.signed(A1["method"], {"param_aeop_order_query": query})
     assert url.endswith("/sync")
     assert form == A1 | {"sign": expected(A1, "aesecret", "sha256")}
 
