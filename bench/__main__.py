@@ -20,6 +20,7 @@ NAMES = (
     "campaign_results",
     "members",
     "connectors",
+    "coupons",
 )
 
 

@@ -30,6 +30,7 @@ from core.sdk.recipes import Recipe
 from core.sdk.rewards import RewardProvider
 from core.sdk.ticks import Tick
 from core.sdk.timeline import TimelineSource
+from core.sdk.variables import VariableSource
 from core.sdk.web import WebRoute
 
 logger = logging.getLogger(__name__)
@@ -71,6 +72,7 @@ class Registry:
     actions: Mapping[str, Owned[Action]]
     campaign_recipes: Mapping[str, Owned[Recipe]]
     reward_providers: Mapping[str, Owned[RewardProvider]]
+    message_variables: Mapping[str, Owned[VariableSource]]
     connectors: Mapping[str, Owned[Connector]]
     web_routes: Mapping[str, Owned[WebRoute]]
     ticks: Mapping[str, Owned[Tick]]

@@ -31,6 +31,7 @@ class Settings:
     graphiql: bool = True
     pool_size: int = 10
     max_upload_bytes: int = 2 * 1024**3
+    private_webhooks: bool = False
     request_seconds: int = 60
     request_statements: int = 2000
     log_level: str = "INFO"
@@ -67,6 +68,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         graphiql=_boolean(env, "HUIKE_GRAPHIQL", True),
         pool_size=_integer(env, "HUIKE_POOL_SIZE", 10, 2, 1000),
         max_upload_bytes=_integer(env, "HUIKE_MAX_UPLOAD_BYTES", 2 * 1024**3, 1024, 2**40),
+        private_webhooks=_boolean(env, "HUIKE_PRIVATE_WEBHOOKS", False),
         request_seconds=_integer(env, "HUIKE_REQUEST_SECONDS", 60, 1, 3600),
         request_statements=_integer(env, "HUIKE_REQUEST_STATEMENTS", 2000, 10, 10**6),
         log_level=_choice(env, "HUIKE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),

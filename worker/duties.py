@@ -25,9 +25,13 @@ from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops import ticks
 from core.domain.shops.plugins import enabled_plugins, plugin_context
+from core.domain.shops.webhooks import delivering, hearing
 from core.guard import guarded
 from core.installation import Installation, job_kinds
 from core.registry import CORE, Owned
+from core.schema.bulk_running import BulkExport
+from core.schema.documents import Documents
+from core.schema.webhook_bodies import renderer
 from core.sdk.events import Occurrence
 from core.sdk.plugin import Subscriber
 from core.storage import jobs, outbox
@@ -42,7 +46,9 @@ KEPT_SENDS = 1
 """Of these so many are kept for runs with service messages, which bulk must not hold up."""
 SHOP_ROOMS = {"shops.upkeep": 8, "shops.fetch": 8, "shops.sync": 8, "shops.backfill": 4}
 """How many shops are served at once, by kind of work: mostly it waits for platforms."""
-OWN_ROOM = frozenset({"run.send", *SHOP_ROOMS})
+ROOMS = {**SHOP_ROOMS, "webhooks.deliver": 16}
+"""Servers of webhooks, too, mostly have to be waited for."""
+OWN_ROOM = frozenset({"run.send", *ROOMS})
 STOP_SECONDS = 20.0
 HOUSE_KEEPING_ASKED = timedelta(minutes=5)
 PROBLEMS_ASKED = timedelta(minutes=1)
@@ -68,9 +74,12 @@ class Duties:
         self._turned_away = False
         self._installation = installation
         self._lease = lease
-        self._kinds = job_kinds(installation.registry)
+        documents = Documents(installation)
+        bulk = BulkExport(documents)
+        self._kinds = {**job_kinds(installation.registry), bulk.name: bulk}
         self._max_short = max(1, installation.settings.pool_size // 3)
         self._handlers = handlers(installation)
+        self._render = renderer(documents)
         self._running: dict[Key, asyncio.Task[None]] = {}
         self._again: set[Key] = set()
         self._service: set[Key] = set()
@@ -83,6 +92,7 @@ class Duties:
             "receipts.match": self._match_receipts,
             "news.fetch": self._fetch_news,
             "webhooks.post": self._post,
+            "webhooks.deliver": self._deliver,
             "segments.follow": self._follow,
             "segments.refresh": self._refresh,
             "orders.credit": self._credit,
@@ -167,6 +177,7 @@ class Duties:
         }
         for name, ask in merchants.items():
             found += [(name, merchant_id) for merchant_id in await ask()]
+        found += [("webhooks.deliver", *hook) for hook in await delivering.webhooks_due(db)]
         found += await shops_due(db, registry)
         # this process asks once in a while; whether it is due, the database knows
         if self._house_kept_at is None or db.clock() - self._house_kept_at >= HOUSE_KEEPING_ASKED:
@@ -198,7 +209,7 @@ class Duties:
     def _has_room(self, key: Key) -> bool:
         if key[0] == "run.send":
             return self._sends() < MAX_SENDS - (0 if key in self._service else KEPT_SENDS)
-        if (room := SHOP_ROOMS.get(key[0])) is not None:
+        if (room := ROOMS.get(key[0])) is not None:
             serving: int = sum(other[0] == key[0] for other in self._running)
             return serving < room
         long: bool = key[0] in LONG_JOBS
@@ -266,7 +277,21 @@ class Duties:
         await advance.advance(installation.db, installation.registry, merchant_id)
 
     async def _post(self, merchant_id: int) -> None:
-        await posting.post_due(self._installation.db, merchant_id, self.stopping)
+        installation = self._installation
+        await posting.post_due(
+            installation.db, merchant_id, self.stopping, installation.settings.private_webhooks
+        )
+
+    async def _deliver(self, merchant_id: int, webhook_id: int) -> None:
+        installation = self._installation
+        # others who wait get this room, and the sweep knows whose turn it is
+        while (
+            await delivering.deliver_due(
+                installation.db, merchant_id, webhook_id, self._render,
+                installation.settings.private_webhooks,
+            ) and not self._turned_away and not self.stopping.is_set()
+        ):  # fmt: skip
+            pass
 
     async def _follow(self, merchant_id: int) -> None:
         installation = self._installation
@@ -336,7 +361,7 @@ class Duties:
 
 
 def handlers(installation: Installation) -> dict[str, tuple[Container[str], outbox.Handler]]:
-    """Who is told of events: members, rewards and journeys, then the plugins' subscribers."""
+    """Who is told of events: members, rewards, journeys and webhooks, then the plugins."""
 
     async def hear(db: Database, occurrence: Occurrence) -> None:
         await triggers.hear(db, installation.registry, occurrence)
@@ -348,6 +373,7 @@ def handlers(installation: Installation) -> dict[str, tuple[Container[str], outb
         f"{CORE}.members": (reacting.EVENTS, reacting.follow_event),
         f"{CORE}.rewards": (handing_out.EVENTS, hand_out),
         f"{CORE}.journeys": (outbox.EveryType(), hear),
+        f"{CORE}.webhooks": (outbox.EveryType(), hearing.hear),
     }
     return own | {
         name: (owned.value.events, _handler(installation, owned))

@@ -27,7 +27,7 @@ TABLES = [
     "staff_sessions", "suppression_events", "suppressions", "sync_cursors", "sync_slices",
     "tasks",
     "tier_intervals", "tiers", "tracked_links", "variant_winners", "waiting_records",
-    "webhook_calls",
+    "webhook_attempts", "webhook_calls", "webhook_messages", "webhooks",
 ]  # fmt: skip
 
 UNIQUE = {
@@ -96,6 +96,8 @@ UNIQUE = {
     "variant_winners": "run_id, step",
     "waiting_records": "shop_id, order_external_id, kind, external_id",
     "webhook_calls": "run_id, step, enrolment_id",
+    "webhook_messages": "webhook_id, event_id",
+    "webhooks": "name",
 }
 
 # Names and tags are searched folded; a text value of a custom field may be longer than an index
@@ -148,6 +150,11 @@ INDEXES = [
     "CREATE INDEX enrolments_customer ON enrolments (merchant_id, customer_id, id)",
     "CREATE INDEX webhook_calls_due ON webhook_calls (merchant_id, next_at, id) WHERE state = 'pending'",
     "CREATE INDEX webhook_calls_customer ON webhook_calls (merchant_id, customer_id, id)",
+    "CREATE INDEX webhook_messages_due ON webhook_messages (merchant_id, webhook_id, next_at, id) WHERE state = 'pending'",
+    "CREATE INDEX webhook_messages_log ON webhook_messages (merchant_id, webhook_id, created_at, id)",
+    "CREATE INDEX webhook_messages_tests ON webhook_messages (merchant_id, webhook_id) WHERE test AND state = 'pending'",
+    "CREATE INDEX webhook_messages_old ON webhook_messages (merchant_id, created_at)",
+    "CREATE INDEX webhook_attempts_message ON webhook_attempts (merchant_id, message_id, id)",
     "CREATE INDEX job_rejects_job ON job_rejects (merchant_id, job_id, id)",
     "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
@@ -342,6 +349,13 @@ CHECKS = {
     ],
     "webhook_calls": [
         "webhook_calls_state CHECK (state IN ('pending', 'done', 'failed'))",
+    ],
+    "webhook_messages": [
+        "webhook_messages_state CHECK (state IN ('pending', 'done', 'failed'))",
+        "webhook_messages_next CHECK ((state = 'pending') = (next_at IS NOT NULL))",
+    ],
+    "webhooks": [
+        "webhooks_pause_reason CHECK (pause_reason IN ('person', 'failures', 'gone'))",
     ],
     "variant_winners": [
         "variant_winners_reason CHECK (reason IN ('best', 'tie', 'too_few'))",

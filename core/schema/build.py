@@ -17,6 +17,7 @@ from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.budget import LimitStatements
+from core.schema.bulk_exports import BulkExportMutations
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_links import CampaignLinkQueries
@@ -87,6 +88,7 @@ from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
+from core.schema.webhooks import WebhookMutations, WebhookQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
 
@@ -111,6 +113,7 @@ class Query(
     TaskQueries,
     ConnectionQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
+    WebhookQueries,
 ):  # fmt: skip
     pass
 
@@ -134,6 +137,7 @@ class Mutation(
     TaskMutations,
     ConnectionMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
+    WebhookMutations, BulkExportMutations,
 ):  # fmt: skip
     pass
 

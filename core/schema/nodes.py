@@ -31,6 +31,7 @@ from core.schema.shops import merchants_by_id, shops_by_id, tokens_by_id
 from core.schema.staff import staff_by_id
 from core.schema.suppressions import suppressions_by_id
 from core.schema.tasks import tasks_by_id
+from core.schema.webhooks import messages_by_id, webhooks_by_id
 from core.sdk.ids import split_id
 from core.storage.database import Session
 
@@ -66,6 +67,8 @@ NODES: dict[str, tuple[str, Loader]] = {
     "CustomField": ("CUSTOMERS_READ", custom_fields_by_id),
     "CustomerNote": ("CUSTOMERS_READ", notes_by_id),
     "Task": ("TASKS_READ", tasks_by_id),
+    "Webhook": ("WEBHOOKS_READ", webhooks_by_id),
+    "WebhookMessage": ("WEBHOOKS_READ", messages_by_id),
 }
 MAX_NODES = 100
 

@@ -9,6 +9,7 @@ from strawberry.schema_directive import Location
 from core.sdk.errors import NotFound
 from core.sdk.ids import join_id, split_id
 from core.sdk.money import from_minor
+from core.sdk.naming import camel as camel
 
 ErrorCode = NewType("ErrorCode", str)
 PermissionName = NewType("PermissionName", str)
@@ -94,12 +95,6 @@ def need_id(type_name: str, text: str, path: tuple[str, ...] = ("id",)) -> int:
     if number is None:
         raise NotFound(f"there is no {type_name.lower()} with this id", path)
     return number
-
-
-def camel(name: str) -> str:
-    """order_count -> orderCount."""
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 def changes(given: Any) -> dict[str, Any]:

@@ -150,6 +150,7 @@ from core.sdk.ticks import (
     Tick,
 )
 from core.sdk.timeline import TimelineSource
+from core.sdk.variables import Addressee, VariableSource
 from core.sdk.web import (
     WebRequest,
     WebResponse,
@@ -162,6 +163,7 @@ __all__ = [
     "TERMINAL_STATES",
     "Acting",
     "Action",
+    "Addressee",
     "AdvisingChannel",
     "AlreadyExists",
     "Asked",
@@ -285,6 +287,7 @@ __all__ = [
     "Trace",
     "TraceEvent",
     "Unknown",
+    "VariableSource",
     "Verifying",
     "WebRequest",
     "WebResponse",

@@ -3,9 +3,15 @@
 An event carries ids and states, never contact data: it is stored, and it leaves the house.
 """
 
+import re
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar
+
+CUSTOM_PREFIX = "custom."
+CUSTOM_TYPE = re.compile(r"custom\.[a-z][a-z0-9_.]{0,59}")
+"""The types of events that merchants' own servers tell of."""
 
 
 class Event:
@@ -494,3 +500,24 @@ class MessageReplied(Event):
     customer_id: int | None
     delivery_id: int | None
     opt_out: bool
+
+
+@dataclass(frozen=True)
+class WebhookPaused(Event):
+    """A webhook was paused by itself, because its receiver kept failing since `failing_since`.
+
+    The instant is ISO 8601. What happens meanwhile waits until somebody resumes it.
+    """
+
+    type: ClassVar[str] = "webhook.paused"
+    webhook_id: int
+    failures: int
+    failing_since: str
+
+
+def event_types(base: type[Event] = Event) -> Iterator[type[Event]]:
+    """Every type of event that is known here, core's and plugins'; not a merchant's own."""
+    for one in base.__subclasses__():
+        if one is not CustomEvent:
+            yield one
+            yield from event_types(one)

@@ -32,6 +32,7 @@ from core.sdk.recipes import Recipe
 from core.sdk.rewards import RewardProvider
 from core.sdk.ticks import Tick
 from core.sdk.timeline import TimelineSource
+from core.sdk.variables import VariableSource
 from core.sdk.web import WebRoute
 
 PROJECT = "huike"
@@ -94,6 +95,10 @@ class Hooks:
     @hookspec
     def reward_providers(self) -> Sequence[RewardProvider]:  # type: ignore[empty-body]
         """Who hands out rewards for points. A provider's name starts with the plugin's."""
+
+    @hookspec
+    def message_variables(self) -> Sequence[VariableSource]:  # type: ignore[empty-body]
+        """Variables that messages may name. A source's name starts with the plugin's."""
 
     @hookspec
     def connectors(self) -> Sequence[Connector]:  # type: ignore[empty-body]

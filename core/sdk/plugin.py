@@ -53,12 +53,14 @@ class PluginContext:
     """What a plugin's code is given when it acts for a merchant.
 
     `settings` is the merchant's validated settings. `database` is for the use cases of
-    core.domain, which take it or a unit of work made from it.
+    core.domain, which take it or a unit of work made from it; `registry` is for those of them that
+    call other plugins, such as core.domain.connections.acting.act.
     """
 
     merchant_id: int
     settings: BaseModel
     database: Any
+    registry: Any = None
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,9 @@ from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.staff.accounts import add_staff, invite
 from core.domain.shops.staff.sessions import Client, begin_session
 from core.domain.shops.tokens import create_token
+from core.domain.shops.webhooks.redelivery import send_test
+from core.domain.shops.webhooks.webhooks import Settings as WebhookSettings
+from core.domain.shops.webhooks.webhooks import create_webhook
 from core.schema.scalars import global_id
 from core.sdk import Reply
 from core.storage import jobs
@@ -291,6 +294,12 @@ async def make_world(merchant):
         holiday = await w.sql.fetchval(
             "SELECT id FROM sending_holidays WHERE merchant_id = $1", w.merchant_id
         )
+        hook, _ = await create_webhook(
+            w, registry,
+            WebhookSettings("first", "https://example.com/", ["order.created"], {}, None, []),
+            lambda _: None, lambda _: None,
+        )  # fmt: skip
+        message = await send_test(w, hook)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
         owner = await add_staff(w, "Olga", "olga@example.com", "owner")
         await w.sql.execute(
@@ -315,6 +324,7 @@ async def make_world(merchant):
         "Import": imported, "Counting": counting, "Traits": traits,
         "Merchant": merchant.id, "Staff": owner, "Colleague": colleague,
         "StaffSession": session.session_id,
+        "Webhook": hook, "WebhookMessage": message,
         "Journey": journey, "Enrolment": enrolment,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
         "Connected": connected, "DeadLetter": letter,

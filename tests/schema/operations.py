@@ -42,6 +42,33 @@ def variables(name, ids):
     named = {
         "shop": {"id": ids["Shop"]},
         "shop-create": {"input": {"name": "second", "platform": "jd"}},
+        "bulk-export-run": {
+            "input": {
+                "query": "query ($name: String!) { shops(where: { name: { eq: $name } }) "
+                "{ nodes { id name } } }",
+                "variables": {"name": "shop"}, "idempotencyKey": "b1",
+            }
+        },
+        "webhook": {"id": ids["Webhook"], "where": {"state": {"in": ["PENDING", "FAILED"]}}},
+        "webhook-create": {
+            "input": {
+                "name": "erp", "url": "https://erp.example.com/hooks", "topics": ["order.created"],
+                "filter": {"state": "paid"}, "permissions": ["ORDERS_READ"],
+                "document": "query ($orderId: ID!) { order(id: $orderId) { externalId state } }",
+            }
+        },
+        "webhook-update": {"id": ids["Webhook"], "input": {"topics": ["order.state_changed"]}},
+        "webhook-delete": {"id": ids["Webhook"]},
+        "webhook-secret-rotate": {"id": ids["Webhook"], "input": {"overlapHours": 48}},
+        "webhook-pause": {"id": ids["Webhook"]},
+        "webhook-resume": {"id": ids["Webhook"]},
+        "webhook-test": {"id": ids["Webhook"]},
+        "webhook-redeliver": {
+            "id": ids["Webhook"],
+            "input": {"since": "2026-06-15T00:00:00+08:00", "until": "2026-06-16T00:00:00+08:00",
+                      "states": ["DONE", "FAILED"]},
+        },
+        "webhook-message-redeliver": {"id": ids["WebhookMessage"]},
         "shop-update": {"id": ids["Shop"], "input": {"name": "renamed"}},
         "token-create": {"input": {"name": "reader", "permissions": ["SHOPS_READ"]}},
         "token-revoke": {"id": ids["Token"]},
@@ -75,6 +102,26 @@ def variables(name, ids):
         "role-delete": {"name": "night_shift"},
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
+        "coupons-template-create": {
+            "input": {
+                "name": "满100减10", "handle": "ten", "kind": "AMOUNT_OFF", "currency": "CNY",
+                "amount": "10", "threshold": "100", "perCustomer": 1, "validDays": 30,
+            }
+        },
+        "coupons-quote": {
+            "basket": {
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }
+        },
+        "coupons-redeem": {
+            "input": {"baskets": [{
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
+                "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
+            }]}
+        },
+        "coupons-figures": {"from": "2026-06-01", "to": "2026-06-30"},
+        "coupons-release": {"input": {"order": "E9", "redeemed": True}},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},
         "customer": {"id": ids["Customer"]},
         "customer-by-external-ref": {"shopId": ids["Shop"], "kind": "nick", "value": "n1"},

@@ -144,6 +144,7 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "consent_requests", "consent_policies", "sending_caps", "sending_holidays",
           "staff", "staff_sessions", "roles", "oidc_providers",
           "shop_connections", "dead_letters", "push_inbox", "sync_slices",
+          "webhooks", "webhook_messages",
           "api_tokens", "plugin_states")  # fmt: skip
 
 

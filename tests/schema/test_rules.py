@@ -54,8 +54,9 @@ NOUNS = (
     "attribution",
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
-    "staff", "role",
+    "staff", "role", "webhook", "bulkExport",
     "sms",
+    "coupons",
 )  # fmt: skip
 
 

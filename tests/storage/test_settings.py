@@ -24,6 +24,7 @@ def test_every_variable_is_read():
             "HUIKE_PUBLIC_URL": "https://crm.example/", "HUIKE_HOST": "0.0.0.0",
             "HUIKE_PORT": " 80 ", "HUIKE_SKIP_PLUGINS": "a, b,,", "HUIKE_CORS_ORIGINS": "https://x",
             "HUIKE_GRAPHIQL": "OFF", "HUIKE_POOL_SIZE": "5", "HUIKE_MAX_UPLOAD_BYTES": "2048",
+            "HUIKE_PRIVATE_WEBHOOKS": "on",
             "HUIKE_LOG_LEVEL": "debug", "HUIKE_LOG_FORMAT": "JSON",
         }
     )  # fmt: skip
@@ -34,6 +35,7 @@ def test_every_variable_is_read():
     assert settings.skip_plugins == {"a", "b"}
     assert settings.cors_origins == ("https://x",)
     assert not settings.graphiql
+    assert settings.private_webhooks
     assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
     assert settings.max_upload_bytes == 2048
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from core.domain.campaigns.content.plugin_variables import plugin_names
 from core.domain.campaigns.content.variables import EVERYTHING, About, flow_about, known_variables
 from core.domain.campaigns.content.writing import check_content, mentions_fields
 from core.domain.campaigns.journeys.checks import faults
@@ -137,7 +138,7 @@ async def check_flow(
         for place, variant in enumerate(send.variants):
             path = (*FLOW, "steps", str(number), "variants", str(place), "content")
             try:
-                await check_variant(session, channel, variant.content, flow_about(flow))
+                await check_variant(session, registry, channel, variant.content, flow_about(flow))
             except Several as several:
                 errors += [
                     error if simple else type(error)(error.message, path + error.path[2:])
@@ -166,21 +167,25 @@ async def _date_faults(session: Session, trigger: OnDate) -> list[HuikeError]:
 
 async def check_variant(
     session: Session,
+    registry: Registry,
     channel: Channel,
     content: Mapping[str, str],
     about: Collection[About] = EVERYTHING,
 ) -> None:
     """Whether the texts fit the channel and name only what there is. Raises Several."""
-    check_content(channel, content, await variables(session, content, about))
+    check_content(channel, content, await variables(session, registry, content, about))
 
 
 async def variables(
-    session: Session, content: Mapping[str, str], about: Collection[About] = EVERYTHING
+    session: Session,
+    registry: Registry,
+    content: Mapping[str, str],
+    about: Collection[About] = EVERYTHING,
 ) -> frozenset[str]:
-    """The variables that there are; custom fields only if the templates use any at all."""
-    if not any(mentions_fields(text or "") for text in content.values()):
-        return known_variables((), about)
-    return known_variables(await field_types(session), about)
+    """The variables that there are; custom fields and plugins' only if the templates may use any."""
+    named = any(mentions_fields(text or "") for text in content.values())
+    fields = await field_types(session) if named else ()
+    return known_variables(fields, about) | await plugin_names(session, registry, content)
 
 
 def campaign_channel(registry: Registry, name: str) -> Channel:

@@ -9,6 +9,7 @@ import orjson
 from core.domain.campaigns.audience import audience_sql
 from core.domain.campaigns.campaigns import get_campaign
 from core.domain.campaigns.content.message import UNTRACKED, Content, Recipient, Sender
+from core.domain.campaigns.content.plugin_variables import add_samples
 from core.domain.campaigns.content.templates import RenderError
 from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.flows import (
@@ -86,10 +87,13 @@ async def preview_campaign(
             WHERE a.reason IS NULL ORDER BY a.customer_id LIMIT {limit}""",
         *q.args,
     )
-    content = await open_content(session, channel, campaign["shop_id"], send.variants[0].content)
+    content = await open_content(
+        session, registry, channel, campaign["shop_id"], send.variants[0].content
+    )
     values = await fetch_values(
         session, content.names, content.zone, [Occasion(row["id"], row["id"]) for row in chosen]
     )
+    await add_samples(session, registry, content.names, values)
     return CampaignPreview(
         counts.pop(None, 0),
         dict(sorted(counts.items())),
@@ -99,6 +103,7 @@ async def preview_campaign(
 
 async def open_content(
     session: Session,
+    registry: Registry,
     channel: Channel,
     shop_id: int | None,
     content: Mapping[str, str],
@@ -112,7 +117,7 @@ async def open_content(
         session.merchant_id, shop_id,
     )  # fmt: skip
     sender = Sender(row["merchant"], row["shop"], row["zone"])
-    return Content(channel, content, sender, await variables(session, content), options)
+    return Content(channel, content, sender, await variables(session, registry, content), options)
 
 
 async def preview_message(
@@ -128,9 +133,10 @@ async def preview_message(
     """A text as one customer would get it. Raises NotFound, InvalidInput, Several."""
     channel = campaign_channel(registry, send.channel)
     text = send.variants[variant].content
-    content = await open_content(session, channel, shop_id, text)
+    content = await open_content(session, registry, channel, shop_id, text)
     row, occasion = await _found(session, send.message_class, shop_id, about)
     values = await fetch_values(session, content.names, content.zone, [occasion])
+    await add_samples(session, registry, content.names, values)
     (made,) = _samples(content, [row], values, show_name, links)
     return made
 

@@ -18,12 +18,14 @@ from typing import Any
 from core.domain.campaigns import ledger
 from core.domain.campaigns.claiming import RATE, Claim, Step, claim
 from core.domain.campaigns.content.message import Content, Recipient
+from core.domain.campaigns.content.plugin_variables import add_values
 from core.domain.campaigns.content.templates import RenderError
 from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy.windows import Opening
 from core.domain.campaigns.reconciling import pauses_of
+from core.registry import Registry
 from core.sdk.channels import (
     BatchChannelSession,
     Channel,
@@ -32,8 +34,9 @@ from core.sdk.channels import (
     OutgoingMessage,
     Receipt,
 )
-from core.sdk.errors import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
+from core.sdk.errors import HuikeError, OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
 from core.sdk.money import to_millionths
+from core.sdk.variables import Addressee
 from core.storage.database import Database
 from core.storage.keyring import SealError
 
@@ -81,6 +84,7 @@ class Sender:
     def __init__(
         self,
         db: Database,
+        registry: Registry,
         lane: Lane,
         session: ChannelSession,
         base_url: str,
@@ -88,6 +92,7 @@ class Sender:
         ended: Callable[[], bool],
     ) -> None:
         self._db = db
+        self._registry = registry
         self._lane = lane
         self._session = session
         self._base_url = base_url
@@ -177,6 +182,11 @@ class Sender:
         for attempt in range(TURN_TRIES):
             try:
                 await self._turn(wanted)
+            except HuikeError as error:
+                # a plugin has no value for a variable, such as a code: nothing was taken
+                self.pause_reason = str(error)
+                self._halt()
+                return
             except Exception as error:
                 if attempt == TURN_TRIES - 1:
                     raise
@@ -208,6 +218,10 @@ class Sender:
                     Occasion(row["id"], row["customer_id"], row["order_id"], row["parcel_id"])
                     for row in found.rows if row["reason"] is None
                 ])  # fmt: skip
+                await add_values(w, self._registry, lane.names, [
+                    Addressee(row["id"], row["customer_id"], row["order_id"], lane.campaign_id)
+                    for row in found.rows if row["reason"] is None
+                ], values)  # fmt: skip
             if self._time_to_notify():
                 await w.notify("campaign", lane.campaign_id)
         self._turn_failed = False

@@ -131,7 +131,7 @@ async def _send_step(
         await _rest(db, merchant_id, row["id"], row["step"], str(error), error.after)
         return False
     try:
-        sender = Sender(db, lane, session, base_url, lease, ended)
+        sender = Sender(db, registry, lane, session, base_url, lease, ended)
         await sender.work()
     finally:
         await _closed(manager, lane)
@@ -202,7 +202,7 @@ async def _prepare(
     options, flow = stored_options(row["options"]), stored_flow(row["flow"])
     async with db.read(merchant_id) as session:
         contents = [
-            await open_content(session, channel, row["shop_id"], variant.content, options)
+            await open_content(session, registry, channel, row["shop_id"], variant.content, options)
             for variant in send.variants
         ]
         journey = flow.kind == "journey"

@@ -52,6 +52,13 @@ def sealed_values(registry: Registry) -> list[Sealed]:
             "oidc_providers.secret_sealed", "oidc_providers", "t.secret_sealed",
             "'oidc_providers.secret|' || t.merchant_id", "secret_sealed = u.new",
         ),
+        *(
+            Sealed(
+                f"webhooks.{name}_sealed", "webhooks", f"t.{name}_sealed",
+                f"'webhooks.{name}|' || t.merchant_id || '|' || t.id", f"{name}_sealed = u.new",
+            )
+            for name in ("secret", "previous")
+        ),
         Sealed(
             "shop_connections.token_sealed", "shop_connections", "t.token_sealed",
             "'shop_connections.token|' || t.merchant_id || '|' || t.shop_id",

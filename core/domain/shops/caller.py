@@ -9,7 +9,8 @@ class Caller:
     """A program with its token, or a member of staff with a session.
 
     `until` is when the rights end unless something ends them before; None: they do not by
-    themselves. `proof` is the hash of a token's secret as it was presented.
+    themselves. `proof` is the hash of a token's secret as it was presented. `acting` names what
+    acts with rights that somebody gave it, such as "webhook:3".
     """
 
     merchant_id: int
@@ -19,10 +20,13 @@ class Caller:
     session_id: int | None = None
     until: datetime | None = None
     proof: bytes = field(default=b"", repr=False, compare=False)
+    acting: str | None = None
 
     @property
     def actor(self) -> str:
         """How the caller is named in logs."""
+        if self.acting is not None:
+            return self.acting
         return f"token:{self.token_id}" if self.staff_id is None else f"staff:{self.staff_id}"
 
     @property

@@ -178,3 +178,66 @@ class OidcProvider(Model):
 
     class Meta:
         table = "oidc_providers"
+
+
+class Webhook(Model):
+    """A server that is told of events; `document` makes the body, with these permissions."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    name = fields.TextField()
+    url = fields.TextField()
+    topics: Any = fields.JSONField()
+    conditions: Any = fields.JSONField()
+    document = fields.TextField(null=True)
+    permissions: Any = fields.JSONField()
+    secret_sealed = Bytes()
+    previous_sealed = Bytes(null=True)
+    previous_until = fields.DatetimeField(null=True)
+    paused_at = fields.DatetimeField(null=True)
+    pause_reason = fields.TextField(null=True)
+    failures = fields.IntField(default=0)
+    failing_since = fields.DatetimeField(null=True)
+    created_at = fields.DatetimeField()
+    updated_at = fields.DatetimeField()
+
+    class Meta:
+        table = "webhooks"
+
+
+class WebhookMessage(Model):
+    """An event on its way to a webhook, or arrived; `next_at` is null once it has ended."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    webhook_id = fields.BigIntField()
+    event_id = fields.BigIntField(null=True)
+    topic = fields.TextField()
+    payload: Any = fields.JSONField()
+    happened_at = fields.DatetimeField()
+    test = fields.BooleanField()
+    state = fields.TextField()
+    attempts = fields.SmallIntField(default=0)
+    next_at = fields.DatetimeField(null=True)
+    status = fields.SmallIntField(null=True)
+    detail = fields.TextField(null=True)
+    created_at = fields.DatetimeField()
+    ended_at = fields.DatetimeField(null=True)
+
+    class Meta:
+        table = "webhook_messages"
+
+
+class WebhookAttempt(Model):
+    """One try to deliver a message; `status` is of HTTP, and `detail` says why there is none."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    message_id = fields.BigIntField()
+    at = fields.DatetimeField()
+    status = fields.SmallIntField(null=True)
+    detail = fields.TextField(null=True)
+    milliseconds = fields.IntField()
+
+    class Meta:
+        table = "webhook_attempts"

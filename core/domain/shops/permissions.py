@@ -45,6 +45,8 @@ CORE_PERMISSIONS = (
     Permission("POINTS_APPROVE", "Agree to what others adjust beyond the programme's limit."),
     Permission("SENDING_POLICY_WRITE", "Set frequency caps, sending hours, holidays and rates."),
     Permission("REPLIES_READ", "Read what people write back."),
+    Permission("WEBHOOKS_READ", "See webhooks and what was delivered to them."),
+    Permission("WEBHOOKS_WRITE", "Make, change, pause and test webhooks, and see new secrets."),
     Permission("JOBS_READ", "See and cancel long work."),
     Permission("AUDIT_READ", "See and verify the audit log."),
     Permission("RETENTION_WRITE", "Set for how long data is kept."),

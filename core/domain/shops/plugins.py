@@ -97,7 +97,8 @@ async def plugin_context(
 ) -> PluginContext:
     """What a plugin's code is given when it acts for a merchant. Raises PluginDisabled."""
     async with db.read(merchant_id) as session:
-        return PluginContext(merchant_id, await plugin_settings(session, registry, name), db)
+        settings = await plugin_settings(session, registry, name)
+    return PluginContext(merchant_id, settings, db, registry)
 
 
 async def enabled_plugins(session: Session) -> set[str]:

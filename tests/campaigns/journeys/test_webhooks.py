@@ -8,12 +8,11 @@ import orjson
 import pytest
 
 from core.domain.campaigns.journeys.posting import (
-    MAX_ATTEMPTS,
     merchants_due,
     post_due,
-    retry_pause,
     webhook_secret,
 )
+from core.domain.shops.outbound import MAX_ATTEMPTS, retry_pause
 from core.sdk.ids import join_id
 from tests.journey_kit import CREATED, enrolments, order, start_journey, take_orders
 
@@ -43,8 +42,10 @@ async def serving(server):
         yield running.sockets[0].getsockname()[1]
 
 
-async def post(merchant):
-    await post_due(merchant.installation.db, merchant.id, asyncio.Event())
+async def post(merchant, allow_private=True):
+    await post_due(
+        merchant.installation.db, merchant.id, asyncio.Event(), allow_private=allow_private
+    )
 
 
 async def calls(merchant):
@@ -132,3 +133,13 @@ async def test_a_worker_that_dies_while_it_calls_leaves_the_call_to_another(merc
         merchant.clock.move(timedelta(seconds=60))
         await post(merchant)
     assert await calls(merchant) == [("done", 2, 200)]
+
+
+async def test_nobody_inside_is_called(merchant):
+    server = Server()
+    async with serving(server) as port:
+        await start(merchant, port)
+        await take_orders(merchant, order("1", at=merchant.clock()))
+        await post(merchant, allow_private=False)
+    assert server.heard == []
+    assert await calls(merchant) == [("pending", 1, None)]

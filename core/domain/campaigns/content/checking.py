@@ -68,7 +68,7 @@ async def text_findings(session: Session, registry: Registry, flow: Flow) -> lis
     for path, send, content in _texts(flow):
         channel = campaign_channel(registry, send.channel)
         try:
-            await check_variant(session, channel, content, flow_about(flow))
+            await check_variant(session, registry, channel, content, flow_about(flow))
         except Several as several:
             found += [
                 Finding("error", error.message, path + error.path[2:]) for error in several.errors

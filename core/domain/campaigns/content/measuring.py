@@ -6,6 +6,7 @@ from typing import Any
 
 from core.domain.campaigns.content.html import CLIPPED_BYTES
 from core.domain.campaigns.content.message import Content, Recipient
+from core.domain.campaigns.content.plugin_variables import add_samples
 from core.domain.campaigns.content.sms import (
     Measure,
     faults,
@@ -66,10 +67,11 @@ async def measure_message(
     """
     channel = campaign_channel(registry, send.channel)
     text = send.variants[variant].content
-    content = await open_content(session, channel, shop_id, text, Options())
+    content = await open_content(session, registry, channel, shop_id, text, Options())
     rows = await _sample(session, channel, send, shop_id, sample)
     occasions = [Occasion(r["id"], r["id"], r["order_id"], r["parcel_id"]) for r in rows]
     values = await fetch_values(session, content.names, content.zone, occasions)
+    await add_samples(session, registry, content.names, values)
     texting = channel.contact == "phone"
     rules = await text_rules(session, registry, channel) if texting else TextRules()
     found = MessageMeasure(len(rows), currency=rules.currency)

@@ -1,9 +1,10 @@
 """Whether a link answers, asked without becoming a tool against servers that only we can reach."""
 
 import asyncio
-import ipaddress
 import ssl
 from urllib.parse import urlsplit
+
+from core.domain.shops.outbound import address_of
 
 SECONDS = 4.0
 LINE_BYTES = 1024
@@ -22,7 +23,7 @@ async def fault_of(url: str, allow_private: bool = False) -> str | None:
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
         async with asyncio.timeout(SECONDS):
-            address = await _address(host, port, allow_private)
+            address = await address_of(host, port, allow_private)
             if address is None:
                 return "is not on a public address"
             status = await _head(parts.scheme == "https", host, address, port, path)
@@ -31,24 +32,6 @@ async def fault_of(url: str, allow_private: bool = False) -> str | None:
     except (OSError, ValueError) as error:
         return f"cannot be reached: {getattr(error, 'strerror', None) or type(error).__name__}"
     return f"answers {status}" if status >= 400 and status not in ANSWERED else None
-
-
-async def _address(host: str, port: int, allow_private: bool) -> str | None:
-    """One address of a host, or None where any of them is not public.
-
-    The connection goes to this very address: the name could lead elsewhere a moment later.
-    """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port)
-    addresses = [str(entry[4][0]) for entry in found]
-    if not allow_private and not all(_is_public(address) for address in addresses):
-        return None
-    return addresses[0]
-
-
-def _is_public(address: str) -> bool:
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or parsed
-    return mapped.is_global and not mapped.is_multicast
 
 
 async def _head(secure: bool, host: str, address: str, port: int, path: str) -> int:

@@ -1,17 +1,15 @@
 """Events of the merchant's own: its server tells what happened to a customer."""
 
-import re
 from collections.abc import Mapping
 from typing import Any
 
 import orjson
 
 from core.sdk.errors import InvalidInput, NotFound
-from core.sdk.events import CustomEvent
+from core.sdk.events import CUSTOM_PREFIX, CUSTOM_TYPE, CustomEvent
 from core.storage.database import Work
 
-PREFIX = "custom."
-TYPE = re.compile(r"custom\.[a-z][a-z0-9_.]{0,59}")
+PREFIX, TYPE = CUSTOM_PREFIX, CUSTOM_TYPE
 MAX_BYTES = 4_000
 MAX_FIELDS = 30
 OWN = ("customer_id", "order_id", "parcel_id", "shop_id", "customer_ids")

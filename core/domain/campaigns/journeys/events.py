@@ -1,10 +1,9 @@
 """The events that journeys can wait for, and the fields by which they can be told apart."""
 
-from collections.abc import Iterator
 from dataclasses import fields
 
 from core.domain.campaigns.journeys.custom_events import PREFIX, TYPE
-from core.sdk.events import CustomEvent, Event
+from core.sdk.events import event_types
 from core.sdk.flows import Filter
 
 ABOUT = frozenset({"customer_id", "customer_ids"})
@@ -14,7 +13,7 @@ def known_events() -> dict[str, list[str]]:
     """The fields of each type of event that is about customers, core's and plugins'."""
     return {
         event.type: names
-        for event in sorted(_all(Event), key=lambda event: event.type)
+        for event in sorted(event_types(), key=lambda event: event.type)
         if ABOUT & set(names := [field.name for field in fields(event)])  # type: ignore[arg-type]
     }
 
@@ -36,10 +35,3 @@ def fault_of(event_type: str, where: Filter) -> str | None:
             f"it has {', '.join(known[event_type])}"
         )
     return None
-
-
-def _all(kind: type[Event]) -> Iterator[type[Event]]:
-    for one in kind.__subclasses__():
-        if one is not CustomEvent:
-            yield one
-            yield from _all(one)

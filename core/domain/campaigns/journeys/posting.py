@@ -8,13 +8,20 @@ import asyncio
 import hmac
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
 import httpx2
 import orjson
 
+from core.domain.shops.outbound import (
+    MAX_ATTEMPTS,
+    Answer,
+    outbound_client,
+    post,
+    retry_pause,
+    spread,
+)
 from core.sdk.ids import join_id
 from core.storage.database import SYSTEM, Database
 from core.storage.keyring import Keyring
@@ -22,31 +29,20 @@ from core.storage.keyring import Keyring
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 20
-ANSWER_SECONDS = 10.0
 TAKEN = timedelta(seconds=60)
-FIRST_PAUSE = timedelta(seconds=30)
-LAST_PAUSE = timedelta(hours=4)
-MAX_ATTEMPTS = 15
-"""With the growing pauses in between about a day."""
 
 
-@dataclass(frozen=True)
-class _Answer:
-    """What a server answered; `status` is None when it did not."""
+async def post_due(
+    db: Database, merchant_id: int, stop: asyncio.Event, allow_private: bool = False
+) -> None:
+    """Make the calls of a merchant that are due, until there are none or `stop` is set.
 
-    status: int | None
-    detail: str | None = None
-
-    @property
-    def taken(self) -> bool:
-        return self.status is not None and 200 <= self.status < 300
-
-
-async def post_due(db: Database, merchant_id: int, stop: asyncio.Event) -> None:
-    """Make the calls of a merchant that are due, until there are none or `stop` is set."""
-    async with httpx2.AsyncClient(timeout=ANSWER_SECONDS, follow_redirects=False) as client:
+    Servers that are not on a public address are not called, unless `allow_private`.
+    """
+    async with outbound_client() as client:
         while not stop.is_set() and (rows := await _take(db, merchant_id)):
-            answers = await asyncio.gather(*(_post(db, client, row) for row in rows))
+            calls = (_post(db, client, row, allow_private) for row in rows)
+            answers = await asyncio.gather(*calls)
             await _record(db, merchant_id, rows, answers)
 
 
@@ -72,12 +68,6 @@ def signature(secret: str, seconds: int, body: bytes) -> str:
     return f"t={seconds},v1={digest.hex()}"
 
 
-def retry_pause(attempts: int) -> timedelta:
-    """How long to wait after so many attempts."""
-    grown: timedelta = FIRST_PAUSE * 2 ** (attempts - 1)
-    return min(grown, LAST_PAUSE)
-
-
 async def _take(db: Database, merchant_id: int) -> list[Mapping[str, Any]]:
     async with db.work(merchant_id) as w:
         rows: list[Mapping[str, Any]] = await w.sql.fetch(
@@ -95,7 +85,9 @@ async def _take(db: Database, merchant_id: int) -> list[Mapping[str, Any]]:
     return rows
 
 
-async def _post(db: Database, client: httpx2.AsyncClient, row: Mapping[str, Any]) -> _Answer:
+async def _post(
+    db: Database, client: httpx2.AsyncClient, row: Mapping[str, Any], allow_private: bool
+) -> Answer:
     body = _body(row)
     seconds = int(db.clock().timestamp())
     secret = webhook_secret(db.keyring, row["merchant_id"])
@@ -104,11 +96,7 @@ async def _post(db: Database, client: httpx2.AsyncClient, row: Mapping[str, Any]
         "Idempotency-Key": join_id("WebhookCall", row["id"]),
         "Huike-Signature": signature(secret, seconds, body),
     }
-    try:
-        answer = await client.post(row["url"], content=body, headers=headers)
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-        return _Answer(None, type(error).__name__)
-    return _Answer(answer.status_code)
+    return await post(client, row["url"], body, headers, allow_private)
 
 
 def _body(row: Mapping[str, Any]) -> bytes:
@@ -124,7 +112,7 @@ def _body(row: Mapping[str, Any]) -> bytes:
 
 
 async def _record(
-    db: Database, merchant_id: int, rows: Sequence[Mapping[str, Any]], answers: Sequence[_Answer]
+    db: Database, merchant_id: int, rows: Sequence[Mapping[str, Any]], answers: Sequence[Answer]
 ) -> None:
     async with db.work(merchant_id) as w:
         await w.sql.execute(
@@ -137,13 +125,13 @@ async def _record(
                  AND p.attempts = x.attempts""",
             merchant_id, w.now, [row["id"] for row in rows], [one.status for one in answers],
             [one.detail for one in answers],
-            [w.now + retry_pause(row["attempts"]) for row in rows],
+            [w.now + spread(retry_pause(row["attempts"])) for row in rows],
             [_state(row, one) for row, one in zip(rows, answers, strict=True)],
             [row["attempts"] for row in rows],
         )  # fmt: skip
 
 
-def _state(row: Mapping[str, Any], answer: _Answer) -> str:
+def _state(row: Mapping[str, Any], answer: Answer) -> str:
     if answer.taken:
         return "done"
     if row["attempts"] < MAX_ATTEMPTS:

@@ -1,0 +1,99 @@
+"""How many coupons of a template may still be had, and by whom; read under the template's lock."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from zoneinfo import ZoneInfo
+
+from core.sdk.facets import midnight
+from plugins.coupons.templates import Template
+
+FULL = "there are no coupons left"
+FULL_TODAY = "today's coupons are used up"
+
+
+@dataclass
+class Allowance:
+    """What is left of a template's limits; `take` counts what is had meanwhile."""
+
+    template: Template
+    left: int | None = None
+    today: int | None = None
+    had: Counter[int] = field(default_factory=Counter)
+    members: set[int] | None = None
+
+    def exhausted(self) -> str | None:
+        """Why nobody can have a coupon, or None."""
+        if self.left is not None and self.left <= 0:
+            return FULL
+        if self.today is not None and self.today <= 0:
+            return FULL_TODAY
+        return None
+
+    def not_for(self, customer_id: int | None) -> str | None:
+        """Why this customer cannot have one, or None."""
+        if customer_id is None:
+            if self.members is not None or self.template.per_customer is not None:
+                return "it is for known customers"
+            return None
+        if self.members is not None and customer_id not in self.members:
+            return "it is for customers of a segment"
+        most = self.template.per_customer
+        if most is not None and self.had[customer_id] >= most:
+            return f"each customer can have {most}"
+        return None
+
+    def take(self, customer_id: int | None) -> None:
+        """Count a coupon that is had."""
+        if self.left is not None:
+            self.left -= 1
+        if self.today is not None:
+            self.today -= 1
+        if customer_id is not None:
+            self.had[customer_id] += 1
+
+
+async def allowances(
+    w: Any, templates: Sequence[Template], customer_ids: Sequence[int]
+) -> dict[int, Allowance]:
+    """What the locked templates still allow, for these customers."""
+    made = {
+        one.id: Allowance(one, None if one.total is None else one.total - one.issued)
+        for one in templates
+    }
+    limited = [one.id for one in templates if one.per_customer is not None]
+    if limited and customer_ids:
+        rows = await w.sql.fetch(
+            """SELECT template_id, customer_id, count(*) AS had FROM coupons_coupons
+               WHERE merchant_id = $1 AND template_id = ANY($2::bigint[])
+                 AND customer_id = ANY($3::bigint[]) AND state <> 'revoked'
+               GROUP BY 1, 2""",
+            w.merchant_id, limited, list(customer_ids),
+        )  # fmt: skip
+        for row in rows:
+            made[row["template_id"]].had[row["customer_id"]] = row["had"]
+    daily = [one.id for one in templates if one.daily is not None]
+    if daily:
+        zone = await w.sql.fetchval("SELECT time_zone FROM merchants WHERE id = $1", w.merchant_id)
+        today = midnight(w.now.astimezone(ZoneInfo(zone)).date(), ZoneInfo(zone))
+        rows = await w.sql.fetch(
+            """SELECT template_id, count(*) AS had FROM coupons_coupons
+               WHERE merchant_id = $1 AND template_id = ANY($2::bigint[]) AND granted_at >= $3
+                 AND state <> 'revoked' GROUP BY 1""",
+            w.merchant_id, daily, today,
+        )  # fmt: skip
+        had = {row["template_id"]: row["had"] for row in rows}
+        for one in templates:
+            if one.daily is not None:
+                made[one.id].today = one.daily - had.get(one.id, 0)
+    for one in templates:
+        if one.segment_id is not None:
+            rows = await w.sql.fetch(
+                """SELECT customer_id FROM segment_members WHERE merchant_id = $1
+                      AND segment_id = $2 AND customer_id = ANY($3::bigint[])
+                      AND left_at IS NULL""",
+                w.merchant_id, one.segment_id, list(customer_ids),
+            )  # fmt: skip
+            made[one.id].members = {row["customer_id"] for row in rows}
+    return made

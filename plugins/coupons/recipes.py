@@ -1,0 +1,168 @@
+"""Ready-made campaigns that give a coupon and tell of it."""
+
+from collections.abc import Mapping, Sequence
+from datetime import time
+from decimal import Decimal
+from typing import Any, ClassVar
+
+from core.sdk import Asked, NewCampaign, NewSegment, Parameters, Recipe, Text, Words, parameter
+from core.sdk.flows import Act, Entry, Flow, OnDate, OnEvent, OnSegment, Send
+
+NAME = '{{ customer.name | default: "there" }}'
+NAME_ZH = '{{ customer.name | default: "亲" }}'
+SHOP = "{{ shop.name }}"
+COUPON = "Your coupon {{ coupons.granted.name }}: {{ coupons.granted.code }}"
+COUPON_ZH = "您的优惠券{{ coupons.granted.name }}：{{ coupons.granted.code }}"
+
+
+class CouponParameters(Parameters):
+    template: str = parameter(
+        ..., "Coupon template (its handle)", "优惠券模板（代号）", min_length=1, max_length=40
+    )
+
+
+def give_and_tell(asked: Asked, subject: Text, text: Text) -> list[Act | Send]:
+    """Two steps: the coupon is granted, then a message brings its code."""
+    grant = Act(
+        key="grant", action="coupons_grant", settings={"template": asked.parameters.template}
+    )
+    send = asked.send(
+        "tell",
+        Words(subject.en, f"Hi {NAME}, {text.en}\n{COUPON}"),
+        Words(subject.zh, f"{NAME_ZH}，{text.zh}\n{COUPON_ZH}"),
+    )
+    return [grant, send]
+
+
+class BirthdayParameters(CouponParameters):
+    days_before: int = parameter(0, "Days before the birthday", "生日前多少天", ge=0, le=60)
+    at: time = parameter(time(10), "Time of day", "发送时间")
+
+
+class BirthdayCoupon(Recipe):
+    name = "coupons_birthday"
+    title = Text("Birthday coupon", "生日优惠券")
+    description = Text(
+        "Gives a coupon on the birthday, once a year.", "生日当天赠送优惠券，每年一次。"
+    )
+    group = "dates"
+    parameters = BirthdayParameters
+    example: ClassVar[Mapping[str, Any]] = {"template": "birthday"}
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        set_ = asked.parameters
+        steps = give_and_tell(
+            asked,
+            Text(f"Happy birthday from {SHOP}", f"{SHOP}祝您生日快乐"),
+            Text(f"happy birthday! {SHOP} has a present for you.", f"生日快乐！{SHOP}送上心意。"),
+        )
+        flow = Flow(
+            trigger=OnDate(field="birthday", days_before=set_.days_before, at=set_.at),
+            entry=Entry(again="always"),
+            steps=steps,
+        )
+        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+
+
+class WelcomeCoupon(Recipe):
+    name = "coupons_welcome"
+    title = Text("Welcome coupon", "新会员优惠券")
+    description = Text("Gives who joins the programme a coupon.", "新会员入会时赠送优惠券。")
+    group = "lifecycle"
+    parameters = CouponParameters
+    example: ClassVar[Mapping[str, Any]] = {"template": "welcome"}
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        steps = give_and_tell(
+            asked,
+            Text(f"Welcome to {SHOP}", f"欢迎加入{SHOP}"),
+            Text(f"welcome among the members of {SHOP}.", f"欢迎成为{SHOP}会员。"),
+        )
+        flow = Flow(
+            trigger=OnEvent(type="member.joined", where=asked.where),
+            entry=Entry(again="never"),
+            steps=steps,
+        )
+        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+
+
+class ReturnCoupon(Recipe):
+    name = "coupons_return"
+    title = Text("Coupon after a return", "退货补偿优惠券")
+    description = Text(
+        "Makes up for a return with a coupon once the money is back.",
+        "退货退款完成后赠送优惠券作为补偿。",
+    )
+    group = "after_sales"
+    parameters = CouponParameters
+    example: ClassVar[Mapping[str, Any]] = {"template": "sorry"}
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        steps = give_and_tell(
+            asked,
+            Text(f"{SHOP} makes up for it", f"{SHOP}的一点补偿"),
+            Text(
+                "we are sorry that your order was not right. Your money is on its way back.",
+                "很抱歉这次没能让您满意，退款已处理。",
+            ),
+        )
+        where = {"kind": ["return"], "state": ["refunded"], **asked.where}
+        flow = Flow(
+            trigger=OnEvent(type="refund.state_changed", where=where),
+            entry=Entry(again="order"),
+            steps=steps,
+        )
+        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+
+
+class LowOrderParameters(CouponParameters):
+    at_most: Decimal = parameter(
+        ..., "Average order up to", "平均客单价不超过", gt=0, max_digits=12, decimal_places=2
+    )
+    currency: str = parameter("CNY", "Currency", "币种", pattern="^[A-Z]{3}$")
+    days: int = parameter(90, "Not again within days", "多少天内不重复", ge=1, le=3650)
+
+
+class LowOrderCoupon(Recipe):
+    """A coupon with a threshold above what they use to spend leads them to spend more."""
+
+    name = "coupons_low_order"
+    title = Text("Coupon for small orders", "低客单价优惠券")
+    description = Text(
+        "Gives customers whose orders are small a coupon; one with a threshold above their average "
+        "raises it.",
+        "向平均客单价偏低的客户发放满减券，门槛高于其客单价以提升消费。",
+    )
+    group = "lifecycle"
+    parameters = LowOrderParameters
+    example: ClassVar[Mapping[str, Any]] = {"template": "more", "at_most": "99"}
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        set_ = asked.parameters
+        steps = give_and_tell(
+            asked,
+            Text(f"More from {SHOP}, for less", f"{SHOP}满减福利"),
+            Text("here is something towards your next order.", "为您的下一单准备了优惠。"),
+        )
+        segment = NewSegment(
+            asked.say(f"Average order up to {set_.at_most}", f"平均客单价不超过{set_.at_most}"),
+            {
+                "order_average": {
+                    "currency": set_.currency,
+                    "at_most": str(set_.at_most),
+                    **asked.orders,
+                }
+            },
+        )
+
+        def flow(segments: Sequence[int]) -> Flow:
+            return Flow(
+                trigger=OnSegment(segment_id=segments[0]),
+                entry=Entry(again="every", days=set_.days),
+                steps=steps,
+            )
+
+        return [NewCampaign(asked.say(*self.title), flow, [segment])]
+
+
+RECIPES = (BirthdayCoupon(), LowOrderCoupon(), ReturnCoupon(), WelcomeCoupon())

@@ -1,0 +1,78 @@
+"""Codes in stock: made beforehand for print, or imported from elsewhere."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core.sdk import InvalidInput
+from plugins.coupons.codes import MAX_CODE, make_codes, normal
+from plugins.coupons.issuing import tell_low_stock
+from plugins.coupons.templates import hold_template
+
+CHUNK = 20_000
+MAX_MADE = 100_000
+MAX_IMPORTED = 100_000
+
+INSERT = """INSERT INTO coupons_coupons (merchant_id, template_id, state, transferred, unused_told,
+        code, shown)
+    SELECT $1, $2, 'stock', 0, FALSE, u.* FROM unnest($3::text[], $4::text[]) u
+    ON CONFLICT (merchant_id, code) DO NOTHING"""
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What became of given codes: taken in, or there already."""
+
+    added: int
+    known: int
+
+
+async def fill(w: Any, template_id: int, count: int) -> None:
+    """Make so many codes of our own and keep them in stock. Raises NotFound, InvalidInput."""
+    if not 0 < count <= MAX_MADE:
+        raise InvalidInput(f"make 1 to {MAX_MADE} codes at once", ("input", "count"))
+    template = await hold_template(w, template_id, ("input", "templateId"))
+    if template.source != "own":
+        raise InvalidInput("only templates with own codes get such", ("input", "templateId"))
+    left = count
+    while left:
+        # a code that is there already is made anew
+        left -= await _add(w, template_id, make_codes(min(left, CHUNK)), None)
+    await tell_low_stock(w, template)
+    w.audit("coupons.codes_made", {"template": template_id, "count": count})
+
+
+async def take_in(w: Any, template_id: int, codes: Sequence[str]) -> Imported:
+    """Add codes that were made elsewhere to a pool; those that are there already stay one.
+
+    Raises NotFound, InvalidInput.
+    """
+    if not 0 < len(codes) <= MAX_IMPORTED:
+        raise InvalidInput(f"give 1 to {MAX_IMPORTED} codes at once", ("input", "codes"))
+    template = await hold_template(w, template_id, ("input", "templateId"))
+    if template.source != "pool":
+        raise InvalidInput("only pools take codes in", ("input", "templateId"))
+    unique: dict[str, str] = {}
+    for place, text in enumerate(codes):
+        code = normal(text)
+        if not 3 <= len(code) <= MAX_CODE or not code.isprintable():
+            raise InvalidInput(
+                f"a code has 3 to {MAX_CODE} characters", ("input", "codes", str(place))
+            )
+        unique.setdefault(code, text.strip())
+    names = list(unique)
+    shown = [None if unique[code] == code else unique[code] for code in names]
+    added = await _add(w, template_id, names, shown)
+    await tell_low_stock(w, template)
+    w.audit("coupons.codes_imported", {"template": template_id, "count": added})
+    return Imported(added, len(codes) - added)
+
+
+async def _add(
+    w: Any, template_id: int, codes: Sequence[str], shown: Sequence[str | None] | None
+) -> int:
+    status = await w.sql.execute(
+        INSERT, w.merchant_id, template_id, list(codes),
+        [None] * len(codes) if shown is None else list(shown),
+    )  # fmt: skip
+    return int(status.rpartition(" ")[2])
