@@ -136,7 +136,8 @@ class OrderRecord:
 
     None means that the snapshot does not tell: what is stored is kept. A new order needs at least
     `state`, `currency`, `total`, `paid` and `ordered_at`. `in_dispute` is a flag beside the state:
-    a platform that hides the state during a dispute gives the flag and no state.
+    a platform that hides the state during a dispute gives the flag and no state, and by
+    `first_state` where an order begins that was not seen before.
 
     `buyer_id` is the platform's own stable id of the buyer, never a masked name. `phone` is E.164,
     `email` is lower case; `name`, `phone`, `email` and `address` are the receiver's. `identities`
@@ -169,6 +170,12 @@ class OrderRecord:
     lines: list[LineRecord] = field(default_factory=list)
     parcels: list[ParcelRecord] = field(default_factory=list)
     identities: list[Identity] = field(default_factory=list)
+    first_state: OrderState | None = None
+
+    @property
+    def begins_as(self) -> OrderState | None:
+        """The state of the order if it is new here."""
+        return self.first_state if self.state is None else self.state
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,6 @@ from typing import Any
 
 import orjson
 
-from plugins.taobao.values import Row
-
 
 class ApiError(Exception):
     """The gateway's `error_response`."""
@@ -41,12 +39,3 @@ def unwrap(api: str, body: bytes) -> Mapping[str, Any]:
         content: Mapping[str, Any] = answer[shells[0]]
         return content
     return answer
-
-
-def rows(answer: Row, key: str) -> list[Any]:
-    """A list in an answer: plain, inside an object of one key, or left out when it is empty."""
-    found = answer.get(key)
-    if isinstance(found, dict):
-        inner = [value for value in found.values() if isinstance(value, list)]
-        found = inner[0] if len(inner) == 1 else None
-    return found if isinstance(found, list) else []

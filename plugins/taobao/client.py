@@ -3,30 +3,26 @@
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import aiohttp
 import orjson
 
 from core.clock import Clock
-from core.sdk import Meter, ReconnectNeeded, RetryLater, Token, Unknown
+from core.sdk import Meter, ReconnectNeeded, Token
+from core.sdk.answers import Row
+from core.sdk.gateways import Banned, GatewayClient, http_session
 from core.sdk.signing import sign
 from plugins.taobao.answers import ApiError, unwrap
-from plugins.taobao.faults import ClockOff, ban_of, meaning
+from plugins.taobao.faults import ban_of, meaning
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.tokens import check_class
-from plugins.taobao.values import Row, shown
+from plugins.taobao.values import shown
 
-# shorter than core's patience with a call, so that it is us who know what was under way
-SECONDS = 20.0
-CONNECT_SECONDS = 5.0
 SIGN_METHOD = "hmac-sha256"
-SMALL_OFFSET = timedelta(seconds=60)
-"""The gateway bears ten minutes; a smaller difference may be the network's."""
 
 
-class Client:
+class Client(GatewayClient):
     """The gateway for one app, and for one shop if there is a `token`."""
 
     def __init__(
@@ -38,53 +34,21 @@ class Client:
         meter: Meter | None = None,
         offset: timedelta = timedelta(0),
     ) -> None:
+        super().__init__(http, clock, token, meter, offset)
         self.settings = settings
-        self._http = http
-        self._clock = clock
-        self._token = token
-        self._meter = meter
-        self._offset = offset
 
-    def now(self) -> datetime:
-        """The platform's time, as far as we know it."""
-        offset = self._offset if abs(self._offset) > SMALL_OFFSET else timedelta(0)
-        return self._clock() + offset
-
-    async def read(self, api: str, **params: Any) -> Row:
-        """Ask something. Raises RetryLater, ReconnectNeeded, Refused or TooMuch."""
-        return await self._call(api, params, write=False)
-
-    async def write(self, api: str, **params: Any) -> Row:
-        """Change something; never done twice. Raises what `read` does, and Unknown."""
-        return await self._call(api, params, write=True)
-
-    async def _call(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
-        if self._token is not None:
-            check_class(self._token, api, self.now())
-        try:
-            return await self._once(api, params, write)
-        except ClockOff:
-            # the answer's own date has set our clock right, and nothing was done
-            return await self._once(api, params, write)
-
-    async def _once(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
-        if self._meter is not None:
-            await self._meter.spend(api)
-        body = await self._post(api, self._signed(api, params), write)
+    def content(self, api: str, body: bytes, write: bool) -> Row:
         try:
             return unwrap(api, body)
         except ApiError as error:
             ban = ban_of(error, self.now())
-            if ban is None:
-                raise meaning(error, write) from None
-            scope, pause = ban
-            if self._meter is not None:
-                await self._meter.ban(scope, pause.total_seconds())
-            raise RetryLater(str(error), pause) from None
-        except ValueError as error:
-            raise _lost(f"{api}: the answer cannot be read: {error}", write) from None
+            if ban is not None:
+                raise Banned(str(error), *ban) from None
+            raise meaning(error, write) from None
 
-    def _signed(self, api: str, params: Mapping[str, Any]) -> dict[str, str]:
+    def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+        if self.token is not None:
+            check_class(self.token, api, self.now())
         key, secret = self.settings.app_key, self.settings.app_secret
         if key is None or secret is None:
             raise ReconnectNeeded(
@@ -95,34 +59,10 @@ class Client:
             "method": api, "app_key": key, "timestamp": shown(self.now()), "v": "2.0",
             "format": "json", "sign_method": SIGN_METHOD,
         }  # fmt: skip
-        if self._token is not None:
-            form["session"] = self._token.access
+        if self.token is not None:
+            form["session"] = self.token.access
         form["sign"] = sign(form, secret.get_secret_value(), SIGN_METHOD)
-        return form
-
-    async def _post(self, api: str, form: Mapping[str, str], write: bool) -> bytes:
-        try:
-            async with self._http.post(
-                self.settings.gateway, data=form, allow_redirects=False
-            ) as answer:
-                body = await answer.read()
-        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-            raise RetryLater(f"the gateway cannot be reached: {error}") from None
-        except (TimeoutError, aiohttp.ClientError) as error:
-            raise _lost(f"{api}: {str(error) or type(error).__name__}", write) from None
-        self._note_clock(answer.headers.get("Date"))
-        if answer.status != 200:
-            raise _lost(f"{api}: the gateway answered HTTP {answer.status}", write)
-        return body
-
-    def _note_clock(self, date: str | None) -> None:
-        """Go by the clock of the gateway's answers."""
-        if date is None:
-            return
-        try:
-            self._offset = parsedate_to_datetime(date) - self._clock()
-        except (ValueError, TypeError):
-            return
+        return self.settings.gateway, form
 
 
 def _written(value: Any) -> str:
@@ -136,17 +76,6 @@ def _written(value: Any) -> str:
     if isinstance(value, dict | list | tuple):
         return orjson.dumps(value).decode()
     return str(value)
-
-
-def _lost(reason: str, write: bool) -> RetryLater | Unknown:
-    """What is to be said of a call whose end we did not see."""
-    return Unknown(reason) if write else RetryLater(reason)
-
-
-def http_session() -> aiohttp.ClientSession:
-    """Connections to the gateway, with the patience that we have with it."""
-    timeout = aiohttp.ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS)
-    return aiohttp.ClientSession(timeout=timeout)
 
 
 @asynccontextmanager

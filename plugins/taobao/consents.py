@@ -7,8 +7,9 @@ from datetime import datetime
 from core.domain.customers.consent import set_consent
 from core.domain.customers.identify import Person, identify, lock_customers, save
 from core.sdk import PluginContext
+from core.sdk.answers import Row, text
 from plugins.taobao.messages import AGREED, content
-from plugins.taobao.values import Row, moment, text
+from plugins.taobao.values import moment
 
 SOURCE = "taobao"
 

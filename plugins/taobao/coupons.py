@@ -9,9 +9,9 @@ from collections.abc import Sequence
 from hashlib import blake2b
 
 from core.sdk import Done, GiveCoupon, PlatformCoupon, Refused, RetryLater, Unknown
-from plugins.taobao.answers import rows
+from core.sdk.answers import Row, flag, number, rows, text
 from plugins.taobao.client import Client
-from plugins.taobao.values import CURRENCY, Row, flag, moment, number, text
+from plugins.taobao.values import CURRENCY, moment
 
 LIST = "taobao.promotion.coupons.get"
 LIST_SIZE = 20

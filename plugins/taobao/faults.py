@@ -1,11 +1,10 @@
 """What the gateway's errors mean for a call, by the open platform's tables."""
 
-import re
 from datetime import datetime, timedelta
 
 from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, TooMuch, Unknown
+from core.sdk.gateways import SHORT_BAN, ClockOff, ban_length
 from plugins.taobao.answers import ApiError
-from plugins.taobao.values import ZONE
 
 APP_LIMITED = 7
 CALLER_LIMITED = frozenset({4, 5, 8})
@@ -25,35 +24,17 @@ TOO_LARGE = "isp.runtime-max-limit"
 NOT_DONE = ("isp.call-limited", "isp.system-busy", TOO_LARGE)
 """Faults of the platform by which a write was certainly not begun."""
 
-BAN = re.compile(r"(\d+)\s*(?:more\s*)?second")
-LONG_BAN = timedelta(seconds=300)
-CALLER_PAUSE = timedelta(seconds=60)
-
 
 class NotThere(Refused):
     """The platform knows no such thing."""
-
-
-class ClockOff(RetryLater):
-    """The gateway finds our timestamp too far from its clock."""
 
 
 def ban_of(error: ApiError, now: datetime) -> tuple[str, timedelta] | None:
     """Whom the gateway shuts out ("app", "shop", an API's name) and how long; None if nobody."""
     if error.code == APP_LIMITED or error.sub_code.startswith("accesscontrol."):
         one_api = any(word in error.sub_code for word in ("-by-api-", "-by-app-api-"))
-        return error.api if one_api else "app", _length(error, now)
-    return ("shop", CALLER_PAUSE) if error.code in CALLER_LIMITED else None
-
-
-def _length(error: ApiError, now: datetime) -> timedelta:
-    """The seconds named, and one more; a day's quota is back at the platform's midnight."""
-    named = BAN.search(error.message)
-    pause = timedelta(seconds=int(named[1]) + 1) if named else CALLER_PAUSE
-    if pause <= LONG_BAN and "daily" not in error.message.lower():
-        return pause
-    today = now.astimezone(ZONE).replace(hour=0, minute=0, second=0, microsecond=0)
-    return today + timedelta(days=1) - now
+        return error.api if one_api else "app", ban_length(error.message, now)
+    return ("shop", SHORT_BAN) if error.code in CALLER_LIMITED else None
 
 
 def meaning(error: ApiError, write: bool) -> OutsideError | TooMuch:

@@ -6,11 +6,10 @@ from functools import partial
 from urllib.parse import parse_qsl, urlencode
 
 from core.sdk import Identity, Kind, Page, PlatformMember, Record, Window
-from plugins.taobao.answers import rows
+from core.sdk.answers import Row, number, page, rows, text
 from plugins.taobao.client import Client
-from plugins.taobao.pages import page
 from plugins.taobao.paging import Listing, backwards
-from plugins.taobao.values import Row, fen, moment, number, text
+from plugins.taobao.values import fen, moment
 
 SIZE = 100
 MOST = 80 * SIZE

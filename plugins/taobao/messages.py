@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from core.sdk import Changed, OutsideError, Resource
-from plugins.taobao.answers import rows
+from core.sdk.answers import Row, rows, text
 from plugins.taobao.client import Client
 from plugins.taobao.members import member_key
-from plugins.taobao.values import Row, moment, text
+from plugins.taobao.values import moment
 
 logger = logging.getLogger(__name__)
 

@@ -9,12 +9,12 @@ import orjson
 
 from core.clock import Clock
 from core.sdk import Authorised, ReconnectNeeded, Refused, Token
+from core.sdk.answers import Row
 from plugins.taobao.client import open_client
 from plugins.taobao.messages import switch_on
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.tmall import TYPE
 from plugins.taobao.tokens import token_of
-from plugins.taobao.values import Row
 
 CREATE, REFRESH = "taobao.top.auth.token.create", "taobao.top.auth.token.refresh"
 SELLER = "taobao.user.seller.get"

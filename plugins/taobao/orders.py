@@ -20,12 +20,11 @@ from core.sdk import (
     Window,
     app_scope_id,
 )
-from plugins.taobao.answers import rows
+from core.sdk.answers import Row, number, one, page, rows, text
 from plugins.taobao.client import Client
 from plugins.taobao.faults import NotThere
-from plugins.taobao.pages import one, page
 from plugins.taobao.paging import Listing, backwards, forwards
-from plugins.taobao.values import CURRENCY, ZONE, Row, fen, moment, number, text
+from plugins.taobao.values import CURRENCY, ZONE, fen, moment
 
 STATES = {
     "TRADE_NO_CREATE_PAY": OrderState.CREATED_UNPAID,

@@ -4,13 +4,9 @@ from collections.abc import AsyncIterator, Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from core.sdk import RetryLater, TooMuch
-from plugins.taobao.answers import rows
+from core.sdk import TooMuch, paging
+from core.sdk.answers import Row, flag, number, rows
 from plugins.taobao.client import Client
-from plugins.taobao.values import Row, flag, number
-
-WALKS = 3
-"""So often a list that does not hold still is read before we come back later."""
 
 
 @dataclass(frozen=True)
@@ -35,29 +31,20 @@ class Listing:
 async def backwards(
     client: Client, listing: Listing, params: Mapping[str, Any]
 ) -> AsyncIterator[tuple[Sequence[Row], int]]:
-    """Every row of a window, and how many there are; pages from the last to the first.
+    """Every row of a window, and how many there are, as core.sdk.paging reads it.
 
-    A row that leaves the window moves the others towards the first page, where they are still to
-    be read; read from the front, they would be missed. A row that turns up late moves others to
-    pages that were read already: then fewer came than the list counts, and it is read again.
-    Rows may come twice. Raises TooMuch and RetryLater.
+    Raises TooMuch and RetryLater.
     """
-    for _ in range(WALKS):
-        first, total = await _counted(client, listing, params)
-        if listing.cap is not None and total >= listing.cap:
+
+    async def ask(page: int, counted: bool) -> tuple[Sequence[Row], int]:
+        answer = await client.read(listing.api, **params, **_place(listing, page, counted))
+        total = number(answer.get(listing.total)) or 0
+        if counted and listing.cap is not None and total >= listing.cap:
             raise TooMuch(f"{listing.api}: {total} rows, the platform gives out {listing.cap}")
-        seen: set[Hashable] = set()
-        if total > listing.size:
-            for page in range(-(-total // listing.size), 1, -1):
-                found = await _uncounted(client, listing, params, page)
-                seen.update(map(listing.key, found))
-                yield found, total
-            first, total = await _counted(client, listing, params)
-        seen.update(map(listing.key, first))
-        yield first, total
-        if len(seen) >= total:
-            return
-    raise RetryLater(f"{listing.api}: the list changed each time it was read")
+        return rows(answer, listing.rows), total
+
+    async for found in paging.backwards(ask, listing.key, listing.size, listing.api):
+        yield found
 
 
 async def forwards(
@@ -71,20 +58,6 @@ async def forwards(
         if not flag(answer.get("has_next")):
             return
         page += 1
-
-
-async def _counted(
-    client: Client, listing: Listing, params: Mapping[str, Any]
-) -> tuple[Sequence[Row], int]:
-    answer = await client.read(listing.api, **params, **_place(listing, 1, counted=True))
-    return rows(answer, listing.rows), number(answer.get(listing.total)) or 0
-
-
-async def _uncounted(
-    client: Client, listing: Listing, params: Mapping[str, Any], page: int
-) -> Sequence[Row]:
-    answer = await client.read(listing.api, **params, **_place(listing, page, counted=False))
-    return rows(answer, listing.rows)
 
 
 def _place(listing: Listing, page: int, counted: bool) -> dict[str, Any]:

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from core.sdk import ParcelRecord, ParcelState, ParcelTrace, TraceEvent
-from plugins.taobao.answers import rows
+from core.sdk.answers import Row, rows, text
 from plugins.taobao.client import Client
 from plugins.taobao.faults import NotThere
-from plugins.taobao.values import Row, moment, text
+from plugins.taobao.values import moment
 
 SCANS = {
     "CONSIGN": ParcelState.SHIPPED,

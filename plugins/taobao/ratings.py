@@ -5,14 +5,13 @@ from functools import partial
 from typing import Literal
 
 from core.sdk import ConnectedShop, Page, Record, ReviewRecord, Window
-from plugins.taobao.answers import rows
+from core.sdk.answers import Row, flag, page, rows, text
 from plugins.taobao.client import Client
 from plugins.taobao.faults import NotThere
 from plugins.taobao.orders import of_shop
-from plugins.taobao.pages import page
 from plugins.taobao.paging import Listing, backwards
 from plugins.taobao.tmall import is_tmall
-from plugins.taobao.values import Row, flag, moment, text
+from plugins.taobao.values import moment
 
 SIGNS: dict[str, Literal[-1, 0, 1]] = {"good": 1, "neutral": 0, "bad": -1}
 FIELDS = ("tid", "oid", "role", "result", "created", "content", "reply", "ouid")

@@ -3,12 +3,12 @@
 from collections.abc import AsyncIterator, Sequence
 
 from core.sdk import Page, Record, RefundKind, RefundRecord, RefundState, Window
+from core.sdk.answers import Row, flag, number, one, page, text
 from plugins.taobao.client import Client
 from plugins.taobao.faults import NotThere
 from plugins.taobao.orders import TYPES
-from plugins.taobao.pages import one, page
 from plugins.taobao.paging import Listing, backwards
-from plugins.taobao.values import Row, fen, flag, moment, number, text
+from plugins.taobao.values import fen, moment
 
 STATES = {
     "WAIT_SELLER_AGREE": RefundState.REQUESTED,

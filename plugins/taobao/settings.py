@@ -1,11 +1,10 @@
 """What a merchant fills in for Taobao and Tmall: the app at the open platform."""
 
 from typing import Literal, Self
-from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
 
-LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+from core.sdk.gateways import check_address
 
 
 class TaobaoSettings(BaseModel, extra="forbid"):
@@ -29,12 +28,7 @@ class TaobaoSettings(BaseModel, extra="forbid"):
     @field_validator("gateway", "authorize_url")
     @classmethod
     def _is_safe(cls, value: str) -> str:
-        parts = urlsplit(value)
-        if not parts.hostname or parts.query or parts.fragment:
-            raise ValueError("must be an address without query, such as https://host/path")
-        if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
-            raise ValueError("must start with https://, since tokens travel there")
-        return value
+        return check_address(value)
 
     @model_validator(mode="after")
     def _has_both_or_none(self) -> Self:

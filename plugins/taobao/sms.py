@@ -29,12 +29,14 @@ from core.sdk import (
     Reply,
     Token,
 )
+from core.sdk.answers import Row, number, text
 from core.sdk.channels import PHONE_MARKETING
+from core.sdk.gateways import http_session
 from plugins.taobao import messages
-from plugins.taobao.client import Client, http_session
+from plugins.taobao.client import Client
 from plugins.taobao.consents import Agreement, agreements, record
 from plugins.taobao.settings import TaobaoSettings
-from plugins.taobao.values import Row, moment, number, text
+from plugins.taobao.values import moment
 
 BY_OAID = "taobao.jst.sms.oaid.message.send"
 BY_OUID = "taobao.opencrm.sms.single.post"

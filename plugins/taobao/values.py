@@ -1,23 +1,15 @@
 """How the platform writes things: ids as text or number, yuan as text, times of GMT+8."""
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from core.sdk import to_minor
 
-Row = Mapping[str, Any]
-
 ZONE = timezone(timedelta(hours=8))
 """The platform's time, the whole year round."""
 TIME = "%Y-%m-%d %H:%M:%S"
 CURRENCY = "CNY"
-
-
-def text(value: Any) -> str | None:
-    """A value as text: ids come as numbers in one API and as text in another."""
-    return None if value is None or value == "" else str(value)
 
 
 def fen(yuan: Any) -> int | None:
@@ -40,13 +32,3 @@ def moment(value: Any) -> datetime | None:
 def shown(at: datetime) -> str:
     """An instant as the platform wants it."""
     return at.astimezone(ZONE).strftime(TIME)
-
-
-def number(value: Any) -> int | None:
-    """A count that may come as text."""
-    return None if value is None or value == "" else int(value)
-
-
-def flag(value: Any) -> bool:
-    """A boolean that may come as text."""
-    return value is True or value == "true"

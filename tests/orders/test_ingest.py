@@ -310,6 +310,19 @@ async def test_a_partial_snapshot_changes_what_it_tells(merchant):
     assert len(await rows(merchant, "outbox_events")) == 1
 
 
+async def test_an_order_whose_state_is_hidden_begins_where_it_is_said_and_stays_where_it_was(
+    merchant,
+):
+    hidden = {"first_state": S.SHIPPED, "in_dispute": True}
+    await take(merchant, order("1", S.PAID_ON_HOLD))
+    outcomes = await take(merchant, order("1", None, **hidden), order("2", None, **hidden))
+    assert outcomes == ["updated", "created"]
+    stored = await rows(merchant, "orders", "external_id")
+    assert [(row["state"], row["in_dispute"]) for row in stored] == [
+        ("paid_on_hold", True), ("shipped", True),
+    ]  # fmt: skip
+
+
 async def test_a_partial_snapshot_of_an_unknown_order_is_refused_whole(merchant):
     assert await take(merchant, OrderRecord("1", S.SHIPPED), order("2")) == [
         "incomplete", "created",

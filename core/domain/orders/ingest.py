@@ -31,7 +31,7 @@ PROGRESS = {
     OrderState.COMPLETED: 5, OrderState.CLOSED_UNPAID: 6, OrderState.CLOSED_REFUNDED: 6,
 }  # fmt: skip
 
-REQUIRED = ("state", "currency", "total", "paid", "ordered_at")
+REQUIRED = ("begins_as", "currency", "total", "paid", "ordered_at")
 """What a record must tell of an order that is not stored yet."""
 
 ORDER_COLUMNS = (
@@ -186,13 +186,14 @@ def judge(record: OrderRecord, digest: bytes, before: Stored | None) -> str:
 
 def _next_state(record: OrderRecord, before: Stored | None) -> OrderState:
     """The state that the snapshot leads to; traces know of deliveries that platforms do not."""
-    if before is None or (
-        record.state is not None
-        and (before.state, record.state) != (OrderState.DELIVERED, OrderState.SHIPPED)
-    ):
-        assert record.state is not None
-        return record.state
-    return before.state
+    if before is None:
+        assert record.begins_as is not None
+        return record.begins_as
+    if record.state is None or (before.state, record.state) == (
+        OrderState.DELIVERED, OrderState.SHIPPED
+    ):  # fmt: skip
+        return before.state
+    return record.state
 
 
 def _outcome_of_each(places: Sequence[int], outcomes: Sequence[str]) -> list[str]:

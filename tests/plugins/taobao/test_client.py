@@ -14,7 +14,8 @@ from core.sdk import (
     Unknown,
     WriteRemark,
 )
-from plugins.taobao.answers import rows, unwrap
+from core.sdk.answers import rows
+from plugins.taobao.answers import unwrap
 from plugins.taobao.client import open_client
 from plugins.taobao.settings import TaobaoSettings
 from tests.plugins.taobao.kit import pulled
@@ -129,12 +130,13 @@ async def test_what_the_platform_does_not_know_is_nothing(platform):
 async def test_the_gateway_demands_json(platform):
     """A forgotten format must not pass unseen."""
     async with open_client(platform.settings, platform.world.clock) as client:
-        signed = client._signed
+        signed = client.signed
 
         def without(api, params):
-            return {k: v for k, v in signed(api, params).items() if k != "format"}
+            url, form = signed(api, params)
+            return url, {k: v for k, v in form.items() if k != "format"}
 
-        client._signed = without
+        client.signed = without
         with pytest.raises(RetryLater, match="cannot be read"):
             await client.read("taobao.time.get")
 

@@ -22,7 +22,7 @@ from core.sdk import (
     Unknown,
     marketing_hours,
 )
-from plugins.taobao.client import http_session
+from core.sdk.gateways import http_session
 from plugins.taobao.consents import Agreement, record
 from plugins.taobao.sms import BY_OAID, BY_OUID, SmsSession, TaobaoSms, template_params
 from tests.plugins.taobao.followed import followed

@@ -1,0 +1,171 @@
+"""Calling the gateways of platforms: forms over HTTP, and what accidents on the way mean."""
+
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
+
+import aiohttp
+
+from core.clock import Clock
+from core.sdk.answers import Row
+from core.sdk.connectors import Meter, Token
+from core.sdk.errors import RetryLater, Unknown
+
+# shorter than core's patience with a call, so that it is us who know what was under way
+SECONDS = 20.0
+CONNECT_SECONDS = 5.0
+
+LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
+
+BAN = re.compile(r"(\d+)\s*(?:more\s*)?second")
+LONG_BAN = timedelta(seconds=300)
+SHORT_BAN = timedelta(seconds=60)
+BEIJING = ZoneInfo("Asia/Shanghai")
+
+SMALL_OFFSET = timedelta(seconds=60)
+"""Gateways bear more; a smaller difference of the clocks may be the network's."""
+
+
+class ClockOff(RetryLater):
+    """The gateway finds our timestamp too far from its clock."""
+
+
+class Banned(Exception):
+    """The gateway shuts out for so long whom the scope names, as `Meter.ban` has it."""
+
+    def __init__(self, reason: str, scope: str, pause: timedelta) -> None:
+        super().__init__(reason)
+        self.scope = scope
+        self.pause = pause
+
+
+class GatewayClient(ABC):
+    """Calls to one gateway for one app, and for one shop if there is a `token`.
+
+    A call is counted, signed by the gateway's clock, and made once more if that was off.
+    """
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        clock: Clock,
+        token: Token | None = None,
+        meter: Meter | None = None,
+        offset: timedelta = timedelta(0),
+    ) -> None:
+        self.token = token
+        self._http = http
+        self._clock = clock
+        self._meter = meter
+        self._offset = offset
+
+    def now(self) -> datetime:
+        """The platform's time, as far as we know it."""
+        offset = self._offset if abs(self._offset) > SMALL_OFFSET else timedelta(0)
+        return self._clock() + offset
+
+    async def read(self, api: str, **params: Any) -> Row:
+        """Ask something. Raises RetryLater, ReconnectNeeded, Refused or TooMuch."""
+        return await self._call(api, params, write=False)
+
+    async def write(self, api: str, **params: Any) -> Row:
+        """Change something; never done twice. Raises what `read` does, and Unknown."""
+        return await self._call(api, params, write=True)
+
+    @abstractmethod
+    def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+        """The address of a call and its form. Raises ReconnectNeeded where it may not be made."""
+
+    @abstractmethod
+    def content(self, api: str, body: bytes, write: bool) -> Row:
+        """What an answer holds. Raises Banned, ClockOff, what the call is to raise, and ValueError
+        where it is no answer at all."""
+
+    async def _call(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
+        try:
+            return await self._once(api, params, write)
+        except ClockOff:
+            # the answer's own date has set our clock right, and nothing was done
+            return await self._once(api, params, write)
+
+    async def _once(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
+        if self._meter is not None:
+            await self._meter.spend(api)
+        url, form = self.signed(api, params)
+        body, date = await post_form(self._http, url, form, api, write)
+        if date is not None:
+            self._offset = date - self._clock()
+        try:
+            return self.content(api, body, write)
+        except Banned as ban:
+            if self._meter is not None:
+                await self._meter.ban(ban.scope, ban.pause.total_seconds())
+            raise RetryLater(str(ban), ban.pause) from None
+        except ValueError as error:
+            raise lost(f"{api}: the answer cannot be read: {error}", write) from None
+
+
+def check_address(value: str) -> str:
+    """An address that tokens may travel to. Raises ValueError for another."""
+    parts = urlsplit(value)
+    if not parts.hostname or parts.query or parts.fragment:
+        raise ValueError("must be an address without query, such as https://host/path")
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+        raise ValueError("must start with https://, since tokens travel there")
+    return value
+
+
+def http_session() -> aiohttp.ClientSession:
+    """Connections to a gateway, with the patience that we have with it."""
+    timeout = aiohttp.ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS)
+    return aiohttp.ClientSession(timeout=timeout)
+
+
+async def post_form(
+    http: aiohttp.ClientSession, url: str, form: Mapping[str, str], api: str, write: bool
+) -> tuple[bytes, datetime | None]:
+    """What the gateway answers, and its clock's time if it tells.
+
+    Raises RetryLater, and for a `write` whose end we did not see Unknown.
+    """
+    try:
+        async with http.post(url, data=form, allow_redirects=False) as answer:
+            body = await answer.read()
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise RetryLater(f"the gateway cannot be reached: {error}") from None
+    except (TimeoutError, aiohttp.ClientError) as error:
+        raise lost(f"{api}: {str(error) or type(error).__name__}", write) from None
+    if answer.status != 200:
+        raise lost(f"{api}: the gateway answered HTTP {answer.status}", write)
+    return body, _date(answer.headers.get("Date"))
+
+
+def _date(told: str | None) -> datetime | None:
+    try:
+        at = None if told is None else parsedate_to_datetime(told)
+    except (ValueError, TypeError):
+        return None
+    return at if at is not None and at.tzinfo is not None else None
+
+
+def lost(reason: str, write: bool) -> RetryLater | Unknown:
+    """What is to be said of a call whose end we did not see."""
+    return Unknown(reason) if write else RetryLater(reason)
+
+
+def ban_length(message: str, now: datetime) -> timedelta:
+    """How long a ban lasts that names its seconds: those, and one more.
+
+    A long one is of a day's quota, which is back at midnight in Beijing.
+    """
+    named = BAN.search(message)
+    pause = timedelta(seconds=int(named[1]) + 1) if named else SHORT_BAN
+    if pause <= LONG_BAN and "daily" not in message.lower():
+        return pause
+    today = now.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+    return today + timedelta(days=1) - now

@@ -1,0 +1,90 @@
+"""Calls to the gateway of AliExpress in its three shapes: signed, counted, their ends told."""
+
+import re
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+from typing import Any
+
+import aiohttp
+import orjson
+
+from core.clock import Clock
+from core.sdk import Meter, ReconnectNeeded, Token
+from core.sdk.answers import Row
+from core.sdk.gateways import Banned, GatewayClient, http_session
+from core.sdk.signing import sign
+from plugins.aliexpress.answers import ApiError, unwrap
+from plugins.aliexpress.faults import ban_of, meaning
+from plugins.aliexpress.settings import AliExpressSettings
+
+SIGN_METHOD = "sha256"
+PLACE = re.compile(r"\{(\w+)\}")
+"""A part of a path that a parameter fills."""
+
+
+class Client(GatewayClient):
+    """The gateway for one app, and for one shop if there is a `token`."""
+
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        settings: AliExpressSettings,
+        clock: Clock,
+        token: Token | None = None,
+        meter: Meter | None = None,
+        offset: timedelta = timedelta(0),
+    ) -> None:
+        super().__init__(http, clock, token, meter, offset)
+        self.settings = settings
+
+    def content(self, api: str, body: bytes, write: bool) -> Row:
+        try:
+            return unwrap(api, body)
+        except ApiError as error:
+            ban = ban_of(error, self.now())
+            if ban is not None:
+                raise Banned(str(error), *ban) from None
+            raise meaning(error, write) from None
+
+    def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
+        key, secret = self.settings.app_key, self.settings.app_secret
+        if key is None or secret is None:
+            raise ReconnectNeeded(
+                "the plugin's settings have no app_key and app_secret yet: fill them in"
+            )
+        form = {name: _written(value) for name, value in params.items() if value is not None}
+        shape, token_name, prefix = self.settings.shape(api), "access_token", ""
+        if shape == "business":
+            token_name, url = self.settings.token_name, f"{self.settings.gateway}/sync"
+            form |= {"method": api, "v": "2.0", "format": "json", "simplify": "true"}
+        else:
+            prefix = "/" + PLACE.sub(lambda found: form.pop(found[1]), api).lstrip("/")
+            version = "/2.0" if shape == "rest2" else ""
+            url = f"{self.settings.gateway}/rest{version}{prefix}"
+        form |= {
+            "app_key": key, "sign_method": SIGN_METHOD,
+            "timestamp": str(int(self.now().timestamp() * 1000)),
+        }  # fmt: skip
+        if self.token is not None:
+            form[token_name] = self.token.access
+        form["sign"] = sign(form, secret.get_secret_value(), SIGN_METHOD, prefix)
+        return url, form
+
+
+def _written(value: Any) -> str:
+    """A parameter as the gateway wants it: objects and lists as compact JSON."""
+    return value if isinstance(value, str) else orjson.dumps(value).decode()
+
+
+@asynccontextmanager
+async def open_client(
+    settings: AliExpressSettings,
+    clock: Clock,
+    token: Token | None = None,
+    meter: Meter | None = None,
+    offset: timedelta = timedelta(0),
+) -> AsyncIterator[Client]:
+    """A client with connections of its own."""
+    async with http_session() as http:
+        yield Client(http, settings, clock, token, meter, offset)
