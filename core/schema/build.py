@@ -36,6 +36,7 @@ from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
+from core.schema.descriptions import describe
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
@@ -175,6 +176,7 @@ class Schema(strawberry.Schema):
                 },
             ),
         )
+        describe(self._schema)
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
         more = self._plugin_fields.get(type_definition.name, [])
