@@ -86,6 +86,10 @@ MEMBERS: dict[str, tuple[tuple[re.Pattern[str], dict[str, str]], ...]] = {
             "cursor": "Given as `after`, it begins the page behind this object.",
             "node": "The object.",
         }),
+        (re.compile(r"\w+Step"), {
+            "key": "Names the step within its flow.",
+            "next": "The key of the step that follows.",
+        }),
         (re.compile(r"\w+"), _EVERY_FIELD),
     ),
     "argument": ((re.compile(r"\w+"), _ARGUMENTS),),
@@ -96,7 +100,7 @@ MEMBERS: dict[str, tuple[tuple[re.Pattern[str], dict[str, str]], ...]] = {
             "field": "What to sort by.",
             "direction": "Which end comes first.",
         }),
-        (re.compile(r"\w+RuleInput|OrderFilterInput|RangeInput|WindowInput"), {
+        (re.compile(r"\w+RuleInput|OrderFilterInput|MoneyRangeInput"), {
             "atLeast": "The least that matches, itself included.",
             "atMost": "The most that matches, itself included.",
             "anyOf": "One of these.",
@@ -105,6 +109,13 @@ MEMBERS: dict[str, tuple[tuple[re.Pattern[str], dict[str, str]], ...]] = {
             "shopIds": "Only in these shops; without it, in all.",
             "platforms": "Only on these platforms; without it, on all.",
         }),
+        (re.compile(r"\w+ExportStartInput"), {
+            "where": "Only what fits; without it, all.",
+            "sort": "The first key decides, the next ones among equals.",
+            "format": "What file it makes.",
+        }),
+        (re.compile(r"\w+UpsertInput"), {"shopId": "The shop that they are from."}),
+        (re.compile(r"\w+StepInput"), {"key": "Names the step within its flow."}),
         (re.compile(r"\w+Input"), _INPUT),
     ),
     "enum value": ((re.compile(r"\w+SortField"), {
