@@ -39,6 +39,7 @@ from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
+from core.schema.descriptions import describe
 from core.schema.errors import CustomerError, InputError, PresentErrors
 from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
@@ -188,6 +189,7 @@ class Schema(strawberry.Schema):
                 },
             ),
         )
+        describe(self._schema)
 
         self.prices = Prices(self._schema)
 

@@ -1,5 +1,7 @@
 """A client of the real application, and a merchant with one object of each kind."""
 
+import asyncio
+import contextlib
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -8,9 +10,10 @@ import httpx2
 import orjson
 import pytest
 import pytest_asyncio
+import uvicorn
 from argon2 import PasswordHasher
 
-from core.app import create_app
+from core.app import create_app, listen
 from core.domain.campaigns.campaigns import (
     create_campaign,
     create_flow_campaign,
@@ -116,6 +119,20 @@ async def packed_wave(w, order):
            VALUES ($1, $2, $3, 1, 1, $4) RETURNING id""",
         w.merchant_id, wave, order, w.now,
     )  # fmt: skip
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def address(app):
+    """The WebSocket address of the application on a socket of its own."""
+    listener = listen("127.0.0.1", 0)
+    config = uvicorn.Config(app, log_config=None, ws="websockets-sansio", lifespan="off")
+    server = uvicorn.Server(config)
+    server.capture_signals = contextlib.nullcontext
+    task = asyncio.create_task(server.serve([listener]))
+    yield "ws://127.0.0.1:%d/graphql" % listener.getsockname()[1]  # noqa: UP031
+    server.should_exit = True
+    await task
+    listener.close()
 
 
 @dataclass

@@ -10,8 +10,6 @@ from pathlib import Path
 
 import httpx2
 import pytest
-import pytest_asyncio
-import uvicorn
 import websockets
 
 from core.app import listen
@@ -23,19 +21,6 @@ from core.storage import jobs
 PROTOCOL = "graphql-transport-ws"
 JOB = "subscription ($id: ID!) { jobProgress(id: $id) { state progress { done } } }"
 CAMPAIGN = "subscription ($id: ID!) { campaignProgress(id: $id) { state runs { state } } }"
-
-
-@pytest_asyncio.fixture(loop_scope="session")
-async def address(app):
-    listener = listen("127.0.0.1", 0)
-    config = uvicorn.Config(app, log_config=None, ws="websockets-sansio", lifespan="off")
-    server = uvicorn.Server(config)
-    server.capture_signals = contextlib.nullcontext
-    task = asyncio.create_task(server.serve([listener]))
-    yield "ws://127.0.0.1:%d/graphql" % listener.getsockname()[1]  # noqa: UP031
-    server.should_exit = True
-    await task
-    listener.close()
 
 
 @contextlib.asynccontextmanager

@@ -1,0 +1,68 @@
+"""Descriptions for what the code leaves without one: by its shape, by its name, or by itself.
+
+A description beside the code wins. What every list, payload and filter has in common is said once,
+in `shapes`; the words of single types stand by topic in the other files.
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+from graphql import GraphQLSchema
+
+from core.schema.descriptions.campaigns import CAMPAIGNS
+from core.schema.descriptions.customers import CUSTOMERS
+from core.schema.descriptions.orders import ORDERS
+from core.schema.descriptions.points import POINTS
+from core.schema.descriptions.segments import SEGMENTS
+from core.schema.descriptions.shapes import MEMBERS, TYPES
+from core.schema.descriptions.work import WORK
+
+WORDS: dict[str, dict[str, str]] = {
+    **WORK, **CUSTOMERS, **SEGMENTS, **ORDERS, **CAMPAIGNS, **POINTS
+}  # fmt: skip
+"""By type, or types with the same members: "" is the type, "field(argument)" an argument."""
+
+
+def elements(schema: GraphQLSchema) -> Iterator[tuple[str, str, str, Any]]:
+    """Everything that can have a description: its kind, its type, its member or "", and itself."""
+    for name, kind in schema.type_map.items():
+        if name.startswith("__"):
+            continue
+        yield "type", name, "", kind
+        for member, value in getattr(kind, "values", {}).items():
+            yield "enum value", name, member, value
+        inputs = not hasattr(kind, "interfaces")
+        for member, field in getattr(kind, "fields", {}).items():
+            yield "input field" if inputs else "field", name, member, field
+            for argument, one in getattr(field, "args", {}).items():
+                yield "argument", name, f"{member}({argument})", one
+
+
+def describe(schema: GraphQLSchema) -> None:
+    """Give a description to every element that has none and that the words here fit."""
+    own: dict[str, dict[str, str]] = {}
+    for names, words in WORDS.items():
+        for name in names.split():
+            own.setdefault(name, {}).update(words)
+    for kind, name, member, element in elements(schema):
+        if not element.description:
+            element.description = own.get(name, {}).get(member) or _by_shape(kind, name, member)
+
+
+def _by_shape(kind: str, name: str, member: str) -> str | None:
+    if kind == "type":
+        return next(
+            (text.format(name=_lower(name.removesuffix(end))) for end, text in TYPES.items()
+             if name.endswith(end) and name != end),
+            None,
+        )  # fmt: skip
+    for pattern, names in MEMBERS.get(kind, ()):
+        if pattern.fullmatch(name):
+            last = member.rpartition("(")[2].removesuffix(")")
+            if text := names.get(last):
+                return text
+    return None
+
+
+def _lower(name: str) -> str:
+    return name[:1].lower() + name[1:]

@@ -1,0 +1,131 @@
+"""Words for campaigns, their runs, journeys and messages."""
+
+_STATES = {
+    "RUNNING": "Messages go out.",
+    "PAUSED": "Held, by staff or because something is wrong: `pauseReason` says why.",
+    "CANCELLED": "Ended by staff; what was sent stays sent.",
+}
+
+CAMPAIGNS = {
+    "Campaign": {
+        "options": "Priority, holdout, lateness and tracking.",
+        "name": "As staff call it.",
+        "kind": "Once, again and again, or for each customer when something happens.",
+        "state": "Where it stands.",
+        "pauseReason": "Why it is held, if it is.",
+        "scheduledAt": "When it is to start.",
+        "segment": "Whom it is for.",
+        "shop": "In whose name it writes.",
+        "preview(sample)": "How many messages to render, 0 to 20.",
+    },
+    "CampaignKind": {
+        "BROADCAST": "Once, to everybody in its segment.",
+        "RECURRING": "Again and again, by a calendar.",
+        "JOURNEY": "To each customer when something happens, step by step.",
+    },
+    "CampaignState": {
+        "": "Where a campaign stands.",
+        "DRAFT": "Can be changed; nothing is sent.",
+        "REVIEW": "Submitted, waiting for somebody's approval.",
+        "APPROVED": "Can be started or scheduled.",
+        "SCHEDULED": "Starts by itself when its time has come.",
+        **_STATES,
+        "FINISHED": "Done: nothing more is sent.",
+    },
+    "RunState": {
+        "": "Where a run stands.",
+        "PLANNING": "Its messages are being written into the ledger.",
+        **_STATES,
+        "FINISHED": "Nothing is pending any more.",
+        "MISSED": "Its moment passed while nothing could be sent.",
+    },
+    "CampaignRun": {
+        "state": "Where it stands.",
+        "pauseReason": "Why it is held, if it is.",
+        "resumeAt": "When it goes on by itself.",
+        "plannedAt": "When all its messages were in the ledger.",
+        "audit": "Everybody it was for, accounted for.",
+        "deliveries": "Its messages, page by page.",
+    },
+    "Audit": {
+        "target": "How many it was for: the sum of the five below.",
+        "sent": "Taken by a provider.",
+        "skipped": "Not sent on purpose, by reason.",
+        "failed": "Refused for good, or tried too often.",
+        "unknown": "Nobody knows whether a provider took them.",
+        "pending": "Not sent yet.",
+    },
+    "Delivery": {
+        "state": "What became of it.",
+        "attempts": "How often it was tried.",
+        "providerId": "The provider's id of it.",
+        "detail": "What was wrong, in the words of who found out.",
+        "sentAt": "When the provider took it.",
+        "deliveredAt": "When it arrived, as far as the provider tells.",
+        "cost": "What the provider took for it.",
+        "reasonSentence": "`reason` in a sentence.",
+    },
+    "DeliveryState": {
+        "": "What became of a message.",
+        "PENDING": "Not sent yet: due, waiting for its time, or for another try.",
+        "SENDING": "A worker has it in hand.",
+        "SENT": "The provider took it.",
+        "SKIPPED": "Not sent on purpose; `reason` says why.",
+        "FAILED": "The provider refuses it for good, or it was tried too often.",
+        "UNKNOWN": "Nobody knows whether the provider took it; it is not sent again blindly.",
+    },
+    "DeliveryDecision": {
+        "SENT": "It reached the customer, or shall count so.",
+        "SEND_AGAIN": "It goes out again, which may reach somebody twice.",
+    },
+    "MessageClass": {
+        "MARKETING": "To sell: only with the customer's consent.",
+        "SERVICE": "About an order, parcel or refund of the customer's.",
+    },
+    "CampaignPreview": {
+        "wouldSend": "How many messages would go out.",
+        "skipped": "How many would not, by reason.",
+    },
+    "Skipped": {"reason": "The rule that keeps them back.", "sentence": "`reason` in a sentence."},
+    "CampaignFinding": {
+        "level": "Whether it forbids the start.",
+        "message": "What is wrong and what to do.",
+        "path": "Leads to the value that is at fault.",
+    },
+    "FindingLevel": {
+        "ERROR": "The campaign cannot start.",
+        "WARNING": "It can start; somebody should look.",
+    },
+    "Enrolment": {
+        "state": "Where the customer stands in it.",
+        "enteredAt": "When the customer came in.",
+        "endedAt": "When it ended; null while it goes on.",
+        "version": "The version of the journey that the customer goes through.",
+    },
+    "EnrolmentState": {
+        "": "Where a customer stands in a journey.",
+        "WAITING": "At a step, until its time comes.",
+        "DONE": "Through all steps.",
+        "LEFT": "Out before the end.",
+    },
+    "CampaignLink": {
+        "clicks": "How often it was clicked.",
+        "people": "How many customers clicked it.",
+        "machineHits": "Clicks that scanners made; not counted as clicks.",
+    },
+    "LiftVerdict": {
+        "MORE": "The campaign brought more.",
+        "LESS": "The campaign brought less.",
+        "TOO_SMALL": "Too few customers or too small a difference to tell.",
+    },
+    "CampaignCreateInput": {
+        "name": "As staff call it.",
+        "channel": "The channel's name, such as `email`.",
+        "segmentId": "Whom it is for.",
+        "messageClass": "Decides what consent is needed.",
+        "shopId": "In whose name it writes.",
+    },
+    "CampaignScheduleInput": {"at": "When it is to start."},
+    "CampaignRejectInput": {"reason": "What the author is to change."},
+    "CampaignCopyInput": {"name": "The copy's name."},
+}

@@ -1,0 +1,146 @@
+"""Words for what a segment's rule asks."""
+
+_ARTICLES = {
+    "productIds": "A line is of one of these products.",
+    "skus": "A line is of one of these variants.",
+    "categories": "A line is of one of these categories.",
+    "titleContains": "A line's title has this in it, whatever its capitals.",
+}
+_DAYS = {
+    "lastDays": "From so many days ago until today; today is 0.",
+    "daysAgoAtLeast": "At least so many days ago; today is 0.",
+    "daysAgoAtMost": "At most so many days ago; today is 0.",
+    "fromDay": "From this day on, included.",
+    "toDay": "Until this day, included.",
+}
+_MESSAGES = "Which messages count; without it, all."
+
+SEGMENTS = {
+    "SegmentRuleInput": {"not": "This must not hold."},
+    "WindowInput": _DAYS,
+    "OrderWindowInput": {
+        **_DAYS,
+        "lastHours": "Within so many hours before this second.",
+        "event": "Count the days from this event of the same customer.",
+        "daysAfterAtLeast": "At least so many days after the event.",
+        "daysAfterAtMost": "At most so many days after the event.",
+    },
+    "CustomerEvent": {
+        "FIRST_SEEN": "The customer was taken in.",
+    },
+    "OrderFilterInput": {
+        **_ARTICLES,
+        "provinces": "It was sent to one of these.",
+        "states": "It stands so now.",
+        "amount": "It came to so much.",
+        "inDispute": "Whether it is in dispute now.",
+    },
+    "RefundCountRuleInput": {
+        **_ARTICLES,
+        "kinds": "The buyer asked for one of these.",
+        "states": "It stands so now.",
+        "reasons": "It has one of these reasons.",
+    },
+    "MessageFilterInput": {
+        "campaignIds": "Of one of these campaigns.",
+        "channels": "By one of these channels.",
+        "within": "Sent in this span of time; without it, ever.",
+    },
+    "ReceivedRuleInput MessageFailedRuleInput MessageDeliveredRuleInput MessageOpenedRuleInput "
+    "MessageClickedRuleInput": {"messages": _MESSAGES},
+    "BoughtAfterMessageRuleInput": {
+        "days": "Within so many times 24 hours after a message was sent.",
+        "messages": _MESSAGES,
+    },
+    "BoughtThenRuleInput": {
+        "first": "The earlier order.",
+        "then": "The later order.",
+        "daysAtLeast": "At least so many days between them.",
+        "daysAtMost": "At most so many days between them.",
+    },
+    "FirstPurchaseRuleInput LastPurchaseRuleInput NthPurchaseRuleInput": {
+        "having": "What the purchase must contain.",
+    },
+    "NthPurchaseRuleInput": {"n": "Which purchase: 1 is the first."},
+    "BirthdayRuleInput": {
+        "nextDays": "Today or in the next so many days, up to 364.",
+        "month": "In this month, 1 to 12.",
+    },
+    "FirstPurchaseAnniversaryRuleInput": {"nextDays": "Today or in the next so many days."},
+    "PurchaseGapRuleInput": {"gap": "Which of the gaps between purchases."},
+    "GapKind": {
+        "AVERAGE": "All of them on average.",
+        "FIRST": "From the first purchase to the second.",
+        "LAST": "Between the last two purchases.",
+    },
+    "ParcelRuleInput": {
+        "states": "It stands so now.",
+        "carriers": "One of these carries it.",
+    },
+    "ReviewedRuleInput": {
+        "signs": "It praises or complains so.",
+        "starsAtLeast": "It gave at least so many stars.",
+        "starsAtMost": "It gave at most so many stars.",
+        "keywords": "It has one of these in its text.",
+        "negative": "Whether it counts as negative.",
+    },
+    "PlatformMemberRuleInput": {
+        "gradeAtLeast": "Of this grade or a higher one.",
+        "gradeAtMost": "Of this grade or a lower one.",
+        "joined": "Joined in this span of time.",
+        "left": "Left in this span of time, and is none now.",
+    },
+    "TagRuleInput": {
+        "allOf": "All of these tags.",
+        "noneOf": "None of these tags.",
+        "within": "Only tags that were put on in this span of time.",
+        "sources": "Only tags put on by these: `staff`, `import`, `rule` or a plugin.",
+    },
+    "ReachableRuleInput OptedInRuleInput OptedOutRuleInput ConsentUnprovenRuleInput": {
+        "channel": "The channel's name, such as `email`.",
+        "shopId": "What counts in this shop; without it, for all shops.",
+    },
+    "UnsubscribedRuleInput": {"channels": "From one of these channels; without it, from any."},
+    "LifecycleStageRuleInput DaysToNextPurchaseRuleInput RfmGroupRuleInput RfmScoreRuleInput "
+    "ValuePercentileRuleInput": {
+        "shopId": "By what was bought in this shop; without it, in all.",
+    },
+    "RfmScoreRuleInput": {
+        "rAtLeast": "Recency, 1 to 5; 5 bought lately.",
+        "rAtMost": "Recency, 1 to 5; 5 bought lately.",
+        "fAtLeast": "Frequency, 1 to 5; 5 bought often.",
+        "fAtMost": "Frequency, 1 to 5; 5 bought often.",
+        "mAtLeast": "Money, 1 to 5; 5 spent much.",
+        "mAtMost": "Money, 1 to 5; 5 spent much.",
+    },
+    "ValuePercentileRuleInput": {"top": "Among the best so many percent."},
+    "MemberRuleInput": {"joined": "Joined in this span of time; without it, ever."},
+    "MemberTierRuleInput": {"tierIds": "In one of these tiers now; an empty list matches nobody."},
+    "PointsExpiringRuleInput": {"nextDays": "Today or in the next so many days."},
+    "InSegmentRuleInput": {
+        "segmentId": "The segment to be in.",
+        "onDay": "When this day ended; without it, now.",
+    },
+    "RandomShareRuleInput": {
+        "toPercent": "The share's end.",
+        "fromPercent": "The share's beginning.",
+        "seed": "Another text draws other shares; the same one always the same.",
+    },
+    "CustomFieldRuleInput": {
+        "startsWith": "A text that begins so.",
+        "fromDay": "A date from this day on, included.",
+        "toDay": "A date until this day, included.",
+        "nextDays": "A date today or in the next so many days.",
+        "isSet": "Whether the customer has a value at all.",
+    },
+    "SegmentCreateInput SegmentUpdateInput": {
+        "name": "Unique among the merchant's segments, for people.",
+        "description": "For staff.",
+        "rule": "Who is in it.",
+    },
+    "SegmentListCreateInput SegmentSnapshotInput": {
+        "name": "Unique among the merchant's segments, for people.",
+        "description": "For staff.",
+    },
+    "SegmentCopyInput": {"name": "The copy's name."},
+}

@@ -1,0 +1,97 @@
+"""Words for what every client meets: errors, pages, jobs, tokens, filters."""
+
+WORK = {
+    "UserError InputError CustomerError": {
+        "code": "For programs: what is wrong, one of a fixed list with cause and cure.",
+        "message": "For developers: what is wrong with which value.",
+    },
+    "PageInfo": {
+        "": "Where a page lies in its list.",
+        "hasNextPage": "Whether there is more behind this page.",
+        "hasPreviousPage": "Whether `after` was given: it is not the first page.",
+        "startCursor": "Of the page's first object; null on an empty page.",
+        "endCursor": "Of the page's last object: give it as `after` for the next page.",
+    },
+    "Count": {
+        "": "A number that may be a lower bound.",
+        "value": "The number, or the limit where there are more.",
+        "precision": "Whether there may be more.",
+    },
+    "CountPrecision": {"EXACT": "Just so many.", "AT_LEAST": "So many, and more."},
+    "SortDirection": {
+        "": "Which end of a list comes first.",
+        "ASC": "The least, or earliest, first.",
+        "DESC": "The greatest, or latest, first.",
+    },
+    "Job": {
+        "kind": "What it does.",
+        "state": "Where it stands.",
+        "progress": "How far it is.",
+        "result": "What came of it, by kind; null until it has ended.",
+        "error": "Why it failed; null unless it did.",
+        "startedAt": "When a worker took it up; null while it is queued.",
+        "finishedAt": "When it ended, in whatever way.",
+    },
+    "JobState": {
+        "": "Where a job stands; the last three are final.",
+        "QUEUED": "Waits for a worker.",
+        "RUNNING": "A worker is at it.",
+        "SUCCEEDED": "Done, perhaps with some rows refused.",
+        "FAILED": "It could not be done: `error` says why.",
+        "CANCELLED": "Ended by staff; what it had done stays.",
+    },
+    "JobError": {
+        "": "Why a job failed.",
+        "code": "For programs.",
+        "message": "What is wrong and what to do.",
+        "path": "Leads to the value that is at fault, if one is.",
+    },
+    "Progress": {
+        "": "How far a job is.",
+        "done": "Rows that it has dealt with.",
+        "total": "Rows in all; null while that is not known.",
+        "failed": "Rows that it refused; `rejects` lists them.",
+    },
+    "JobReject": {
+        "row": "The row's number in the file or list.",
+        "code": "For programs.",
+        "column": "The column that is at fault; null if the row is.",
+        "message": "What is wrong with it.",
+    },
+    "JobFile": {"sha256": "Of the whole file, in hex."},
+    "ExportFormat": {
+        "CSV": "Comma separated, UTF-8.",
+        "XLSX": "A workbook.",
+        "JSONL": "One JSON object on each line.",
+    },
+    "Language": {"EN": "English.", "ZH": "Chinese."},
+    "Token": {
+        "name": "As staff call it.",
+        "permissions": "What it may do.",
+        "expiresAt": "When it ends by itself; null: never.",
+        "revokedAt": "When staff ended it.",
+        "lastUsedAt": "When a call last came with it.",
+    },
+    "Viewer": {"permissions": "What this token may do."},
+    "Plugin": {
+        "name": "For programs.",
+        "title": "For people.",
+        "enabled": "Whether this merchant has switched it on.",
+    },
+    "FacetInfo": {
+        "title": "For people, in English.",
+        "titleZh": "For people, in Chinese.",
+        "description": "What it asks.",
+        "plugin": "The plugin that brings it; null for the server's own.",
+    },
+    "FacetParameter": {"required": "Whether it must be given."},
+    "Staff": {"lastLoginAt": "When the person last logged in."},
+    "StaffLoginInput": {"email": "As it was invited.", "password": "In clear: use TLS."},
+    "Role": {"permissions": "What who has it may do."},
+    "ShopSyncState": {
+        "CONNECTED": "Data comes in.",
+        "EXPIRED": "The platform wants the merchant to log in again.",
+        "PAUSED": "Held by staff.",
+        "DISCONNECTED": "Ended by staff; what came in stays.",
+    },
+}
