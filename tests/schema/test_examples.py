@@ -52,7 +52,7 @@ async def test_python_client_lists_previews_and_follows(address, world, monkeypa
     out = "".join(lines) + rest
     assert process.returncode == 0, errors
     assert "张三  浙江省" in out
-    assert "1 of 1 customers fit" in out
+    assert "1 of 3 customers fit" in out
     assert "email: " in out
     assert "none.such: SUCCEEDED" in rest
 
