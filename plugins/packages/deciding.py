@@ -235,9 +235,10 @@ class _Statement:
     def _used(self, place: int, insert_id: int, before: str) -> str:
         """Minus what rules before have given of an insert."""
         taken = [
-            f"(r{n} = {Outcome.GIVEN:d} AND {self._variant(n)} = {choice})"
+            f"COALESCE((r{n} = {Outcome.GIVEN:d} AND {self._variant(n)} = {choice})::int, 0)"
             for n in range(place)
             for choice, one in enumerate(self._rules[n].variants)
             if one.insert.id == insert_id
         ]
-        return f" - (SELECT count(*) FROM {before} WHERE {' OR '.join(taken)})" if taken else ""
+        # a parcel may have it of two rules
+        return f" - (SELECT COALESCE(sum({' + '.join(taken)}), 0) FROM {before})" if taken else ""

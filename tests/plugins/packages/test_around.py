@@ -88,6 +88,7 @@ async def remarked(shop):
     await kit.rule(merchant, "rule", await kit.insert(merchant, "茶样"))
     await kit.wave(merchant)
     (parcel,) = await parcels(merchant)
+    await pack(merchant, parcel)
     await kit.enable(merchant, remarks=True)
     context = await plugin_context(shop.db, shop.registry, "packages", merchant.id)
     event = Occurrence(
