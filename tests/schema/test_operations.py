@@ -98,7 +98,8 @@ async def test_query_works_and_is_answered_as_the_stock_executor_would(
                    and isinstance(one, Route))  # fmt: skip
     stock = StrawberryGraphQLCoreExecutionContext
     monkeypatch.setattr(endpoint.schema, "execution_context_class", stock)
-    assert await run(api, token_for(kept, name), name, kept.ids) == answer
+    again = await run(api, token_for(kept, name), name, kept.ids)
+    assert {**again, "extensions": None} == {**answer, "extensions": None}
 
 
 @pytest.mark.parametrize("name", CHANGING)
