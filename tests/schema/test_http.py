@@ -245,7 +245,7 @@ async def test_only_a_post_unsubscribes(api, world):
     for _ in range(2):
         answer = await api.client.post(path, data={"List-Unsubscribe": "One-Click"})
         assert answer.status_code == 200
-    assert await refusals(world) == 2
+    assert await refusals(world) == 3  # of the phone number, the email address and the nick
     query = "query ($id: ID!) { customer(id: $id) { consents { status } } }"
     answer = await api.data(world.token, query, id=world.ids["Customer"])
     assert answer["customer"]["consents"] == [{"status": "DENIED"}]
