@@ -2,9 +2,9 @@
 
 from typing import Any
 
-MAX_LIST = 5_000
+MAX_LIST = 20_000
 MAX_VALUES = 200_000
-MAX_NESTING = 100
+MAX_NESTING = 200
 
 
 def check_body(body: bytes) -> str | None:

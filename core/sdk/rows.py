@@ -35,6 +35,9 @@ class Rows:
         return f"FROM {self.source} WHERE {' AND '.join([*whose, *self.where])}"
 
 
+AGGREGATES = frozenset({"count", "sum", "min", "max", "avg", "bool_or", "bool_and"})
+
+
 @dataclass(frozen=True)
 class Total:
     """What is asked of one customer's rows: `test`, a condition on the aggregate `total`."""
@@ -50,7 +53,7 @@ class Total:
         for place, sign in enumerate(rest):
             depth += (sign == "(") - (sign == ")")
             if depth == 0:
-                return name.isidentifier() and place == len(rest) - 1
+                return name in AGGREGATES and place == len(rest) - 1
         return False
 
     def of(self, only: str) -> str:

@@ -1,7 +1,8 @@
 import pytest
 
-from core.domain.customers.consent import grant_where_unknown, set_consent, suppress, unsubscribe
+from core.domain.customers.consent import grant_where_unknown, set_consent, unsubscribe
 from core.domain.customers.customers import add_tags, get_customer, remove_tags, update_customer
+from core.domain.customers.suppressions import suppress
 from core.sdk import InvalidInput, NotFound
 
 

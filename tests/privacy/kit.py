@@ -67,6 +67,9 @@ async def make_person(merchant, plain=PLAIN):
         await add_tags(w, pk, ["vip"], "staff")
         await set_consent(w, pk, "email", "marketing", "granted", "fair",
                           {"text": plain["answer"]})  # fmt: skip
+        await insert(w, "tasks", customer_id=pk, kind="call", title="call", text=plain["note"],
+                     due_at=w.now, state="open", source="token:1", version=1, created_at=w.now,
+                     updated_at=w.now)  # fmt: skip
         await insert(w, "customer_notes", customer_id=pk, text=plain["note"], author="token:1",
                      version=1, created_at=w.now, updated_at=w.now)  # fmt: skip
         await insert(w, "segment_members", segment_id=1, customer_id=pk, entered_at=w.now)

@@ -124,7 +124,7 @@ async def test_children_take_one_statement_per_level(api, world, monkeypatch):
     query = """{ customers(first: 100) { nodes { tags { tag } consents { status }
         orders { lines { title } shop { name } customer { name } } } } }"""
     answer = await api.data(world.token, query)
-    assert len(answer["customers"]["nodes"]) == 32
+    assert len(answer["customers"]["nodes"]) == 33
     # token, page, tags, consents, orders, lines, shops, customers
     assert len(reads) == 8
 

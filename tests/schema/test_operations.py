@@ -13,7 +13,6 @@ from core.builtin import CorePlugin
 from core.registry import load
 from core.schema.build import Mutation, Query, Subscription
 from core.schema.scalars import Public, Requires, camel
-from plugins.packages import schema as packages
 
 spec = importlib.util.spec_from_file_location(
     "operations", Path(__file__).with_name("operations.py")
@@ -41,7 +40,6 @@ READING = [
     and parse(operations.text(name)).definitions[0].operation is OperationType.QUERY
 ]  # fmt: skip
 CHANGING = [name for name in NAMES if name not in READING]
-PLUGIN_FIELDS = {one.name: one for one in packages.FIELDS}
 LOGGED_IN = {"viewer", "node", "nodes", "staffMe", "staffSessions"}
 
 
@@ -194,7 +192,6 @@ def directive_of(name):
         for field in root.__strawberry_definition__.fields:
             if camel(field.python_name) == name:
                 return field.directives[0]
-    return Requires(permission=PLUGIN_FIELDS[name].permission)
     return PLUGIN_FIELDS[name]
 
 

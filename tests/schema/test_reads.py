@@ -10,7 +10,7 @@ from core.domain.customers import masking
 from core.domain.customers.contacts import seal_phone
 from core.domain.shops import audit
 from core.storage.database import Database
-from tests.schema.test_live import address, message, subscribed  # noqa: F401
+from tests.schema.test_live import message, subscribed
 
 PEOPLE = "query People { customers { nodes { name nameRedacted phone { value redacted } } } }"
 ALL = ("PII_NAME", "PII_PHONE", "PII_EMAIL", "PII_ADDRESS")
@@ -170,7 +170,7 @@ async def test_without_an_entry_there_is_no_answer(api, world, monkeypatch):
     assert "138" not in str(answer)
 
 
-async def test_operations_of_one_socket_are_counted_apart(address, world):  # noqa: F811
+async def test_operations_of_one_socket_are_counted_apart(address, world):
     pk = await second(world)
     async with subscribed(address, world.token, PEOPLE) as socket:
         assert "Ann Smith" in str(await message(socket))

@@ -13,9 +13,7 @@ from core.domain.shops.tokens import create_token, revoke_token, rotate_token
 from core.schema import context as context_module
 from core.schema.scalars import split_id
 from tests.schema import operations
-from tests.schema.test_live import CAMPAIGN, JOB, address, message, subscribed
-
-__all__ = ["address"]
+from tests.schema.test_live import CAMPAIGN, JOB, message, subscribed
 
 
 async def act(api, token, name, **variables):
