@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import asyncpg
@@ -28,7 +28,7 @@ class TestMerchant:
     id: int
     shop_id: int
     token: str
-    installation: Installation
+    installation: Installation = field(repr=False)
     clock: MovableClock
 
     def work(self) -> AbstractAsyncContextManager[Work]:

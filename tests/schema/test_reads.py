@@ -85,7 +85,8 @@ async def test_a_masked_name_is_not_found_by_guessing(api, world):
     assert "PII_NAME" in answer["errors"][0]["message"]
     token = await world.limited("CUSTOMERS_READ", "PII_NAME")
     found = (await api.data(token, query, w=deep))["customers"]["nodes"]
-    assert found == [{"id": world.ids["Second"]}]
+    assert {"id": world.ids["Second"]} in found
+    assert {"id": world.ids["Customer"]} not in found
 
 
 async def test_a_campaigns_sample_hides_names(api, world):
@@ -109,7 +110,7 @@ async def test_a_read_of_several_customers_leaves_one_entry(api, world):
     assert "errors" not in answer.json()
     (entry,) = await reads(world)
     assert entry["data"] == {
-        "fields": ["name", "phone"], "customers": 3, "operation": "People", "request": "r-17",
+        "fields": ["name", "phone"], "customers": 4, "operation": "People", "request": "r-17",
     }  # fmt: skip
     assert entry["actor"].startswith("token:")
     assert (await audit.verify(world.merchant.installation.db, world.merchant.id)).fault is None
