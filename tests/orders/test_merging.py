@@ -204,6 +204,23 @@ async def test_a_refusal_since_counts_for_both(merchant):
     assert (await words(merchant, other))["sms"] == "denied"
 
 
+@pytest.mark.parametrize("number", ["13800138000", "13800138001"])
+async def test_an_address_that_goes_with_an_undone_merge_was_nobody_elses_word(merchant, number):
+    """The kept customer never had the address that its own word was counted by."""
+    async with merchant.work() as w:
+        kept = await furnish(w, merchant, "kept", consents=(("sms", "unproven"),))
+        first = await furnish(w, merchant, "first", phone="13800138000")
+        second = await furnish(w, merchant, "second", phone=number)
+    undone = await merge(merchant, kept, first)
+    await merge(merchant, kept, second)
+    await unmerge(merchant, undone)
+    assert "sms" not in await words(merchant, kept)
+    async with merchant.read() as session:
+        customer = await get_customer(session, kept)
+        index = session.keyring.blind_index("phone", merchant.id, f"+86{number}")
+    assert customer["phone_index"] == index
+
+
 async def test_changes_to_a_merged_customer_say_into_whom(merchant):
     one, other = await pair(merchant)
     await merge(merchant, one, other)

@@ -6,8 +6,7 @@ to whom it belongs.
 
 from datetime import timedelta
 
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from core.domain.customers.consent import set_consent
@@ -252,14 +251,7 @@ moves = st.lists(
 )  # fmt: skip
 
 
-@pytest.mark.xfail(
-    reason="undoing a merge can leave an unproven word of the other on a channel to phones",
-    strict=False,
-)
-@settings(
-    max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck),
-    phases=[Phase.generate],
-)  # fmt: skip
+@settings(max_examples=12, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck))
 @given(given_people=people, todo=moves)
 async def test_undone_merges_leave_what_the_others_alone_would(merchant, given_people, todo):
     merged, alone = await two_worlds(merchant, given_people, Merged, Merged)

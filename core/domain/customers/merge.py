@@ -21,7 +21,13 @@ from core.domain.customers.merge_consent import (
     merge_consents,
     restore_consents,
 )
-from core.domain.customers.merge_profile import fill, kept_addresses, refill, take_back
+from core.domain.customers.merge_profile import (
+    fill,
+    keep_anew,
+    kept_addresses,
+    refill,
+    take_back,
+)
 from core.domain.customers.merge_rows import move_back_rows, move_rows, tables_to_move
 from core.domain.customers.suggestions import decide_pair
 from core.registry import Registry
@@ -210,6 +216,7 @@ async def unmerge(w: Work, registry: Registry, merge_id: int) -> Unmerged:
     await _move_back_merges(w, merge_id, later, back)
     await move_back_rows(w, tables_to_move(registry), merge_id, later, back, holder_id)
     await refill(w, holder_id)
+    await keep_anew(w, merge, holder_id)
     await restore_consents(w, chain, back, holder_id, kept_by(registry))
     await decide_pair(w, holder_id, back, "rejected")
     await log_event(w, [holder_id, back], "unmerged", {"merge": merge_id, "customer": back})

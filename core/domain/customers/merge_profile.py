@@ -33,14 +33,13 @@ def gaps(into: Row, from_: Row) -> list[str]:
 
 def kept_addresses(into: Row, from_: Row) -> dict[str, Kept]:
     """For phone and email, whose the merged customer has."""
-    kept: dict[str, Kept] = {}
-    for kind in CONTACTS:
-        own, other = into[f"{kind}_index"], from_[f"{kind}_index"]
-        if own is None:
-            kept[kind] = "none" if other is None else "from"
-        else:
-            kept[kind] = "both" if own == other else "into"
-    return kept
+    return {kind: _kept(into[f"{kind}_index"], from_[f"{kind}_index"]) for kind in CONTACTS}
+
+
+def _kept(own: object, other: object) -> Kept:
+    if own is None:
+        return "none" if other is None else "from"
+    return "both" if own == other else "into"
 
 
 async def fill(w: Work, into: Row, from_: Row) -> Filled:
@@ -106,6 +105,56 @@ async def take_back(w: Work, chain: Sequence[Row], holder: Row) -> None:
     await _set(w, holder["id"], {name: None for column in empty for name in _columns_of(column)})
     for row in chain[1:]:
         await _store(w, row["id"], contents[row["id"]], fills[row["id"]])
+
+
+async def keep_anew(w: Work, merge: Row, holder_id: int) -> None:
+    """Say anew whose address each merge into the holder kept, now that `merge` is undone.
+
+    What it had filled stood in the way of those after it: they found an address in the kept
+    customer that was another's. Of kinds that it did not fill, what they said stays.
+    """
+    kinds = [kind for kind in CONTACTS if f"{kind}_index" in filled_of(merge)]
+    rows = await w.sql.fetch(
+        """SELECT g.id, g.from_id, g.filled, g.marks, m.content,
+                  (SELECT min(o.merge_id) FROM customer_merge_moves o
+                   WHERE o.merchant_id = $1 AND o.table_name = 'customer_merges'
+                     AND o.row_id = g.id) AS taken_by
+           FROM customer_merges g JOIN customer_merge_moves m ON m.merchant_id = $1
+                AND m.merge_id = g.id AND m.table_name = 'customers'
+           WHERE g.merchant_id = $1 AND g.into_id = $2 AND g.undone_at IS NULL ORDER BY g.id""",
+        w.merchant_id, holder_id,
+    ) if kinds else []  # fmt: skip
+    if not rows:
+        return
+    holder = await _row(w, "id = $2", holder_id)
+    from_of = {row["id"]: row["from_id"] for row in rows}
+    merges: dict[int, list[Row]] = {}
+    for row in rows:
+        merges.setdefault(from_of.get(row["taken_by"], holder_id), []).append(row)
+    contents = {row["from_id"]: orjson.loads(row["content"]) for row in rows}
+    contents[holder_id] = {name: as_json(holder[name]) for name in TYPES if name in holder}
+    marks = {row["id"]: orjson.loads(row["marks"] or "{}") for row in rows}
+
+    def address(customer_id: int, column: str, kind: str) -> str | None:
+        """What a customer has with those merged into it."""
+        own: str | None = contents[customer_id][column]
+        into = merges.get(customer_id, [])
+        if any(filled_of(one).get(column, [None, None])[1] == own for one in into):
+            own = None
+        for one in into:
+            other = address(one["from_id"], column, kind)
+            marks[one["id"]][kind] = _kept(own, other)
+            own = other if own is None else own
+        return own
+
+    for kind in kinds:
+        address(holder_id, f"{kind}_index", kind)
+    await w.sql.execute(
+        """UPDATE customer_merges g SET marks = u.marks
+           FROM unnest($2::bigint[], $3::jsonb[]) AS u (id, marks)
+           WHERE g.merchant_id = $1 AND g.id = u.id""",
+        w.merchant_id, list(marks), [orjson.dumps(one).decode() for one in marks.values()],
+    )  # fmt: skip
 
 
 async def refill(w: Work, customer_id: int) -> None:
