@@ -4,12 +4,12 @@ import importlib.metadata
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from core.domain.shops.plugins import enabled_plugins, plugin_settings
+from core.domain.shops.plugins import enabled_plugins, plugin_context
 from core.guard import guarded
 from core.installation import Installation, load_registry, open_installation
 from core.registry import Owned, Registry, RegistryError
 from core.sdk.errors import HuikeError, OutsideError, Several
-from core.sdk.plugin import HealthCheck, PluginContext
+from core.sdk.plugin import HealthCheck
 from core.settings import Settings, SettingsError
 from core.storage.database import SYSTEM, DatabaseError
 from core.storage.doorbell import RedisUnavailable
@@ -99,9 +99,7 @@ async def _outside_system(
     registry, plugin = installation.registry, owned.plugin
     name = f"{owned.value.name} of merchant {merchant_id}"
     try:
-        async with installation.db.read(merchant_id) as session:
-            settings = await plugin_settings(session, registry, plugin)
-        context = PluginContext(merchant_id, settings, installation.db)
+        context = await plugin_context(installation.db, registry, plugin, merchant_id)
         timeout = registry.manifests[plugin].timeout
         await guarded(plugin, merchant_id, timeout, owned.value.check(context))
     except (HuikeError, Several, OutsideError) as error:

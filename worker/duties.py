@@ -24,7 +24,7 @@ from core.domain.members import (
 from core.domain.privacy import retention
 from core.domain.segments import changes, refresh
 from core.domain.shops import ticks
-from core.domain.shops.plugins import enabled_plugins, plugin_context
+from core.domain.shops.plugins import plugin_context
 from core.domain.shops.webhooks import delivering, hearing
 from core.guard import guarded
 from core.installation import Installation, job_kinds
@@ -32,6 +32,7 @@ from core.registry import CORE, Owned
 from core.schema.bulk_running import BulkExport
 from core.schema.documents import Documents
 from core.schema.webhook_bodies import renderer
+from core.sdk.errors import PluginDisabled
 from core.sdk.events import Occurrence
 from core.sdk.plugin import Subscriber
 from core.storage import jobs, outbox
@@ -386,12 +387,12 @@ def _handler(installation: Installation, owned: Owned[Subscriber]) -> outbox.Han
     seconds = manifest.timeout if manifest else 30.0
 
     async def handle(db: Database, occurrence: Occurrence) -> None:
-        async with db.read(occurrence.merchant_id) as session:
-            if owned.plugin not in await enabled_plugins(session):
-                return
-        context = await plugin_context(
-            db, installation.registry, owned.plugin, occurrence.merchant_id
-        )
+        try:
+            context = await plugin_context(
+                db, installation.registry, owned.plugin, occurrence.merchant_id
+            )
+        except PluginDisabled:
+            return
         await guarded(
             owned.plugin,
             occurrence.merchant_id,

@@ -60,7 +60,7 @@ class PluginContext:
     merchant_id: int
     settings: BaseModel
     database: Any
-    registry: Any = None
+    registry: Any
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ async def _given(
 ) -> str | None:
     settings = read_settings(owned.value, orjson.loads(stored))
     if owned.plugin == CORE:
-        context = PluginContext(merchant_id, NoSettings(), db)
+        context = PluginContext(merchant_id, NoSettings(), db, registry)
         return await owned.value.hand_out(context, settings, redeemed)
     context = await plugin_context(db, registry, owned.plugin, merchant_id)
     call = owned.value.hand_out(context, settings, redeemed)

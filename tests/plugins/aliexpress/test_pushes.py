@@ -93,7 +93,7 @@ async def test_a_message_is_quicker_than_the_list_and_counts_once(merchant):
         await shop.work()
         registry = with_push_routes(replace(shop.registry, web_routes={}))
         handle = registry.web_routes["aliexpress"].value.handle
-        context = PluginContext(merchant.id, shop.platform.settings, shop.db)
+        context = PluginContext(merchant.id, shop.platform.settings, shop.db, shop.registry)
         number = shop.order(late=timedelta(minutes=8))
         told = webhooks.request(
             shop.world, shop.platform.app, shop.platform.shop, 53, {"orderId": number}

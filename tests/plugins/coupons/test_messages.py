@@ -20,6 +20,11 @@ from tests.sending_kit import add_customers
 TEXT = "{{ coupons.ten.code }} {{ coupons.ten.amount }} {{ coupons.ten.expires }}"
 
 
+def context_of(merchant, settings):
+    opened = merchant.installation
+    return PluginContext(merchant.id, settings, opened.db, opened.registry)
+
+
 async def campaign(merchant, provider, count, text=TEXT):
     merchant = await with_channels(merchant, pigeon=provider)
     await add_customers(merchant, [f"c{n}@example.com" for n in range(count)])
@@ -79,7 +84,7 @@ async def test_what_was_not_sent_goes_back_into_stock(merchant):
     merchant, run = await campaign(merchant, Provider(answer=answer), 1, "{{ coupons.ten.code }}")
     await send(merchant, run)
     assert (await stored(merchant))["issued"] == 1
-    await jobs.tidy(PluginContext(merchant.id, CouponSettings(), merchant.installation.db))
+    await jobs.tidy(context_of(merchant, CouponSettings()))
     assert (await stored(merchant))["issued"] == 0
     async with merchant.work() as w:
         (given,) = await issue(w, made.id, [Recipient(await anybody(w))], "test")
@@ -100,9 +105,7 @@ async def test_reminders_are_told_once_and_facets_ask_for_coupons(merchant):
     one, two, three = await people(merchant, 3)
     async with merchant.work() as w:
         await issue(w, made.id, [Recipient(one), Recipient(two)], "test")
-    context = PluginContext(
-        merchant.id, CouponSettings(expiring_days=[3, 1], unused_days=2), merchant.installation.db
-    )
+    context = context_of(merchant, CouponSettings(expiring_days=[3, 1], unused_days=2))
     async with merchant.read() as session:
         code = await session.sql.fetchval(
             "SELECT code FROM coupons_coupons WHERE merchant_id = $1 AND customer_id = $2",
@@ -132,7 +135,7 @@ async def test_reminders_are_told_once_and_facets_ask_for_coupons(merchant):
 async def test_rewards_are_given_once_and_steps_to_all_who_come(merchant):
     await template(merchant, per_customer=1)
     (person,) = await people(merchant, 1)
-    context = PluginContext(merchant.id, NoSettings(), merchant.installation.db)
+    context = context_of(merchant, NoSettings())
     settings = GrantSettings(template="ten")
     code = await CouponReward().hand_out(context, settings, Paid(7, 1, person, 100))
     assert code == await CouponReward().hand_out(context, settings, Paid(7, 1, person, 100))
