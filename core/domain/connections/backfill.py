@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from core.domain.connections.calls import Priority
-from core.domain.connections.following import LEASE, LeaseLost
+from core.domain.connections.leases import LEASE, TURN_SECONDS, Claimed, LeaseLost
 from core.domain.connections.opening import FAILURES, Access, open_shop
 from core.domain.connections.reading import read_window
 from core.domain.connections.trouble import needs_seller, pause_after, problem_of
@@ -20,32 +20,17 @@ from core.sdk.errors import ReconnectNeeded, Refused, RetryLater
 from core.storage.database import Database, Work
 from core.storage.statistics import MANY, look_again
 
-TURN_SECONDS = 20.0
 UNLIMITED = timedelta(days=365)
 """Where a platform names no limit, the past is read by so much more until that held nothing."""
 MAX_FAILURES = 12
 
 
 @dataclass
-class Slice:
+class Slice(Claimed):
     """A claimed slice."""
 
-    merchant_id: int
-    id: int
-    resource: Resource
+    table = "sync_slices"
     window: Window
-    failures: int
-    owner: str
-
-    async def hold(self, w: Work, records: int) -> None:
-        """Go on holding the lease, in a transaction that stores. Raises LeaseLost."""
-        held = await w.sql.fetchval(
-            """UPDATE sync_slices SET lease_until = $4, records = records + $5
-               WHERE merchant_id = $1 AND id = $2 AND lease_owner = $3 RETURNING id""",
-            w.merchant_id, self.id, self.owner, w.now + LEASE, records,
-        )  # fmt: skip
-        if held is None:
-            raise LeaseLost
 
 
 async def read_past(
@@ -104,7 +89,7 @@ async def _claim(db: Database, merchant_id: int, shop_id: int) -> Slice | None:
     if row is None:
         return None
     window = Window(row["starts_at"], row["ends_at"])
-    return Slice(merchant_id, row["id"], Resource(row["resource"]), window, row["failures"], owner)
+    return Slice(merchant_id, row["id"], Resource(row["resource"]), row["failures"], owner, window)
 
 
 async def _read(access: Access, part: Slice) -> int:

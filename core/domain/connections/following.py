@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.domain.connections.calls import Priority
+from core.domain.connections.leases import LEASE, TURN_SECONDS, Claimed, LeaseLost
 from core.domain.connections.opening import FAILURES, Access, open_shop
 from core.domain.connections.reading import read_window
 from core.domain.connections.trouble import needs_seller, pause_after, problem_of
@@ -18,36 +19,15 @@ from core.sdk.connectors import Kind, Resource, Sync, TooMuch, Window
 from core.sdk.errors import ReconnectNeeded, RetryLater
 from core.storage.database import Database, Work
 
-LEASE = timedelta(minutes=2)
 LONG_PAUSE = timedelta(days=1)
-TURN_SECONDS = 20.0
-"""After so long a resource that is behind lets others go first."""
-
-
-class LeaseLost(Exception):
-    """Another worker took over, because this one was silent for longer than its lease."""
 
 
 @dataclass
-class Cursor:
+class Cursor(Claimed):
     """A claimed cursor."""
 
-    merchant_id: int
-    id: int
-    resource: Resource
+    table = "sync_cursors"
     position: Position
-    failures: int
-    owner: str
-
-    async def hold(self, w: Work, records: int) -> None:
-        """Go on holding the lease, in a transaction that stores. Raises LeaseLost."""
-        held = await w.sql.fetchval(
-            """UPDATE sync_cursors SET lease_until = $4, records = records + $5
-               WHERE merchant_id = $1 AND id = $2 AND lease_owner = $3 RETURNING id""",
-            w.merchant_id, self.id, self.owner, w.now + LEASE, records,
-        )  # fmt: skip
-        if held is None:
-            raise LeaseLost
 
 
 async def follow_shop(
@@ -93,7 +73,7 @@ async def _claim(db: Database, merchant_id: int, shop_id: int) -> list[Cursor]:
     cursors = [
         Cursor(
             merchant_id, row["id"], Resource(row["resource"]),
-            Position(row["cursor_at"], row["settled_at"]), row["failures"], owner,
+            row["failures"], owner, Position(row["cursor_at"], row["settled_at"]),
         )
         for row in rows
     ]  # fmt: skip

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.domain.connections.calls import Priority
 from core.domain.connections.dead_letters import bury
+from core.domain.connections.leases import LEASE
 from core.domain.connections.opening import FAILURES, Access, connection_of, open_shop
 from core.domain.connections.storing import store
 from core.domain.connections.trouble import needs_seller, pause_after, problem_of
@@ -24,7 +25,6 @@ PAUSES = (timedelta(seconds=5), timedelta(seconds=30), timedelta(seconds=120))
 """When to look again for a change that is not to be seen yet; then the windows find it."""
 SLACK = timedelta(seconds=3)
 """A platform tells of a change so long after its time, and means that change."""
-LEASE = timedelta(minutes=2)
 ENTITIES = 100
 AT_ONCE = 10
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)

@@ -12,6 +12,7 @@ from core.domain.connections.connecting import refresh_time
 from core.domain.connections.counting import count_days
 from core.domain.connections.following import open_cursors
 from core.domain.connections.inbox import take_in
+from core.domain.connections.leases import LEASE
 from core.domain.connections.opening import (
     FAILURES,
     Access,
@@ -30,7 +31,6 @@ from core.storage.database import Database, Work
 
 CHECK_EVERY = timedelta(hours=1)
 LISTEN_EVERY = timedelta(seconds=2)
-LEASE = timedelta(minutes=2)
 FULL_TURNS = 50
 """So many times a full queue is emptied before others get their turn."""
 
