@@ -11,8 +11,8 @@ from core.domain.customers.suppressions import (
     identity_index,
     suppress_all,
 )
+from core.domain.shops.word_lists import replace_words, words_of
 from core.sdk.channels import Channel, IdentityChannel, Reply
-from core.sdk.errors import InvalidInput
 from core.sdk.events import MessageReplied
 from core.storage.database import Session, Work
 
@@ -23,7 +23,7 @@ OPT_OUT_WORDS = frozenset({
 })  # fmt: skip
 """Folded. The merchant's own words come on top; these cannot be taken away."""
 MAX_WORDS = 100
-WORD_LIMIT = 50
+WORDS = "opt_out_words"
 TEXT_LIMIT = 5000
 TEXT_PLACE = "inbound_messages.text"
 ANSWER_DAYS = 30
@@ -39,32 +39,12 @@ def folded(text: str) -> str:
 
 async def opt_out_words(session: Session) -> list[str]:
     """The merchant's own words, folded and sorted."""
-    rows = await session.sql.fetch(
-        "SELECT word FROM opt_out_words WHERE merchant_id = $1 ORDER BY word", session.merchant_id
-    )
-    return [row["word"] for row in rows]
+    return await words_of(session, WORDS)
 
 
 async def set_opt_out_words(w: Work, words: Sequence[str]) -> None:
     """Replace the merchant's own words. Raises InvalidInput."""
-    wanted = sorted({folded(word) for word in words})
-    if len(wanted) > MAX_WORDS:
-        raise InvalidInput(f"at most {MAX_WORDS} words", ("input", "words"))
-    for place, word in enumerate(words):
-        if not 0 < len(folded(word)) <= WORD_LIMIT or "\x00" in word:
-            raise InvalidInput(
-                f"a word has 1 to {WORD_LIMIT} characters", ("input", "words", place)
-            )
-    await w.sql.execute(
-        "DELETE FROM opt_out_words WHERE merchant_id = $1 AND word <> ALL($2::text[])",
-        w.merchant_id, wanted,
-    )  # fmt: skip
-    await w.sql.execute(
-        """INSERT INTO opt_out_words (merchant_id, word) SELECT $1, unnest($2::text[])
-           ON CONFLICT (merchant_id, word) DO NOTHING""",
-        w.merchant_id, wanted,
-    )  # fmt: skip
-    w.audit("opt_out_words.set", {"count": len(wanted)})
+    await replace_words(w, WORDS, words, folded, MAX_WORDS)
 
 
 async def take_replies(w: Work, channel: Channel, replies: Sequence[Reply]) -> int:
