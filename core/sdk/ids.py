@@ -7,6 +7,15 @@ MAX_ID = 2**63
 URL_SAFE = bytes.maketrans(b"+/", b"-_")
 
 
+TOKEN_DIGITS = 18
+"""The most digits of a number in a token; more would not fit the database's ids."""
+
+
+def is_number(text: str) -> bool:
+    """Whether a token's part is a number as we write ids."""
+    return text.isascii() and text.isdecimal() and len(text) <= TOKEN_DIGITS
+
+
 def join_id(type_name: str, pk: int) -> str:
     """The global id of an object."""
     text = binascii.b2a_base64(f"{type_name}:{pk}".encode(), newline=False)

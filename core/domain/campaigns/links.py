@@ -3,13 +3,13 @@
 import hmac
 import string
 
+from core.sdk.ids import is_number
 from core.storage.keyring import Keyring
 
 PURPOSE = "unsubscribe"
 PREFERENCES = "preferences"
 CLICK = "click"
 OPEN = "open"
-ID_DIGITS = 18
 SHORT_SIGNATURE = 8
 DIGITS = string.digits + string.ascii_letters
 
@@ -24,7 +24,7 @@ def read_unsubscribe_token(keyring: Keyring, token: str) -> tuple[int, int, str]
     """(merchant, customer, channel) of a token, or None when it is not one of ours."""
     text, _, signature = token.rpartition(".")
     parts = text.split(".", 2)
-    if len(parts) != 3 or not all(_is_id(part) for part in parts[:2]):
+    if len(parts) != 3 or not all(map(is_number, parts[:2])):
         return None
     if not keyring.verify(PURPOSE, text, signature):
         return None
@@ -49,7 +49,7 @@ def read_preferences_token(keyring: Keyring, token: str) -> tuple[int, int] | No
     """(merchant, customer) of a token, or None when it is not one of ours."""
     text, _, signature = token.rpartition(".")
     parts = text.split(".")
-    if len(parts) != 2 or not all(_is_id(part) for part in parts):
+    if len(parts) != 2 or not all(map(is_number, parts)):
         return None
     if not keyring.verify(PREFERENCES, text, signature):
         return None
@@ -72,7 +72,7 @@ def read_message_key(keyring: Keyring, merchant_id: int, key: str) -> int | None
     """The delivery of a message's key, or None when it is not one of this merchant's."""
     text, _, signature = key.rpartition(".")
     parts = text.split(".")
-    if len(parts) != 2 or not all(_is_id(part) for part in parts) or int(parts[0]) != merchant_id:
+    if len(parts) != 2 or not all(map(is_number, parts)) or int(parts[0]) != merchant_id:
         return None
     return int(parts[1]) if keyring.verify("message", text, signature) else None
 
@@ -97,7 +97,7 @@ def confirmation_url(base_url: str, merchant_id: int, secret: str) -> str:
 def read_confirmation_token(token: str) -> tuple[int, str] | None:
     """(merchant, secret) of a confirmation link's token, or None when it has another form."""
     merchant, dot, secret = token.partition(".")
-    return (int(merchant), secret) if dot and secret and _is_id(merchant) else None
+    return (int(merchant), secret) if dot and secret and is_number(merchant) else None
 
 
 def click_url(
@@ -162,7 +162,3 @@ def _unpacked(text: str, signature: str, made: str) -> tuple[int, ...] | None:
             number = number * len(DIGITS) + DIGITS.index(digit)
         numbers.append(number)
     return tuple(numbers)
-
-
-def _is_id(text: str) -> bool:
-    return text.isascii() and text.isdecimal() and len(text) <= ID_DIGITS

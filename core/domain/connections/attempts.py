@@ -13,13 +13,13 @@ from core.domain.shops.shops import find_shop
 from core.registry import Registry
 from core.sdk.connectors import Authorised, Authorising
 from core.sdk.errors import InvalidInput, NotFound, OutsideError
+from core.sdk.ids import is_number
 from core.storage.database import Database, Work
 from core.storage.keyring import Keyring
 
 PURPOSE = "connect"
 PATH = "/connect/callback"
 LIFE = timedelta(hours=1)
-ID_DIGITS = 18
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_state(keyring: Keyring, state: str) -> tuple[int, str] | None:
     """(merchant, nonce) of a state, or None when it is not one of ours."""
     text, _, signature = state.rpartition(".")
     merchant, _, nonce = text.partition(".")
-    if not (merchant.isascii() and merchant.isdecimal() and len(merchant) <= ID_DIGITS):
+    if not is_number(merchant):
         return None
     return (int(merchant), nonce) if keyring.verify(PURPOSE, text, signature) else None
 

@@ -13,6 +13,7 @@ from core.domain.shops.merchants import check_name
 from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.ids import is_number
 from core.storage.database import Database, Work
 
 PREFIX = "hk"
@@ -140,7 +141,7 @@ def read_token(token: str, prefix: str, secrets_in_it: int) -> tuple[int, int, l
     if len(parts) != 3 + secrets_in_it or parts[0] != prefix:
         return None
     numbers = parts[1:3]
-    if not all(n.isascii() and n.isdecimal() and len(n) <= 18 for n in numbers):
+    if not all(map(is_number, numbers)):
         return None
     return int(numbers[0]), int(numbers[1]), parts[3:]
 

@@ -1,9 +1,9 @@
 """The addresses of plugins' routes: one for each merchant, which nobody can make up."""
 
+from core.sdk.ids import is_number
 from core.storage.keyring import Keyring
 
 PURPOSE = "hook"
-ID_DIGITS = 18
 
 
 def route_url(keyring: Keyring, base_url: str, merchant_id: int, route: str) -> str:
@@ -14,7 +14,7 @@ def route_url(keyring: Keyring, base_url: str, merchant_id: int, route: str) -> 
 def read_route_token(keyring: Keyring, route: str, token: str) -> int | None:
     """The merchant of an address's token, or None when it is not one of ours."""
     merchant, _, signature = token.partition(".")
-    if not (merchant.isascii() and merchant.isdecimal() and len(merchant) <= ID_DIGITS):
+    if not is_number(merchant):
         return None
     text = f"{merchant}.{route}"
     return int(merchant) if keyring.verify(PURPOSE, text, signature) else None
