@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from datetime import date, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, NoReturn, TypeVar
 
@@ -94,11 +95,12 @@ class _WithPlugins(click.Group):
     """Core's commands, and those of the installed plugins, which are loaded when asked for."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *self._of_plugins()})
+        return sorted({*super().list_commands(ctx), *self._of_plugins})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, cmd_name) or self._of_plugins().get(cmd_name)
+        return super().get_command(ctx, cmd_name) or self._of_plugins.get(cmd_name)
 
+    @cached_property
     def _of_plugins(self) -> dict[str, click.Command]:
         try:
             registry = load_registry(settings_or_fail())
@@ -532,7 +534,7 @@ async def _import_members(
                 ended = await importing.import_local(db, merchant_id, facts, options, progress)
                 if ended.error is not None:
                     fail(ended.error)
-                result = dict(ended.result)
+                result = dict(ended.account)
                 async for reject in rejects_of(db, merchant_id, ended.job_id):
                     rejects.add(reject)
     _show_members(result, "would be: " if options.dry_run else "")
@@ -587,17 +589,14 @@ def import_undo(merchant: int | None, job: int) -> None:
 
 async def _import_undo(merchant: int | None, job: int) -> None:
     from core.domain.customers.import_undo import undo_local
-    from core.storage import jobs
 
     async with open_installation(settings_or_fail(), with_redis=False) as installation:
         db = installation.db
         merchant_id = await merchant_id_of(installation, merchant)
         ended = await undo_local(db, installation.registry, merchant_id, job)
-        async with db.read(merchant_id) as session:
-            row = await jobs.get(session, ended.job_id)
     if ended.error is not None:
         fail(ended.error)
-    account = orjson.loads(row["result"])
+    account = orjson.loads(ended.row["result"])
     click.echo(
         f"deleted {account['deleted']} + restored {account['restored']} + kept {account['kept']}"
     )
@@ -691,7 +690,6 @@ async def _export(
     from core.installation import EXPORTS
     from core.schema.build import build_schema
     from core.schema.exports import record_export, request_of, where_of_json
-    from core.storage import jobs
     from core.tabular.exporting import export_local
 
     async with open_installation(settings_or_fail(), with_redis=False) as installation:
@@ -719,13 +717,11 @@ async def _export(
                 bar.update(done - bar.pos)
 
             ended = await export_local(db, merchant_id, EXPORTS, request, record, output, progress)
-        async with db.read(merchant_id) as session:
-            row = await jobs.get(session, ended.job_id)
     if ended.resumed_at:
         click.echo(f"went on behind row {ended.resumed_at}, where an earlier run stopped")
     if ended.error is not None:
         fail(ended.error)
-    result = orjson.loads(row["result"])
+    result = orjson.loads(ended.row["result"])
     click.echo(f"{result['rows']} rows, {result['file']['size']} bytes: {output}")
     click.echo(f"sha256 {result['file']['sha256']}")
     if result["cut"]:

@@ -10,7 +10,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import orjson
 
@@ -20,6 +20,7 @@ from core.storage.database import Database, Work
 from core.storage.jobs import Job, JobKind
 from core.tabular.reading import FileFacts, examine
 
+A = TypeVar("A")
 C = TypeVar("C")
 LOCK_SPACE = 0x6869
 
@@ -138,11 +139,30 @@ async def temporary_file(pieces: AsyncIterator[bytes]) -> AsyncIterator[FileFact
 
 @dataclass(frozen=True)
 class LocalRun:
-    """How a job that ran in this process ended, and how far an earlier run had come."""
+    """How a job that ran in this process ended, and how far an earlier run had come.
+
+    `row` is the job's, as it stands then.
+    """
 
     job_id: int
     resumed_at: int
     error: str | None
+    row: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Finished(Generic[A]):
+    """How an import of a file of this machine ended: with its account, and what made it fail."""
+
+    job_id: int
+    account: A
+    resumed_at: int
+    error: str | None
+
+    @classmethod
+    def of(cls, run: LocalRun, account: A) -> "Finished[A]":
+        """The run's end, with what became of the rows."""
+        return cls(run.job_id, account, run.resumed_at, run.error)
 
 
 async def run_local(
@@ -184,7 +204,7 @@ async def run_local(
             row = await jobs.get(holder, job_id)
         finally:
             await holder.sql.execute("SELECT pg_advisory_unlock($1::int, $2::int)", LOCK_SPACE, key)
-    return LocalRun(job_id, resumed_at, _failure(row))
+    return LocalRun(job_id, resumed_at, _failure(row), row)
 
 
 async def _left(w: Work, kind: str, params: Mapping[str, Any]) -> int | None:

@@ -63,7 +63,7 @@ async def test_members_tiers_and_lots_are_there_as_the_file_says(merchant, tmp_p
     async with merchant.work() as w:
         silver, gold = await set_up(w)
     ended = await take_in(merchant, tmp_path, FILE)
-    result = ended.result
+    result = ended.account
     assert (result["read"], result["joined"], result["known"], result["rejected"]) == (4, 3, 1, 0)
     assert (result["points"], result["lots"], result["expired"]) == (220, 3, 5)
     assert result["reconciliation"] == [
@@ -104,7 +104,7 @@ async def test_repeated_it_gives_nothing_again_whatever_happened_since(merchant,
     merchant.clock.move(timedelta(days=1))
     more = FILE + "C4,13800138004,,,,,9,\n"
     again = await take_in(merchant, tmp_path, more)
-    result = again.result
+    result = again.account
     assert (result["joined"], result["known"], result["rejected"]) == (1, 4, 0)
     assert (result["points"], result["lots_known"]) == (9, 3)
     assert result["reconciliation"][-1] == {
@@ -118,7 +118,7 @@ async def test_repeated_it_gives_nothing_again_whatever_happened_since(merchant,
         registry = merchant.installation.registry
         await merge_customers(w, registry, found["C1"][0], after["C4"][0], "test")
     third = await take_in(merchant, tmp_path, more + "\n")
-    assert (third.result["points"], third.result["rejected"]) == (0, 0)
+    assert (third.account["points"], third.account["rejected"]) == (0, 0)
 
 
 async def test_a_members_card_says_who_it_is(merchant, tmp_path):
@@ -127,7 +127,7 @@ async def test_a_members_card_says_who_it_is(merchant, tmp_path):
         pk = await customer(w)
         await join(w, pk, "page", card_number="C9")
     ended = await take_in(merchant, tmp_path, HEADERS + "C9,,,,,,40,\n")
-    assert (ended.result["known"], ended.result["points"]) == (1, 40)
+    assert (ended.account["known"], ended.account["points"]) == (1, 40)
     assert (await people(merchant))["C9"][0::2] == (pk, 40)
 
 
@@ -156,7 +156,7 @@ async def test_rows_that_cannot_be_are_refused_and_say_why(merchant, tmp_path):
     changed = await take_in(merchant, tmp_path, HEADERS + rows[0].replace("100", "99"))
     assert await rejected(merchant, changed) == [(2, "OTHER_POINTS")]
     named = HEADERS.replace("\n", ",批次\n") + rows[0] + ",spring\n" + rows[1] + ",summer\n"
-    assert (await take_in(merchant, tmp_path, named)).result["lots"] == 2
+    assert (await take_in(merchant, tmp_path, named)).account["lots"] == 2
 
 
 async def test_what_cannot_be_read_at_all_is_refused_before_there_is_a_job(merchant, tmp_path):
@@ -181,7 +181,7 @@ async def test_tiers_by_hand_and_computed_ones(merchant, tmp_path, tiers):
     ended = await take_in(merchant, tmp_path, FILE, tiers=tiers)
     standing = (await people(merchant))["C2"][1]
     assert (standing.tier_id, standing.tier_until) == (silver if tiers == "manual" else None, None)
-    by_tier = {one.get("tier"): one["stored_members"] for one in ended.result["reconciliation"]}
+    by_tier = {one.get("tier"): one["stored_members"] for one in ended.account["reconciliation"]}
     assert by_tier["Silver"] == (1 if tiers == "manual" else 0)
 
 
@@ -232,9 +232,9 @@ async def test_random_programmes_reconcile(merchant, tmp_path):
         ended = await take_in(
             merchant, tmp_path, HEADERS + "\n".join(lines) + "\n" * r.randint(1, 9)
         )
-        assert ended.result["rejected"] == 0
-        for part in ended.result["reconciliation"]:
+        assert ended.account["rejected"] == 0
+        for part in ended.account["reconciliation"]:
             assert part["file_members"] == part["stored_members"]
             assert part["file_points"] == part["stored_points"]
-        total = ended.result["reconciliation"][-1]
+        total = ended.account["reconciliation"][-1]
         assert (total["stored_members"], total["stored_points"]) == (members, points)

@@ -23,6 +23,7 @@ from core.storage.jobs import Job
 from core.storage.statistics import look_again
 from core.tabular.bulk import (
     Account,
+    Finished,
     Progress,
     RejectedRow,
     RowError,
@@ -254,23 +255,13 @@ async def _record(w: Work, params: Mapping[str, Any]) -> int:
     return job_id
 
 
-@dataclass(frozen=True)
-class Finished:
-    """How an import ended: its job, its account, or what made it fail."""
-
-    job_id: int
-    account: Account
-    resumed_at: int
-    error: str | None = None
-
-
 async def import_local(
     db: Database,
     merchant_id: int,
     facts: FileFacts,
     options: Options,
     progress: Progress | None = None,
-) -> Finished:
+) -> Finished[Account]:
     """Import a file of this machine in this process, or go on with what a killed process left.
 
     Raises AlreadyRunning, and InvalidInput when the file cannot be read by these options.
@@ -283,10 +274,7 @@ async def import_local(
     busy = AlreadyRunning("another process is importing this file", ("input", "file"))
     kind = CustomerImport(facts, progress)
     ended = await run_local(db, merchant_id, kind, params, key, busy, lambda w: _record(w, params))
-    async with db.read(merchant_id) as session:
-        row = await jobs.get(session, ended.job_id)
-    account = Account(**jobs.checkpoint_of(row).get("account", {}))
-    return Finished(ended.job_id, account, ended.resumed_at, ended.error)
+    return Finished.of(ended, Account(**jobs.checkpoint_of(ended.row).get("account", {})))
 
 
 async def rehearse(

@@ -31,6 +31,7 @@ from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
 from core.storage.statistics import look_again
 from core.tabular.bulk import (
+    Finished,
     Progress,
     RejectedRow,
     read_ahead,
@@ -273,23 +274,13 @@ async def _record(w: Work, params: Mapping[str, Any]) -> int:
     return job_id
 
 
-@dataclass(frozen=True)
-class Finished:
-    """How an import ended: its job, its result, or what made it fail."""
-
-    job_id: int
-    result: Mapping[str, Any]
-    resumed_at: int
-    error: str | None = None
-
-
 async def import_local(
     db: Database,
     merchant_id: int,
     facts: FileFacts,
     options: Options,
     progress: Progress | None = None,
-) -> Finished:
+) -> Finished[Mapping[str, Any]]:
     """Import a file of this machine in this process, or go on with what a killed process left.
 
     Raises MembersImportRunning, and InvalidInput when the file cannot be read by these options.
@@ -302,8 +293,4 @@ async def import_local(
     busy = MembersImportRunning("another process is importing this file", ("input", "file"))
     kind = MemberImports(facts, progress)
     ended = await run_local(db, merchant_id, kind, params, key, busy, lambda w: _record(w, params))
-    async with db.read(merchant_id) as session:
-        row = await jobs.get(session, ended.job_id)
-    return Finished(
-        ended.job_id, orjson.loads(row["result"] or "{}"), ended.resumed_at, ended.error
-    )
+    return Finished.of(ended, orjson.loads(ended.row["result"] or "{}"))

@@ -31,6 +31,7 @@ from core.storage.jobs import Job
 from core.storage.statistics import look_again
 from core.tabular.bulk import (
     Account,
+    Finished,
     Progress,
     RejectedRow,
     account_of,
@@ -268,16 +269,6 @@ class AlreadyRunning(InvalidInput):
     cure = "Wait until it has ended."
 
 
-@dataclass(frozen=True)
-class Finished:
-    """How an import ended: its job, its account, or what made it fail."""
-
-    job_id: int
-    account: Account
-    resumed_at: int
-    error: str | None = None
-
-
 async def import_local(
     db: Database,
     registry: Registry,
@@ -285,7 +276,7 @@ async def import_local(
     facts: FileFacts,
     params: Mapping[str, Any],
     progress: Progress | None = None,
-) -> Finished:
+) -> Finished[Account]:
     """Import a file of this machine in this process, or go on with what a killed process left.
 
     Raises AlreadyRunning, and InvalidInput when the file cannot be read by these params.
@@ -303,10 +294,7 @@ async def import_local(
 
     kind = OrderImport(registry, facts, progress)
     ended = await run_local(db, merchant_id, kind, params, key, busy, record)
-    async with db.read(merchant_id) as session:
-        row = await jobs.get(session, ended.job_id)
-    account = Account(**jobs.checkpoint_of(row).get("account", {}))
-    return Finished(ended.job_id, account, ended.resumed_at, ended.error)
+    return Finished.of(ended, Account(**jobs.checkpoint_of(ended.row).get("account", {})))
 
 
 async def rehearse(
