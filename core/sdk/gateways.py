@@ -2,14 +2,16 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import aiohttp
+from pydantic import BaseModel
 
 from core.clock import Clock
 from core.sdk.answers import Row
@@ -31,6 +33,10 @@ SMALL_OFFSET = timedelta(seconds=60)
 """Gateways bear more; a smaller difference of the clocks may be the network's."""
 
 
+S = TypeVar("S", bound=BaseModel)
+"""The settings of the plugin."""
+
+
 class ClockOff(RetryLater):
     """The gateway finds our timestamp too far from its clock."""
 
@@ -44,7 +50,7 @@ class Banned(Exception):
         self.pause = pause
 
 
-class GatewayClient(ABC):
+class GatewayClient(ABC, Generic[S]):
     """Calls to one gateway for one app, and for one shop if there is a `token`.
 
     A call is counted, signed by the gateway's clock, and made once more if that was off.
@@ -53,16 +59,32 @@ class GatewayClient(ABC):
     def __init__(
         self,
         http: aiohttp.ClientSession,
+        settings: S,
         clock: Clock,
         token: Token | None = None,
         meter: Meter | None = None,
         offset: timedelta = timedelta(0),
     ) -> None:
+        self.settings = settings
         self.token = token
         self._http = http
         self._clock = clock
         self._meter = meter
         self._offset = offset
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls,
+        settings: S,
+        clock: Clock,
+        token: Token | None = None,
+        meter: Meter | None = None,
+        offset: timedelta = timedelta(0),
+    ) -> AsyncIterator[Self]:
+        """A client with connections of its own."""
+        async with http_session() as http:
+            yield cls(http, settings, clock, token, meter, offset)
 
     def now(self) -> datetime:
         """The platform's time, as far as we know it."""

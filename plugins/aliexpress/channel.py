@@ -1,7 +1,7 @@
 """Messages to buyers in the platform's own conversations, with a card beneath the text."""
 
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -9,7 +9,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock, system_clock
-from core.domain.connections.opening import shop_token
+from core.domain.connections.opening import TokenOf, tokens_of
 from core.sdk import (
     ChannelSession,
     ContentField,
@@ -20,7 +20,6 @@ from core.sdk import (
     Receipt,
     ReconnectNeeded,
     Refused,
-    Token,
 )
 from core.sdk.channels import ContactKind
 from core.sdk.gateways import http_session
@@ -31,7 +30,6 @@ from plugins.aliexpress.settings import AliExpressSettings
 
 logger = logging.getLogger(__name__)
 
-TokenOf = Callable[[int], Awaitable[Token]]
 
 CARDS = {
     "order": (Template.ORDER, "order_id"),
@@ -68,12 +66,8 @@ class AliExpressMessages:
         settings = context.settings
         assert isinstance(settings, AliExpressSettings)
 
-        async def token_of(shop_id: int) -> Token:
-            async with context.database.read(context.merchant_id) as session:
-                return await shop_token(session, shop_id)
-
         async with http_session() as http:
-            yield MessageSession(http, settings, self._clock, token_of)
+            yield MessageSession(http, settings, self._clock, tokens_of(context))
 
 
 class MessageSession:

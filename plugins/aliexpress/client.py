@@ -1,18 +1,14 @@
 """Calls to the gateway of AliExpress in its three shapes: signed, counted, their ends told."""
 
 import re
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any
 
-import aiohttp
 import orjson
 
-from core.clock import Clock
-from core.sdk import Meter, ReconnectNeeded, Token
+from core.sdk import ReconnectNeeded
 from core.sdk.answers import Row
-from core.sdk.gateways import Banned, GatewayClient, http_session
+from core.sdk.gateways import Banned, GatewayClient
 from core.sdk.signing import sign
 from plugins.aliexpress.answers import ApiError, unwrap
 from plugins.aliexpress.faults import ban_of, meaning
@@ -23,20 +19,8 @@ PLACE = re.compile(r"\{(\w+)\}")
 """A part of a path that a parameter fills."""
 
 
-class Client(GatewayClient):
+class Client(GatewayClient[AliExpressSettings]):
     """The gateway for one app, and for one shop if there is a `token`."""
-
-    def __init__(
-        self,
-        http: aiohttp.ClientSession,
-        settings: AliExpressSettings,
-        clock: Clock,
-        token: Token | None = None,
-        meter: Meter | None = None,
-        offset: timedelta = timedelta(0),
-    ) -> None:
-        super().__init__(http, clock, token, meter, offset)
-        self.settings = settings
 
     def content(self, api: str, body: bytes, write: bool) -> Row:
         try:
@@ -75,16 +59,3 @@ class Client(GatewayClient):
 def _written(value: Any) -> str:
     """A parameter as the gateway wants it: objects and lists as compact JSON."""
     return value if isinstance(value, str) else orjson.dumps(value).decode()
-
-
-@asynccontextmanager
-async def open_client(
-    settings: AliExpressSettings,
-    clock: Clock,
-    token: Token | None = None,
-    meter: Meter | None = None,
-    offset: timedelta = timedelta(0),
-) -> AsyncIterator[Client]:
-    """A client with connections of its own."""
-    async with http_session() as http:
-        yield Client(http, settings, clock, token, meter, offset)

@@ -31,7 +31,7 @@ from core.sdk import (
     Window,
 )
 from plugins.aliexpress import coupons, oauth, orders, pushes, refunds, reviews
-from plugins.aliexpress.client import Client, open_client
+from plugins.aliexpress.client import Client
 from plugins.aliexpress.settings import AliExpressSettings
 
 RESOURCES: Mapping[Resource, Sync] = {
@@ -69,7 +69,7 @@ class AliExpressConnector:
     async def open(
         self, settings: BaseModel, shop: ConnectedShop, meter: Meter
     ) -> AsyncIterator[ConnectorSession]:
-        opened = open_client(_ours(settings), self._clock, shop.token, meter, shop.clock_offset)
+        opened = Client.opened(_ours(settings), self._clock, shop.token, meter, shop.clock_offset)
         async with opened as client:
             yield AliExpressSession(client, shop)
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from core.clock import Clock
 from core.sdk import Authorised, ReconnectNeeded, Refused, Token
 from core.sdk.answers import Row, text
-from plugins.aliexpress.client import open_client
+from plugins.aliexpress.client import Client
 from plugins.aliexpress.settings import AliExpressSettings
 
 CREATE, REFRESH = "/auth/token/create", "/auth/token/refresh"
@@ -26,7 +26,7 @@ def authorise_url(settings: AliExpressSettings, state: str, callback: str) -> st
 
 async def exchange(settings: AliExpressSettings, clock: Clock, code: str) -> Authorised:
     """The token for a code, and whose it is. Raises an OutsideError."""
-    async with open_client(settings, clock) as client:
+    async with Client.opened(settings, clock) as client:
         answer = await client.read(CREATE, code=code)
         token = token_of(answer, client.now())
     return _authorised(answer, token)
@@ -36,7 +36,7 @@ async def refresh(settings: AliExpressSettings, clock: Clock, token: Token) -> T
     """A new token. Raises ReconnectNeeded when the seller has to come back."""
     if token.refresh is None:
         raise ReconnectNeeded("this token cannot be renewed: authorise the shop again")
-    async with open_client(settings, clock) as client:
+    async with Client.opened(settings, clock) as client:
         try:
             answer = await client.read(REFRESH, refresh_token=token.refresh)
         except Refused as error:
@@ -46,7 +46,7 @@ async def refresh(settings: AliExpressSettings, clock: Clock, token: Token) -> T
 
 async def verify(settings: AliExpressSettings, clock: Clock, token: Token) -> Authorised:
     """Try a token that was pasted. Raises ReconnectNeeded if it does not hold."""
-    async with open_client(settings, clock, token) as client:
+    async with Client.opened(settings, clock, token) as client:
         return _authorised(await client.read(SHOP), token)
 
 

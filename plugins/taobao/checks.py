@@ -3,7 +3,7 @@
 from pydantic import BaseModel
 
 from core.clock import system_clock
-from plugins.taobao.client import open_client
+from plugins.taobao.client import Client
 from plugins.taobao.settings import TaobaoSettings
 
 
@@ -12,5 +12,5 @@ async def check_app(settings: BaseModel) -> None:
     assert isinstance(settings, TaobaoSettings)
     if settings.app_key is None:
         return
-    async with open_client(settings, system_clock) as client:
+    async with Client.opened(settings, system_clock) as client:
         await client.read("taobao.time.get")

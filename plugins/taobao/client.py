@@ -1,17 +1,14 @@
 """Calls to the gateway of the Taobao Open Platform: signed, counted, and their ends told apart."""
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
-from datetime import datetime, timedelta
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
-import aiohttp
 import orjson
 
-from core.clock import Clock
-from core.sdk import Meter, ReconnectNeeded, Token
+from core.sdk import ReconnectNeeded
 from core.sdk.answers import Row
-from core.sdk.gateways import Banned, GatewayClient, http_session
+from core.sdk.gateways import Banned, GatewayClient
 from core.sdk.signing import sign
 from plugins.taobao.answers import ApiError, unwrap
 from plugins.taobao.faults import ban_of, meaning
@@ -22,20 +19,8 @@ from plugins.taobao.values import shown
 SIGN_METHOD = "hmac-sha256"
 
 
-class Client(GatewayClient):
+class Client(GatewayClient[TaobaoSettings]):
     """The gateway for one app, and for one shop if there is a `token`."""
-
-    def __init__(
-        self,
-        http: aiohttp.ClientSession,
-        settings: TaobaoSettings,
-        clock: Clock,
-        token: Token | None = None,
-        meter: Meter | None = None,
-        offset: timedelta = timedelta(0),
-    ) -> None:
-        super().__init__(http, clock, token, meter, offset)
-        self.settings = settings
 
     def content(self, api: str, body: bytes, write: bool) -> Row:
         try:
@@ -76,16 +61,3 @@ def _written(value: Any) -> str:
     if isinstance(value, dict | list | tuple):
         return orjson.dumps(value).decode()
     return str(value)
-
-
-@asynccontextmanager
-async def open_client(
-    settings: TaobaoSettings,
-    clock: Clock,
-    token: Token | None = None,
-    meter: Meter | None = None,
-    offset: timedelta = timedelta(0),
-) -> AsyncIterator[Client]:
-    """A client with connections of its own."""
-    async with http_session() as http:
-        yield Client(http, settings, clock, token, meter, offset)

@@ -41,7 +41,7 @@ from plugins.taobao import (
     refunds,
     remarks,
 )
-from plugins.taobao.client import Client, open_client
+from plugins.taobao.client import Client
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.values import moment
 
@@ -86,7 +86,7 @@ class TaobaoConnector:
     async def open(
         self, settings: BaseModel, shop: ConnectedShop, meter: Meter
     ) -> AsyncIterator[ConnectorSession]:
-        opened = open_client(_ours(settings), self._clock, shop.token, meter, shop.clock_offset)
+        opened = Client.opened(_ours(settings), self._clock, shop.token, meter, shop.clock_offset)
         async with opened as client:
             yield TaobaoSession(client, shop)
 

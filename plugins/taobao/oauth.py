@@ -10,7 +10,7 @@ import orjson
 from core.clock import Clock
 from core.sdk import Authorised, ReconnectNeeded, Refused, Token
 from core.sdk.answers import Row
-from plugins.taobao.client import open_client
+from plugins.taobao.client import Client
 from plugins.taobao.messages import switch_on
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.tmall import TYPE
@@ -33,7 +33,7 @@ def authorise_url(settings: TaobaoSettings, state: str, callback: str) -> str:
 
 async def exchange(settings: TaobaoSettings, clock: Clock, code: str) -> Authorised:
     """The token for a code, and whose it is. Raises an OutsideError."""
-    async with open_client(settings, clock) as client:
+    async with Client.opened(settings, clock) as client:
         answer = await client.read(CREATE, code=code)
         result = _result(answer)
         token = token_of(result, client.now())
@@ -44,7 +44,7 @@ async def refresh(settings: TaobaoSettings, clock: Clock, token: Token) -> Token
     """A new token. Raises ReconnectNeeded when the seller has to come back."""
     if token.refresh is None:
         raise ReconnectNeeded("this app's tokens cannot be renewed: authorise the shop again")
-    async with open_client(settings, clock) as client:
+    async with Client.opened(settings, clock) as client:
         try:
             answer = await client.read(REFRESH, refresh_token=token.refresh)
         except Refused as error:
@@ -61,7 +61,7 @@ async def _authorised(
     settings: TaobaoSettings, clock: Clock, token: Token, result: Row
 ) -> Authorised:
     """Whose token it is: a sub-account's token is still its shop's."""
-    async with open_client(settings, clock, token) as client:
+    async with Client.opened(settings, clock, token) as client:
         answer = await client.read(SELLER, fields=["user_id", "nick", "type"])
         user = answer.get("user") or {}
         shop = user.get("user_id") or result.get("taobao_user_id")

@@ -13,7 +13,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock, system_clock
-from core.domain.connections.opening import shop_token
+from core.domain.connections.opening import TokenOf, tokens_of
 from core.sdk import (
     ChannelSession,
     ContactKind,
@@ -27,7 +27,6 @@ from core.sdk import (
     ReconnectNeeded,
     Refused,
     Reply,
-    Token,
 )
 from core.sdk.answers import Row, number, text
 from core.sdk.channels import PHONE_MARKETING
@@ -42,7 +41,6 @@ BY_OAID = "taobao.jst.sms.oaid.message.send"
 BY_OUID = "taobao.opencrm.sms.single.post"
 ORDER = "taobao.trade.fullinfo.get"
 
-TokenOf = Callable[[int], Awaitable[Token]]
 Agree = Callable[[Sequence[Agreement]], Awaitable[None]]
 
 
@@ -73,15 +71,11 @@ class TaobaoSms:
         settings = context.settings
         assert isinstance(settings, TaobaoSettings)
 
-        async def token_of(shop_id: int) -> Token:
-            async with context.database.read(context.merchant_id) as session:
-                return await shop_token(session, shop_id)
-
         async def agree(told: Sequence[Agreement]) -> None:
             await record(context, self.name, told)
 
         async with http_session() as http:
-            yield SmsSession(http, settings, self._clock, token_of, agree)
+            yield SmsSession(http, settings, self._clock, tokens_of(context), agree)
 
 
 class SmsSession:

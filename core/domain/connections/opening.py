@@ -1,6 +1,6 @@
 """Opening a connected shop: its token, its session, and every call into the connector guarded."""
 
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -15,6 +15,7 @@ from core.guard import guarded
 from core.registry import Registry
 from core.sdk.connectors import ConnectedShop, Connector, ConnectorSession, Token
 from core.sdk.errors import HuikeError, NotFound, OutsideError, Several, WrongState
+from core.sdk.plugin import PluginContext
 from core.storage.database import Database, Session
 from core.storage.keyring import Keyring
 
@@ -22,6 +23,9 @@ FAILURES = (HuikeError, Several, OutsideError)
 """How a call into a connector can end badly; `guarded` lets nothing else out."""
 
 TOKENS = TypeAdapter(Token)
+
+TokenOf = Callable[[int], Awaitable[Token]]
+"""Gives the token of a shop."""
 
 T = TypeVar("T")
 
@@ -152,6 +156,17 @@ def open_token(keyring: Keyring, connection: Mapping[str, Any]) -> Token:
 async def shop_token(session: Session, shop_id: int) -> Token:
     """The token of a connected shop. Raises NotFound, WrongState."""
     return open_token(session.keyring, await connection_of(session, shop_id))
+
+
+def tokens_of(context: PluginContext) -> TokenOf:
+    """Gives the token of any connected shop of the merchant. What it gives raises NotFound and
+    WrongState."""
+
+    async def token_of(shop_id: int) -> Token:
+        async with context.database.read(context.merchant_id) as session:
+            return await shop_token(session, shop_id)
+
+    return token_of
 
 
 def _place(merchant_id: int, shop_id: int) -> str:

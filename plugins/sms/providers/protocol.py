@@ -18,7 +18,7 @@ from core.sdk import (
     Unknown,
 )
 from core.sdk.channels import DeliveryReceipt
-from plugins.sms.templates import State, Template
+from plugins.sms.templates import State
 from plugins.sms.texts import Text
 
 Answer = Receipt | OutsideError
@@ -128,9 +128,6 @@ class Registered:
     message_class: MessageClass | None = None
     abroad: bool | None = None
     reason: str = ""
-
-    def as_template(self) -> Template:
-        return Template(self.code, self.text, self.message_class, self.abroad)
 
 
 @runtime_checkable

@@ -7,7 +7,7 @@ import pytest
 from core.sdk import ReconnectNeeded, Refused, Resource, RetryLater, Token, Unknown
 from core.sdk.answers import rows
 from plugins.aliexpress.answers import ApiError, unwrap
-from plugins.aliexpress.client import Client, open_client
+from plugins.aliexpress.client import Client
 from plugins.aliexpress.settings import AliExpressSettings
 from tests.plugins.aliexpress.kit import pulled
 from tests.stand_ins.aliexpress import gateway
@@ -94,7 +94,7 @@ async def test_a_path_is_filled_and_signed(platform, items, monkeypatch):
         return expected(params, secret, method, prefix.removeprefix("/2.0"))
 
     monkeypatch.setattr(gateway, "expected", by_filled_path)
-    async with open_client(platform.settings, platform.world.clock, platform.token()) as client:
+    async with Client.opened(platform.settings, platform.world.clock, platform.token()) as client:
         assert await client.read(items, item_id=7, note="x") == {
             "noted": {"note": "x"}, "code": "0", "type": None, "request_id": "syn1",
         }  # fmt: skip
@@ -105,7 +105,7 @@ async def test_a_path_is_filled_and_signed(platform, items, monkeypatch):
 ])  # fmt: skip
 async def test_what_failed_on_the_way(platform, fault):
     platform.world.fault(PROFILE, fault, 2)
-    async with open_client(platform.settings, platform.world.clock, platform.token()) as client:
+    async with Client.opened(platform.settings, platform.world.clock, platform.token()) as client:
         with pytest.raises(RetryLater):
             await client.read(PROFILE)
         with pytest.raises(Unknown):
@@ -119,7 +119,7 @@ async def test_what_failed_on_the_way(platform, fault):
 ])  # fmt: skip
 async def test_what_is_refused(platform, fault, error):
     platform.world.fault(PROFILE, fault)
-    async with open_client(platform.settings, platform.world.clock, platform.token()) as client:
+    async with Client.opened(platform.settings, platform.world.clock, platform.token()) as client:
         with pytest.raises(error):
             await client.write(PROFILE)
 

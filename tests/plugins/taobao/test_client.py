@@ -16,7 +16,7 @@ from core.sdk import (
 )
 from core.sdk.answers import rows
 from plugins.taobao.answers import unwrap
-from plugins.taobao.client import open_client
+from plugins.taobao.client import Client
 from plugins.taobao.settings import TaobaoSettings
 from tests.plugins.taobao.kit import pulled
 
@@ -129,7 +129,7 @@ async def test_what_the_platform_does_not_know_is_nothing(platform):
 
 async def test_the_gateway_demands_json(platform):
     """A forgotten format must not pass unseen."""
-    async with open_client(platform.settings, platform.world.clock) as client:
+    async with Client.opened(platform.settings, platform.world.clock) as client:
         signed = client.signed
 
         def without(api, params):

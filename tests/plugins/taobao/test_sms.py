@@ -184,7 +184,7 @@ async def test_a_campaign_reaches_buyers_who_have_neither_phone_nor_nick(merchan
 async def test_an_agreement_that_comes_again_does_not_overturn_a_later_no(merchant):
     async with followed(merchant) as shop:
         await shop.connect()
-        context = PluginContext(merchant.id, shop.platform.settings, shop.db)
+        context = PluginContext(merchant.id, shop.platform.settings, shop.db, shop.registry)
         told = [Agreement("1", "2200000000001", "AAGsynOuid0001", shop.world.now())]
         stranger = [Agreement("2", "99", "AAGsynOuid0002", shop.world.now())]
         await record(context, "taobao_sms", [*told, *stranger])
