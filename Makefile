@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 ARGS ?=
+# Images that forbid compiled modules would make each process compile all of them at its start.
+export PYTHONDONTWRITEBYTECODE =
 
 .PHONY: demo test setup serve check bench lock clean
 .DELETE_ON_ERROR:

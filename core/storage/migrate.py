@@ -6,12 +6,12 @@ import asyncpg
 from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.autodetector import MigrationAutodetector
-from tortoise.migrations.executor import MigrationExecutor
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
 from tortoise.transactions import in_transaction
 
 from core.storage.database import DatabaseError, orm_config
 from core.storage.keyring import Keyring
+from core.storage.migration_state import Executor
 
 LOCK = 0x6875696B65  # "huike"
 
@@ -27,7 +27,7 @@ async def migrate(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
     async with in_transaction("default") as transaction:
         await transaction.execute_query(f"SELECT pg_advisory_xact_lock({LOCK})")
         client = get_connection("default")
-        executor = MigrationExecutor(client, config["apps"])
+        executor = Executor(client, config["apps"])
         # the executor reads its table before it makes it, which would end this transaction
         await executor.recorder.ensure_schema(AsyncpgSchemaEditor(client, atomic=False))
         await executor.migrate(
@@ -43,7 +43,7 @@ async def pending(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
 
     Raises DatabaseError when the database holds migrations that this version does not know.
     """
-    executor = MigrationExecutor(get_connection("default"), orm_config(url, apps, 2)["apps"])
+    executor = Executor(get_connection("default"), orm_config(url, apps, 2)["apps"])
     await executor.loader.build_graph()
     known = {(key.app_label, key.name) for key in executor.loader.graph.nodes}
     done = await _applied()

@@ -38,7 +38,8 @@ async def matched(session, registry, rule):
 @pytest.mark.parametrize(
     ("rule", "path", "word"),
     [
-        ({"reachable": {"channel": "pigeon"}}, "reachable.channel", "there are: "),
+        ({"reachable": {"channel": "pigeon"}}, "reachable.channel",
+         "there are: aliexpress_message, email, sms, taobao_sms"),
         ({"reachable": {}}, "reachable.channel", "required"),
         ({"received": {"at_least": 3, "at_most": 2}}, "received.atLeast", "nobody"),
         ({"received": {"at_least": -1}}, "received.atLeast", "from 0"),

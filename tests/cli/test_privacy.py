@@ -1,7 +1,6 @@
 """The commands for the audit log and the encryption keys, as an operator types them."""
 
 import json
-import re
 import stat
 
 from tests.cli.test_cli import home, huike, refused  # noqa: F401
@@ -34,7 +33,7 @@ def test_keys_are_rotated_and_retired(home):  # noqa: F811
     done = huike(home, "keys", "rotate")
     assert done.returncode == 0, done.stderr
     assert "key 2 seals from now on" in done.stdout
-    assert re.search(r"merchant 1: [1-9] values sealed anew, 0 left", done.stdout)
+    assert "merchant 1: 4 values sealed anew, 0 left" in done.stdout
     assert huike(home, "keys").stdout == (
         "key 1: opens only, 0 days old\nkey 2: seals and opens, 0 days old\n"
     )

@@ -58,6 +58,21 @@ async def identity(w, pk, scope, scope_id, kind, value):
                  kind=kind, value=value, source="test", created_at=w.now)  # fmt: skip
 
 
+async def make_coupon(w, pk):
+    coupon = await insert(w, "coupons_coupons", template_id=1, customer_id=pk, code="AAAA",
+                          state="granted", granted_at=w.now, transferred=0,
+                          unused_told=False)  # fmt: skip
+    await insert(w, "coupons_entries", coupon_id=coupon, template_id=1, customer_id=pk,
+                 kind="granted", actor="system", at=w.now)  # fmt: skip
+
+
+async def make_inserts(w, pk, order):
+    parcel = await insert(w, "packages_parcels", wave_id=1, order_id=order, customer_id=pk,
+                          number=1, count=1, decided_at=w.now)  # fmt: skip
+    await insert(w, "packages_choices", parcel_id=parcel, rule_id=1, insert_id=1, customer_id=pk,
+                 outcome=1, at=w.now)  # fmt: skip
+
+
 async def make_person(merchant, plain=PLAIN):
     """A customer into whom another one was merged; returns both ids and the order's."""
     async with merchant.work() as w:
@@ -84,6 +99,8 @@ async def make_person(merchant, plain=PLAIN):
                      token_hash=b"x" * 32, source="page", text="yes?", text_version="1",
                      state="pending", created_at=w.now, expires_at=w.now)  # fmt: skip
         order = await make_order(w, merchant.shop_id, pk, plain)
+        await make_coupon(w, pk)
+        await make_inserts(w, pk, order)
         await make_deliveries(w, pk, plain)
         await make_member(w, pk, plain)
         await merge_away(w, old, pk)

@@ -354,7 +354,7 @@ async def make_world(merchant):
         "Tier": tier, "PointsEntry": spent, "PointsHold": held,
         "Reward": mug, "Redemption": redeemed, "Referral": referral, "PointsRequest": asked_points,
         "Reported": reported, "Delivery": delivery, "Job": job, "Token": token,
-        "Suppression": suppression, "ConsentRequest": asked, "Second": second,
+        "Suppression": suppression, "ConsentRequest": asked, "Second": second, "Friend": friend,
         "CustomerMerge": merge, "MergeSuggestion": suggestion, "CustomerIdentity": identity,
         "Unknown": unknown, "Reply": reply,
         "Field": field, "Note": note, "Task": task,
@@ -368,8 +368,8 @@ async def make_world(merchant):
         "PackagesInsert": sample, "PackagesRule": packing, "PackagesWave": wave,
     }  # fmt: skip
     renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
-               "Reported": "CampaignRun", "Second": "Customer", "Field": "CustomField",
-               "Note": "CustomerNote", "Import": "Job",
+               "Reported": "CampaignRun", "Second": "Customer", "Friend": "Customer",
+               "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
                "Cap": "SendingCap", "Holiday": "SendingHoliday", "Unknown": "Delivery",
                "Colleague": "Staff"}  # fmt: skip

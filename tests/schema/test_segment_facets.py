@@ -16,7 +16,8 @@ async def test_facets_describe_their_parameters(api, merchant):
     assert (found["tag"]["title"], found["tag"]["titleZh"]) == ("Tag", "标签")
     assert "\n    " not in found["tag"]["description"]
     assert found["orderCount"]["version"] == 2
-    assert all(one["usable"] for one in found.values() if one["plugin"] == "core")
+    assert all(one["usable"] for one in found.values())
+    assert {one["plugin"] for one in found.values()} == {"core", "coupons", "packages"}
     share = {one["name"]: one for one in found["randomShare"]["parameters"]}
     assert {name: (one["type"], one["required"]) for name, one in share.items()} == {
         "toPercent": ("Decimal!", True), "fromPercent": ("Decimal", False), "seed": ("Int", False),

@@ -167,7 +167,8 @@ async def test_figures_of_all_shops_answer_where_all_have_the_same_days(merchant
 
 async def test_compiled_rules_agree_with_brute_force(merchant, people):
     oracle = Oracle(people)
-    rules = [*drawn(TREES, RULES // 2), *drawn(LEAVES, RULES // 2)]
+    # what became of messages is rare among so many questions
+    rules = [*drawn(TREES, RULES // 2), *drawn(LEAVES, RULES // 2), *drawn(campaigns.LEAVES, 200)]
     assert len(rules) >= RULES * 3 // 5
     await compare(merchant, oracle, rules)
     telling = [rule for rule in rules if oracle.tells_apart(rule)]
@@ -181,7 +182,7 @@ async def test_compiled_rules_agree_with_brute_force(merchant, people):
     facets = Counter(name for name, _ in seen)
     # one without parameters is drawn once by itself, and else only within trees
     plain = {name for name in EVALUATE if not any(params for n, params in seen if n == name)}
-    assert min(facets[name] for name in EVALUATE if name not in plain) >= 4, facets
+    assert min(facets[name] for name in EVALUATE if name not in plain) >= 8, facets
     assert min(facets[name] for name in plain) >= 3, facets
     parameters = Counter(key for _, params in seen for key in set(keys(params)))
     shared = [*OrderFilter.__dataclass_fields__, *OrderWindow.__dataclass_fields__]
