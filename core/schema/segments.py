@@ -98,6 +98,9 @@ class SegmentWhere:
 class SegmentSortField(Enum):
     CREATED_AT = "created_at"
     NAME = "name"
+    SIZE = strawberry.enum_value(
+        "size", description="How many are in it, as last written down: the smallest first."
+    )
 
 
 @strawberry.input
@@ -110,7 +113,7 @@ SEGMENTS = Listing(
     "segments", "segments g", "g",
     {"id": IdColumn("Segment", "g.id"), "name": "g.name", "kind": "g.kind",
      "created_at": "g.created_at"},
-    {"created_at": "g.created_at", "name": "g.name"},
+    {"created_at": "g.created_at", "name": "g.name", "size": "g.size"},
     segment_of,
 )  # fmt: skip
 

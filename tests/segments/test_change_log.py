@@ -238,6 +238,23 @@ async def test_settings_that_rules_ask_for_have_everybody_asked_anew(merchant):
             await w.sql.execute("DROP TABLE x_limits")
 
 
+async def test_products_measured_anew_have_everybody_asked_anew_by_statement(merchant):
+    segment = await make(merchant, "all", {"all": []})
+    for statement in (
+        """INSERT INTO product_cycles (merchant_id, shop_id, product_id, days, sample, customers, at)
+           SELECT $1, 1, 'p' || n, 30, 20, 20, now() FROM generate_series(1, 3) n""",
+        "UPDATE product_cycles SET days = 31 WHERE merchant_id = $1",
+        "DELETE FROM product_cycles WHERE merchant_id = $1",
+    ):
+        async with merchant.work() as w:
+            await w.sql.execute(statement, merchant.id)
+        assert (await segment_row(merchant, segment))["stale"] == "refresh"
+        assert await refresh(merchant) == 1
+        async with merchant.work() as w:  # and no rows ask nobody
+            await w.sql.execute("DELETE FROM product_cycles WHERE merchant_id = 0")
+        assert (await segment_row(merchant, segment))["stale"] is None
+
+
 async def test_messages_are_watched_where_a_rule_asks_about_them_alone(merchant):
     async def send(number):
         async with merchant.work() as w:

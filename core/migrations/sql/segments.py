@@ -181,17 +181,24 @@ def triggers(table: str, function: str, name: str) -> list[str]:
     ]
 
 
-# Any table with a column of merchants' ids can make the merchant's segments ask everybody: these
-# have the time zones that say when days begin, and say who is in which stage, in which of RFM's
-# groups, who has used a product up, and what a member misses to the next tier.
+# Any table with a column of merchants' ids can make the merchant's segments ask everybody, by row
+# or by statement: these have the time zones that say when days begin, and say who is in which
+# stage, in which of RFM's groups, who has used a product up, and what a member misses to the next
+# tier.
 ASK_EVERYBODY = [
     """CREATE FUNCTION huike_ask_everybody() RETURNS trigger LANGUAGE plpgsql AS $$
-       DECLARE
-           changed jsonb := to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END);
        BEGIN
-           UPDATE segments SET stale = 'refresh'
-           WHERE merchant_id = (changed ->> TG_ARGV[0])::bigint AND kind = 'dynamic'
-             AND stale IS NULL;
+           IF TG_LEVEL = 'STATEMENT' THEN
+               UPDATE segments SET stale = 'refresh'
+               WHERE merchant_id IN (SELECT merchant_id FROM changed) AND kind = 'dynamic'
+                 AND stale IS NULL;
+           ELSE
+               UPDATE segments SET stale = 'refresh'
+               WHERE merchant_id = (
+                       to_jsonb(CASE WHEN TG_OP = 'DELETE' THEN OLD ELSE NEW END) ->> TG_ARGV[0]
+                   )::bigint
+                 AND kind = 'dynamic' AND stale IS NULL;
+           END IF;
            RETURN NULL;
        END $$""",
     *(
@@ -201,9 +208,11 @@ ASK_EVERYBODY = [
         for table, column in (("shops", "merchant_id"), ("merchants", "id"))
     ),
     *(
-        f"""CREATE TRIGGER {table}_asks_everybody AFTER INSERT OR UPDATE OR DELETE ON {table}
-            FOR EACH ROW EXECUTE FUNCTION huike_ask_everybody('merchant_id')"""
+        f"""CREATE TRIGGER {table}_asks_everybody_{event.lower()} AFTER {event} ON {table}
+            REFERENCING {"OLD" if event == "DELETE" else "NEW"} TABLE AS changed
+            FOR EACH STATEMENT EXECUTE FUNCTION huike_ask_everybody()"""
         for table in ("lifecycle_models", "rfm_models", "product_cycles")
+        for event in EVENTS
     ),
     # its version tells of other rules and of other tiers
     """CREATE TRIGGER programmes_asks_everybody AFTER INSERT OR UPDATE OF version ON programmes
