@@ -51,7 +51,12 @@ MAX_SHOWN = 200
 MAX_GRANTED = 1000
 
 
-From = Annotated[date, strawberry.argument(name="from")]
+From = Annotated[
+    date,
+    strawberry.argument(
+        name="from", description="The first day of the merchant's calendar, included."
+    ),
+]
 
 
 @strawberry.enum(description="What figures are added up by; the tiers are those of today.")
@@ -342,7 +347,12 @@ def _client(info: Info, basket: CouponBasketInput) -> str:
     return (basket.client or basket.customer_id or info.context.actor)[:200]
 
 
-async def quote(info: Info, basket: CouponBasketInput) -> CouponOutcome | None:
+async def quote(
+    info: Info,
+    basket: Annotated[
+        CouponBasketInput, strawberry.argument(description="What is bought, and the codes to try.")
+    ],
+) -> CouponOutcome | None:
     client = _client(info, basket)
     async with info.context.read() as session:
         await check_client(session, client)
@@ -406,9 +416,17 @@ async def release(info: Info, input: CouponsReleaseInput) -> CouponsReleasePaylo
 async def brought(
     info: Info,
     from_: From,
-    to: date,
-    by: CouponGrouping = CouponGrouping.TEMPLATE,
-    segment_id: strawberry.ID | None = None,
+    to: Annotated[
+        date,
+        strawberry.argument(description="The last day, included; at most 1100 days later."),
+    ],
+    by: Annotated[
+        CouponGrouping, strawberry.argument(description="Of what each row is one.")
+    ] = CouponGrouping.TEMPLATE,
+    segment_id: Annotated[
+        strawberry.ID | None,
+        strawberry.argument(description="Only who is in this segment now; without it, everybody."),
+    ] = None,
 ) -> list[CouponFigures] | None:
     segment = None if segment_id is None else need_id("Segment", segment_id, ("segmentId",))
     async with info.context.read() as session:

@@ -3,7 +3,7 @@
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -361,11 +361,23 @@ async def packages_rules(info: Info) -> list[PackagesRule] | None:
 
 async def packages_dry_run(
     info: Info,
-    warehouse: str,
-    day: date,
-    shop_ids: list[strawberry.ID] | None = None,
-    also_off: bool = False,
-    first: int = 50,
+    warehouse: Annotated[
+        str, strawberry.argument(description="Whose stock counts, as `packagesStockSet` names it.")
+    ],
+    day: Annotated[
+        date,
+        strawberry.argument(description="Orders paid on it, in the merchant's calendar."),
+    ],
+    shop_ids: Annotated[
+        list[strawberry.ID] | None,
+        strawberry.argument(description="Only orders of these shops; without it, of all."),
+    ] = None,
+    also_off: Annotated[
+        bool, strawberry.argument(description="Try the rules that are switched off, too.")
+    ] = False,
+    first: Annotated[
+        int, strawberry.argument(description="How many choices to show, up to 200.")
+    ] = 50,
 ) -> PackagesDryRun | None:
     shops = None if shop_ids is None else [need_id("Shop", one, ("shopIds",)) for one in shop_ids]
     async with info.context.read() as session:
@@ -377,7 +389,15 @@ async def packages_dry_run(
     return _dry_run(made, max(0, min(first, MOST_SHOWN)))
 
 
-async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> PackagesWhy | None:
+async def packages_why(
+    info: Info,
+    warehouse: Annotated[
+        str, strawberry.argument(description="Whose stock counts, where no wave has the order yet.")
+    ],
+    order_id: Annotated[
+        strawberry.ID, strawberry.argument(description="The order whose parcels are asked about.")
+    ],
+) -> PackagesWhy | None:
     number = need_id("Order", order_id, ("orderId",))
     async with info.context.read() as session:
         found = await explain_order(
@@ -390,7 +410,14 @@ async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> P
 
 
 async def packages_results(
-    info: Info, rule_id: strawberry.ID, days: int = 60
+    info: Info,
+    rule_id: Annotated[
+        strawberry.ID, strawberry.argument(description="The rule whose effect is asked.")
+    ],
+    days: Annotated[
+        int,
+        strawberry.argument(description="1 to 365; only customers whose days are over count."),
+    ] = 60,
 ) -> list[PackagesArm] | None:
     number = need_id("PackagesRule", rule_id, ("ruleId",))
     async with info.context.read() as session:

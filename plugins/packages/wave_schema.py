@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -165,7 +165,14 @@ async def packages_waves(info: Info) -> list[PackagesWave] | None:
 
 
 async def packages_parcels(
-    info: Info, wave_id: strawberry.ID, first: int = 100, skip: int = 0
+    info: Info,
+    wave_id: Annotated[
+        strawberry.ID, strawberry.argument(description="As `packagesWaves` has it.")
+    ],
+    first: Annotated[int, strawberry.argument(description="1 to 500.")] = 100,
+    skip: Annotated[
+        int, strawberry.argument(description="Leave so many out at the beginning.")
+    ] = 0,
 ) -> list[PackagesParcel] | None:
     number = need_id("PackagesWave", wave_id, ("waveId",))
     if not skip >= 0 or not 1 <= first <= MOST_SHOWN:

@@ -20,7 +20,12 @@ from plugins.sms.settings import SmsSettings
 from plugins.sms.texts import link_in, parts_of, price_of, wrong_with
 
 PLUGIN = "sms"
-From = Annotated[date, strawberry.argument(name="from")]
+From = Annotated[
+    date,
+    strawberry.argument(
+        name="from", description="The first day of the merchant's calendar, included."
+    ),
+]
 HOME, ABROAD = "+86", "+1"
 
 
@@ -132,7 +137,11 @@ async def sms_templates(info: Info) -> list[SmsTemplate] | None:
     return [_template(one) for one in found]
 
 
-async def sms_arrivals(info: Info, from_: From, to: date) -> list[SmsArrival] | None:
+async def sms_arrivals(
+    info: Info,
+    from_: From,
+    to: Annotated[date, strawberry.argument(description="The last day, included.")],
+) -> list[SmsArrival] | None:
     async with info.context.read() as session:
         found = await arrival.arrivals(session, from_, to)
     return [
@@ -148,12 +157,22 @@ async def sms_arrivals(info: Info, from_: From, to: date) -> list[SmsArrival] | 
 async def sms_text_check(
     info: Info,
     text: str,
-    message_class: MessageClass = MessageClass.MARKETING,
-    shop_id: strawberry.ID | None = None,
-    abroad: bool = False,
+    message_class: Annotated[
+        MessageClass,
+        strawberry.argument(
+            description="Marketing and service may have other providers and rules."
+        ),
+    ] = MessageClass.MARKETING,
+    shop_id: Annotated[
+        strawberry.ID | None,
+        strawberry.argument(description="In whose name it goes; without it, by the usual way."),
+    ] = None,
+    abroad: Annotated[
+        bool, strawberry.argument(description="To a number abroad, not one at home (+86).")
+    ] = False,
 ) -> SmsTextCheck | None:
     context = info.context
-    shop = None if shop_id is None else need_id(shop_id, "Shop", ("shopId",))
+    shop = None if shop_id is None else need_id("Shop", shop_id, ("shopId",))
     async with context.read() as session:
         settings = await plugin_settings(session, context.installation.registry, PLUGIN)
         approved = await approved_templates(session)

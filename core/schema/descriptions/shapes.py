@@ -92,7 +92,12 @@ MEMBERS: dict[str, tuple[tuple[re.Pattern[str], dict[str, str]], ...]] = {
         }),
         (re.compile(r"\w+"), _EVERY_FIELD),
     ),
-    "argument": ((re.compile(r"\w+"), _ARGUMENTS),),
+    "argument": (
+        (re.compile(r"Mutation"), {
+            "input": "Its values; what is wrong with one stands in `errors`, with the way to it.",
+        }),
+        (re.compile(r"\w+"), _ARGUMENTS),
+    ),
     "input field": (
         (re.compile(r"\w+Filter"), _FILTER),
         (re.compile(r"\w+Where"), _WHERE),
