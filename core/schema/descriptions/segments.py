@@ -143,4 +143,8 @@ SEGMENTS = {
         "description": "For staff.",
     },
     "SegmentCopyInput": {"name": "The copy's name."},
+    "ReplenishmentDueRuleInput": {
+        "productIds": "Of one of these products, by the platform's ids; without it, of any.",
+        "shopId": "Only what was bought in this shop; without it, in all.",
+    },
 }

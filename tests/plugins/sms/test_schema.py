@@ -62,7 +62,8 @@ async def test_a_template_is_handed_in_reviewed_and_used(merchant, ask):
         template = made["data"]["smsTemplateSubmit"]["template"]
         assert template == {"code": "SMS_1", "state": "PENDING"}
         check = """query ($text: String!, $shop: ID) {
-            smsTextCheck(text: $text, shopId: $shop) { signature parts problems providers { provider template price problem } } }"""
+            smsTextCheck(text: $text, shopId: $shop) { signature parts problems
+                providers { provider template price problem } } }"""
         text = "亲爱的张三，好久不见，拒收请回复R"
         (before,) = (await ask(check, text=text))["data"]["smsTextCheck"]["providers"]
         assert before["problem"] == "no approved template reads like this"
