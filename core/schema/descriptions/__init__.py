@@ -12,19 +12,22 @@ from graphql import GraphQLSchema
 from core.schema.descriptions.campaigns import CAMPAIGNS
 from core.schema.descriptions.customers import CUSTOMERS
 from core.schema.descriptions.intake import INTAKE
+from core.schema.descriptions.journeys import JOURNEYS
 from core.schema.descriptions.membership import MEMBERSHIP
 from core.schema.descriptions.mutations import MUTATIONS
 from core.schema.descriptions.orders import ORDERS
 from core.schema.descriptions.points import POINTS
 from core.schema.descriptions.queries import QUERIES
+from core.schema.descriptions.results import RESULTS
 from core.schema.descriptions.rewards import REWARDS
 from core.schema.descriptions.segments import SEGMENTS
+from core.schema.descriptions.sending import SENDING
 from core.schema.descriptions.shapes import MEMBERS, TYPES
 from core.schema.descriptions.work import WORK
 
 WORDS: dict[str, dict[str, str]] = {
     **QUERIES, **MUTATIONS, **WORK, **CUSTOMERS, **SEGMENTS, **ORDERS, **INTAKE, **CAMPAIGNS,
-    **MEMBERSHIP, **POINTS, **REWARDS,
+    **JOURNEYS, **RESULTS, **SENDING, **MEMBERSHIP, **POINTS, **REWARDS,
 }  # fmt: skip
 """By type, or types with the same members: "" is the type, "field(argument)" an argument."""
 

@@ -86,7 +86,11 @@ CAMPAIGNS = {
         "wouldSend": "How many messages would go out.",
         "skipped": "How many would not, by reason.",
     },
-    "Skipped": {"reason": "The rule that keeps them back.", "sentence": "`reason` in a sentence."},
+    "Skipped": {
+        "reason": "The rule that keeps them back.",
+        "sentence": "`reason` in a sentence.",
+        "count": "How many customers it keeps back.",
+    },
     "CampaignFinding": {
         "level": "Whether it forbids the start.",
         "message": "What is wrong and what to do.",

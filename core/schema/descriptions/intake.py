@@ -37,6 +37,7 @@ INTAKE = {
         "sku": "The variant that was bought.",
         "productId": "The platform's id of the product; rules and cycles of products go by it.",
         "category": "The shop's or platform's category.",
+        "": "One article of an order.",
     },
     "ParcelEventInput": {
         "kind": "How far it came by this scan; the parcel's state follows from all scans.",
