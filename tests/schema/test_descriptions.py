@@ -7,7 +7,7 @@ import pytest
 from core.schema.build import build_schema
 from core.schema.descriptions import WORDS, elements
 
-WITHOUT = {"type": 28, "field": 481, "input field": 332, "enum value": 121, "argument": 13}
+WITHOUT = {"type": 18, "field": 337, "input field": 257, "enum value": 93, "argument": 11}
 """How many of each kind have no description. Lower them with each one that you write."""
 
 

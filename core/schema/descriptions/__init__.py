@@ -14,20 +14,27 @@ from core.schema.descriptions.customers import CUSTOMERS
 from core.schema.descriptions.intake import INTAKE
 from core.schema.descriptions.journeys import JOURNEYS
 from core.schema.descriptions.membership import MEMBERSHIP
+from core.schema.descriptions.merges import MERGES
 from core.schema.descriptions.mutations import MUTATIONS
 from core.schema.descriptions.orders import ORDERS
 from core.schema.descriptions.points import POINTS
+from core.schema.descriptions.privacy import PRIVACY
 from core.schema.descriptions.queries import QUERIES
 from core.schema.descriptions.results import RESULTS
 from core.schema.descriptions.rewards import REWARDS
 from core.schema.descriptions.segments import SEGMENTS
 from core.schema.descriptions.sending import SENDING
 from core.schema.descriptions.shapes import MEMBERS, TYPES
+from core.schema.descriptions.shops import SHOPS
+from core.schema.descriptions.staff import STAFF
+from core.schema.descriptions.tasks import TASKS
+from core.schema.descriptions.webhooks import WEBHOOKS
 from core.schema.descriptions.work import WORK
 
 WORDS: dict[str, dict[str, str]] = {
     **QUERIES, **MUTATIONS, **WORK, **CUSTOMERS, **SEGMENTS, **ORDERS, **INTAKE, **CAMPAIGNS,
-    **JOURNEYS, **RESULTS, **SENDING, **MEMBERSHIP, **POINTS, **REWARDS,
+    **JOURNEYS, **RESULTS, **SENDING, **MEMBERSHIP, **POINTS, **REWARDS, **MERGES, **PRIVACY,
+    **SHOPS, **STAFF, **TASKS, **WEBHOOKS,
 }  # fmt: skip
 """By type, or types with the same members: "" is the type, "field(argument)" an argument."""
 

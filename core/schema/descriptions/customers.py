@@ -86,10 +86,13 @@ CUSTOMERS = {
     "SegmentMembership": {
         "enteredAt": "When the customer came in.",
         "leftAt": "When the customer went out; null while in it.",
+        "customer": "Who is, or was, in it.",
+        "segment": "The segment that it is a time in.",
     },
     "SegmentDay": {
         "entered": "Who came in on the day.",
         "left": "Who went out on the day.",
+        "day": "Of the merchant's calendar.",
     },
     "SegmentMoment": {
         "": "What a customer does in a segment.",

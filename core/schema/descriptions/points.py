@@ -82,10 +82,12 @@ POINTS = {
         "dueAt": "By when it should be done.",
         "outcome": "What came of it.",
         "endedBy": "Who did it, or called it off.",
+        "endedAt": "When it was done or called off; null while it is OPEN.",
     },
     "TaskState": {
         "OPEN": "To be done.",
         "CANCELLED": "Called off.",
+        "DONE": "`outcome` says what came of it.",
     },
     "PointsHoldInput PointsSpendInput": {"points": "How many, more than 0."},
     "PointsEarnInput PointsHoldInput PointsSpendInput PointsAdjustInput": {

@@ -60,7 +60,7 @@ QUERIES = {
         "segmentWhy(rule)": "The rule to try.",
         "segmentWhy(customerId)": "The customer to ask it of.",
         "segmentOverlap(ids)": "The segments to compare.",
-        "segmentTraits(id)": "The segment whose traits were counted.",
+        "segmentTraits(id)": "The job that `segmentTraitsStart` gave.",
         "whyNotSent(customerId)": "Who was to get a message.",
         "whyNotSent(campaignId)": "The campaign it was to come from.",
         "retentionPreview(name)": "As `retentionRules` names it.",
