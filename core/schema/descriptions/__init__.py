@@ -11,6 +11,7 @@ from graphql import GraphQLSchema
 
 from core.schema.descriptions.campaigns import CAMPAIGNS
 from core.schema.descriptions.customers import CUSTOMERS
+from core.schema.descriptions.figures import FIGURES
 from core.schema.descriptions.intake import INTAKE
 from core.schema.descriptions.journeys import JOURNEYS
 from core.schema.descriptions.membership import MEMBERSHIP
@@ -20,7 +21,6 @@ from core.schema.descriptions.orders import ORDERS
 from core.schema.descriptions.points import POINTS
 from core.schema.descriptions.privacy import PRIVACY
 from core.schema.descriptions.queries import QUERIES
-from core.schema.descriptions.results import RESULTS
 from core.schema.descriptions.rewards import REWARDS
 from core.schema.descriptions.segments import SEGMENTS
 from core.schema.descriptions.sending import SENDING
@@ -31,11 +31,20 @@ from core.schema.descriptions.tasks import TASKS
 from core.schema.descriptions.webhooks import WEBHOOKS
 from core.schema.descriptions.work import WORK
 
-WORDS: dict[str, dict[str, str]] = {
-    **QUERIES, **MUTATIONS, **WORK, **CUSTOMERS, **SEGMENTS, **ORDERS, **INTAKE, **CAMPAIGNS,
-    **JOURNEYS, **RESULTS, **SENDING, **MEMBERSHIP, **POINTS, **REWARDS, **MERGES, **PRIVACY,
-    **SHOPS, **STAFF, **TASKS, **WEBHOOKS,
-}  # fmt: skip
+
+def _together(*topics: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The words of all topics; a type may have some in each."""
+    found: dict[str, dict[str, str]] = {}
+    for topic in topics:
+        for names, words in topic.items():
+            found[names] = found.get(names, {}) | words
+    return found
+
+
+WORDS = _together(
+    QUERIES, MUTATIONS, WORK, CUSTOMERS, SEGMENTS, ORDERS, INTAKE, CAMPAIGNS, JOURNEYS, FIGURES,
+    SENDING, MEMBERSHIP, POINTS, REWARDS, MERGES, PRIVACY, SHOPS, STAFF, TASKS, WEBHOOKS,
+)  # fmt: skip
 """By type, or types with the same members: "" is the type, "field(argument)" an argument."""
 
 

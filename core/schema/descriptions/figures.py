@@ -1,6 +1,6 @@
 """Words for what campaigns achieved and cost."""
 
-RESULTS = {
+FIGURES = {
     "MessageArrival MessageCosts": {
         "channel": "The channel's name, such as `sms`.",
         "provider": "Who carried them; null if the channel names none.",
