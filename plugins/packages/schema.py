@@ -235,7 +235,7 @@ async def packages_insert_create(
         async with info.context.work() as w:
             cost = to_minor(input.unit_cost, await currency_of(w))
             made = await domain.create_insert(w, domain.NewInsert(
-                input.name, domain.InsertKind(input.kind.value), input.sku, input.text,
+                input.name, domain.InsertKind[input.kind.name], input.sku, input.text,
                 input.coupon_code, cost, input.tracks_stock, input.low_stock,
             ))  # fmt: skip
             return PackagesInsertCreatePayload(insert=await _insert(w, made))

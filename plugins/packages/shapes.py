@@ -6,6 +6,7 @@ from enum import Enum
 
 import strawberry
 
+from core.schema.context import Info, field
 from core.schema.errors import UserError
 from core.schema.scalars import Money, SegmentRule
 from core.schema.segment_words import Language
@@ -141,8 +142,8 @@ class PackagesChoice:
     insert: str = strawberry.field(description="The insert's name.")
     outcome: PackagesOutcome | None = strawberry.field(description="Null: the rule is not for it.")
 
-    @strawberry.field(description="What was decided and why, in a sentence.")
-    def reason(self, language: Language = Language.EN) -> str:
+    @field("PACKAGES_READ", description="What was decided and why, in a sentence.")
+    def reason(self, info: Info, language: Language = Language.EN) -> str:
         one = self.choice
         condition = one.rule.sentence(language.value)
         return reason(one.outcome, self.insert, condition, Say(language.value))

@@ -244,7 +244,7 @@ async def packages_wave_file_create(
     try:
         number = need_id("PackagesWave", input.wave_id, ("input", "waveId"))
         async with info.context.work() as w:
-            file = await kept_file(info, w, await wave_file(w, number, input.format.value))
+            file = await kept_file(info, w, await wave_file(w, number, input.format.name.lower()))
     except (HuikeError, Several) as error:
         return PackagesWaveFileCreatePayload(errors=user_errors(error))
     return PackagesWaveFileCreatePayload(file=file)
