@@ -16,7 +16,7 @@ FIGURES = {
         "parts": "Of how many parts they consist, as far as that is known.",
     },
     "MessageFigures": {
-        "target": "Everybody it was for; a message and customer count once.",
+        "target": "All messages that were planned, those held out included.",
         "skipped": "Not sent on purpose, those held out excepted.",
         "pending": "Not sent yet.",
         "sent": "Taken by a provider.",

@@ -31,19 +31,22 @@ INTAKE = {
         "parcels": "What was sent of it, each with its scans.",
     },
     "OrderLineInput": {
+        "": "One article of an order.",
         "externalId": "Its number on the platform, unique in the order.",
         "title": "As the article was called when it was bought.",
         "quantity": "How many pieces, at least 1.",
         "sku": "The variant that was bought.",
         "productId": "The platform's id of the product; rules and cycles of products go by it.",
         "category": "The shop's or platform's category.",
-        "": "One article of an order.",
     },
     "ParcelEventInput": {
         "kind": "How far it came by this scan; the parcel's state follows from all scans.",
         "at": "When it was scanned, with the offset.",
         "place": "Where it was scanned.",
         "text": "The carrier's words.",
+    },
+    "ParcelInput": {
+        "": "A parcel of an order, with its trace.",
     },
     "ParcelInput ParcelTraceInput": {
         "trackingNumber": "The carrier's number of it, unique in the order.",

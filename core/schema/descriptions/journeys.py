@@ -30,28 +30,24 @@ JOURNEYS = {
         "error": "Why it could not be filled in for this customer; null if it was.",
         "customer": "To whom it would go.",
     },
-    "SegmentTrigger": {
-        "": "A customer enters a segment, or leaves it.",
-    },
     "SegmentTrigger SegmentTriggerInput": {
+        "": "A customer enters a segment, or leaves it.",
         "segmentId": "The segment that is watched.",
         "moment": "Whether entering it or leaving it lets in.",
     },
     "SendStep SendStepInput": {
+        "": "Sends a message.",
         "channel": "The channel's name, such as `email`.",
         "messageClass": "Decides what consent is needed, and which caps and hours count.",
         "variants": "Texts that are tried against each other, 1 to 8; usually one.",
         "winner": "How the best variant is found; null: each keeps its share to the end.",
         "ignoreCaps": "Sent even to who has had as many messages as the caps allow.",
     },
-    "SendStep": {
-        "": "Sends a message.",
-    },
     "SetFieldStep": {
-        "": "Writes a value into a custom field of the customer.",
         "value": "As the field's type has it; null clears it.",
     },
     "SetFieldStep SetFieldStepInput": {
+        "": "Writes a value into a custom field of the customer.",
         "field": "The custom field by its key, such as `custom.size`.",
     },
     "SplitStep": {
@@ -65,10 +61,8 @@ JOURNEYS = {
         "step": "The key of the step.",
         "count": "How many wait there now.",
     },
-    "TagStep": {
-        "": "Puts tags on the customer, and takes some off.",
-    },
     "TagStep TagStepInput": {
+        "": "Puts tags on the customer, and takes some off.",
         "add": "Tags to put on; who has them keeps them.",
         "remove": "Tags to take off.",
     },
@@ -78,10 +72,8 @@ JOURNEYS = {
         "FAILED": "It was refused; `detail` says why.",
         "UNKNOWN": "Nobody knows whether the provider took it.",
     },
-    "Variant": {
-        "": "One text of several that are tried against each other.",
-    },
     "Variant VariantInput": {
+        "": "One text of several that are tried against each other.",
         "content": "The parts that the channel has, such as `subject` and `html`, in Liquid.",
         "share": "Its weight among the variants, 1 to 1000: 2 gets twice as many as 1.",
     },
@@ -125,23 +117,5 @@ JOURNEYS = {
         "OPENED": "How many opened the message.",
         "CLICKED": "How many clicked a link in it.",
         "BOUGHT": "After how many messages the customer paid an order, whatever it is credited to.",
-    },
-    "ParcelInput": {
-        "": "A parcel of an order, with its trace.",
-    },
-    "SegmentTriggerInput": {
-        "": "A customer enters a segment, or leaves it.",
-    },
-    "SendStepInput": {
-        "": "Sends a message.",
-    },
-    "SetFieldStepInput": {
-        "": "Writes a value into a custom field of the customer.",
-    },
-    "TagStepInput": {
-        "": "Puts tags on the customer, and takes some off.",
-    },
-    "VariantInput": {
-        "": "One text of several that are tried against each other.",
     },
 }

@@ -89,9 +89,9 @@ ORDERS = {
     },
     "ReviewSign": {
         "": "Whether a review praises or complains.",
-        "GOOD": "The buyer praises: 4 or 5 stars.",
-        "NEUTRAL": "In between.",
-        "BAD": "The buyer complains.",
+        "GOOD": "The platform's word for it (好评), or more than 3 stars.",
+        "NEUTRAL": "The platform's word for it (中评), or 3 stars.",
+        "BAD": "The platform's word for it (差评), or fewer than 3 stars.",
     },
     "Parcel": {
         "": "A parcel of an order.",

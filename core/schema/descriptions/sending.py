@@ -2,8 +2,7 @@
 
 SENDING = {
     "OptOutWordsSetInput": {
-        "words": "Compared without regard to capitals and punctuation; an empty list takes all "
-        "away.",
+        "words": "At most 100; capitals and width make no difference, an empty list takes all away.",
     },
     "OptOutWordsSetPayload": {
         "words": "Those of the merchant's own that hold now; null if it was refused.",

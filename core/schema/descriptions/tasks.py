@@ -35,7 +35,7 @@ TASKS = {
         "OTHER": "What the title says.",
     },
     "TaskOutcome": {
-        "DONE": "It was done, without anything worth counting.",
+        "DONE": "It was done as it was meant.",
         "NOT_REACHED": "The customer could not be reached.",
         "REFUSED": "The customer did not want it.",
         "INTERESTED": "The customer may buy.",

@@ -34,7 +34,7 @@ WEBHOOKS = {
         "topic": "By the event's name.",
     },
     "WebhookTopic": {
-        "name": "For `topics` of webhooks, such as `order.paid`.",
+        "name": "For `topics` of webhooks, such as `order.state_changed`.",
     },
     "WebhookUpdateInput": {
         "topics": "Names of `webhookTopics`, or of your own events, with `custom.`.",
