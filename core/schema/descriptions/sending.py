@@ -2,7 +2,7 @@
 
 SENDING = {
     "OptOutWordsSetInput": {
-        "words": "At most 100; capitals and width make no difference, an empty list takes all away.",
+        "words": "At most 100; capitals and width do not matter. An empty list takes all away.",
     },
     "OptOutWordsSetPayload": {
         "words": "Those of the merchant's own that hold now; null if it was refused.",
