@@ -17,7 +17,8 @@ class UnusedRule:
 
     template: str | None = field(default=None, metadata=TEMPLATE)
     expires_within_days: int | None = field(
-        default=None, metadata={"description": "From now on, 0 to 3,660; without it, whenever."}
+        default=None,
+        metadata={"description": "In so many days from now, 0 to 3660; without it, whenever."},
     )
 
 
@@ -61,7 +62,10 @@ class RedeemedRule:
 
     template: str | None = field(default=None, metadata=TEMPLATE)
     within_days: int | None = field(
-        default=None, metadata={"description": "Until today, 0 to 3,660; without it, ever."}
+        default=None,
+        metadata={
+            "description": "In the last so many days, 0 to 3660; 0 is today. Without it, ever."
+        },
     )
 
 

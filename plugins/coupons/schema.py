@@ -209,7 +209,8 @@ class CouponsRedeemPayload:
 @strawberry.type
 class CouponsReleasePayload:
     released: int | None = strawberry.field(
-        default=None, description="How many were given back, repeated 0; null if it was refused."
+        default=None,
+        description="How many were given back, none when repeated; null if it was refused.",
     )
     errors: list[UserError] = ERRORS
 
@@ -441,8 +442,9 @@ async def brought(
     segment_id: strawberry.ID | None = None,
 ) -> list[CouponFigures] | None:
     segment = None if segment_id is None else need_id("Segment", segment_id, ("segmentId",))
+    grouping: Any = by.value
     async with info.context.read() as session:
-        found = await figures(session, from_, to, by.value, segment)
+        found = await figures(session, from_, to, grouping, segment)
     return [
         CouponFigures(
             key=None if one.key is None else global_id(GROUP_TYPES[by], one.key), name=one.name,

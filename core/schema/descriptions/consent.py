@@ -39,7 +39,7 @@ CONSENT = {
     # -- erasing people
     "ErasurePreview": {"tables": "All tables that hold something about a customer."},
     "ErasureTable": {
-        "name": "In the database.",
+        "name": "For programs, such as `orders`.",
         "title": "For people, in English.",
         "rows": "How many of them are about this customer.",
     },

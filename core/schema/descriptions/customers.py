@@ -25,7 +25,7 @@ CUSTOMERS = {
     },
     "CustomerTag": {
         "": "A tag that a customer has.",
-        "tag": "Its text, up to 64 characters, which is all there is to a tag.",
+        "tag": "Its text, up to 64 characters.",
         "source": "Who or what put it on.",
         "createdAt": "When it was put on.",
     },

@@ -76,7 +76,7 @@ FLOWS = {
     "FlowStepInput": {
         "": "One step. Exactly one field is given.",
         "send": "A message, in one or several variants.",
-        "wait": "A pause.",
+        "wait": "A pause, for a length of time or until a time of day.",
         "waitFor": "Until an event about the customer, or a timeout.",
         "condition": "One of two ways, by how customer and order are now.",
         "split": "One of several ways, by chance.",
@@ -98,7 +98,7 @@ FLOWS = {
     "ChangeListStep ChangeListStepInput": {
         "": "Puts the customer on a segment's list, or takes it off.",
         "segmentId": "A segment of kind LIST.",
-        "change": "Who is on it already, or is not, goes on all the same.",
+        "change": "Who is on it already, or off it, just goes on to the next step.",
     },
     "ActionStep": {"": "What a plugin brings, or `task`: something that staff is to do."},
     "ActionStep ActionStepInput": {

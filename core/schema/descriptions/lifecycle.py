@@ -18,7 +18,7 @@ LIFECYCLE = {
         "purchases": "Days of the last 365 on which something was bought.",
     },
     "LifecycleThresholds": {
-        "days": "The thresholds themselves.",
+        "days": "How long after the last purchase each stage lasts.",
         "source": "Who or what they come from.",
         "minAgeDays": "What the model was asked with; null for others.",
         "reason": "As who decided gave it; null for the default.",

@@ -10,8 +10,8 @@ PEOPLE = {
         "name": "By the name; needs PII_NAME.",
         "birthday": "By the whole date, its year included.",
         "country": "By ISO 3166-1, two letters.",
-        "province": "By the name, as it is stored.",
-        "city": "By the name, as it is stored.",
+        "province": "By the name as it is stored, such as `浙江省`.",
+        "city": "By the name as it is stored; shops write both `杭州` and `杭州市`.",
         "tag": "Only who has a tag that fits.",
         "lastPurchaseAt": "By the last purchase in any one currency, over all shops.",
     },
@@ -96,7 +96,7 @@ PEOPLE = {
     "CustomerMergePayload": {
         "merge": "Its id is what `customerUnmerge` takes; null if it was refused.",
     },
-    "CustomerUnmergePayload": {"merge": "Undone now; null if it was refused."},
+    "CustomerUnmergePayload": {"merge": "With `undoneAt` set; null if it was refused."},
     "CustomerMergePreviewResult": {
         "": "The preview of a merge, or why there is none.",
         "preview": "Null if there are errors.",

@@ -30,7 +30,7 @@ RESULTS = {
         "revenue": "Paid less refunded in that time.",
     },
     "LiftDifference": {
-        "value": "Treated less control; more than 0 speaks for the campaign.",
+        "value": "As it was measured; more than 0 speaks for the campaign.",
         "low": "The lower end of the interval of 95 percent.",
         "high": "The upper end of the interval of 95 percent.",
         "verdict": "What to conclude.",
