@@ -34,6 +34,24 @@ CAMPAIGNS = {
     },
     "ContentPart": {"text": "As staff wrote it, in Liquid; in a preview as the customer gets it."},
     "ContentPartInput": {"text": "In Liquid; each part comes once."},
+    "CampaignSimulation": {
+        "audience": "How many are in the campaign's segment.",
+        "putOff": "How many would get it later, by hour and rule.",
+        "skipped": "How many would get none, by reason.",
+    },
+    "CampaignSimulationResult": {
+        "simulation": "Null while a job is counting, or when there are errors.",
+    },
+    "ChannelReach": {
+        "title": "For people.",
+        "reached": "How many would get one.",
+        "skipped": "How many would get none, by reason.",
+    },
+    "ChannelMarketingHours": {"hours": "In the time zone of the campaign's shop."},
+    "CampaignCheck": {
+        "": "Whether a campaign's texts are fit to be sent.",
+        "findings": "Errors and warnings; empty if there is nothing to say.",
+    },
     "CampaignKind": {
         "BROADCAST": "Once, to everybody in its segment.",
         "RECURRING": "Again and again, by a calendar.",
@@ -123,25 +141,7 @@ CAMPAIGNS = {
         "wouldSend": "How many messages would go out.",
         "skipped": "How many would not, by reason.",
     },
-    "CampaignSimulation": {
-        "audience": "How many are in the campaign's segment.",
-        "putOff": "How many would get it later, by hour and rule.",
-        "skipped": "How many would get none, by reason.",
-    },
-    "CampaignSimulationResult": {
-        "simulation": "Null while a job is counting, or when there are errors.",
-    },
-    "ChannelReach": {
-        "title": "For people.",
-        "reached": "How many would get one.",
-        "skipped": "How many would get none, by reason.",
-    },
-    "ChannelMarketingHours": {"hours": "In the time zone of the campaign's shop."},
     "Skipped": {"reason": "The rule that keeps them back.", "sentence": "`reason` in a sentence."},
-    "CampaignCheck": {
-        "": "Whether a campaign's texts are fit to be sent.",
-        "findings": "Errors and warnings; empty if there is nothing to say.",
-    },
     "CampaignFinding": {
         "level": "Whether it forbids the start.",
         "message": "What is wrong and what to do.",

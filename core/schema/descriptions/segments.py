@@ -17,6 +17,7 @@ _MESSAGES = "Which messages count; without it, all."
 
 SEGMENTS = {
     "SegmentRuleInput": {"not": "This must not hold."},
+    "FacetParameter": {"name": "The field's name in the input."},
     "WindowInput": _DAYS,
     "OrderWindowInput": {
         **_DAYS,

@@ -97,10 +97,7 @@ WORK = {
         "description": "What it asks.",
         "plugin": "The plugin that brings it; null for the server's own.",
     },
-    "FacetParameter": {
-        "name": "The field's name in the input.",
-        "required": "Whether it must be given.",
-    },
+    "FacetParameter": {"required": "Whether it must be given."},
     "Staff": {"lastLoginAt": "When the person last logged in."},
     "StaffLoginInput": {"email": "As it was invited.", "password": "In clear: use TLS."},
     "Role": {"permissions": "What who has it may do."},
