@@ -12,6 +12,12 @@ CUSTOMERS = {
         "orders(first)": "1 to 100.",
         "reviews(first)": "1 to 100.",
         "journeys(first)": "1 to 100.",
+        "fields(namespace)": "`custom`, or a plugin's name; without it, all.",
+        "timeline(kinds)": "Only these, such as `order.paid`, up to 100; without it, all.",
+        "timeline(since)": "Only from this moment on, included.",
+        "timeline(until)": "Only before this moment.",
+        "province": "Where the customer lives, as last told; null if nobody told.",
+        "city": "Where the customer lives, as last told; null if nobody told.",
         "facts(perShop)": "For each shop, instead of all shops added up.",
         "lifecycle(shopId)": "Only by what was bought in this shop; without it, in all.",
         "rfm(shopId)": "Only by what was bought in this shop; without it, in all.",
@@ -19,6 +25,7 @@ CUSTOMERS = {
     },
     "CustomerTag": {
         "": "A tag that a customer has.",
+        "tag": "Its text, up to 64 characters.",
         "source": "Who or what put it on.",
         "createdAt": "When it was put on.",
     },
@@ -33,6 +40,9 @@ CUSTOMERS = {
         "purchases": "Days on which something was bought: all orders of a day in a shop are one.",
         "paid": "What was paid for the orders that count.",
         "refunded": "What of it was paid back.",
+        "firstPurchaseAt": "When the first purchase was paid; null before it.",
+        "secondPurchaseAt": "When that of a later day was paid; null before it.",
+        "lastPurchaseAt": "When the last purchase so far was paid; null before the first.",
     },
     "Contact": {
         "value": "As much of it as this token may see.",
@@ -44,6 +54,7 @@ CUSTOMERS = {
         "source": "Where it was said.",
         "textVersion": "The version of the text that was agreed to.",
         "at": "When it was said.",
+        "purpose": "What for: `marketing`, `service` or `personalisation`.",
     },
     "ConsentStatus": {
         "": "What a customer said about messages of one channel and purpose.",
@@ -118,6 +129,12 @@ CUSTOMERS = {
     },
     "CustomFieldType": {
         "": "What values a custom field can have.",
+        "TEXT": "Up to 2000 characters.",
+        "INT": "A whole number.",
+        "DECIMAL": "An exact number, given and shown as text.",
+        "BOOL": "True or false.",
+        "DATE": "A day, as `2026-06-15`.",
+        "DATETIME": "A moment, with its offset.",
         "CHOICE": "One of the field's options.",
     },
     "CustomerUpdateInput": {

@@ -138,6 +138,7 @@ ORDERS = {
     "CustomerUpsertResult": {
         "": "What became of one customer who was handed in.",
         "customer": "The customer as it is now.",
+        "outcome": "Whether it was new or known, or fits several.",
     },
     "OrderSortField": {
         "ORDERED_AT": "By when the buyer placed it.",

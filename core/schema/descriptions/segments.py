@@ -17,6 +17,7 @@ _MESSAGES = "Which messages count; without it, all."
 
 SEGMENTS = {
     "SegmentRuleInput": {"not": "This must not hold."},
+    "FacetParameter": {"name": "The field's name in the input."},
     "WindowInput": _DAYS,
     "OrderWindowInput": {
         **_DAYS,
@@ -25,7 +26,15 @@ SEGMENTS = {
         "daysAfterAtLeast": "At least so many days after the event.",
         "daysAfterAtMost": "At most so many days after the event.",
     },
+    "AskedReviewSign": {
+        "GOOD": "The platform's word for it (好评), or more than 3 stars.",
+        "NEUTRAL": "The platform's word for it (中评), or 3 stars.",
+        "BAD": "The platform's word for it (差评), or fewer than 3 stars.",
+    },
     "CustomerEvent": {
+        "FIRST_PURCHASE": "The customer bought for the first time.",
+        "SECOND_PURCHASE": "The customer bought on a second day.",
+        "LAST_PURCHASE": "The customer bought last.",
         "FIRST_SEEN": "The customer was taken in.",
     },
     "OrderFilterInput": {
@@ -132,6 +141,8 @@ SEGMENTS = {
         "toDay": "A date until this day, included.",
         "nextDays": "A date today or in the next so many days.",
         "isSet": "Whether the customer has a value at all.",
+        "field": "The field's name, as in `custom.size`.",
+        "isTrue": "A yes or no that is so; who has no value fits neither.",
     },
     "SegmentCreateInput SegmentUpdateInput": {
         "name": "Unique among the merchant's segments, for people.",

@@ -52,13 +52,26 @@ WORK = {
         "total": "Rows in all; null while that is not known.",
         "failed": "Rows that it refused; `rejects` lists them.",
     },
+    "JobWhere": {"kind": "By what they do, such as `customers.import`."},
+    "DeadLetter": {
+        "shopId": "The shop whose platform told it.",
+        "resource": "What it would have become.",
+        "externalId": "The platform's id of it.",
+        "reason": "Why it could not be taken in.",
+        "at": "When that was tried last.",
+        "tries": "How often it was tried.",
+    },
     "JobReject": {
         "row": "The row's number in the file or list.",
         "code": "For programs.",
         "column": "The column that is at fault; null if the row is.",
         "message": "What is wrong with it.",
     },
-    "JobFile": {"sha256": "Of the whole file, in hex."},
+    "JobFile": {
+        "name": "Under which it is saved, such as `customers.csv`.",
+        "mediaType": "Such as `text/csv`.",
+        "sha256": "Of the whole file, in hex.",
+    },
     "ExportFormat": {
         "CSV": "Comma separated, UTF-8.",
         "XLSX": "A workbook.",
