@@ -105,7 +105,7 @@ async def test_abroad_other_lengths_hold(merchant, registry):
 
 
 async def test_texts_are_checked_before_the_start(merchant, registry):
-    flow = message_flow(1, "texts", {"text": "好😀 https://a.cn/{{ customer.name }}"})
+    flow = message_flow(1, "texts", {"text": "好😀 https://{{ customer.name }}.cn/"})
     async with merchant.read() as session:
         found = await text_findings(session, registry, flow)
     assert [one.level for one in found] == ["warning"] * 3

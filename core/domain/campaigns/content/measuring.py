@@ -145,7 +145,8 @@ def _made(
         unsubscribe_url(keyring, base_url, merchant_id, row["id"], channel.name),
         preferences_url(keyring, base_url, merchant_id, row["id"]), {**values, **links},
     )  # fmt: skip
-    return content.render(recipient)
+    addresses = content.tracking.addresses(keyring, base_url, merchant_id, SAMPLE_DELIVERY)
+    return content.render(recipient, addresses)
 
 
 def _phone(session: Session, row: Mapping[str, Any]) -> str:
