@@ -118,6 +118,35 @@ CAMPAIGNS = {
         "LESS": "The campaign brought less.",
         "TOO_SMALL": "Too few customers or too small a difference to tell.",
     },
+    "CampaignOptions": {"startLateness": "How late a scheduled start may be; later it is paused."},
+    "CampaignProposal": {
+        "options": "As they are to be.",
+        "state": "How far it has come.",
+        "name": "As staff is to call the journey.",
+    },
+    "FlowSchedule FlowScheduleInput": {
+        "holidays": "What becomes of a time that falls on a holiday of the shop.",
+    },
+    "CampaignRecurrenceSetInput": {
+        "holidays": "What becomes of a time that falls on a holiday of the shop.",
+    },
+    "FlowSchedule": {"weekends": "Whether Saturdays and Sundays are treated as holidays are."},
+    "SegmentTrigger": {"present": "Whether who is in it when the journey starts comes in too."},
+    "WebhookCall": {
+        "state": "How far it has come.",
+        "url": "Your server, as the step names it.",
+        "endedAt": "When your server had it, or it was given up.",
+        "campaign": "The journey.",
+        "customer": "Who came to the step.",
+    },
+    "WebhookCallRetryPayload": {"call": "It is tried at once."},
+    "WebhookCallWhere": {
+        "campaign": "By the journey.",
+        "customer": "By who came to the step.",
+        "state": "By how far they have come.",
+        "step": "By the key of the step.",
+        "attempts": "By how often they were tried.",
+    },
     "CampaignCreateInput": {
         "name": "As staff call it.",
         "channel": "The channel's name, such as `email`.",

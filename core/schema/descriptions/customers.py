@@ -209,7 +209,6 @@ CUSTOMERS = {
         "campaignPause": "Hold its messages until it is resumed; those under way go out.",
         "campaignResume": "Go on sending after a pause.",
         "campaignCancel": "End it for good; what is not sent yet is not sent.",
-        "campaignApprove": "Approve of a submitted campaign, so that it can start.",
         "campaignApprovalSet": "Decide whether campaigns need a second person's approval.",
         "memberJoin": "Make a customer a member of the programme.",
         "memberTierSet": "Put a member into a tier by hand.",
