@@ -203,7 +203,8 @@ CUSTOMERS = {
         "segmentUpdate": "Change what is given; another rule asks all customers anew.",
         "segmentDelete": "Delete a segment that nothing uses.",
         "campaignCreate": "Make a draft; nothing is sent before it is started or scheduled.",
-        "campaignUpdate": "Change what is given; the rest stays.",
+        "campaignUpdate": "Change what is given; the rest stays. Of a journey that is on it is a "
+        "proposal where campaigns need approval.",
         "campaignSchedule": "Have it start at a moment.",
         "campaignStart": "Start it now: messages go out.",
         "campaignPause": "Hold its messages until it is resumed; those under way go out.",
