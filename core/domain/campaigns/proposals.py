@@ -35,9 +35,12 @@ async def propose(w: Work, row: Mapping[str, Any], change: Change) -> None:
 
 
 async def find_proposals(session: Session, campaign_ids: list[int]) -> dict[int, Mapping[str, Any]]:
-    """The proposals for these campaigns, by campaign."""
+    """The proposals for these campaigns, by campaign; of those that have ended none."""
     rows = await session.sql.fetch(
-        "SELECT * FROM campaign_proposals WHERE merchant_id = $1 AND campaign_id = ANY($2)",
+        """SELECT p.* FROM campaign_proposals p
+           JOIN campaigns c ON c.merchant_id = p.merchant_id AND c.id = p.campaign_id
+            AND c.state IN ('running', 'paused')
+           WHERE p.merchant_id = $1 AND p.campaign_id = ANY($2)""",
         session.merchant_id, campaign_ids,
     )  # fmt: skip
     return {row["campaign_id"]: row for row in rows}

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.domain.campaigns.campaigns import (
-    LIVE,
     approval_needed,
     locked_campaign,
     require_state,
@@ -113,8 +112,6 @@ Row = Mapping[str, Any]
 async def _proposed(w: Work, campaign_id: int) -> tuple[Row, Row | None]:
     """A campaign's row, locked, and the change that is proposed if it is on."""
     row = await locked_campaign(w, campaign_id)
-    if row["state"] not in LIVE:
-        return row, None
     return row, (await find_proposals(w, [campaign_id])).get(campaign_id)
 
 
