@@ -113,7 +113,7 @@ def test_each_address_of_a_loop_is_a_link_of_its_own(merchant):
 @pytest.mark.parametrize(
     "name",
     ["\x03 \x020:https://evil.cn/\x03", "\x021:https://evil.cn/\x03", "\x02", "x" * 2000,
-     "\x020:https://a.cn.evil.cn/\x03", "\x0299:https://a.cn/\x03"],
+     "\x020:https://a.cn.evil.cn/\x03", "\x0299:https://a.cn/\x03", f"\x02{'9' * 5000}:https://a.cn/\x03"],
 )  # fmt: skip
 def test_no_value_of_a_customer_leads_anywhere_else(merchant, name):
     text = "{{ customer.name }} https://a.cn/{{ customer.name }} "

@@ -33,8 +33,8 @@ _ENDED = re.compile(f"[{re.escape(_AFTER)}]+{MARK.pattern}")
 _SITE = re.compile(r"https?://[^/?#\\]+[/?#]", re.I)
 _BEGIN, _END = "\x02", "\x03"
 _NUMBERED = re.compile(f"{_BEGIN}(.*?){_END}", re.S)
-_MADE = re.compile(f"{_BEGIN}([0-9]+):([^{_BEGIN}{_END}]*){_END}")
-_LEFT = re.compile(f"{_BEGIN}(?:[0-9]+:)?|{_END}")
+_MADE = re.compile(f"{_BEGIN}([0-9]{{1,5}}):([^{_BEGIN}{_END}]*){_END}")
+_LEFT = re.compile(f"{_BEGIN}(?:[0-9]{{1,5}}:)?|{_END}")
 MADE_LIMIT = 1000
 """Addresses with variables that are stored of one message; further ones stay as they are."""
 
