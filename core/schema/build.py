@@ -61,6 +61,7 @@ from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
+from core.schema.platform_deeds import PlatformDeedMutations, PlatformDeedQueries
 from core.schema.platform_members import PlatformMemberQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
@@ -115,7 +116,7 @@ class Query(
     PlatformMemberQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
     TaskQueries,
-    ConnectionQueries,
+    ConnectionQueries, PlatformDeedQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
     WebhookQueries,
 ):  # fmt: skip
@@ -139,7 +140,7 @@ class Mutation(
     ReviewMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
     TaskMutations,
-    ConnectionMutations,
+    ConnectionMutations, PlatformDeedMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
     WebhookMutations, BulkExportMutations,
 ):  # fmt: skip
