@@ -77,6 +77,17 @@ class Session:
         (row,) = await self.sql.fetch(statement, *args)
         return row
 
+    async def try_lock(self, space: int, key: int) -> bool:
+        """Take a lock that lasts as long as the session; False while another holds it.
+
+        Its connection holds it, so that a killed process frees it at once.
+        """
+        taken: bool = await self.sql.fetchval(
+            "SELECT pg_try_advisory_lock($1::int, $2::int)", space, key
+        )
+        self.sql.must_reset()
+        return taken
+
     async def hurry(self) -> None:
         """Called between long statements; ends a session that has had its time."""
 

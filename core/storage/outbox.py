@@ -38,10 +38,7 @@ async def drain(
     aside with its error after MAX_ATTEMPTS.
     """
     async with db.read(merchant_id) as lock:
-        # held by the connection, so that a killed worker frees it
-        if not await lock.sql.fetchval(
-            "SELECT pg_try_advisory_lock($1, $2)", LOCK_SPACE, merchant_id % 2**31
-        ):
+        if not await lock.try_lock(LOCK_SPACE, merchant_id % 2**31):
             return 0
         finished = 0
         while done := await _drain_batch(db, merchant_id, handlers):

@@ -181,29 +181,22 @@ async def run_local(
     `already_running` where it does.
     """
     async with db.read(merchant_id) as holder:
-        # held by the connection: when this process dies, another may go on at once
-        if not await holder.sql.fetchval(
-            "SELECT pg_try_advisory_lock($1::int, $2::int)", LOCK_SPACE, key
-        ):
+        if not await holder.try_lock(LOCK_SPACE, key):
             raise already_running
-        holder.sql.must_reset()
-        try:
-            async with db.work(merchant_id) as w:
-                job_id = await _left(w, kind.name, params)
-                if job_id is not None:
-                    await jobs.reopen(w, job_id)
-                elif record is not None:
-                    job_id = await record(w)
-                else:
-                    job_id = await jobs.enqueue(w, kind.name, params, queued=False)
-            job = await jobs.claim(db, merchant_id, job_id, force=True)
-            if job is None:
-                raise already_running
-            resumed_at = job.checkpoint.get("row", job.done)
-            await jobs.perform(db, job, {kind.name: kind})
-            row = await jobs.get(holder, job_id)
-        finally:
-            await holder.sql.execute("SELECT pg_advisory_unlock($1::int, $2::int)", LOCK_SPACE, key)
+        async with db.work(merchant_id) as w:
+            job_id = await _left(w, kind.name, params)
+            if job_id is not None:
+                await jobs.reopen(w, job_id)
+            elif record is not None:
+                job_id = await record(w)
+            else:
+                job_id = await jobs.enqueue(w, kind.name, params, queued=False)
+        job = await jobs.claim(db, merchant_id, job_id, force=True)
+        if job is None:
+            raise already_running
+        resumed_at = job.checkpoint.get("row", job.done)
+        await jobs.perform(db, job, {kind.name: kind})
+        row = await jobs.get(holder, job_id)
     return LocalRun(job_id, resumed_at, _failure(row), row)
 
 

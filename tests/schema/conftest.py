@@ -386,19 +386,20 @@ async def world(merchant):
     return await make_world(merchant)
 
 
+async def new_world(installation, name="Test"):
+    """A world of its own, made where the tests' clock stands at first."""
+    clock = installation.db.clock
+    clock.move(START - clock())
+    one = await set_up_merchant(installation.db, installation.registry, name, shop="shop")
+    return await make_world(
+        TestMerchant(one.merchant_id, one.shop_id, one.token, installation, clock)
+    )
+
+
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def worlds(installation):
     """Two merchants for those tests that leave them as they are, made once."""
-    clock = installation.db.clock
-    clock.move(START - clock())
-    made = [
-        await set_up_merchant(installation.db, installation.registry, name, shop="shop")
-        for name in ("Kept", "Other")
-    ]
-    return [
-        await make_world(TestMerchant(one.merchant_id, one.shop_id, one.token, installation, clock))
-        for one in made
-    ]
+    return [await new_world(installation, name) for name in ("Kept", "Other")]
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from core.builtin import CorePlugin
 from core.registry import load
 from core.schema.build import Mutation, Query, Subscription
 from core.schema.scalars import Public, Requires, camel
+from tests.schema.conftest import new_world
 
 spec = importlib.util.spec_from_file_location(
     "operations", Path(__file__).with_name("operations.py")
@@ -100,14 +101,27 @@ async def test_query_works_and_is_answered_as_the_stock_executor_would(
     assert {**again, "extensions": None} == {**answer, "extensions": None}
 
 
+@pytest.fixture(scope="session")
+def in_use():
+    """The world that mutations change, or none yet."""
+    return []
+
+
 @pytest.mark.parametrize("name", CHANGING)
-async def test_mutation_works(api, world, name):
-    if name in FIRST:
-        await run(api, token_for(world, FIRST[name]), FIRST[name], world.ids)
-    await works(api, world, name)
+async def test_mutation_works(api, installation, in_use, name):
+    for world in in_use:
+        try:
+            await works(api, world, name)
+            return
+        except (AssertionError, KeyError):
+            pass  # another mutation may have left nothing to do: a new world decides
+    in_use[:] = [await new_world(installation)]
+    await works(api, in_use[0], name)
 
 
 async def works(api, world, name):
+    if name in FIRST:
+        await run(api, token_for(world, FIRST[name]), FIRST[name], world.ids)
     answer = await run(api, token_for(world, name), name, world.ids)
     assert "errors" not in answer, answer
     for field in root_fields(name):
@@ -155,15 +169,17 @@ TABLES = ("shops", "customers", "customer_identities", "customer_merges", "merge
           "api_tokens", "plugin_states")  # fmt: skip
 
 
+SNAPSHOT = " UNION ALL ".join(
+    f"""SELECT '{table}' AS name, md5(string_agg(t::text, ',' ORDER BY t.id)) AS rows
+        FROM {table} t WHERE t.merchant_id = $1"""
+    for table in TABLES
+)
+
+
 async def snapshot(world):
-    """Everything that the merchant has."""
+    """Everything that the merchant has, a fingerprint for each table."""
     async with world.merchant.read() as session:
-        return [
-            await session.sql.fetch(
-                f"SELECT * FROM {table} WHERE merchant_id = $1 ORDER BY id", world.merchant.id
-            )
-            for table in TABLES
-        ]
+        return dict(await session.sql.fetch(SNAPSHOT, world.merchant.id))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -183,8 +199,7 @@ async def test_without_the_permission_it_is_forbidden(api, kept, name):
     answer = await run(api, token, name, kept.ids)
     assert [error["extensions"]["code"] for error in answer["errors"]] == ["FORBIDDEN"], answer
     assert needed in answer["errors"][0]["message"]
-    after = await snapshot(kept)
-    assert after[:-2] == before[:-2]
+    assert {**await snapshot(kept), "api_tokens": before["api_tokens"]} == before
 
 
 def directive_of(name):

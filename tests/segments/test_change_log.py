@@ -241,7 +241,8 @@ async def test_settings_that_rules_ask_for_have_everybody_asked_anew(merchant):
 async def test_products_measured_anew_have_everybody_asked_anew_by_statement(merchant):
     segment = await make(merchant, "all", {"all": []})
     for statement in (
-        """INSERT INTO product_cycles (merchant_id, shop_id, product_id, days, sample, customers, at)
+        """INSERT INTO product_cycles
+               (merchant_id, shop_id, product_id, days, sample, customers, at)
            SELECT $1, 1, 'p' || n, 30, 20, 20, now() FROM generate_series(1, 3) n""",
         "UPDATE product_cycles SET days = 31 WHERE merchant_id = $1",
         "DELETE FROM product_cycles WHERE merchant_id = $1",

@@ -17,6 +17,7 @@ from core.sdk.events import Event
 from core.storage import database
 from core.storage.database import Database
 from core.storage.engines import Engines
+from core.storage.outbox import drain
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,19 @@ async def test_nothing_remains_of_work_that_failed(db, merchant):
     assert name == "Test"
 
 
+async def test_a_sessions_lock_goes_with_the_session(merchant):
+    async with merchant.read() as one, merchant.read() as other:
+        assert await one.try_lock(7, merchant.id)
+        assert not await other.try_lock(7, merchant.id)
+        assert await other.try_lock(8, merchant.id)
+    await drain(merchant.installation.db, merchant.id, {})
+    async with merchant.read() as session:
+        assert not await session.sql.fetchval(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND objid::int = $1::int",
+            merchant.id,
+        )
+
+
 async def test_work_inside_work_is_refused_and_the_outer_one_rolls_back(db, merchant):
     with pytest.raises(RuntimeError, match="pass the outer one"):
         async with db.work(merchant.id) as w:
@@ -125,6 +139,7 @@ import psutil
 from core.installation import open_installation
 from core.settings import Settings
 from core.storage.engines import Engines
+from core.storage.outbox import drain
 
 async def main():
     home = pathlib.Path(sys.argv[1])

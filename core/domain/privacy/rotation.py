@@ -101,15 +101,11 @@ async def change_keyring(db: Database, path: Path, change: Callable[[Keyring], K
     Raises WrongState when somebody else is changing it: one of two new keys would be lost.
     """
     async with db.read(SYSTEM) as session:
-        if not await session.sql.fetchval("SELECT pg_try_advisory_lock($1, 0)", LOCK_SPACE):
+        if not await session.try_lock(LOCK_SPACE, 0):
             raise WrongState("another command is changing the keyring: wait until it has ended")
-        session.sql.must_reset()
-        try:
-            db.keyring.refresh()
-            write_keyring(path, change(db.keyring))
-            db.keyring.refresh()
-        finally:
-            await session.sql.execute("SELECT pg_advisory_unlock($1, 0)", LOCK_SPACE)
+        db.keyring.refresh()
+        write_keyring(path, change(db.keyring))
+        db.keyring.refresh()
     return db.keyring
 
 

@@ -7,19 +7,15 @@ changes, and a crash loses none.
 """
 
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from core.domain.customers.identify import lock_customers
-from core.domain.segments.compile import Compiler
+from core.domain.segments.asking import asked_about
 from core.domain.segments.many import read_rules
-from core.domain.segments.members import differences
 from core.domain.segments.refresh import PASSING, note_problem, problem_of
 from core.domain.segments.rules import Rule
-from core.domain.segments.tree import leaves
 from core.registry import Registry
 from core.sdk.errors import Several
-from core.sdk.facets import Query
 from core.storage.database import SYSTEM, Database, Work
 
 logger = logging.getLogger(__name__)
@@ -136,28 +132,7 @@ async def _ask_everybody(w: Work) -> None:
 async def _write(w: Work, rules: Mapping[int, Rule], customer_ids: Sequence[int]) -> None:
     # the statement is the same for the same segments: it is planned once per connection
     await w.sql.execute("SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_generic_plan")
-    statement, q = _statement(rules, customer_ids)
-    changed = await w.sql.fetchrow(statement, *q.args)
+    statement, args = asked_about(rules, customer_ids)
+    changed = await w.sql.fetchrow(statement, *args)
     if changed["entered"] or changed["left"]:
         w.ring("outbox.drain", w.merchant_id)
-
-
-def _statement(rules: Mapping[int, Rule], customer_ids: Sequence[int]) -> tuple[str, Query]:
-    """The differences of all rules for some customers. What several rules ask is asked once."""
-    q = next(iter(rules.values())).query("probe")
-    numbers, ids = q.arg(list(rules), "bigint[]"), q.arg(list(customer_ids), "bigint[]")
-    found = [leaf for rule in rules.values() for leaf in leaves(rule.root)]
-    times = Counter(leaf.question for leaf in found)
-    compiler = Compiler(q)
-    shared = {leaf.question: leaf for leaf in found if times[leaf.question] > 1}
-    columns = [f"{compiler.sql(leaf)} AS a{n}" for n, leaf in enumerate(shared.values())]
-    answers = Compiler(q, {key: f"answers.a{n}" for n, key in enumerate(shared)})
-    matches = ", ".join(answers.sql(rule.root) for rule in rules.values())
-    matching = f"""SELECT v.segment_id, c.id AS customer_id
-        FROM customers c
-        CROSS JOIN LATERAL (SELECT {", ".join(columns) or "TRUE"} OFFSET 0) answers
-        CROSS JOIN LATERAL unnest({numbers}, ARRAY[{matches}]) v (segment_id, matches)
-        WHERE {q.base} AND c.id = ANY({ids}) AND v.matches"""
-    scope = f"m.customer_id = ANY({ids}) AND m.segment_id = ANY({numbers})"
-    statement = differences(matching, scope, q.arg(q.now, "timestamptz"), q.arg("change", "text"))
-    return statement, q

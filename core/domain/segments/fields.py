@@ -1,6 +1,6 @@
 """Rules that ask for custom fields: whether the fields exist, and which segments use one."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from core.domain.customers.fields import field_types
 from core.domain.segments.facets.custom_fields import (
@@ -8,18 +8,18 @@ from core.domain.segments.facets.custom_fields import (
     CustomFieldRule,
     asked_operators,
 )
-from core.domain.segments.tree import Node, leaves
+from core.domain.segments.tree import Leaf
 from core.sdk.errors import HuikeError, InvalidInput, Several, WrongState
 from core.storage.database import Session
 
 
-async def check_fields(session: Session, root: Node) -> None:
-    """Check the custom fields that a rule asks for.
+async def check_fields(session: Session, questions: Iterable[Leaf]) -> None:
+    """Check the custom fields that the questions of a rule are about.
 
     Raises Several of InvalidInput for a field that does not exist, and for operators that are not
     those of its type.
     """
-    asked = [leaf for leaf in leaves(root) if isinstance(leaf.rule, CustomFieldRule)]
+    asked = [leaf for leaf in questions if isinstance(leaf.rule, CustomFieldRule)]
     if not asked:
         return
     types = await field_types(session)

@@ -19,7 +19,7 @@ from core.domain.segments.rules import (
     shop_zones,
     usable_facets,
 )
-from core.domain.segments.tree import ROOT, Facets, Group, Node, read_tree
+from core.domain.segments.tree import Facets, Leaf, Node, leaves, read_tree
 from core.domain.shops.merchants import time_zone_of
 from core.registry import Registry
 from core.sdk.errors import Several
@@ -38,6 +38,7 @@ class _Read:
     roots: Mapping[int, Node]
     faults: Mapping[int, Several]
     references: Mapping[int, list[Reference]]
+    leaves: Mapping[int, list[Leaf]]
 
 
 _kept: OrderedDict[int, _Read] = OrderedDict()
@@ -90,7 +91,9 @@ async def _read(session: Session, registry: Registry) -> _Read:
                 except Several as fault:
                     faults[number] = fault
         references = {number: references_in(root) for number, root in roots.items()}
-        kept = _kept[session.merchant_id] = _Read(rows, facets, roots, faults, references)
+        questions = {number: list(leaves(root)) for number, root in roots.items()}
+        kept = _Read(rows, facets, roots, faults, references, questions)
+        _kept[session.merchant_id] = kept
     _kept.move_to_end(session.merchant_id)
     while len(_kept) > MAX_KEPT:
         _kept.popitem(last=False)
@@ -102,5 +105,5 @@ async def _checked(
 ) -> dict[tuple[str, int], str]:
     """The names of what these rules refer to. Raises Several for what is not there."""
     names = await names_of(session, [one for n in numbers for one in read.references[n]])
-    await check_fields(session, Group("all", [read.roots[n] for n in numbers], ROOT))
+    await check_fields(session, [leaf for n in numbers for leaf in read.leaves[n]])
     return names

@@ -117,7 +117,7 @@ async def read_rule(
     off = {name: owned.plugin for name, owned in registry.facets.items() if name not in facets}
     root = read_tree(stored, facets, segments, off)
     names = await names_of(session, references_in(root))
-    await check_fields(session, root)
+    await check_fields(session, leaves(root))
     return Rule(
         root, session.now, session.merchant_id, await time_zone_of(session),
         await shop_zones(session), names,
