@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from core.domain.shops.setup import set_up_merchant
 from core.testing import TestMerchant
 
-EXAMPLES = int(os.environ.get("HUIKE_EXAMPLES", "2"))
+EXAMPLES = int(os.environ.get("PROPERTY_EXAMPLES", "2"))
 """How many walks are taken; a few hundred find what hides well."""
 
 some = settings(
