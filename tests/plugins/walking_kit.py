@@ -48,6 +48,8 @@ class Walk:
     def __init__(self, shop):
         self.shop = shop
         self.numbers = []
+        self.sent = []
+        """Requests to us that are on their way."""
 
     # -- the platform's own --------------------------------------------------------------------
 
@@ -57,9 +59,6 @@ class Walk:
 
     def go(self, number, state, late, told):
         raise NotImplementedError
-
-    async def tell(self, which, again):
-        """What was told arrives, where the platform calls us; some of it again later."""
 
     # -- steps ---------------------------------------------------------------------------------
 
@@ -86,6 +85,14 @@ class Walk:
                     self.go(number, state, timedelta(0), False)
 
         actions.append(change)
+
+    async def tell(self, which, again):
+        """Some of what was sent arrives, the last of it first, and perhaps again later."""
+        place = which * len(self.sent) // 10
+        for request in reversed(self.sent[place:]):
+            assert (await self.shop.take(request)).status == 200
+        if not again:
+            del self.sent[place:]
 
     async def fault(self, kind):
         self.shop.world.fault("*", kind)

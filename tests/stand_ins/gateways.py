@@ -42,14 +42,14 @@ class Watched:
                 return fault
         return None
 
-    async def answered(self, request, method, pairs, fault, body):
+    async def answered(self, request, method, pairs, fault, body, **headers):
         """The answer of a call that was served; by a fault's kind it gets lost or spoilt."""
         for action in (*self.after[method], *self.after["*"]):
             action(pairs)
         kind = None if fault is None else fault.kind
         if kind == "after_write":
             return await drop(request)
-        headers = {"Date": format_datetime(self.now(), usegmt=True)}
+        headers["Date"] = format_datetime(self.now(), usegmt=True)
         if kind == "http502":
             return web.Response(status=502, text="Bad Gateway", headers=headers)
         text = orjson.dumps(body)

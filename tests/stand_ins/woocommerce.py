@@ -10,11 +10,12 @@ import json
 import re
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
 from core.sdk import WebRequest
+from tests.stand_ins.gateways import Watched, drop
 from tests.stand_ins.serving import served
 
 LOCAL = timedelta(hours=8)
@@ -38,7 +39,7 @@ class Refusal(Exception):
 
 
 def written(moment):
-    return moment.strftime("%Y-%m-%dT%H:%M:%S")
+    return moment.strftime("%Y-%m-%dT%H:%M:%S")  # which zone is meant, the field's name says
 
 
 @dataclass
@@ -51,7 +52,7 @@ class Webhook:
 
 
 @dataclass
-class Store:
+class Store(Watched):
     clock: object
     home: str = "https://shop.example"
     currency: str = "EUR"
@@ -61,16 +62,16 @@ class Store:
     keys: dict = field(default_factory=lambda: {"ck_good": ("cs_good", "read")})
     orders: dict = field(default_factory=dict)
     refunds: dict = field(default_factory=dict)
-    faults: list = field(default_factory=list)
-    calls: list = field(default_factory=list)
-    after: list = field(default_factory=list)
     url: str = ""
     last_id: int = 100
+
+    def __post_init__(self):
+        super().__init__()
 
     # -- what happens in the store -------------------------------------------------------------
 
     def now(self):
-        return self.clock().replace(microsecond=0, tzinfo=None)
+        return self.clock().replace(microsecond=0)
 
     def order(self, status="pending", at=None, **more):
         """Somebody orders; returns the number."""
@@ -170,11 +171,11 @@ class Store:
         path = request.path.removeprefix("/wp-json").strip("/")
         query = dict(request.query)
         self.calls.append((path, query))
-        if self.faults and (fault := self.faults.pop(0)) is not None:
-            if fault == "dropped":
-                request.transport.close()
-                return web.Response()
-            status, headers, body = fault
+        fault = self.next_fault(path)
+        if fault is not None and fault.kind == "dropped":
+            return await drop(request)
+        if fault is not None and isinstance(fault.kind, tuple):
+            status, headers, body = fault.kind
             return web.Response(status=status, headers=headers, text=body)
         try:
             if request.method != "GET":
@@ -188,9 +189,7 @@ class Store:
         if total is not None:
             pages = -(-total // int(query.get("per_page", 10)))
             headers = {"X-WP-Total": str(total), "X-WP-TotalPages": str(pages)}
-        for action in self.after:
-            action(path, query)
-        return web.json_response(content, headers=headers)
+        return await self.answered(request, path, query, fault, content, **headers)
 
     def _content(self, path, query, authorization):
         if path == "":
@@ -242,7 +241,7 @@ class Store:
             if self.old and name.startswith("modified"):
                 continue
             of = "date_modified" if name.startswith("modified") else "date_created"
-            told = datetime.fromisoformat(query[name]) - shift
+            told = datetime.fromisoformat(query[name]).replace(tzinfo=UTC) - shift
             # the ends themselves do not count
             rows = [row for row in rows
                     if (row[of] > told if name.endswith("after") else row[of] < told)]  # fmt: skip

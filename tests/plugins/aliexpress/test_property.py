@@ -26,10 +26,6 @@ class AliExpressWalk(Walk):
         "WAIT_BUYER_ACCEPT_GOODS": ("FINISH",),
     }
 
-    def __init__(self, shop):
-        super().__init__(shop)
-        self.told = []
-
     def begin(self, late, told):
         number = self.shop.order(late=late)
         self._tell(number, told)
@@ -44,16 +40,9 @@ class AliExpressWalk(Walk):
     def _tell(self, number, told):
         if told:
             platform = self.shop.platform
-            self.told.append(webhooks.request(
+            self.sent.append(webhooks.request(
                 self.shop.world, platform.app, platform.shop, 53, {"orderId": number}
             ))  # fmt: skip
-
-    async def tell(self, which, again):
-        place = which * len(self.told) // 10
-        for request in reversed(self.told[place:]):
-            assert (await self.shop.take(request)).status == 200
-        if not again:
-            del self.told[place:]
 
 
 @some

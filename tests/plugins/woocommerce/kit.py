@@ -7,10 +7,11 @@ from typing import Any
 from core.sdk import Token
 from plugins.woocommerce.connector import WooCommerceConnector
 from tests.plugins.following_kit import Followed, switched_on
-from tests.stand_ins.woocommerce import serve
+from tests.stand_ins.woocommerce import Webhook, serve
 
 DRAFT = "checkout-draft"
 """A cart, and no order yet."""
+ADDRESS = "https://crm.example/hooks/woocommerce/x"
 SECRET = "<the webhooks' secret>"
 
 
@@ -33,8 +34,14 @@ class FollowedStore(Followed):
         orders = self.world.orders.values()
         return {str(row["id"]): row["status"] for row in orders if row["status"] != DRAFT}
 
+    @property
+    def webhook(self):
+        """One that the store has made."""
+        return Webhook(ADDRESS, SECRET)
+
     async def hook(self):
-        return await self.world.hook(self.take, "https://crm.example/hooks/woocommerce/x", SECRET)
+        """Have the store make one."""
+        return await self.world.hook(self.take, ADDRESS, SECRET)
 
     async def send(self, hook, topic, number):
         await self.world.send(self.take, hook, topic, number)

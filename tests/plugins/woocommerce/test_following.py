@@ -10,6 +10,8 @@ from core.domain.connections.connecting import ConnectionRefused, connect_with_t
 from core.sdk import Token
 from tests.plugins.woocommerce.kit import followed
 
+LIST = "wc/v3/orders"
+
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def shop(merchant):
@@ -81,14 +83,14 @@ async def test_a_list_that_shifts_while_it_is_read_loses_nothing(shop):
     shop.later(minutes=2)
     turns = []
 
-    def shift(path, query):
-        if path.endswith("/orders") and "modified_after" in query and len(turns) < 20:
+    def shift(query):
+        if "modified_after" in query and len(turns) < 20:
             store.change(numbers[len(turns)], status="failed")
             turns.append(1)
 
-    store.after.append(shift)
+    store.after[LIST].append(shift)
     await shop.pass_time(1)
-    store.after.clear()
+    store.after[LIST].clear()
     await shop.pass_time(2)
     assert turns
     assert await shop.orders() == shop.truth()
@@ -185,7 +187,7 @@ async def test_a_store_that_cannot_tell_changes_is_not_connected(shop):
 
 
 async def test_a_store_at_another_address(shop):
-    shop.world.faults.append((301, {"Location": "https://www.shop.example/wp-json/"}, ""))
+    shop.world.fault("", (301, {"Location": "https://www.shop.example/wp-json/"}, ""))
     with pytest.raises(ConnectionRefused, match=r"another address: https://www\.shop\.example"):
         await shop.connect()
 
@@ -217,7 +219,7 @@ async def test_a_store_that_fails_a_while_loses_nothing(shop, fault):
     await shop.work()
     shop.later(minutes=1)
     store.order()
-    store.faults.append(fault)
+    store.fault(LIST, fault)
     calls = len(store.calls)
     await shop.pass_time(1)
     if fault[0] == 429:
