@@ -1,8 +1,13 @@
 import pytest
+from hypothesis import HealthCheck, settings
 
 from core.testing import installation, merchant
 
 __all__ = ["installation", "merchant"]
+
+# a busy machine is no fault of what is tested
+settings.register_profile("huike", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("huike")
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -19,7 +19,9 @@ class FacetParameter:
     name: str
     type: str = strawberry.field(description="The type in GraphQL's notation, such as [String!].")
     required: bool
-    description: str = strawberry.field(description="Of a nested input; empty otherwise.")
+    description: str = strawberry.field(
+        description="What it asks for; of a nested input, what that is."
+    )
     parameters: list["FacetParameter"] = strawberry.field(
         description="The fields of a nested input, such as orders."
     )
@@ -68,7 +70,7 @@ def _parameters(fields: Mapping[str, GraphQLInputField]) -> Iterator[FacetParame
             name=name,
             type=str(field.type),
             required=required(field),
-            description=(named(field.type).description or "") if inner else "",
+            description=(named(field.type) if inner else field).description or "",
             parameters=list(_parameters(inner)),
         )
 

@@ -101,7 +101,9 @@ class _Inputs:
             hints = typing.get_type_hints(rule)
             made = {
                 camel(one.name): GraphQLInputField(
-                    self._parameter(name, one, hints[one.name]), out_name=one.name
+                    self._parameter(name, one, hints[one.name]),
+                    description=one.metadata.get("description"),
+                    out_name=one.name,
                 )
                 for one in fields(rule)
             }

@@ -105,6 +105,9 @@ class Query:
 
     def select(self, condition: str) -> str:
         """A SELECT of the `id` of each customer for whom a condition made by this query holds."""
+        if self._is_a_pass(condition):
+            inner = self.led_by[0].select(self._in_range(self.led_by[0].customer))
+            return f"SELECT g.id FROM ({inner}) g"
         where = condition if self.led_by else f"{self.base} AND {condition}"
         return f"SELECT {self._id} AS id FROM {self.source} WHERE {where}"
 
@@ -226,6 +229,15 @@ class Query:
         if rows.existing:
             self._only_in[condition] = read
         return condition
+
+    def _is_a_pass(self, condition: str) -> bool:
+        """Whether the customers are just those that the leading pass finds for its one question."""
+        only = self._only_in.get(condition)
+        return (
+            only is not None
+            and list(self.led_by) == list(self._passes.values()) == [only]
+            and len(only.asked) == 1
+        )
 
     def _gathered(self, read: Pass) -> str:
         # asking for the process keeps it out of the statement's parallel workers, each of which

@@ -1,10 +1,11 @@
 """Questions about customers' coupons."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from core.sdk import Facet, Fault, Query, Rows, Say, Text, check_bounds
 
 MAX_DAYS = 3660
+TEMPLATE = {"description": "The handle of a template; without it, any will do."}
 SOURCE = """coupons_coupons u JOIN coupons_templates ut
     ON ut.merchant_id = u.merchant_id AND ut.id = u.template_id"""
 
@@ -14,8 +15,11 @@ class UnusedRule:
     """Who has a coupon that can still be used: of a template (its handle) or of any, and if wanted
     one that expires within so many days."""
 
-    template: str | None = None
-    expires_within_days: int | None = None
+    template: str | None = field(default=None, metadata=TEMPLATE)
+    expires_within_days: int | None = field(
+        default=None,
+        metadata={"description": "In so many days from now, 0 to 3660; without it, whenever."},
+    )
 
 
 class Unused(Facet):
@@ -56,8 +60,13 @@ class RedeemedRule:
     """Who has redeemed a coupon: of a template (its handle) or of any, and if wanted within so
     many days."""
 
-    template: str | None = None
-    within_days: int | None = None
+    template: str | None = field(default=None, metadata=TEMPLATE)
+    within_days: int | None = field(
+        default=None,
+        metadata={
+            "description": "In the last so many days, 0 to 3660; 0 is today. Without it, ever."
+        },
+    )
 
 
 class Redeemed(Facet):

@@ -51,14 +51,21 @@ MAX_SHOWN = 200
 MAX_GRANTED = 1000
 
 
-From = Annotated[date, strawberry.argument(name="from")]
+From = Annotated[
+    date,
+    strawberry.argument(
+        name="from", description="The first day of the merchant's calendar, included."
+    ),
+]
 
 
 @strawberry.enum(description="What figures are added up by; the tiers are those of today.")
 class CouponGrouping(Enum):
-    TEMPLATE = "template"
-    CAMPAIGN = "campaign"
-    TIER = "tier"
+    TEMPLATE = strawberry.enum_value("template", description="By the kind of coupon.")
+    CAMPAIGN = strawberry.enum_value("campaign", description="By the campaign that granted them.")
+    TIER = strawberry.enum_value(
+        "tier", description="By the tier of the members' programme that the customer is in."
+    )
 
 
 GROUP_TYPES = {
@@ -73,10 +80,14 @@ class CouponFigures:
     key: strawberry.ID | None = strawberry.field(
         description="Of the template, campaign or tier; null for coupons without one."
     )
-    name: str | None
-    granted: int
+    name: str | None = strawberry.field(
+        description="Of the template, campaign or tier; null for coupons without one."
+    )
+    granted: int = strawberry.field(description="How many customers got on these days.")
     claimed: int = strawberry.field(description="Of these, taken by the customers themselves.")
-    redeemed: int
+    redeemed: int = strawberry.field(
+        description="How many were used on these days, whenever they were granted."
+    )
     sales: Money = strawberry.field(
         description="What the orders came to; one with several coupons counts for each."
     )
@@ -85,20 +96,22 @@ class CouponFigures:
 
 @strawberry.input
 class CouponsCodesMakeInput:
-    template_id: strawberry.ID
-    count: int
+    template_id: strawberry.ID = strawberry.field(description="One of source OWN.")
+    count: int = strawberry.field(description="1 to 100,000.")
 
 
 @strawberry.input
 class CouponsCodesImportInput:
-    template_id: strawberry.ID
-    codes: list[str]
+    template_id: strawberry.ID = strawberry.field(description="One of source POOL.")
+    codes: list[str] = strawberry.field(
+        description="1 to 100,000, of 3 to 64 characters. Case, spaces and hyphens do not count."
+    )
 
 
 @strawberry.input
 class CouponsGrantInput:
-    template_id: strawberry.ID
-    customer_ids: list[strawberry.ID]
+    template_id: strawberry.ID = strawberry.field(description="Which coupon they get.")
+    customer_ids: list[strawberry.ID] = strawberry.field(description="1 to 1,000.")
     key: str = strawberry.field(
         description="For what: each customer gets one coupon of the template for it."
     )
@@ -106,14 +119,16 @@ class CouponsGrantInput:
 
 @strawberry.input
 class CouponsClaimInput:
-    handle: str
-    customer_id: strawberry.ID
+    handle: str = strawberry.field(description="The handle of a claimable template.")
+    customer_id: strawberry.ID = strawberry.field(description="Who takes it.")
     key: str = strawberry.field(description="A claim that is repeated with it gets the same one.")
 
 
 @strawberry.input
 class CouponsReserveInput:
-    basket: CouponBasketInput
+    basket: CouponBasketInput = strawberry.field(
+        description="With its `order`, for which the coupons are held."
+    )
     until: datetime | None = strawberry.field(default=None, description="Null: for half an hour.")
 
 
@@ -124,8 +139,10 @@ class CouponsRedeemInput:
 
 @strawberry.input
 class CouponsReleaseInput:
-    order: str
-    shop_id: strawberry.ID | None = None
+    order: str = strawberry.field(description="The number that the basket had.")
+    shop_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The shop that the basket had; null if it had none."
+    )
     redeemed: bool = strawberry.field(
         default=False, description="Also what was redeemed: the order was cancelled."
     )
@@ -133,14 +150,18 @@ class CouponsReleaseInput:
 
 @strawberry.input
 class CouponsRevokeInput:
-    ids: list[strawberry.ID]
-    reason: str
+    ids: list[strawberry.ID] = strawberry.field(
+        description="1 to 1,000 coupons, none of them redeemed."
+    )
+    reason: str = strawberry.field(
+        description="Why, for the coupon's history, 1 to 500 characters."
+    )
 
 
 @strawberry.input
 class CouponsTransferInput:
-    id: strawberry.ID
-    customer_id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="A granted coupon that has not expired.")
+    customer_id: strawberry.ID = strawberry.field(description="Whose it becomes.")
 
 
 @strawberry.type
@@ -151,26 +172,34 @@ class CouponsCodesMakePayload:
 
 @strawberry.type
 class CouponsCodesImportPayload:
-    added: int | None = None
+    added: int | None = strawberry.field(
+        default=None, description="How many are new in the pool; null if it was refused."
+    )
     known: int | None = strawberry.field(default=None, description="Were there already.")
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsGrantPayload:
-    grants: list[CouponGrant] | None = None
+    grants: list[CouponGrant] | None = strawberry.field(
+        default=None, description="One for each customer, in order; null if it was refused."
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsClaimPayload:
-    grant: CouponGrant | None = None
+    grant: CouponGrant | None = strawberry.field(
+        default=None, description="The coupon; null if it was refused."
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsReservePayload:
-    outcome: CouponOutcome | None = None
+    outcome: CouponOutcome | None = strawberry.field(
+        default=None, description="What is held: all of the codes, or none. Null if it was refused."
+    )
     errors: list[UserError] = ERRORS
 
 
@@ -184,19 +213,26 @@ class CouponsRedeemPayload:
 
 @strawberry.type
 class CouponsReleasePayload:
-    released: int | None = None
+    released: int | None = strawberry.field(
+        default=None,
+        description="How many were given back, none when repeated; null if it was refused.",
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsRevokePayload:
-    revoked: int | None = None
+    revoked: int | None = strawberry.field(
+        default=None, description="How many were not out of use before; null if it was refused."
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsTransferPayload:
-    transferred: bool | None = None
+    transferred: bool | None = strawberry.field(
+        default=None, description="True once it is the other's; null if it was refused."
+    )
     errors: list[UserError] = ERRORS
 
 
@@ -342,7 +378,12 @@ def _client(info: Info, basket: CouponBasketInput) -> str:
     return (basket.client or basket.customer_id or info.context.actor)[:200]
 
 
-async def quote(info: Info, basket: CouponBasketInput) -> CouponOutcome | None:
+async def quote(
+    info: Info,
+    basket: Annotated[
+        CouponBasketInput, strawberry.argument(description="What is bought, and the codes to try.")
+    ],
+) -> CouponOutcome | None:
     client = _client(info, basket)
     async with info.context.read() as session:
         await check_client(session, client)
@@ -406,13 +447,22 @@ async def release(info: Info, input: CouponsReleaseInput) -> CouponsReleasePaylo
 async def brought(
     info: Info,
     from_: From,
-    to: date,
-    by: CouponGrouping = CouponGrouping.TEMPLATE,
-    segment_id: strawberry.ID | None = None,
+    to: Annotated[
+        date,
+        strawberry.argument(description="The last day, included; at most 1100 days later."),
+    ],
+    by: Annotated[
+        CouponGrouping, strawberry.argument(description="Of what each row is one.")
+    ] = CouponGrouping.TEMPLATE,
+    segment_id: Annotated[
+        strawberry.ID | None,
+        strawberry.argument(description="Only who is in this segment now; without it, everybody."),
+    ] = None,
 ) -> list[CouponFigures] | None:
     segment = None if segment_id is None else need_id("Segment", segment_id, ("segmentId",))
+    grouping: Any = by.value
     async with info.context.read() as session:
-        found = await figures(session, from_, to, by.value, segment)
+        found = await figures(session, from_, to, grouping, segment)
     return [
         CouponFigures(
             key=None if one.key is None else global_id(GROUP_TYPES[by], one.key), name=one.name,

@@ -1,6 +1,6 @@
 """What a segment's rule can ask about inserts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
 from core.sdk import Facet, Fault, Query, Rows, Say, Text
@@ -12,8 +12,13 @@ from plugins.packages.outcomes import Outcome
 class InsertRule:
     """Who got an insert in a packed parcel; inserts are named, without names any will do."""
 
-    inserts: list[str] | None = None
-    within_days: int | None = None
+    inserts: list[str] | None = field(
+        default=None, metadata={"description": "One of these, by name; without it, any."}
+    )
+    within_days: int | None = field(
+        default=None,
+        metadata={"description": "Packed today or in the last so many days; without it, ever."},
+    )
 
 
 class GotInsert(Facet):

@@ -1,20 +1,18 @@
 """The plugin's GraphQL fields for merchants: inserts, rules, dry runs and results."""
 
-from datetime import date, datetime
+from datetime import date
 from decimal import Decimal
-from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
 from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
-from core.schema.errors import UserError, user_errors
-from core.schema.scalars import Money, SegmentRule, global_id, money, need_id
-from core.schema.segment_words import Language, stored_form
-from core.sdk import HuikeError, Say, SchemaField, Several, to_minor
+from core.schema.errors import user_errors
+from core.schema.scalars import global_id, money, need_id
+from core.schema.segment_words import stored_form
+from core.sdk import HuikeError, SchemaField, Several, to_minor
 from plugins.packages import inserts as domain
-from plugins.packages.outcomes import Outcome, reason
 from plugins.packages.preview import (
     Choice,
     Preview,
@@ -33,238 +31,33 @@ from plugins.packages.rules import (
     switch_rule,
 )
 from plugins.packages.settings import PackagesSettings
+from plugins.packages.shapes import (
+    PackagesArm,
+    PackagesChoice,
+    PackagesCount,
+    PackagesDryRun,
+    PackagesInsert,
+    PackagesInsertArchivePayload,
+    PackagesInsertCreateInput,
+    PackagesInsertCreatePayload,
+    PackagesInsertKind,
+    PackagesLeft,
+    PackagesOutcome,
+    PackagesRule,
+    PackagesRuleCreateInput,
+    PackagesRuleCreatePayload,
+    PackagesRuleStartPayload,
+    PackagesRuleStopPayload,
+    PackagesStock,
+    PackagesStockSetInput,
+    PackagesStockSetPayload,
+    PackagesVariant,
+    PackagesWhy,
+)
 from plugins.packages.wave_schema import WAVE_FIELDS
 
 PLUGIN = "packages"
 MOST_SHOWN = 200
-
-
-@strawberry.enum(description="What an insert is.")
-class PackagesInsertKind(Enum):
-    CARD = "card"
-    SAMPLE = "sample"
-    GIFT = "gift"
-    LEAFLET = "leaflet"
-    COUPON = "coupon"
-    PACKING = "packing"
-    NOTE = "note"
-
-
-@strawberry.enum(description="What a rule decided about a parcel that it is for.")
-class PackagesOutcome(Enum):
-    GIVEN = Outcome.GIVEN
-    EXCLUDED = Outcome.EXCLUDED
-    FULL = Outcome.FULL
-    LIMIT = Outcome.LIMIT
-    HOLDOUT = Outcome.HOLDOUT
-    STOCK = Outcome.STOCK
-    BUDGET = Outcome.BUDGET
-    RELEASED = Outcome.RELEASED
-
-
-@strawberry.type(description="How many of an insert a warehouse has.")
-class PackagesStock:
-    warehouse: str
-    on_hand: int
-    reserved: int = strawberry.field(description="Those for parcels that are not packed yet.")
-
-
-@strawberry.type(description="Something that goes into parcels beside the goods.")
-class PackagesInsert:
-    id: strawberry.ID
-    name: str
-    kind: PackagesInsertKind
-    sku: str | None
-    text: str | None = strawberry.field(description="What a card says, in Liquid.")
-    coupon_code: str | None
-    unit_cost: Money
-    tracks_stock: bool
-    low_stock: int = strawberry.field(description="The free stock at which it is told of.")
-    archived: bool
-    stock: list[PackagesStock]
-
-
-@strawberry.type(description="One of the inserts of a rule.")
-class PackagesVariant:
-    insert: str = strawberry.field(description="The insert's name.")
-    weight: int
-
-
-@strawberry.type(description="Which parcels get which inserts.")
-class PackagesRule:
-    rule: strawberry.Private[PackingRule]
-    id: strawberry.ID
-    name: str
-    is_on: bool
-    priority: int = strawberry.field(description="Rules are gone through from the highest.")
-    exclusive: str | None = strawberry.field(
-        description="Of the rules with the same word here, one at most gives a parcel something."
-    )
-    per_customer: int | None
-    per_days: int
-    holdout: Decimal = strawberry.field(description="Share of customers kept back, 0 to 0.5.")
-    budget: Money | None
-    spent: Money
-    starts_at: datetime | None
-    ends_at: datetime | None
-    variants: list[PackagesVariant]
-
-    @strawberry.field
-    def sentence(self, language: Language = Language.EN) -> str:
-        return self.rule.sentence(language.value)
-
-
-@strawberry.type(description="What a rule decided about a parcel, and why.")
-class PackagesChoice:
-    choice: strawberry.Private[Choice]
-    order_id: strawberry.ID
-    number: int = strawberry.field(description="Which of the order's parcels.")
-    count: int
-    rule: str = strawberry.field(description="The rule's name.")
-    insert: str = strawberry.field(description="The insert's name.")
-    outcome: PackagesOutcome | None = strawberry.field(description="Null: the rule is not for it.")
-
-    @strawberry.field
-    def reason(self, language: Language = Language.EN) -> str:
-        one = self.choice
-        condition = one.rule.sentence(language.value)
-        return reason(one.outcome, self.insert, condition, Say(language.value))
-
-
-@strawberry.type(description="How often a rule came to an outcome with an insert.")
-class PackagesCount:
-    rule: str
-    insert: str
-    outcome: PackagesOutcome
-    parcels: int
-
-
-@strawberry.type(description="How many of an insert would be free afterwards.")
-class PackagesLeft:
-    insert: str
-    left: int
-
-
-@strawberry.type(description="What would go into parcels; nothing is decided by it.")
-class PackagesDryRun:
-    parcels: int
-    cost: Money
-    counts: list[PackagesCount]
-    stock_left: list[PackagesLeft]
-    choices: list[PackagesChoice] = strawberry.field(description="Those of the first parcels.")
-
-
-@strawberry.type(description="Why the parcels of an order get what they get.")
-class PackagesWhy:
-    decided_at: datetime | None = strawberry.field(
-        description="Null: no wave has the order yet, it is what would be decided now."
-    )
-    choices: list[PackagesChoice]
-
-
-@strawberry.type(description="Customers of whom a rule decided the same first.")
-class PackagesArm:
-    insert: str | None = strawberry.field(description="Null: those who were kept back.")
-    customers: int
-    bought_again: int
-    rate: Decimal
-    paid_each: Money = strawberry.field(description="What each of them bought for again.")
-
-
-@strawberry.input(description="An insert; it cannot be changed once it is made.")
-class PackagesInsertCreateInput:
-    name: str
-    kind: PackagesInsertKind
-    sku: str | None = None
-    text: str | None = strawberry.field(default=None, description="Liquid, for cards and notes.")
-    coupon_code: str | None = None
-    unit_cost: Decimal = Decimal(0)
-    tracks_stock: bool = False
-    low_stock: int = 0
-
-
-@strawberry.input
-class PackagesStockSetInput:
-    insert_id: strawberry.ID
-    warehouse: str
-    on_hand: int
-
-
-@strawberry.input(description="One of the inserts of a rule, and its share among them.")
-class PackagesVariantInput:
-    insert_id: strawberry.ID
-    weight: int = 1
-
-
-@strawberry.input(description="Conditions on the order, all of which must hold.")
-class PackagesOrderInput:
-    shop_ids: list[strawberry.ID] | None = None
-    provinces: list[str] | None = None
-    items: list[str] | None = strawberry.field(
-        default=None, description="Product ids or SKUs, of which the order has one at least."
-    )
-    paid_at_least: Decimal | None = None
-    paid_at_most: Decimal | None = None
-    purchase_from: int | None = strawberry.field(
-        default=None, description="From the customer's n-th purchase on; 1 is the first."
-    )
-    purchase_to: int | None = None
-    parcel_from: int | None = strawberry.field(
-        default=None, description="From the order's n-th parcel on."
-    )
-    parcel_to: int | None = None
-
-
-@strawberry.input
-class PackagesRuleCreateInput:
-    name: str
-    variants: list[PackagesVariantInput]
-    customers: SegmentRule | None = None
-    orders: PackagesOrderInput | None = None
-    priority: int = 0
-    exclusive: str | None = None
-    per_customer: int | None = None
-    per_days: int = 30
-    holdout: Decimal = Decimal(0)
-    budget: Decimal | None = None
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
-
-
-@strawberry.type
-class PackagesInsertCreatePayload:
-    insert: PackagesInsert | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class PackagesInsertArchivePayload:
-    insert: PackagesInsert | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class PackagesStockSetPayload:
-    insert: PackagesInsert | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class PackagesRuleCreatePayload:
-    rule: PackagesRule | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class PackagesRuleStartPayload:
-    rule: PackagesRule | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class PackagesRuleStopPayload:
-    rule: PackagesRule | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 async def _insert(session: Any, insert_id: int) -> PackagesInsert:
@@ -361,11 +154,23 @@ async def packages_rules(info: Info) -> list[PackagesRule] | None:
 
 async def packages_dry_run(
     info: Info,
-    warehouse: str,
-    day: date,
-    shop_ids: list[strawberry.ID] | None = None,
-    also_off: bool = False,
-    first: int = 50,
+    warehouse: Annotated[
+        str, strawberry.argument(description="Whose stock counts, as `packagesStockSet` names it.")
+    ],
+    day: Annotated[
+        date,
+        strawberry.argument(description="Orders paid on it, in the merchant's calendar."),
+    ],
+    shop_ids: Annotated[
+        list[strawberry.ID] | None,
+        strawberry.argument(description="Only orders of these shops; without it, of all."),
+    ] = None,
+    also_off: Annotated[
+        bool, strawberry.argument(description="Try the rules that are switched off, too.")
+    ] = False,
+    first: Annotated[
+        int, strawberry.argument(description="How many choices to show, up to 200.")
+    ] = 50,
 ) -> PackagesDryRun | None:
     shops = None if shop_ids is None else [need_id("Shop", one, ("shopIds",)) for one in shop_ids]
     async with info.context.read() as session:
@@ -377,7 +182,15 @@ async def packages_dry_run(
     return _dry_run(made, max(0, min(first, MOST_SHOWN)))
 
 
-async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> PackagesWhy | None:
+async def packages_why(
+    info: Info,
+    warehouse: Annotated[
+        str, strawberry.argument(description="Whose stock counts, where no wave has the order yet.")
+    ],
+    order_id: Annotated[
+        strawberry.ID, strawberry.argument(description="The order whose parcels are asked about.")
+    ],
+) -> PackagesWhy | None:
     number = need_id("Order", order_id, ("orderId",))
     async with info.context.read() as session:
         found = await explain_order(
@@ -390,7 +203,14 @@ async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> P
 
 
 async def packages_results(
-    info: Info, rule_id: strawberry.ID, days: int = 60
+    info: Info,
+    rule_id: Annotated[
+        strawberry.ID, strawberry.argument(description="The rule whose effect is asked.")
+    ],
+    days: Annotated[
+        int,
+        strawberry.argument(description="1 to 365; only customers whose days are over count."),
+    ] = 60,
 ) -> list[PackagesArm] | None:
     number = need_id("PackagesRule", rule_id, ("ruleId",))
     async with info.context.read() as session:
@@ -415,7 +235,7 @@ async def packages_insert_create(
         async with info.context.work() as w:
             cost = to_minor(input.unit_cost, await currency_of(w))
             made = await domain.create_insert(w, domain.NewInsert(
-                input.name, domain.InsertKind(input.kind.value), input.sku, input.text,
+                input.name, domain.InsertKind[input.kind.name], input.sku, input.text,
                 input.coupon_code, cost, input.tracks_stock, input.low_stock,
             ))  # fmt: skip
             return PackagesInsertCreatePayload(insert=await _insert(w, made))

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -22,67 +22,89 @@ MOST_WAVES, MOST_SHOWN = 100, 500
 
 @strawberry.enum(description="CSV is a pick list, PDF has a card for each parcel.")
 class PackagesFileFormat(Enum):
-    CSV = "csv"
-    PDF = "pdf"
+    CSV = strawberry.enum_value(
+        "csv", description="The pick list: a row for each insert of a parcel."
+    )
+    PDF = strawberry.enum_value(
+        "pdf",
+        description="An A6 page for each parcel: the card, and what the packer needs, with a "
+        "barcode.",
+    )
 
 
 @strawberry.enum(description="What happened to an order after its parcels were decided.")
 class PackagesLate(Enum):
-    CLOSED = "closed"
-    REFUND = "refund"
+    CLOSED = strawberry.enum_value(
+        "closed", description="The order was closed: the parcel must not be sent."
+    )
+    REFUND = strawberry.enum_value(
+        "refund", description="The buyer asked for money back: look before it is sent."
+    )
 
 
 @strawberry.enum(description="How far the remark beside the platform's order is.")
 class PackagesRemark(Enum):
-    TRYING = "trying"
-    DONE = "done"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
+    TRYING = strawberry.enum_value("trying", description="It is being written.")
+    DONE = strawberry.enum_value("done", description="It stands there.")
+    FAILED = strawberry.enum_value(
+        "failed", description="The platform did not take it; `remarkReason` says why."
+    )
+    UNKNOWN = strawberry.enum_value(
+        "unknown", description="Nobody knows whether the platform took it."
+    )
 
 
 @strawberry.type(description="What goes into a parcel beside the goods.")
 class PackagesItem:
-    name: str
-    kind: str
-    sku: str | None
-    coupon_code: str | None
+    name: str = strawberry.field(description="The insert's name.")
+    kind: str = strawberry.field(description="As `PackagesInsertKind`, in small letters.")
+    sku: str | None = strawberry.field(description="The warehouse's own number of it.")
+    coupon_code: str | None = strawberry.field(description="The code to print, of a coupon.")
 
 
 @strawberry.type(description="A parcel of a wave.")
 class PackagesParcel:
     code: str = strawberry.field(description="What its barcode says.")
-    order_id: strawberry.ID
-    order_number: str
-    shop: str
+    order_id: strawberry.ID = strawberry.field(description="The order that it belongs to.")
+    order_number: str = strawberry.field(description="The order's number on the platform.")
+    shop: str = strawberry.field(description="The name of the shop that was bought in.")
     number: int = strawberry.field(description="Which of the order's parcels.")
-    count: int
-    packed_at: datetime | None
-    late: PackagesLate | None
-    remark: PackagesRemark | None
+    count: int = strawberry.field(description="How many parcels the order has.")
+    packed_at: datetime | None = strawberry.field(
+        description="When its barcode was scanned; null before that."
+    )
+    late: PackagesLate | None = strawberry.field(
+        description="What has happened to the order since; null: nothing."
+    )
+    remark: PackagesRemark | None = strawberry.field(
+        description="Null where remarks are off, or none was tried yet."
+    )
     remark_reason: str | None = strawberry.field(description="Why there is no remark.")
-    items: list[PackagesItem]
+    items: list[PackagesItem] = strawberry.field(
+        description="What goes in, by kind and name; empty: nothing but the goods."
+    )
 
 
 @strawberry.type(description="Parcels that a warehouse packs together.")
 class PackagesWave:
     pk: strawberry.Private[int]
     id: strawberry.ID
-    warehouse: str
+    warehouse: str = strawberry.field(description="The name of the warehouse that packs it.")
     created_at: datetime
-    parcels: int
-    packed: int
+    parcels: int = strawberry.field(description="How many it has.")
+    packed: int = strawberry.field(description="How many of them are packed.")
     late: int = strawberry.field(description="Those whose order changed, and are not packed.")
 
 
 @strawberry.input(description="An order, and in how many parcels it travels.")
 class PackagesWaveOrderInput:
-    order_id: strawberry.ID
-    parcels: int = 1
+    order_id: strawberry.ID = strawberry.field(description="An order that waits to be shipped.")
+    parcels: int = strawberry.field(default=1, description="In how many parcels it travels.")
 
 
 @strawberry.input
 class PackagesWaveCreateInput:
-    warehouse: str
+    warehouse: str = strawberry.field(description="Who packs it, and whose stock is taken.")
     orders: list[PackagesWaveOrderInput] | None = strawberry.field(
         default=None, description="Null: all that wait to be shipped and are in no wave."
     )
@@ -94,13 +116,15 @@ class PackagesWaveCreateInput:
 
 @strawberry.input
 class PackagesWaveFileCreateInput:
-    wave_id: strawberry.ID
-    format: PackagesFileFormat
+    wave_id: strawberry.ID = strawberry.field(description="As `packagesWaves` has it.")
+    format: PackagesFileFormat = strawberry.field(description="What is printed.")
 
 
 @strawberry.input
 class PackagesParcelConfirmInput:
-    code: str
+    code: str = strawberry.field(
+        description="What its barcode says; a misread one is refused by its check digit."
+    )
 
 
 @strawberry.type
@@ -113,13 +137,18 @@ class PackagesWaveCreatePayload:
 
 @strawberry.type
 class PackagesWaveFileCreatePayload:
-    file: JobFile | None = None
+    file: JobFile | None = strawberry.field(
+        default=None,
+        description="It names customers, so it needs PII_NAME; null if it was refused.",
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
 class PackagesParcelConfirmPayload:
-    parcel: PackagesParcel | None = None
+    parcel: PackagesParcel | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -165,7 +194,14 @@ async def packages_waves(info: Info) -> list[PackagesWave] | None:
 
 
 async def packages_parcels(
-    info: Info, wave_id: strawberry.ID, first: int = 100, skip: int = 0
+    info: Info,
+    wave_id: Annotated[
+        strawberry.ID, strawberry.argument(description="As `packagesWaves` has it.")
+    ],
+    first: Annotated[int, strawberry.argument(description="1 to 500.")] = 100,
+    skip: Annotated[
+        int, strawberry.argument(description="Leave so many out at the beginning.")
+    ] = 0,
 ) -> list[PackagesParcel] | None:
     number = need_id("PackagesWave", wave_id, ("waveId",))
     if not skip >= 0 or not 1 <= first <= MOST_SHOWN:
@@ -208,7 +244,7 @@ async def packages_wave_file_create(
     try:
         number = need_id("PackagesWave", input.wave_id, ("input", "waveId"))
         async with info.context.work() as w:
-            file = await kept_file(info, w, await wave_file(w, number, input.format.value))
+            file = await kept_file(info, w, await wave_file(w, number, input.format.name.lower()))
     except (HuikeError, Several) as error:
         return PackagesWaveFileCreatePayload(errors=user_errors(error))
     return PackagesWaveFileCreatePayload(file=file)

@@ -20,52 +20,63 @@ from plugins.sms.settings import SmsSettings
 from plugins.sms.texts import link_in, parts_of, price_of, wrong_with
 
 PLUGIN = "sms"
-From = Annotated[date, strawberry.argument(name="from")]
+From = Annotated[
+    date,
+    strawberry.argument(
+        name="from", description="The first day of the merchant's calendar, included."
+    ),
+]
 HOME, ABROAD = "+86", "+1"
 
 
 @strawberry.enum(description="How far the review of a signature or template is.")
 class SmsReviewState(Enum):
-    PENDING = "pending"
-    APPROVED = "approved"
-    REJECTED = "rejected"
-    CANCELLED = "cancelled"
+    PENDING = strawberry.enum_value("pending", description="Handed in, not decided yet.")
+    APPROVED = strawberry.enum_value("approved", description="It can be used.")
+    REJECTED = strawberry.enum_value("rejected", description="It cannot; `reason` says why.")
+    CANCELLED = strawberry.enum_value(
+        "cancelled", description="It is not on the provider's list any more."
+    )
 
 
 @strawberry.type(description="A signature as it stands at a provider.")
 class SmsSignature:
-    provider: str
-    name: str
-    state: SmsReviewState
+    provider: str = strawberry.field(description="The provider's name in the plugin's settings.")
+    name: str = strawberry.field(description="What stands in 【】 before a text.")
+    state: SmsReviewState = strawberry.field(
+        description="How far its review is; only approved ones can be used."
+    )
     reason: str = strawberry.field(description="Why it was rejected, in the provider's words.")
-    synced_at: datetime
+    synced_at: datetime = strawberry.field(description="When the provider last told so.")
 
 
 @strawberry.type(description="A template as it stands at a provider.")
 class SmsTemplate:
-    provider: str
-    code: str
-    name: str
+    provider: str = strawberry.field(description="The provider's name in the plugin's settings.")
+    code: str = strawberry.field(description="The provider's own, by which it is sent.")
+    name: str = strawberry.field(description="As it was handed in, for people.")
     text: str = strawberry.field(description="With the provider's variables, ${name} or {1}.")
     message_class: MessageClass | None = strawberry.field(description="Null: for both.")
     abroad: bool | None = strawberry.field(
         description="For numbers abroad or at home; null: for both."
     )
-    state: SmsReviewState
+    state: SmsReviewState = strawberry.field(
+        description="How far its review is; only texts of approved ones are taken."
+    )
     reason: str = strawberry.field(description="Why it was rejected, in the provider's words.")
-    synced_at: datetime
+    synced_at: datetime = strawberry.field(description="When the provider last told so.")
 
 
 @strawberry.type(description="Messages that a provider took under a signature, for one carrier.")
 class SmsArrival:
-    provider: str
-    signature: str
+    provider: str = strawberry.field(description="The provider's name in the plugin's settings.")
+    signature: str = strawberry.field(description="Under which they were sent.")
     prefix: str = strawberry.field(
         description="First three digits of the numbers at home (138), country abroad (+44)."
     )
-    sent: int
-    delivered: int
-    undelivered: int
+    sent: int = strawberry.field(description="How many the provider took.")
+    delivered: int = strawberry.field(description="How many of them arrived.")
+    undelivered: int = strawberry.field(description="How many of them did not.")
     waiting: int = strawberry.field(description="Those of which no end is known yet.")
     rate: Decimal | None = strawberry.field(
         description="Delivered by those whose end is known; null if none is."
@@ -74,7 +85,7 @@ class SmsArrival:
 
 @strawberry.type(description="Whether a provider would take a text.")
 class SmsTextProvider:
-    provider: str
+    provider: str = strawberry.field(description="The provider's name in the plugin's settings.")
     template: str | None = strawberry.field(
         description="The approved template that it was found to be of; null if it needs none."
     )
@@ -85,7 +96,7 @@ class SmsTextProvider:
 
 @strawberry.type(description="What would become of a text.")
 class SmsTextCheck:
-    signature: str
+    signature: str = strawberry.field(description="Under which it would go.")
     parts: int = strawberry.field(description="In how many parts it goes, signature included.")
     problems: list[str] = strawberry.field(description="Why nobody would take it.")
     providers: list[SmsTextProvider] = strawberry.field(
@@ -96,12 +107,16 @@ class SmsTextCheck:
 @strawberry.input(description="A template to be handed in for review.")
 class SmsTemplateSubmitInput:
     provider: str = strawberry.field(description="Its name in the plugin's settings.")
-    name: str
+    name: str = strawberry.field(description="For people, at the provider.")
     text: str = strawberry.field(
         description="With the provider's variables: ${name} at Alibaba Cloud, {1} at Tencent Cloud."
     )
-    message_class: MessageClass
-    abroad: bool = False
+    message_class: MessageClass = strawberry.field(
+        description="Whether texts of it sell; reviewers apply other rules to these."
+    )
+    abroad: bool = strawberry.field(
+        default=False, description="For numbers abroad, not at home (+86)."
+    )
     remark: str = strawberry.field(description="For the reviewers: what it is sent for.")
 
 
@@ -132,7 +147,11 @@ async def sms_templates(info: Info) -> list[SmsTemplate] | None:
     return [_template(one) for one in found]
 
 
-async def sms_arrivals(info: Info, from_: From, to: date) -> list[SmsArrival] | None:
+async def sms_arrivals(
+    info: Info,
+    from_: From,
+    to: Annotated[date, strawberry.argument(description="The last day, included.")],
+) -> list[SmsArrival] | None:
     async with info.context.read() as session:
         found = await arrival.arrivals(session, from_, to)
     return [
@@ -148,12 +167,22 @@ async def sms_arrivals(info: Info, from_: From, to: date) -> list[SmsArrival] | 
 async def sms_text_check(
     info: Info,
     text: str,
-    message_class: MessageClass = MessageClass.MARKETING,
-    shop_id: strawberry.ID | None = None,
-    abroad: bool = False,
+    message_class: Annotated[
+        MessageClass,
+        strawberry.argument(
+            description="Marketing and service may have other providers and rules."
+        ),
+    ] = MessageClass.MARKETING,
+    shop_id: Annotated[
+        strawberry.ID | None,
+        strawberry.argument(description="In whose name it goes; without it, by the usual way."),
+    ] = None,
+    abroad: Annotated[
+        bool, strawberry.argument(description="To a number abroad, not one at home (+86).")
+    ] = False,
 ) -> SmsTextCheck | None:
     context = info.context
-    shop = None if shop_id is None else need_id(shop_id, "Shop", ("shopId",))
+    shop = None if shop_id is None else need_id("Shop", shop_id, ("shopId",))
     async with context.read() as session:
         settings = await plugin_settings(session, context.installation.registry, PLUGIN)
         approved = await approved_templates(session)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 import pytest
-from graphql import build_schema, parse, validate
+from graphql import GraphQLSchema, build_schema, parse, validate
 from tortoise.models import Model
 
 from core.cli import main
@@ -141,8 +141,12 @@ def test_make_targets_exist(page: Path) -> None:
     assert named <= targets
 
 
+@pytest.fixture(scope="module")
+def schema() -> GraphQLSchema:
+    return build_schema((ROOT / "schema.graphql").read_text())
+
+
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page, "graphql")], ids=page_name)
-def test_queries_fit_the_schema(page: Path) -> None:
-    schema = build_schema((ROOT / "schema.graphql").read_text())
+def test_queries_fit_the_schema(page: Path, schema: GraphQLSchema) -> None:
     for code in blocks(page, "graphql"):
         assert validate(schema, parse(code)) == [], code

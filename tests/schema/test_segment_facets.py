@@ -22,6 +22,9 @@ async def test_facets_describe_their_parameters(api, merchant):
     assert {name: (one["type"], one["required"]) for name, one in share.items()} == {
         "toPercent": ("Decimal!", True), "fromPercent": ("Decimal", False), "seed": ("Int", False),
     }  # fmt: skip
+    assert share["toPercent"]["description"] == "The share's end."
+    unused = {one["name"]: one["description"] for one in found["couponsUnused"]["parameters"]}
+    assert unused["template"].startswith("The handle of a template")
     received = {one["name"]: one for one in found["received"]["parameters"]}
     assert received["messages"]["description"].startswith("Which messages are meant")
     inner = {one["name"]: one["type"] for one in received["messages"]["parameters"]}

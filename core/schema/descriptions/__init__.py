@@ -10,16 +10,47 @@ from typing import Any
 from graphql import GraphQLSchema
 
 from core.schema.descriptions.campaigns import CAMPAIGNS
+from core.schema.descriptions.consent import CONSENT
 from core.schema.descriptions.customers import CUSTOMERS
+from core.schema.descriptions.figures import FIGURES
+from core.schema.descriptions.flows import FLOWS
+from core.schema.descriptions.intake import INTAKE
+from core.schema.descriptions.journeys import JOURNEYS
+from core.schema.descriptions.lifecycle import LIFECYCLE
+from core.schema.descriptions.membership import MEMBERSHIP
+from core.schema.descriptions.merges import MERGES
+from core.schema.descriptions.mutations import MUTATIONS
 from core.schema.descriptions.orders import ORDERS
+from core.schema.descriptions.people import PEOPLE
 from core.schema.descriptions.points import POINTS
+from core.schema.descriptions.privacy import PRIVACY
+from core.schema.descriptions.queries import QUERIES
+from core.schema.descriptions.results import RESULTS
+from core.schema.descriptions.rewards import REWARDS
 from core.schema.descriptions.segments import SEGMENTS
+from core.schema.descriptions.sending import SENDING
 from core.schema.descriptions.shapes import MEMBERS, TYPES
+from core.schema.descriptions.shops import SHOPS
+from core.schema.descriptions.staff import STAFF
+from core.schema.descriptions.tasks import TASKS
+from core.schema.descriptions.webhooks import WEBHOOKS
 from core.schema.descriptions.work import WORK
 
-WORDS: dict[str, dict[str, str]] = {
-    **WORK, **CUSTOMERS, **SEGMENTS, **ORDERS, **CAMPAIGNS, **POINTS
-}  # fmt: skip
+
+def _together(*topics: dict[str, dict[str, str]]) -> dict[str, dict[str, str]]:
+    """The words of all topics; a type may have some in each."""
+    found: dict[str, dict[str, str]] = {}
+    for topic in topics:
+        for names, words in topic.items():
+            found[names] = found.get(names, {}) | words
+    return found
+
+
+WORDS = _together(
+    QUERIES, MUTATIONS, WORK, CUSTOMERS, SEGMENTS, ORDERS, INTAKE, CAMPAIGNS, FLOWS, JOURNEYS,
+    RESULTS, FIGURES, SENDING, MEMBERSHIP, POINTS, REWARDS, CONSENT, LIFECYCLE, PEOPLE, MERGES,
+    PRIVACY, SHOPS, STAFF, TASKS, WEBHOOKS,
+)  # fmt: skip
 """By type, or types with the same members: "" is the type, "field(argument)" an argument."""
 
 

@@ -10,6 +10,7 @@ ORDERS = {
     "Merchant": {
         "timeZone": "IANA name; for all days that are not a shop's.",
         "currency": "ISO 4217; where none is asked for and no shop decides.",
+        "name": "As the business calls itself.",
     },
     "Money": {
         "amount": "Decimal, as text: never a float.",
@@ -34,6 +35,8 @@ ORDERS = {
         "parcels": "What was sent, each with its trace.",
         "refunds": "What the buyer asked back.",
         "reviews": "What the buyer said about it.",
+        "shop": "Where it was bought.",
+        "customer": "Who bought; null until somebody can be told from what the platform says.",
     },
     "OrderLine": {
         "": "One article of an order.",
@@ -84,15 +87,26 @@ ORDERS = {
         "EXCHANGE": "Other goods for these.",
         "RESEND": "The goods once more.",
     },
-    "ReviewSign": {"": "Whether a review praises or complains."},
+    "ReviewSign": {
+        "": "Whether a review praises or complains.",
+        "GOOD": "The platform's word for it (好评), or more than 3 stars.",
+        "NEUTRAL": "The platform's word for it (中评), or 3 stars.",
+        "BAD": "The platform's word for it (差评), or fewer than 3 stars.",
+    },
     "Parcel": {
         "": "A parcel of an order.",
         "carrier": "Who carries it.",
         "shippedAt": "When it was handed to the carrier.",
         "signedAt": "When the receiver took it.",
         "events": "Its trace.",
+        "trackingNumber": "The carrier's number of it.",
     },
-    "ParcelEvent": {"kind": "How far it came.", "place": "Where.", "text": "The carrier's words."},
+    "ParcelEvent": {
+        "kind": "How far it came.",
+        "place": "Where.",
+        "text": "The carrier's words.",
+        "at": "When it was scanned.",
+    },
     "Refund": {
         "externalId": "Its number on the platform, unique in the shop.",
         "kind": "What the buyer asked for.",
@@ -107,16 +121,95 @@ ORDERS = {
         "refundedAt": "When it was paid back.",
         "closedAt": "When it ended, in whatever way.",
         "line": "The article; null if it is about the whole order.",
+        "order": "The order that it is about.",
     },
     "OrderUpsertResult": {
         "": "What became of one order that was handed in.",
         "externalId": "The order's number, as handed in.",
+        "outcome": "What became of it.",
     },
     "RefundUpsertResult": {"": "What became of one refund that was handed in."},
     "ReviewUpsertResult": {"": "What became of one review that was handed in."},
-    "ParcelUpsertResult": {"": "What became of the news of one parcel."},
+    "ParcelUpsertResult": {
+        "": "What became of the news of one parcel.",
+        "trackingNumber": "As handed in.",
+        "outcome": "Whether it is stored with its order, or kept until that comes.",
+    },
     "CustomerUpsertResult": {
         "": "What became of one customer who was handed in.",
         "customer": "The customer as it is now.",
+        "outcome": "Whether it was new or known, or fits several.",
+    },
+    "OrderSortField": {
+        "ORDERED_AT": "By when the buyer placed it.",
+        "TOTAL": "By what the buyer is to pay, in minor units, whatever the currency.",
+    },
+    "OrderWhere": {
+        "orderedAt": "By when the buyer placed it.",
+        "paidAt": "By when it was paid; those not paid have none.",
+        "inDispute": "Whether buyer and shop disagree at present.",
+        "productId": "One of its lines has this product.",
+        "trackingNumber": "One of its parcels has this number.",
+        "currency": "By its three letters, such as CNY.",
+        "province": "By where it goes.",
+    },
+    "OrderWhere RefundWhere ReviewWhere": {
+        "externalId": "By its number on the platform.",
+        "shop": "Only those of these shops.",
+        "customer": "Only those of these customers.",
+    },
+    "OrderWhere RefundWhere": {
+        "state": "By where it stands, in this API's words.",
+    },
+    "RefundWhere": {
+        "requestedAt": "By when the buyer asked.",
+        "reason": "By the buyer's words, or the platform's.",
+    },
+    "RefundWhere ReviewWhere": {
+        "order": "Only those about these orders.",
+    },
+    "ReviewWhere": {
+        "sign": "Whether it praises or complains.",
+        "stars": "By how many stars it gave, 1 to 5.",
+        "negative": "By why it needs care.",
+        "reply": "By what the merchant answered; `isNull: true` finds those without an answer.",
+        "at": "By when the buyer gave it.",
+    },
+    "OrderIs OrderIsInput": {
+        "states": "It stands so now.",
+        "shopIds": "It was bought in one of these shops.",
+        "productIds": "A line is of one of these products, by the platform's ids.",
+        "categories": "A line is of one of these categories.",
+        "parcelsAtLeast": "It has at least so many parcels by now.",
+    },
+    "OrderIs": {
+        "totalAtLeast": "It came to so much or more.",
+        "totalAtMost": "It came to so much or less.",
+    },
+    "Receiver": {
+        "name": "Masked, as 张**, for tokens without PII_NAME.",
+        "phone": "Masked, as 138****1234, for tokens without PII_PHONE.",
+        "address": "The street and what follows; masked for tokens without PII_ADDRESS.",
+    },
+    "RefundSortField": {
+        "REQUESTED_AT": "By when the buyer asked.",
+    },
+    "Review": {
+        "externalId": "Its number on the platform, unique in the shop.",
+        "at": "When the buyer gave it.",
+        "sign": "Whether it praises or complains; null where the platform does not tell.",
+        "tags": "The platform's labels of it.",
+        "order": "The order that it is about.",
+        "line": "The article that it is about; null if it is the whole order.",
+        "shop": "Where it was bought.",
+        "customer": "Who gave it; null until somebody can be told from the order.",
+    },
+    "ReviewConcern": {
+        "BAD": "The buyer complains.",
+        "NEUTRAL": "The buyer neither praises nor complains.",
+    },
+    "ReviewSortField": {
+        "AT": "By when the buyer gave it.",
+        "STARS": "By the stars; those without any come as 0.",
     },
 }

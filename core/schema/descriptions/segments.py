@@ -17,6 +17,7 @@ _MESSAGES = "Which messages count; without it, all."
 
 SEGMENTS = {
     "SegmentRuleInput": {"not": "This must not hold."},
+    "FacetParameter": {"name": "The field's name in the input."},
     "WindowInput": _DAYS,
     "OrderWindowInput": {
         **_DAYS,
@@ -25,7 +26,15 @@ SEGMENTS = {
         "daysAfterAtLeast": "At least so many days after the event.",
         "daysAfterAtMost": "At most so many days after the event.",
     },
+    "AskedReviewSign": {
+        "GOOD": "The platform's word for it (好评), or more than 3 stars.",
+        "NEUTRAL": "The platform's word for it (中评), or 3 stars.",
+        "BAD": "The platform's word for it (差评), or fewer than 3 stars.",
+    },
     "CustomerEvent": {
+        "FIRST_PURCHASE": "The customer bought for the first time.",
+        "SECOND_PURCHASE": "The customer bought on a second day.",
+        "LAST_PURCHASE": "The customer bought last.",
         "FIRST_SEEN": "The customer was taken in.",
     },
     "OrderFilterInput": {
@@ -132,6 +141,8 @@ SEGMENTS = {
         "toDay": "A date until this day, included.",
         "nextDays": "A date today or in the next so many days.",
         "isSet": "Whether the customer has a value at all.",
+        "field": "The field's name, as in `custom.size`.",
+        "isTrue": "A yes or no that is so; who has no value fits neither.",
     },
     "SegmentCreateInput SegmentUpdateInput": {
         "name": "Unique among the merchant's segments, for people.",
@@ -143,4 +154,125 @@ SEGMENTS = {
         "description": "For staff.",
     },
     "SegmentCopyInput": {"name": "The copy's name."},
+    "ReplenishmentDueRuleInput": {
+        "productIds": "Of one of these products, by the platform's ids; without it, of any.",
+        "shopId": "Only what was bought in this shop; without it, in all.",
+    },
+    "ProductCycle": {
+        "productId": "The platform's id of the product.",
+        "shop": "Where it is sold.",
+    },
+    "ProductCycleSortField": {
+        "DAYS": "By the days until it is bought again.",
+        "SAMPLE": "By how many times it was bought again.",
+    },
+    "ProductCycleWhere": {
+        "shopId": "Only products of these shops.",
+        "productId": "By the platform's id of the product.",
+        "days": "By the days until it is bought again.",
+        "sample": "By how many times it was bought again, 20 at least.",
+    },
+    "SegmentExplainResult": {
+        "": "A rule in words, or what is wrong with it.",
+    },
+    "SegmentInOverlap": {
+        "": "One of the compared segments.",
+        "segment": "Which one it is.",
+        "size": "How many customers are in it now.",
+    },
+    "SegmentKind": {
+        "": "What decides who is in a segment.",
+    },
+    "SegmentMembershipWhere": {
+        "customer": "Only those of these customers.",
+        "enteredAt": "By when the customer came in.",
+    },
+    "SegmentOverlap": {
+        "segments": "Each of the compared ones, in the order asked for.",
+        "pairs": "Each two of them.",
+    },
+    "SegmentOverlapResult": {
+        "": "How segments lie over each other.",
+        "overlap": "Null when `errors` has something.",
+    },
+    "SegmentPair": {
+        "": "Two of the compared segments.",
+        "first": "One of the two.",
+        "second": "The other one.",
+        "both": "Customers in both.",
+        "either": "Customers in one of them, or in both.",
+    },
+    "SegmentReason": {
+        "depth": "How many nodes are around it; 0 for the whole rule.",
+        "operator": "How the parts below it are joined, or FACET.",
+        "holds": "Whether it is so for the customer now.",
+    },
+    "SegmentSortField": {
+        "NAME": "By its name.",
+    },
+    "SegmentTrait": {
+        "title": "The attribute for people, in English.",
+        "titleZh": "The attribute for people, in Chinese.",
+        "value": "As it is stored, for programs.",
+        "label": "The value for people, in English.",
+        "labelZh": "The value for people, in Chinese.",
+        "shareOfEverybody": "Of all customers, 0 to 1 with 4 decimals.",
+    },
+    "SegmentTraits": {
+        "at": "When it was counted.",
+        "size": "Customers in the segment then.",
+        "everybody": "All customers of the merchant then.",
+        "traits": "At most as many as `limit`; empty where nothing is different.",
+    },
+    "SegmentTraitsResult": {
+        "": "In what a segment differs, or the job that is finding it.",
+    },
+    "SegmentTraitsStartInput": {
+        "segmentId": "The segment to compare; leave it out when `rule` is given.",
+        "rule": "Compare whom it matches; leave it out when `segmentId` is given.",
+    },
+    "SegmentUser": {
+        "kind": "What uses it.",
+        "name": "As staff call it.",
+    },
+    "SegmentUserKind": {
+        "": "What can use a segment.",
+        "CAMPAIGN": "A campaign that is for it.",
+        "SEGMENT": "Another segment, whose rule asks for it.",
+    },
+    "SegmentWhere": {
+        "name": "By its name; the case of letters counts.",
+        "kind": "By what decides who is in it.",
+    },
+    "RfmDistribution": {
+        "scores": "By the three scores; those that nobody has are left out.",
+        "groups": "By group; those that nobody is in are left out.",
+    },
+    "RfmGroupCount": {
+        "": "How many customers are in a group, and their net sales.",
+        "group": "By the means of the model.",
+    },
+    "RfmGroupCount RfmScoreCount": {
+        "customers": "How many they are today.",
+        "net": "What they paid in the last 365 days, less refunds.",
+    },
+    "RfmModel": {
+        "r": "Four boundaries of days since the last purchase, the lowest first.",
+        "f": "Four boundaries of the number of purchases, the lowest first.",
+        "m": "Four boundaries of net sales, the lowest first.",
+        "rMean": "Days since the last purchase on average; groups call at most so many recent.",
+        "fMean": "Purchases on average; groups call at least so many often.",
+        "mMean": "Net sales on average; groups call at least so much important.",
+        "validFrom": "The first day on which they hold, in the shop's or merchant's calendar.",
+    },
+    "RfmScoreCount": {
+        "r": "Recency, 1 to 5; 5 bought lately.",
+        "f": "Frequency, 1 to 5; 5 bought often.",
+        "m": "Money, 1 to 5; 5 spent much.",
+    },
+    "RfmThresholdsSetInput": {
+        "shopId": "For this shop; without it, for all together.",
+        "r": "Of days since the last purchase, four, rising.",
+        "f": "Of the number of purchases, four, rising.",
+    },
 }

@@ -15,6 +15,7 @@ TYPES = {
 """By the end of a type's name; the first that fits."""
 
 _DONE = "As it is now; null if it was refused."
+_CHANNEL = "The channel's name, such as `email`."
 
 _PAYLOAD = {
     "errors": "Why it was refused; empty when it was done.",
@@ -25,7 +26,7 @@ _PAYLOAD = {
         ("campaign", "segment", "customer", "customField", "note", "shop", "token", "plugin",
          "staff", "role", "tier", "reward", "redemption", "referral", "membership", "programme",
          "policy", "suggestion", "suppression", "task", "sync", "rule", "lifecycle", "rfm",
-         "report", "cap", "request", "oidc", "template", "tag"),
+         "report", "cap", "request", "oidc", "template", "tag", "deadLetter"),
         _DONE,
     ),
 }  # fmt: skip
@@ -39,6 +40,7 @@ _EVERY_FIELD = {
     "updatedAt": "When it last changed here.",
     "sentence": "It in one sentence.",
     "currency": "ISO 4217, three letters.",
+    "channel": _CHANNEL,
 }
 _ARGUMENTS = {
     "id": "The global id of the object that is meant.",
@@ -65,10 +67,18 @@ _WHERE = {
     "id": "Only those with these ids.",
     "createdAt": "By when they were made here.",
     "updatedAt": "By when they last changed here.",
+    "at": "By when it happened.",
+    "name": "By the name: whole, or its beginning.",
+    "state": "By where they stand now.",
+    "channel": "By the channel's name, such as `email`.",
+    "customer": "Only of these customers.",
+    "order": "Only about these orders.",
+    "shop": "Only of these shops.",
 }
 _INPUT = {
     "idempotencyKey": "The same key and input again gives the first answer, and does nothing.",
     "currency": "ISO 4217, three letters.",
+    "channel": _CHANNEL,
 }
 
 MEMBERS: dict[str, tuple[tuple[re.Pattern[str], dict[str, str]], ...]] = {
@@ -92,7 +102,12 @@ MEMBERS: dict[str, tuple[tuple[re.Pattern[str], dict[str, str]], ...]] = {
         }),
         (re.compile(r"\w+"), _EVERY_FIELD),
     ),
-    "argument": ((re.compile(r"\w+"), _ARGUMENTS),),
+    "argument": (
+        (re.compile(r"Mutation"), {
+            "input": "Its values; what is wrong with one stands in `errors`, with the way to it.",
+        }),
+        (re.compile(r"\w+"), _ARGUMENTS),
+    ),
     "input field": (
         (re.compile(r"\w+Filter"), _FILTER),
         (re.compile(r"\w+Where"), _WHERE),

@@ -52,13 +52,26 @@ WORK = {
         "total": "Rows in all; null while that is not known.",
         "failed": "Rows that it refused; `rejects` lists them.",
     },
+    "JobWhere": {"kind": "By what they do, such as `customers.import`."},
+    "DeadLetter": {
+        "shopId": "The shop whose platform told it.",
+        "resource": "What it would have become.",
+        "externalId": "The platform's id of it.",
+        "reason": "Why it could not be taken in.",
+        "at": "When that was tried last.",
+        "tries": "How often it was tried.",
+    },
     "JobReject": {
         "row": "The row's number in the file or list.",
         "code": "For programs.",
         "column": "The column that is at fault; null if the row is.",
         "message": "What is wrong with it.",
     },
-    "JobFile": {"sha256": "Of the whole file, in hex."},
+    "JobFile": {
+        "name": "Under which it is saved, such as `customers.csv`.",
+        "mediaType": "Such as `text/csv`.",
+        "sha256": "Of the whole file, in hex.",
+    },
     "ExportFormat": {
         "CSV": "Comma separated, UTF-8.",
         "XLSX": "A workbook.",
@@ -72,11 +85,15 @@ WORK = {
         "revokedAt": "When staff ended it.",
         "lastUsedAt": "When a call last came with it.",
     },
-    "Viewer": {"permissions": "What this token may do."},
+    "Viewer": {
+        "permissions": "What this token may do.",
+        "merchant": "Whom the token belongs to.",
+    },
     "Plugin": {
         "name": "For programs.",
         "title": "For people.",
         "enabled": "Whether this merchant has switched it on.",
+        "version": "Of the plugin's code that is installed.",
     },
     "FacetInfo": {
         "title": "For people, in English.",
@@ -85,9 +102,18 @@ WORK = {
         "plugin": "The plugin that brings it; null for the server's own.",
     },
     "FacetParameter": {"required": "Whether it must be given."},
-    "Staff": {"lastLoginAt": "When the person last logged in."},
+    "Staff": {
+        "lastLoginAt": "When the person last logged in.",
+        "name": "Of the person.",
+        "email": "By which the person logs in, unique among the merchant's staff.",
+        "state": "Whether the person can log in.",
+    },
     "StaffLoginInput": {"email": "As it was invited.", "password": "In clear: use TLS."},
-    "Role": {"permissions": "What who has it may do."},
+    "Role": {
+        "permissions": "What who has it may do.",
+        "name": "For programs; `Staff.role` names it.",
+        "description": "What it is for, in English; null for one of the merchant's own.",
+    },
     "ShopSyncState": {
         "CONNECTED": "Data comes in.",
         "EXPIRED": "The platform wants the merchant to log in again.",

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from core.app import create_app
+from core.schema.scalars import global_id
 from tests.plugins.sms import kit
 from tests.plugins.sms.kit import send
 from tests.stand_ins.aliyun import AliyunStandIn
@@ -60,15 +61,16 @@ async def test_a_template_is_handed_in_reviewed_and_used(merchant, ask):
         made = await ask(SUBMIT, input=given)
         template = made["data"]["smsTemplateSubmit"]["template"]
         assert template == {"code": "SMS_1", "state": "PENDING"}
-        check = """query ($text: String!) { smsTextCheck(text: $text) { signature parts problems
-            providers { provider template price problem } } }"""
+        check = """query ($text: String!, $shop: ID) {
+            smsTextCheck(text: $text, shopId: $shop) { signature parts problems
+                providers { provider template price problem } } }"""
         text = "亲爱的张三，好久不见，拒收请回复R"
         (before,) = (await ask(check, text=text))["data"]["smsTextCheck"]["providers"]
         assert before["problem"] == "no approved template reads like this"
         vendor.templates["SMS_1"]["AuditStatus"] = "AUDIT_STATE_PASS"
         merchant.clock.move(kit.MINUTE)
         await kit.tick(merchant, "sms.sync")
-        after = (await ask(check, text=text))["data"]["smsTextCheck"]
+        after = (await ask(check, text=text, shop=global_id("Shop", 1)))["data"]["smsTextCheck"]
         assert after == {
             "signature": "小店", "parts": 1, "problems": [],
             "providers": [{"provider": "aliyun", "template": "SMS_1", "price": "0.045",

@@ -121,7 +121,10 @@ class Figures:
     def f(self) -> str:
         """The number of purchases: days of a shop on which something was bought."""
         day = f"(o.paid_at AT TIME ZONE {self._q.zone_of('o.shop_id')})::date"
-        return f"count(DISTINCT {day if self._shop_id is not None else f'(o.shop_id, {day})'})"
+        if self._shop_id is not None:
+            return f"count(DISTINCT {day})"
+        # shop and day as one number, which is sorted far faster than a row of both
+        return f"count(DISTINCT o.shop_id * 100000 + ({day} - DATE '2000-01-01'))"
 
     @cached_property
     def m(self) -> str:
