@@ -73,7 +73,10 @@ class Client:
         """A page of a list, and how many entities the whole list has. Raises what `one` does."""
         answer = await self._get(f"wc/v3/{path}", query)
         told: list[Row] = self._read(answer, path)
-        return told, int(answer.headers.get("X-WP-Total", len(told)))
+        total = answer.headers.get("X-WP-Total", "")
+        if not total.isdecimal():
+            raise Refused(f"{path}: a server before the store takes the header X-WP-Total away")
+        return told, int(total)
 
     async def _get(self, path: str, query: Mapping[str, str | int]) -> Answer:
         if self._meter is not None:

@@ -192,6 +192,12 @@ async def test_a_store_at_another_address(shop):
         await shop.connect()
 
 
+async def test_a_store_whose_lists_do_not_say_how_long_they_are(shop):
+    shop.world.fault(LIST, (200, {}, "[]"))
+    with pytest.raises(ConnectionRefused, match="X-WP-Total"):
+        await shop.connect()
+
+
 async def test_a_key_that_is_taken_back_rests_the_shop_until_there_is_another(shop):
     store = shop.world
     await shop.connect()
