@@ -13,12 +13,11 @@ import shutil
 import socket
 import sys
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 from core.cli import EXPECTED, configure_logging
-from core.clock import system_clock
 from core.domain.campaigns.audit import Audit, audit_run
 from core.domain.campaigns.campaigns import create_campaign
 from core.domain.campaigns.control import start_campaign
@@ -33,10 +32,12 @@ from core.installation import Installation, open_installation
 from core.sdk.errors import HuikeError, Several
 from core.settings import Settings, from_environment
 from core.storage.engines import EngineError, Engines
+from demo.clock import DemoClock
 from demo.figures import chart, figures_of, months_of
+from demo.reminder import MINUTES, Reminder
 from demo.shop_data import CUSTOMERS, ORDERS, make_shop, measure, write_taobao_csv
 from demo.sink import MailSink, mail_sink
-from demo.story import Story
+from demo.story import DemoFailed, Story
 from worker.runner import Runner
 
 SHOP = "回客茶铺"
@@ -66,23 +67,6 @@ FIRST_QUERY = (
     "{ segments { nodes { name preview(sample: 3) "
     "{ preview { count explanation sample { name province } } } } } }"
 )
-
-
-class DemoFailed(Exception):
-    """Something does not add up, or cannot be done; the message says what."""
-
-
-class DemoClock:
-    """The machine's time, moved forward by as much as was asked for."""
-
-    def __init__(self) -> None:
-        self._ahead = timedelta()
-
-    def __call__(self) -> datetime:
-        return system_clock() + self._ahead
-
-    def move_to(self, instant: datetime) -> None:
-        self._ahead += max(timedelta(), instant - self())
 
 
 @dataclass(frozen=True)
@@ -207,7 +191,8 @@ async def tell(settings: Settings, sizes: Sizes, story: Story) -> NewMerchant:
             raise DemoFailed(f"the stored orders are not the invented ones: {stored}, {invented}")
         async with mail_sink(settings.home / "mail-sink.log") as sink:
             await campaign(demo, sink)
-        await show_chart(demo)
+            await show_chart(demo)
+            await remind(demo, sink)
     story.say("")
     story.say(f"All of it adds up, in {story.seconds:.0f} seconds.")
     return made
@@ -357,6 +342,24 @@ async def follow(demo: Demo, run_id: int) -> Audit:
             f"busy mailboxes: {audit.pending}; clock moved on {moves} times" if moves else "",
         )  # fmt: skip
     raise DemoFailed(f"the run did not end within {SEND_SECONDS:.0f} seconds")
+
+
+async def remind(demo: Demo, sink: MailSink) -> None:
+    """The recipe of the payment reminder, with an order that is forgotten and one that is paid."""
+    story, made = demo.story, demo.made
+    assert made.shop_id is not None
+    story.stage("Payment reminder (催付): two orders come in, one of them is paid in time")
+    runner = Runner(demo.installation)
+    await runner.start()
+    try:
+        found = await Reminder(demo.installation, demo.clock, made.merchant_id, made.shop_id).show()
+    finally:
+        await runner.stop()
+    arrived = sink.received()[f"{found.key}@{SENDER.partition('@')[2]}"]
+    if arrived != 1:
+        raise DemoFailed(f"the reminder arrived {arrived} times")
+    story.say(f"order {found.order}, {MINUTES} minutes later: {found.subject}")
+    story.done("the order that was paid meanwhile was not reminded of")
 
 
 async def show_chart(demo: Demo) -> None:

@@ -4,6 +4,10 @@ import sys
 import time
 
 
+class DemoFailed(Exception):
+    """Something does not add up, or cannot be done; the message says what."""
+
+
 class Story:
     """Prints stages with their seconds, and lines of progress where there is a terminal."""
 

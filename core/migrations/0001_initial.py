@@ -142,6 +142,25 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='CampaignProposal',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('campaign_id', fields.BigIntField()),
+                ('version', fields.IntField()),
+                ('name', fields.TextField(unique=False)),
+                ('shop_id', fields.BigIntField(null=True)),
+                ('flow', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
+                ('options', fields.JSONField(encoder=JSON_DUMPS, decoder=loads)),
+                ('state', fields.TextField(default='draft', unique=False)),
+                ('submitted_by', fields.TextField(null=True, unique=False)),
+                ('rejected_reason', fields.TextField(null=True, unique=False)),
+                ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
+            ],
+            options={'table': 'campaign_proposals', 'app': 'core', 'pk_attr': 'id', 'table_description': 'What is to change about a campaign that is on, of its version `version`: a draft, or given to\nbe reviewed by `submitted_by`.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='CampaignRun',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
@@ -159,6 +178,7 @@ class Migration(migrations.Migration):
                 ('resume_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('resting', fields.JSONField(null=True, encoder=JSON_DUMPS, decoder=loads)),
                 ('served_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('finishes', fields.SmallIntField(default=0, db_default=0)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('planned_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('finished_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
@@ -620,6 +640,19 @@ class Migration(migrations.Migration):
                 ('url', fields.TextField(unique=False)),
             ],
             options={'table': 'tracked_links', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Where link number `number` of a text leads; messages refer to it by the number.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='MessageLink',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('delivery_id', fields.BigIntField()),
+                ('number', fields.SmallIntField()),
+                ('link', fields.SmallIntField()),
+                ('url', fields.TextField(unique=False)),
+            ],
+            options={'table': 'message_links', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Where a link of one message leads whose address has variables, tracked link `link`.'},
             bases=['Model'],
         ),
         ops.CreateModel(

@@ -10,13 +10,14 @@ from core.migrations.sql import attribution, logs, segments
 
 TABLES = [
     "api_tokens", "attribution_changes", "attribution_windows", "attributions", "audit_log",
-    "call_budgets", "campaign_reports", "campaign_runs", "campaigns", "connect_attempts", "consent_events",
+    "call_budgets", "campaign_proposals", "campaign_reports", "campaign_runs", "campaigns", "connect_attempts", "consent_events",
     "consent_policies", "consent_requests", "consents", "custom_field_values", "custom_fields",
     "customer_changes", "customer_facts", "customer_identities", "customer_log",
     "customer_merge_moves", "customer_merges", "customer_notes", "customer_tags", "customers", "day_counts", "dead_letters",
     "deliveries", "enrolments", "idempotency_keys", "import_changes", "job_files", "job_rejects", "jobs",
     "delivery_receipts", "inbound_messages", "lifecycle_models", "link_clicks", "login_pauses",
-    "member_imports", "member_reminders", "memberships", "merge_suggestions", "news_cursors",
+    "member_imports", "member_reminders", "memberships", "merge_suggestions", "message_links",
+    "news_cursors",
     "oidc_providers", "opt_out_words", "order_lines", "orders", "outbox_events", "parcel_events",
     "parcels", "platform_deeds", "platform_members", "platform_memberships", "plugin_states",
     "plugin_ticks", "points_entries", "points_holds", "points_requests", "points_uses",
@@ -36,6 +37,7 @@ UNIQUE = {
     "call_budgets": "connector, scope",
     "campaign_reports": "run_id",
     "campaigns": "name",
+    "campaign_proposals": "campaign_id",
     "campaign_runs": "campaign_id, occurrence",
     "connect_attempts": "nonce",
     "consent_requests": "token_hash",
@@ -60,6 +62,7 @@ UNIQUE = {
     "member_reminders": "customer_id, kind, occasion",
     "memberships": "card_number",
     "merge_suggestions": "first_id, second_id",
+    "message_links": "delivery_id, number",
     "news_cursors": "channel",
     "opt_out_words": "word",
     "order_lines": "order_id, external_id",
@@ -225,6 +228,9 @@ CHECKS = {
         "attribution_windows_touch CHECK (touch IN ('delivery', 'open', 'click', 'reminder'))",
         "attribution_windows_hours CHECK (hours >= 0)",
         "attribution_windows_valid CHECK (valid_to >= valid_from)",
+    ],
+    "campaign_proposals": [
+        "campaign_proposals_state CHECK (state IN ('draft', 'review'))",
     ],
     "campaign_runs": [
         "campaign_runs_state CHECK (state IN ('planning', 'running', 'paused', 'finished', 'cancelled', 'missed'))",

@@ -21,10 +21,12 @@ from core.schema.bulk_exports import BulkExportMutations
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
 from core.schema.campaign_links import CampaignLinkQueries
+from core.schema.campaign_proposals import CampaignProposalMutations
 from core.schema.campaign_recipes import CampaignRecipeMutations, CampaignRecipeQueries
 from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
 from core.schema.campaign_schedule import CampaignScheduleMutations
+from core.schema.campaign_webhook_calls import WebhookCallMutations, WebhookCallQueries
 from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
 from core.schema.connections import (
     ConnectionMutations,
@@ -118,7 +120,7 @@ class Query(
     TaskQueries,
     ConnectionQueries, PlatformDeedQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
-    WebhookQueries,
+    WebhookQueries, WebhookCallQueries,
 ):  # fmt: skip
     pass
 
@@ -139,6 +141,7 @@ class Mutation(
     DeliveryMutations,
     ReviewMutations,
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
+    CampaignProposalMutations, WebhookCallMutations,
     TaskMutations,
     ConnectionMutations, PlatformDeedMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,

@@ -50,6 +50,17 @@ class ListChange(Enum):
     REMOVE = "remove"
 
 
+@strawberry.enum(description="What becomes of a time that falls on a holiday of the shop.")
+class HolidayRule(Enum):
+    KEEP = strawberry.enum_value("keep", description="It happens all the same.")
+    SKIP = strawberry.enum_value("skip", description="It does not happen.")
+    NEXT = strawberry.enum_value("next", description="It happens on the next working day.")
+    PREVIOUS = strawberry.enum_value("previous", description="On the working day before.")
+
+
+WEEKENDS = "Whether Saturdays and Sundays are treated as holidays are."
+
+
 @strawberry.input(description="A length of time; a day is 24 hours.")
 class DurationInput:
     days: int = 0
@@ -68,6 +79,8 @@ class FlowScheduleInput:
     cron: str | None = None
     at: datetime | None = None
     local: bool = False
+    holidays: HolidayRule = HolidayRule.KEEP
+    weekends: bool = strawberry.field(default=False, description=WEEKENDS)
 
 
 @strawberry.input(description="All customers of a segment, at once or as scheduled.")
@@ -86,6 +99,9 @@ class EventTriggerInput:
 class SegmentTriggerInput:
     segment_id: strawberry.ID
     moment: SegmentMoment = SegmentMoment.ENTERED
+    present: bool = strawberry.field(
+        default=False, description="Also who is in it when the journey starts, once."
+    )
 
 
 @strawberry.input(description='"birthday", or a custom field of dates.')
@@ -266,6 +282,10 @@ class CampaignOptionsInput:
     )
     max_lateness: DurationInput | None = strawberry.field(
         default=None, description="A message later than this is not sent; one day if absent."
+    )
+    start_lateness: DurationInput | None = strawberry.field(
+        default=None,
+        description="A scheduled start later than this is paused instead; one hour if absent.",
     )
     track_clicks: bool = True
     track_opens: bool = False

@@ -9,6 +9,7 @@ from core.domain.campaigns.flows import stored_flow, stored_options
 from core.registry import Registry
 from core.schema.campaign_flow_inputs import (
     EntryAgain,
+    HolidayRule,
     ListChange,
     SegmentMoment,
     WinnerGoal,
@@ -40,6 +41,8 @@ class FlowSchedule:
     cron: str | None
     at: datetime | None
     local: bool
+    holidays: HolidayRule
+    weekends: bool
 
 
 @strawberry.type
@@ -58,6 +61,7 @@ class EventTrigger:
 class SegmentTrigger:
     segment_id: strawberry.ID
     moment: SegmentMoment
+    present: bool
 
 
 @strawberry.type
@@ -251,6 +255,8 @@ class _Shower:
                         for field, values in shown_where(value, global_id)]  # fmt: skip
             case "again":
                 return EntryAgain(value)
+            case "holidays":
+                return HolidayRule(value)
             case "moment":
                 return SegmentMoment(value)
             case "goal":
@@ -271,6 +277,7 @@ class CampaignOptions:
     priority: int
     holdout_percent: int
     max_lateness: Duration
+    start_lateness: Duration
     track_clicks: bool
     track_opens: bool
 

@@ -23,7 +23,7 @@ from core.domain.campaigns.results.figures import (
     win_back,
 )
 from core.domain.campaigns.results.lift import Score, lift_curve, lift_of_run, read_run
-from core.domain.campaigns.results.reports import write_report
+from core.domain.campaigns.results.reports import report_content, write_report
 from core.domain.campaigns.results.sales import MAX_DAYS, CampaignSales, Sales, crm_sales
 from core.domain.campaigns.results.windows import (
     ANY_CHANNEL,
@@ -382,6 +382,19 @@ class RunOutcome:
     @field("CAMPAIGNS_READ", description="Null until the attribution window has closed.")
     def report(self, info: Info) -> CampaignReport | None:
         return info.context.child("run.report", self.pk, reports_by_run)
+
+    @costs(100)
+    @field(
+        "CAMPAIGNS_READ",
+        description="What the report would say now, made for this call: for runs that go on, such "
+        "as those of journeys without an end.",
+    )
+    async def interim_report(self, info: Info) -> CampaignReport:
+        async with info.context.read() as session:
+            content = await report_content(session, await read_run(session, self.pk))
+            return CampaignReport(
+                content=JSON(content), made_at=session.now, actor=info.context.actor
+            )
 
 
 @strawberry.type

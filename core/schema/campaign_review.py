@@ -61,20 +61,26 @@ class CampaignReviewQueries:
 
 @strawberry.type
 class CampaignReviewMutations:
-    @mutation("CAMPAIGNS_WRITE", CampaignSubmitPayload, description="Give a draft to be reviewed.")
+    @mutation(
+        "CAMPAIGNS_WRITE", CampaignSubmitPayload,
+        description="Give a draft, or the proposal of a journey that is on, to be reviewed.",
+    )  # fmt: skip
     async def campaign_submit(self, info: Info, id: strawberry.ID) -> CampaignSubmitPayload | None:
         pk = need_id("Campaign", id)
         async with info.context.work() as w:
             await submit_campaign(w, info.context.installation.registry, pk)
             return CampaignSubmitPayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
-    @mutation("CAMPAIGNS_SEND", CampaignApprovePayload)
+    @mutation(
+        "CAMPAIGNS_SEND", CampaignApprovePayload,
+        description="A draft can be started then; a proposal becomes the journey's new version.",
+    )  # fmt: skip
     async def campaign_approve(
         self, info: Info, id: strawberry.ID
     ) -> CampaignApprovePayload | None:
         pk = need_id("Campaign", id)
         async with info.context.work() as w:
-            await approve_campaign(w, pk)
+            await approve_campaign(w, info.context.installation.registry, pk)
             return CampaignApprovePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignRejectPayload, description="It is a draft again.")

@@ -5,6 +5,7 @@ import strawberry
 from core.domain.campaigns.campaigns import get_campaign, update_campaign
 from core.domain.campaigns.copying import copy_campaign, delete_campaign
 from core.domain.campaigns.flows import make_schedule, stored_flow, with_schedule
+from core.schema.campaign_flow_inputs import WEEKENDS, HolidayRule
 from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
@@ -21,6 +22,8 @@ class CampaignRecurrenceSetInput:
         default=False,
         description="At each customer's own time: when the clocks where it lives show that time.",
     )
+    holidays: HolidayRule = HolidayRule.KEEP
+    weekends: bool = strawberry.field(default=False, description=WEEKENDS)
 
 
 @strawberry.input
@@ -56,7 +59,10 @@ class CampaignScheduleMutations:
         self, info: Info, id: strawberry.ID, input: CampaignRecurrenceSetInput
     ) -> CampaignRecurrenceSetPayload | None:
         pk = need_id("Campaign", id)
-        schedule = make_schedule(input.cron, input.local)
+        schedule = None if input.cron is None else make_schedule(
+            "cron", cron=input.cron, local=input.local, holidays=input.holidays.value,
+            weekends=input.weekends,
+        )  # fmt: skip
         async with info.context.work() as w:
             flow = with_schedule(stored_flow((await get_campaign(w, pk))["flow"]), schedule)
             await update_campaign(w, info.context.installation.registry, pk, {"flow": flow})

@@ -21,14 +21,16 @@ from core.domain.campaigns.control import (
     schedule_campaign,
     start_campaign,
 )
-from core.domain.campaigns.flows import stored_flow
+from core.domain.campaigns.flows import make_schedule, stored_flow
 from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
 from core.schema.campaign_calendar import CampaignCalendar
 from core.schema.campaign_flow_inputs import (
+    WEEKENDS,
     CampaignFlowInput,
     CampaignOptionsInput,
+    HolidayRule,
     flow_of,
     options_of,
 )
@@ -40,6 +42,7 @@ from core.schema.campaign_parts import (
     content_of,
     parts,
 )
+from core.schema.campaign_proposals import WithProposal
 from core.schema.campaign_results import CampaignOutcome, RunOutcome
 from core.schema.context import CHILDREN, Info, field, mutation, subscription
 from core.schema.customers import Customer, customer_by_id
@@ -288,7 +291,7 @@ class CampaignKind(Enum):
 
 
 @strawberry.type(description="What is sent to whom and when.")
-class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow):
+class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow, WithProposal):
     name: str
     kind: CampaignKind
     channel: str | None = strawberry.field(description="Null if there are several, or none.")
@@ -481,6 +484,10 @@ class CampaignScheduleInput:
         description="Each customer gets it when the clocks where it lives show what the shop's "
         "show at that instant; who has that behind already, at once.",
     )
+    holidays: HolidayRule = strawberry.field(
+        default=HolidayRule.KEEP, description="A single time can be moved, but not skipped."
+    )
+    weekends: bool = strawberry.field(default=False, description=WEEKENDS)
 
 
 @strawberry.input
@@ -644,7 +651,11 @@ class CampaignMutations:
             )
         async with info.context.work() as w:
             registry = info.context.installation.registry
-            await schedule_campaign(w, registry, pk, input.at, input.local)
+            when = make_schedule(
+                "at", at=input.at, local=input.local, holidays=input.holidays.value,
+                weekends=input.weekends,
+            )  # fmt: skip
+            await schedule_campaign(w, registry, pk, when)
             return CampaignSchedulePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignStartPayload)

@@ -7,6 +7,7 @@ from typing import Any
 import strawberry
 
 from core.schema.campaign_journeys import enrolments_by_id
+from core.schema.campaign_webhook_calls import calls_by_id
 from core.schema.campaigns import campaigns_by_id, deliveries_by_id, runs_by_id
 from core.schema.connections import dead_letters_by_id
 from core.schema.consent_writes import requests_by_id
@@ -69,6 +70,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "CustomField": ("CUSTOMERS_READ", custom_fields_by_id),
     "CustomerNote": ("CUSTOMERS_READ", notes_by_id),
     "Task": ("TASKS_READ", tasks_by_id),
+    "WebhookCall": ("CAMPAIGNS_READ", calls_by_id),
     "Webhook": ("WEBHOOKS_READ", webhooks_by_id),
     "WebhookMessage": ("WEBHOOKS_READ", messages_by_id),
 }

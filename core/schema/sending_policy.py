@@ -18,6 +18,7 @@ from core.domain.campaigns.policy.places import ALL_CHANNELS, ALL_SHOPS
 from core.domain.campaigns.policy.rates import MINUTE, SECOND, set_rate
 from core.domain.campaigns.policy.reasons import SKIP_REASONS, reason_in_words
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, EVERY_DAY, Span
+from core.domain.campaigns.recurring import plan_anew
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.scalars import global_id, need_id
@@ -398,6 +399,7 @@ class SendingPolicyMutations:
             await set_holidays(
                 w, info.context.installation.registry, shop, input.days, input.name, input.service
             )
+            await plan_anew(w)
             made = await _holidays(
                 w, "shop_id = $2 AND day = ANY($3::date[]) ORDER BY day", shop, input.days
             )
@@ -409,6 +411,7 @@ class SendingPolicyMutations:
     ) -> SendingHolidayDeletePayload | None:
         async with info.context.work() as w:
             await delete_holiday(w, need_id("SendingHoliday", id))
+            await plan_anew(w)
         return SendingHolidayDeletePayload(deleted_id=id)
 
     @mutation("SENDING_POLICY_WRITE", SendingRateSetPayload)

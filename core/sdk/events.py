@@ -265,11 +265,16 @@ class CampaignStarted(Event):
 
 @dataclass(frozen=True)
 class CampaignFinished(Event):
-    """Every recipient of a run is accounted for."""
+    """Every recipient of a run is accounted for.
+
+    `times` says how often by now: a run that had finished goes on when a message of which nobody
+    knew proves not to be sent, or when people are moved to it. Then this is said again, with 2.
+    """
 
     type: ClassVar[str] = "campaign.finished"
     campaign_id: int
     run_id: int
+    times: int = 1
 
 
 @dataclass(frozen=True)

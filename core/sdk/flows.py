@@ -51,12 +51,16 @@ class Schedule(Part):
     """When something recurs, in the shop's calendar: a cron expression, or a single moment.
 
     `cron` has five fields (minute hour day month weekday). With `local` it happens for each
-    customer when the clocks where the customer lives show what the shop's show then.
+    customer when the clocks where the customer lives show what the shop's show then. What falls on
+    a holiday of the shop (with `weekends` on a Saturday or Sunday too) is kept, skipped, or moved
+    to the same time of the next or previous day that is none.
     """
 
     cron: str | None = None
     at: datetime | None = None
     local: bool = False
+    holidays: Literal["keep", "skip", "next", "previous"] = "keep"
+    weekends: bool = False
 
     @model_validator(mode="after")
     def _is_one_of_both(self) -> "Schedule":
@@ -64,6 +68,10 @@ class Schedule(Part):
             raise ValueError("a schedule has either cron or at")
         if self.at is not None and self.at.tzinfo is None:
             raise ValueError("a time needs its offset, as in 2026-06-15T12:00:00+08:00")
+        if self.at is not None and self.holidays == "skip":
+            raise ValueError("a single moment can be moved to another day, but not skipped")
+        if self.weekends and self.holidays == "keep":
+            raise ValueError("say what becomes of weekends: skip, next or previous")
         if self.cron is not None:
             _check_cron(self.cron)
         return self
@@ -95,11 +103,21 @@ class OnEvent(Part):
 
 
 class OnSegment(Part):
-    """A customer enters or leaves a segment."""
+    """A customer enters or leaves a segment.
+
+    With `present` those who are in it when the journey starts come in as well, once.
+    """
 
     kind: Literal["segment"] = "segment"
     segment_id: int
     moment: Literal["entered", "left"] = "entered"
+    present: bool = False
+
+    @model_validator(mode="after")
+    def _is_about_who_enters(self) -> "OnSegment":
+        if self.present and self.moment == "left":
+            raise ValueError("present is for who enters a segment: who left it is not in it")
+        return self
 
 
 class OnDate(Part):
@@ -384,11 +402,19 @@ class Options(Part):
 
     `priority`: of two campaigns that a frequency cap leaves room for one of, the higher goes
     first. `holdout_percent` of the customers are chosen by a stable hash and get nothing, to see
-    what the campaign adds. A message later than `max_lateness` after its time is not sent.
+    what the campaign adds. A message later than `max_lateness` after its time is not sent, and a
+    campaign that was to start longer ago than `start_lateness` is paused instead.
     """
 
     priority: int = Field(default=0, ge=-10, le=10)
     holdout_percent: int = Field(default=0, ge=0, le=50)
     max_lateness: Duration = Duration(days=1)
+    start_lateness: Duration = Duration(hours=1)
     track_clicks: bool = True
     track_opens: bool = False
+
+    @model_validator(mode="after")
+    def _leaves_time_to_start(self) -> "Options":
+        if self.start_lateness == Duration():
+            raise ValueError("start_lateness is at least a minute: no clock is exact")
+        return self

@@ -14,6 +14,7 @@ from core.domain.campaigns.links import read_unsubscribe_token, unsubscribe_toke
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.shops.plugins import disable_plugin
 from core.sdk import AlreadyExists, InvalidInput, NotFound, PluginDisabled, Several, WrongState
+from core.sdk.flows import Schedule
 from core.testing.smtp import smtp_sink
 from tests.sending_kit import CONTENT, add_customers, campaign_row, enable_email, make_campaign
 
@@ -36,7 +37,7 @@ async def state(merchant, campaign_id):
 
 async def test_life_of_a_campaign(merchant, campaign_id):
     registry = merchant.installation.registry
-    soon = merchant.clock() + timedelta(hours=1)
+    soon = Schedule(at=merchant.clock() + timedelta(hours=1))
     await act(merchant, schedule_campaign, registry, campaign_id, soon)
     assert await state(merchant, campaign_id) == "scheduled"
     run_id = await act(merchant, start_campaign, registry, campaign_id)
@@ -54,11 +55,12 @@ async def test_life_of_a_campaign(merchant, campaign_id):
 async def test_a_cancelled_campaign_stays_as_it_is(merchant, campaign_id, action):
     registry = merchant.installation.registry
     await act(merchant, cancel_campaign, campaign_id)
+    later = Schedule(at=merchant.clock() + timedelta(days=1))
     calls = {
         "start": (start_campaign, registry, campaign_id),
         "pause": (pause_campaign, campaign_id),
         "resume": (resume_campaign, registry, campaign_id),
-        "schedule": (schedule_campaign, registry, campaign_id, merchant.clock() + timedelta(1)),
+        "schedule": (schedule_campaign, registry, campaign_id, later),
         "update": (update_campaign, registry, campaign_id, {"name": "x"}),
         "cancel": (cancel_campaign, campaign_id),
     }
@@ -71,7 +73,7 @@ async def test_a_draft_cannot_be_paused_or_scheduled_into_the_past(merchant, cam
     with pytest.raises(WrongState):
         await act(merchant, pause_campaign, campaign_id)
     with pytest.raises(InvalidInput, match="past"):
-        await act(merchant, schedule_campaign, registry, campaign_id, merchant.clock())
+        await act(merchant, schedule_campaign, registry, campaign_id, Schedule(at=merchant.clock()))
 
 
 async def test_starting_needs_the_plugin(merchant, campaign_id):

@@ -9,6 +9,7 @@ from core.domain.campaigns.content.checking import text_findings
 from core.domain.campaigns.content.measuring import measure_message
 from core.domain.campaigns.content.outside import fault_of
 from core.domain.campaigns.flows import message_flow
+from core.domain.campaigns.preview import About, preview_message
 from core.domain.customers.contacts import seal_phone
 from core.registry import Owned
 from core.sdk import ContentField, TextRules
@@ -104,8 +105,24 @@ async def test_abroad_other_lengths_hold(merchant, registry):
     assert found.parts == (1, 1)
 
 
+@pytest.mark.parametrize("message_class", ["marketing", "service"])
+async def test_a_shops_text_is_measured_and_tried(merchant, registry, message_class):
+    await add(merchant, ("Ann", "+8613812341234"))
+    text = "{{ customer.name }} {{ customer.city | default: '-' }}"
+    assert (await measured(merchant, registry, text, message_class, merchant.shop_id)).length
+    send = Send(key="message", channel="texts", message_class=message_class,
+                variants=[Variant(content={"text": text})])  # fmt: skip
+    async with merchant.read() as session:
+        (customer_id,) = await session.sql.fetchrow(
+            "SELECT id FROM customers WHERE merchant_id = $1", merchant.id
+        )
+        about = About(customer_id)
+        made = await preview_message(session, registry, send, 0, merchant.shop_id, about)
+    assert made.content == {"text": "Ann -"}
+
+
 async def test_texts_are_checked_before_the_start(merchant, registry):
-    flow = message_flow(1, "texts", {"text": "好😀 https://a.cn/{{ customer.name }}"})
+    flow = message_flow(1, "texts", {"text": "好😀 https://{{ customer.name }}.cn/"})
     async with merchant.read() as session:
         found = await text_findings(session, registry, flow)
     assert [one.level for one in found] == ["warning"] * 3

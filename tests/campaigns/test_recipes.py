@@ -269,6 +269,15 @@ async def test_who_enters_a_stage_is_written_to_unless_it_buys(stage, recipe, pa
     assert stage.note.sent[0][2]["text"].endswith("满100减20拒收请回复R")
 
 
+@pytest.mark.parametrize("present", [True, False])
+async def test_who_is_in_a_stage_already_is_written_to_if_wanted(stage, present):
+    await stage.ordered("1", PAID)
+    await stage.later(days=16, step=timedelta(days=1))
+    await stage.on("repurchase_nudge", days=14, present=present)
+    await stage.later(days=3, step=timedelta(hours=13))
+    assert [to for _, to in stage.notes] == ["01"] * present
+
+
 async def test_replenishment(stage):
     await stage.on("replenishment", days_before=3)
     lines = [LineRecord("1", "茶", product_id="P1")]

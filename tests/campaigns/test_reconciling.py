@@ -189,6 +189,13 @@ async def test_the_merchant_settles_what_nobody_knows(shop, provider):
     assert await states(shop, run_id) == ["sent"] * 4
     assert len(provider.taken) == 3
     assert await run_state(shop, run_id) == "finished"
+    async with shop.read() as session:
+        said = await session.sql.fetch(
+            """SELECT payload ->> 'times' AS times FROM outbox_events
+               WHERE merchant_id = $1 AND type = 'campaign.finished' ORDER BY id""",
+            shop.id,
+        )  # fmt: skip
+    assert [row["times"] for row in said] == ["1", "2"]
     with pytest.raises(Several) as caught:
         await settle(shop, [ids[0], 10**9], "sent")
     assert [type(error) for error in caught.value.errors] == [WrongState, NotFound]

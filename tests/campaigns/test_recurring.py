@@ -1,4 +1,5 @@
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
+from itertools import islice
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -13,12 +14,13 @@ from core.domain.campaigns.control import (
     start_campaign,
 )
 from core.domain.campaigns.due import due_runs
-from core.domain.campaigns.flows import stored_flow, with_schedule
-from core.domain.campaigns.occurrences import begin, begun, next_begin, occurrences
-from core.domain.campaigns.recurring import begin_due_occurrences, next_occurrences
+from core.domain.campaigns.flows import parse_options, stored_flow, with_schedule
+from core.domain.campaigns.occurrences import begin, begun, next_begin, occurrences, recurrences
+from core.domain.campaigns.policy.hours import set_holidays
+from core.domain.campaigns.recurring import begin_due_occurrences, next_occurrences, plan_anew
 from core.domain.campaigns.scheduling import start_due_campaigns
 from core.domain.campaigns.sending import send_run
-from core.sdk import InvalidInput
+from core.sdk import InvalidInput, Several, WrongState
 from core.sdk.flows import Schedule
 from core.testing.smtp import smtp_sink
 from tests.sending_kit import add_customers, enable_email, make_campaign
@@ -43,13 +45,13 @@ async def sink(merchant):
             await cancel_campaign(w, row["id"])
 
 
-async def recurring(merchant, cron, local=False, name="member day"):
+async def recurring(merchant, cron, local=False, name="member day", **more):
     """A running campaign that recurs; returns its id."""
     campaign_id = await make_campaign(merchant, name=name)
     registry = merchant.installation.registry
     async with merchant.work() as w:
         flow = stored_flow((await get_campaign(w, campaign_id))["flow"])
-        flow = with_schedule(flow, Schedule(cron=cron, local=local))
+        flow = with_schedule(flow, Schedule(cron=cron, local=local, **more))
         await update_campaign(w, registry, campaign_id, {"flow": flow})
         assert await start_campaign(w, registry, campaign_id) is None
     return campaign_id
@@ -152,6 +154,106 @@ async def test_a_run_for_each_occurrence(merchant, sink):
     assert len(sink.accepted) == 4
     assert await state(merchant, campaign_id) == "running"
     assert await coming(merchant, campaign_id, 1) == ["06-30 10:00"]
+
+
+def test_days_off_are_skipped_or_moved():
+    """Against a calendar made by hand: 1 to 3 October 2026 (Thursday to Saturday) are holidays."""
+    off = {date(2026, 10, day) for day in (1, 2, 3)}
+    after = datetime(2026, 9, 29, 16, tzinfo=UTC)  # the 30th in Shanghai
+
+    def coming(cron, number, **more):
+        schedule = Schedule(cron=cron, **more)
+        found = islice(recurrences(schedule, SHANGHAI, after, off), number)
+        return [f"{one.astimezone(SHANGHAI):%m-%d %H}" for one in found]
+
+    assert coming("0 9,18 * * *", 5, holidays="skip") == [
+        "09-30 09", "09-30 18", "10-04 09", "10-04 18", "10-05 09"
+    ]  # fmt: skip
+    assert coming("0 9 * * *", 3, holidays="next") == ["09-30 09", "10-04 09", "10-05 09"]
+    assert coming("0 9 * * *", 3, holidays="previous") == ["09-30 09", "10-04 09", "10-05 09"]
+    assert coming("0 18 1 * *", 2, holidays="previous") == ["09-30 18", "11-01 18"]
+    assert coming("0 9 1,3 * *", 2, holidays="next", weekends=True) == ["10-05 09", "11-02 09"]
+    assert coming("0 9 2 * *", 2, holidays="skip", weekends=True) == ["11-02 09", "12-02 09"]
+    assert coming("0 9 1 10 *", 2) == ["10-01 09", "10-01 09"]
+    assert coming("0 9 * * SAT", 1, holidays="skip", weekends=True) == []
+    # what lies before, and is moved to a day after it
+    after = datetime(2026, 10, 2, 16, tzinfo=UTC)
+    assert coming("0 9,18 1 * *", 2, holidays="next") == ["10-04 09", "10-04 18"]
+    assert coming("0 9 3 * *", 1, holidays="previous") == ["11-03 09"]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"at": datetime(2026, 10, 1, tzinfo=UTC), "holidays": "skip"},
+     {"cron": "0 9 * * *", "weekends": True}],
+)  # fmt: skip
+def test_days_off_that_make_no_sense(wrong):
+    with pytest.raises(ValueError, match="skip"):
+        Schedule(**wrong)
+
+
+async def set_days(merchant, *days):
+    async with merchant.work() as w:
+        await set_holidays(
+            w, merchant.installation.registry, 0, [date.fromisoformat(one) for one in days], "off",
+            False,
+        )  # fmt: skip
+        await plan_anew(w)
+
+
+async def test_a_campaign_passes_holidays_over_also_those_told_later(merchant, sink):
+    await add_customers(merchant, ["a@example.com"])
+    await set_days(merchant, "2026-06-16")
+    campaign_id = await recurring(merchant, "0 10 * * *", holidays="skip")
+    assert await coming(merchant, campaign_id, 2) == ["06-17 10:00", "06-18 10:00"]
+    await set_days(merchant, "2026-06-17")
+    assert await coming(merchant, campaign_id, 2) == ["06-18 10:00", "06-19 10:00"]
+    await sweep(merchant, until=datetime(2026, 6, 18, 4, tzinfo=UTC))
+    assert await runs(merchant, campaign_id) == [("finished", "06-18 10:00")]
+    with pytest.raises(WrongState, match="never"):
+        await recurring(merchant, "0 9 * * SUN", name="never", holidays="skip", weekends=True)
+
+
+async def test_one_that_began_for_who_lives_east_does_not_begin_again(merchant, sink):
+    await add_customers(merchant, ["a@example.com"])
+    campaign_id = await recurring(merchant, "0 10 * * *", local=True, holidays="next")
+    await sweep(merchant, until=datetime(2026, 6, 15, 21, tzinfo=UTC))
+    await set_days(merchant, "2026-06-20")
+    await sweep(merchant)
+    assert await runs(merchant, campaign_id) == [("running", "06-16 10:00")]
+
+
+async def test_a_single_message_is_moved_off_a_holiday(merchant, sink):
+    await add_customers(merchant, ["a@example.com"])
+    await set_days(merchant, "2026-06-17", "2026-06-16")
+    registry, at = merchant.installation.registry, datetime(2026, 6, 17, 2, tzinfo=UTC)
+    campaign_id = await make_campaign(merchant, CONTENT)
+    later = Schedule(at=at, holidays="next")
+    await act(merchant, schedule_campaign, registry, campaign_id, later)
+    assert await coming(merchant, campaign_id) == []  # it has no schedule, but a time to start at
+    async with merchant.read() as session:
+        row = await get_campaign(session, campaign_id)
+    assert row["scheduled_at"] == at + timedelta(days=1)
+    before = Schedule(at=at, holidays="previous")  # an hour of today that is over
+    with pytest.raises(InvalidInput, match="past"):
+        await act(merchant, schedule_campaign, registry, campaign_id, before)
+
+
+@pytest.mark.parametrize(("hours", "state_then"), [(3, "finished"), (5, "paused")])
+async def test_a_start_may_be_as_late_as_the_merchant_allows(merchant, sink, hours, state_then):
+    await add_customers(merchant, ["a@example.com"])
+    options = parse_options({"start_lateness": {"hours": 4}})
+    campaign_id = await make_campaign(merchant, CONTENT, options=options)
+    when = Schedule(at=merchant.clock() + timedelta(hours=1))
+    await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, when)
+    merchant.clock.move(timedelta(hours=1 + hours))
+    await sweep(merchant)
+    assert await state(merchant, campaign_id) == state_then
+
+
+def test_no_start_is_exact():
+    with pytest.raises(Several, match="minute"):
+        parse_options({"start_lateness": {}})
 
 
 async def test_of_missed_occurrences_the_newest_runs(merchant, sink):
@@ -257,7 +359,8 @@ async def test_a_message_at_each_customers_own_time(merchant, sink):
         await place(merchant, [customer_id], country, province)
     campaign_id = await make_campaign(merchant, CONTENT)
     at = datetime(2026, 6, 16, 2, tzinfo=UTC)  # ten in the shop
-    await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
+    when = Schedule(at=at, local=True)
+    await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, when)
     assert await coming(merchant, campaign_id) == ["06-16 10:00"]
     came = {}
     for _ in range(40):
@@ -280,7 +383,8 @@ async def test_for_whom_the_moment_has_passed_gets_it_at_once(merchant, sink):
     await place(merchant, ids[1:], "DE")
     campaign_id = await make_campaign(merchant, CONTENT)
     at = merchant.clock() + timedelta(hours=1)  # one o'clock in the shop, five in Auckland
-    await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, at, True)
+    when = Schedule(at=at, local=True)
+    await act(merchant, schedule_campaign, merchant.installation.registry, campaign_id, when)
     await sweep(merchant)
     assert [to for _, to in sink.accepted] == ["auckland@example.com"]
 
@@ -297,4 +401,4 @@ async def test_only_one_message_once_is_local(merchant, sink):
         )
     at = merchant.clock() + timedelta(hours=1)
     with pytest.raises(InvalidInput, match="sent once"):
-        await act(merchant, schedule_campaign, registry, other, at, True)
+        await act(merchant, schedule_campaign, registry, other, Schedule(at=at, local=True))

@@ -6,6 +6,7 @@ import pytest
 from core.domain.campaigns.audit import audit_run
 from core.domain.campaigns.chance import choice, salt
 from core.domain.campaigns.due import due_runs
+from core.domain.campaigns.results.windows import set_window
 from core.domain.campaigns.variants import Tried, best
 from tests.provider_kit import (
     Provider,
@@ -16,6 +17,7 @@ from tests.provider_kit import (
     started,
     with_channels,
 )
+from tests.results_kit import add_orders
 from tests.sending_kit import add_customers
 
 PEOPLE = 400
@@ -107,6 +109,26 @@ async def test_too_few_results_give_the_first_variant(shop, provider):
     await send(shop, run_id)
     assert await decision(shop, run_id) == (0, "too_few")
     assert len(provider.taken) == PEOPLE
+
+
+async def test_bought_counts_the_orders_that_are_credited_to_the_messages(shop, provider):
+    winner = WINNER | {"goal": "bought"}
+    run_id = await started(shop, send_step("fake", variants=("one", "two"), winner=winner))
+    at = shop.clock()
+    await send(shop, run_id)
+    sent = [row for row in await rows(shop, run_id) if row["state"] == "sent"]
+    buyers = {n: [r["customer_id"] for r in sent if r["variant"] == n] for n in (0, 1)}
+    async with shop.work() as w:
+        # more of the first text bought, but not within the channel's hour after it
+        await set_window(w, "fake", "delivery", 1)
+        late, early = at + timedelta(hours=2), at + timedelta(minutes=30)
+        paid = {late: buyers[0][:20], early: buyers[1][:6]}
+        await add_orders(w, shop.shop_id, [
+            {"customer_id": one, "paid_at": moment} for moment, some in paid.items() for one in some
+        ])  # fmt: skip
+    shop.clock.move(timedelta(hours=4))
+    await send(shop, run_id)
+    assert await decision(shop, run_id) == (1, "best")
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ def test_every_message_is_accounted_for(tmp_path):
     done = run_demo(tmp_path, "--customers", "600", "--orders", "1800")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "sent and received are the same" in done.stdout
+    assert "order demo-1, 10 minutes later: 您在回客茶铺的订单还未付款" in done.stdout
     assert "read 1800 = created 1800" in done.stdout
 
 

@@ -192,6 +192,9 @@ async def make_deliveries(w, pk, plain):
             provider_id="provider-7", lease_owner="w1" if state == "sending" else None,
         )  # fmt: skip
         await insert(w, "link_clicks", delivery_id=delivery, link_id=1, at=w.now)
+        await insert(
+            w, "message_links", delivery_id=delivery, number=1, link=0, url="https://a.cn/x"
+        )
         index = w.keyring.blind_index("email", w.merchant_id, plain["email"])
         await insert(
             w, "delivery_receipts", channel="email", event_key=f"event-{number}", status="bounced",

@@ -142,7 +142,7 @@ async def test_the_preview_tells_what_the_erasure_does(merchant):
     expected = {t.name: t.rows for t in preview.tables if t.rows and t.action != "keep"}
     result = await erase(merchant, pk)
     assert result["rows"] == expected
-    assert len(expected) == 40
+    assert len(expected) == 41
 
 
 async def test_a_person_who_comes_back_is_a_new_one_and_stays_suppressed(merchant):

@@ -17,12 +17,14 @@ from core.app import create_app, listen
 from core.domain.campaigns.campaigns import (
     create_campaign,
     create_flow_campaign,
+    get_campaign,
     update_campaign,
 )
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.flows import parse_flow
 from core.domain.campaigns.policy.caps import Cap, set_cap
 from core.domain.campaigns.policy.hours import set_holidays
+from core.domain.campaigns.proposals import Change, propose
 from core.domain.campaigns.replies import take_replies
 from core.domain.customers.consent_requests import make_request
 from core.domain.customers.contacts import seal_email, seal_phone
@@ -247,6 +249,14 @@ async def make_world(merchant):
                VALUES ($1, $2, $3, $4, 0, $5, $6, $6, $6) RETURNING id""",
             w.merchant_id, journey, version, customer, order, w.now,
         )  # fmt: skip
+        call = await w.sql.fetchval(
+            """INSERT INTO webhook_calls (merchant_id, campaign_id, run_id, step, enrolment_id,
+                   customer_id, url, state, attempts, next_at, answer, created_at)
+               VALUES ($1, $2, $3, 0, $4, $5, 'https://shop.example/hook', 'failed', 15, $6, 503,
+                   $6) RETURNING id""",
+            w.merchant_id, journey, version, enrolment, customer, w.now,
+        )  # fmt: skip
+        await propose(w, await get_campaign(w, journey), Change("journey", None, flow, "{}"))
         suppression = await w.sql.fetchval(
             """INSERT INTO suppressions (merchant_id, channel, address_index, reason, at)
                VALUES ($1, 'sms', $2, 'complaint', $3) RETURNING id""",
@@ -362,7 +372,7 @@ async def make_world(merchant):
         "Merchant": merchant.id, "Staff": owner, "Colleague": colleague,
         "StaffSession": session.session_id,
         "Webhook": hook, "WebhookMessage": message,
-        "Journey": journey, "Enrolment": enrolment,
+        "Journey": journey, "Enrolment": enrolment, "WebhookCall": call,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
         "Connected": connected, "DeadLetter": letter,
         "PlatformDeed": deed,

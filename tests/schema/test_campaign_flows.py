@@ -2,8 +2,10 @@
 
 import pytest
 
+from core.domain.campaigns.audience import plan_run
 from core.sdk import ConsentGranted
 from tests.journey_kit import emit, enrolments
+from tests.schema.operations import text
 
 CREATE = """mutation ($input: CampaignCreateInput!) {
   campaignCreate(input: $input) { campaign { id } errors { code message path } } }"""
@@ -15,6 +17,11 @@ JOURNEY = """query ($id: ID!) { campaign(id: $id) { state journey {
   version entered done inside { step count } versions { version open entered } } } }"""
 MOVE = """mutation ($id: ID!) { campaignVersionMove(id: $id, input: {fromVersion: 1}) {
   moved stayed errors { code message path } } }"""
+TRIGGER = """query ($id: ID!) { campaign(id: $id) {
+  options { startLateness { days hours } }
+  flow { trigger {
+    ... on SegmentTrigger { segmentId present }
+    ... on AudienceTrigger { segmentId schedule { cron holidays weekends } } } } } }"""
 FLOW = """query ($id: ID!) { campaign(id: $id) { flow {
   trigger { ... on EventTrigger { type where { field values } } }
   entry { again rule } exit { orderStates bought rule }
@@ -137,3 +144,70 @@ async def test_a_running_journey_gets_a_new_version(api, world):
     assert answer["data"]["campaignVersionMove"] == {"moved": 1, "stayed": 0, "errors": []}
     rows = [row for row in await enrolments(merchant) if row["customer_id"] == customer]
     assert [row["step"] for row in rows if row["reason"] is None][-1] == 1
+
+
+async def test_who_is_in_a_segment_holidays_and_lateness_come_back(api, world):
+    segment = world.ids["Segment"]
+    steps = [pause("a", days=1)]
+    options = {"startLateness": {"hours": 3}}
+    for trigger in (
+        {"segment": {"segmentId": segment, "present": True}},
+        {"audience": {"segmentId": segment, "schedule": {
+            "cron": "0 10 * * *", "holidays": "NEXT", "weekends": True}}},
+    ):  # fmt: skip
+        (kind,) = trigger
+        given = {"name": kind, "flow": {"trigger": trigger, "steps": steps}, "options": options}
+        made = (await api(world.token, CREATE, input=given))["data"]["campaignCreate"]
+        assert made["errors"] == []
+        answer = await api(world.token, TRIGGER, id=made["campaign"]["id"])
+        found = answer["data"]["campaign"]
+        assert found["flow"]["trigger"] == trigger[kind]
+        assert found["options"]["startLateness"] == {"days": 0, "hours": 3}
+    wrong = {"segment": {"segmentId": segment, "moment": "LEFT", "present": True}}
+    made = await create(api, world, name="wrong", trigger=wrong, steps=steps)
+    assert made["errors"][0]["path"][:3] == ["input", "flow", "trigger"]
+
+
+async def test_a_change_is_proposed_reviewed_and_made(api, world):
+    made = await create(api, world, steps=[pause("a", days=1)])
+    campaign = made["campaign"]["id"]
+    await api(world.token, START, id=campaign)
+    merchant = world.merchant
+    await plan_run(merchant.installation.db, merchant.installation.registry, merchant.id,
+                   await newest_run(merchant))  # fmt: skip
+    await api(world.token, text("campaign-approval-set"), input={"required": True})
+    flow = {"trigger": {"event": {"type": "consent.granted"}}, "steps": [pause("b", days=2)]}
+    answer = await api(world.token, UPDATE, id=campaign, input={"flow": flow})
+    assert answer["data"]["campaignUpdate"]["errors"] == []
+    assert await proposal(api, world, campaign) == ("DRAFT", 1, ["b"], None)
+    await api(world.token, text("campaign-submit"), id=campaign)
+    answer = await api(world.token, text("campaign-approve"), id=campaign)
+    assert "somebody else" in answer["data"]["campaignApprove"]["errors"][0]["message"]
+    reviewer = await world.limited("CAMPAIGNS_READ", "CAMPAIGNS_SEND")
+    reason = {"reason": "longer"}
+    await api(reviewer, text("campaign-reject"), id=campaign, input=reason)
+    assert await proposal(api, world, campaign) == ("DRAFT", 1, ["b"], "longer")
+    await api(world.token, text("campaign-submit"), id=campaign)
+    answer = await api(reviewer, text("campaign-approve"), id=campaign)
+    assert answer["data"]["campaignApprove"] == {
+        "campaign": {"id": campaign, "state": "RUNNING"}, "errors": []
+    }  # fmt: skip
+    assert await proposal(api, world, campaign) is None
+    answer = await api(world.token, JOURNEY, id=campaign)
+    assert answer["data"]["campaign"]["journey"]["version"] == 2
+
+
+async def newest_run(merchant):
+    async with merchant.read() as session:
+        return await session.sql.fetchval(
+            "SELECT max(id) FROM campaign_runs WHERE merchant_id = $1", merchant.id
+        )
+
+
+async def proposal(api, world, campaign):
+    answer = await api(world.token, text("campaign-proposal"), id=campaign)
+    found = answer["data"]["campaign"]["proposal"]
+    return found and (
+        found["state"], found["version"], [one["key"] for one in found["flow"]["steps"]],
+        found["rejectedReason"],
+    )  # fmt: skip

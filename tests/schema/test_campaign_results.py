@@ -7,6 +7,7 @@ import pytest
 from core.domain.campaigns.results.attribution import credit_changed
 from core.domain.customers.consent import set_consent
 from core.schema.scalars import global_id
+from core.sdk.ids import split_id
 from core.testing.fixtures import START
 from tests.results_kit import (
     add_campaign,
@@ -48,6 +49,21 @@ async def sent(world):
         await set_consent(w, people[1], "sms", "marketing", "denied", "test")
     await credit_changed(merchant.installation.db, merchant.id)
     return global_id("Campaign", campaign), global_id("CampaignRun", run)
+
+
+async def test_a_run_that_goes_on_tells_its_figures_so_far(api, world, sent):
+    campaign, run = sent
+    async with world.merchant.work() as w:
+        await w.sql.execute(
+            """UPDATE campaign_runs SET state = 'running', finished_at = NULL
+               WHERE merchant_id = $1 AND id = $2""",
+            world.merchant.id, split_id(run)[1],
+        )  # fmt: skip
+    answer = await api(world.token, text("campaign-interim-report"), id=campaign)
+    (found,) = answer["data"]["campaign"]["runs"]
+    total = found["interimReport"]["content"]["total"]
+    assert (found["state"], total["sent"], total["bought"]) == ("RUNNING", 6, 2)
+    assert total["revenue"] == {"CNY": 6000}
 
 
 async def test_figures_of_a_campaign(api, world, sent):

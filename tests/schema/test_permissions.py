@@ -78,7 +78,7 @@ SEEN_BY_CHANGING = {
     "POINTS_APPROVE": {"PointsEntry", "PointsRequest"},
     "SEGMENTS_WRITE": {"Segment"},
     "CAMPAIGNS_WRITE": {"Campaign"},
-    "CAMPAIGNS_SEND": {"Campaign", "CampaignRun", "Delivery"},
+    "CAMPAIGNS_SEND": {"Campaign", "CampaignRun", "Delivery", "WebhookCall"},
     "WEBHOOKS_WRITE": {"Webhook", "WebhookMessage"},
     "Authenticated": {"Merchant", "Staff"},  # the caller's own
 }

@@ -5,10 +5,11 @@ from datetime import timedelta
 
 import pytest
 
-from core.domain.campaigns.content.clicks import judge_clicks, merchants_clicked
+from core.domain.campaigns.content.clicks import judge_clicks, link_figures, merchants_clicked
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.links import click_url, open_url
 from core.domain.campaigns.sending import send_run
+from core.domain.privacy.erasure import erase_customer
 from core.schema.scalars import global_id
 from core.sdk.flows import Options
 from core.testing.smtp import smtp_sink
@@ -20,16 +21,21 @@ CONTENT = {
     "html": '<a href="https://a.cn/?x=é&amp;y=1">a</a> <a href="https://b.cn/">b</a>'
     '<a href="{{ unsubscribe_url }}">退订</a>',
 }
+OWN = {"subject": "s", "html": '<a href="https://a.cn/{{ customer.name }}?b=1">a</a>'}
 
 
 @pytest.fixture
 async def sent(merchant):
     """A campaign with two links sent to one customer; its delivery's id."""
+    return await send(merchant, CONTENT)
+
+
+async def send(merchant, content):
     opened = merchant.installation
     async with smtp_sink() as sink:
         await enable_email(merchant, sink.port)
         await add_customers(merchant, ["a@example.com"])
-        campaign_id = await make_campaign(merchant, CONTENT, options=Options(track_opens=True))
+        campaign_id = await make_campaign(merchant, content, options=Options(track_opens=True))
         async with merchant.work() as w:
             run_id = await start_campaign(w, opened.registry, campaign_id)
         await send_run(opened.db, opened.registry, merchant.id, run_id, "http://test")
@@ -74,6 +80,22 @@ async def test_a_click_leads_on_and_counts_once(api, merchant, sent, short):
     assert await told(merchant) == (at, None, 1, [False])
     await api.client.get(path(merchant, sent, 1), headers=PERSON)
     assert await told(merchant) == (at, None, 1, [False, False])
+
+
+async def test_an_address_with_variables_leads_on_until_it_is_erased(api, merchant):
+    delivery_id = await send(merchant, OWN)
+    assert (await api.client.get(path(merchant, delivery_id, 2), headers=PERSON)).status_code == 404
+    answer = await api.client.get(path(merchant, delivery_id, 1), headers=PERSON)
+    assert answer.headers["location"] == "https://a.cn/Customer%201?b=1"
+    assert await told(merchant) == (merchant.clock() - timedelta(seconds=3), None, 1, [False])
+    async with merchant.work() as w:
+        run_id, customer_id = await w.sql.fetchrow(
+            "SELECT run_id, customer_id FROM deliveries WHERE merchant_id = $1", merchant.id
+        )
+        (link,) = await link_figures(w, run_id)
+        assert (link.url, link.clicks) == ("https://a.cn/{{ customer.name }}?b=1", 1)
+        await erase_customer(w, merchant.installation.registry, customer_id, "asked to")
+    assert (await api.client.get(path(merchant, delivery_id, 1), headers=PERSON)).status_code == 404
 
 
 async def test_scanners_do_not_count(api, merchant, sent):

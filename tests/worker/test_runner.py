@@ -7,6 +7,7 @@ import pytest
 from core.domain.campaigns.control import schedule_campaign, start_campaign
 from core.registry import Owned
 from core.sdk import CampaignFinished, Subscriber
+from core.sdk.flows import Schedule
 from core.storage import outbox
 from core.storage.database import SYSTEM, Database
 from core.storage.doorbell import RedisDoorbell, connect_redis
@@ -109,7 +110,7 @@ async def test_scheduled_campaign_starts_in_time(merchant, sink, runner):
     campaign_id = await make_campaign(merchant)
     async with merchant.work() as w:
         at = w.now + timedelta(hours=2)
-        await schedule_campaign(w, merchant.installation.registry, campaign_id, at)
+        await schedule_campaign(w, merchant.installation.registry, campaign_id, Schedule(at=at))
     await asyncio.sleep(0.5)
     assert (await campaign_row(merchant, campaign_id))["state"] == "scheduled"
     merchant.clock.move(timedelta(hours=2, minutes=1))
@@ -122,7 +123,7 @@ async def test_a_campaign_that_is_far_too_late_is_paused(merchant, sink, runner)
     campaign_id = await make_campaign(merchant)
     async with merchant.work() as w:
         at = w.now + timedelta(hours=2)
-        await schedule_campaign(w, merchant.installation.registry, campaign_id, at)
+        await schedule_campaign(w, merchant.installation.registry, campaign_id, Schedule(at=at))
     merchant.clock.move(timedelta(hours=9))
     await until_state(merchant, campaign_id, "paused")
     assert sink.accepted == []

@@ -1,7 +1,7 @@
 """Writing campaigns; control.py moves them through their states."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,7 @@ from core.domain.campaigns.flows import (
 )
 from core.domain.campaigns.journeys.versions import new_version
 from core.domain.campaigns.occurrences import next_begin
+from core.domain.campaigns.proposals import Change, propose
 from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
@@ -27,6 +28,8 @@ from core.storage.database import Session, Work
 MESSAGE = frozenset({"segment_id", "content", "message_class"})
 BEFORE = ("draft", "review", "approved", "scheduled")
 """States of a campaign that has not begun."""
+LIVE = ("running", "paused")
+"""States of a campaign that is on."""
 CHANGEABLE = MESSAGE | {"name", "shop_id", "flow", "options"}
 
 
@@ -91,18 +94,17 @@ async def update_campaign(
 ) -> None:
     """Change a campaign not yet started: its name, shop_id, options (Options) and flow (Flow).
 
-    A journey can be changed while it is on: other options or another flow make a new version. Of a
-    campaign of one message to one segment, segment_id, content and message_class can be changed
-    instead of the flow. What was reviewed has to be reviewed again. Raises WrongState, NotFound,
-    InvalidInput, Several, AlreadyExists.
+    A journey can be changed while it is on: other options or another flow make a new version, or
+    where campaigns need approval a proposal (all but the name needs it then). Of a campaign of one
+    message to one segment, segment_id, content and message_class can be changed instead of the
+    flow. What was reviewed has to be reviewed again. Raises WrongState, NotFound, InvalidInput,
+    Several, AlreadyExists.
     """
     row = await locked_campaign(w, campaign_id)
-    live = row["kind"] == "journey" and row["state"] in ("running", "paused")
+    live = row["kind"] == "journey" and row["state"] in LIVE
     if not live:
         require_state(row, BEFORE, "changed")
     asks = await approval_needed(w)
-    if live and asks:
-        raise WrongState("it needs approval: copy the journey and have the copy reviewed", ("id",))
     state = "draft" if row["state"] in BEFORE[1:3] or (asks and not live) else row["state"]
     unknown = set(changes) - CHANGEABLE
     if unknown:
@@ -124,8 +126,21 @@ async def update_campaign(
     options = changes["options"].model_dump_json() if "options" in changes else row["options"]
     if live and flow.kind != "journey":
         raise InvalidInput("a journey that is on remains a journey", ("input", "flow"))
-    if live and changes.keys() & {"flow", "options"}:
-        await new_version(w, row, flow, options)
+    change = Change(name, shop_id, flow, options)
+    if live and asks and changes.keys() - {"name"}:
+        await propose(w, row, change)
+    else:
+        await write_change(w, row, change, state, anew=bool(changes.keys() & {"flow", "options"}))
+
+
+async def write_change(
+    w: Work, row: Mapping[str, Any], change: Change, state: str, *, anew: bool
+) -> None:
+    """Change a campaign's row, locked, as it was checked; `anew` makes a new version of a journey
+    that is on. Raises AlreadyExists, WrongState."""
+    flow, live = change.flow, row["state"] in LIVE
+    if live and anew:
+        await new_version(w, row, flow, change.options)
     try:
         async with w.sql.transaction():
             await w.sql.execute(
@@ -133,13 +148,13 @@ async def update_campaign(
                        segment_id = $7, shop_id = $8, flow = $9, options = $10, state = $12,
                        version = version + 1, updated_at = $11
                    WHERE merchant_id = $1 AND id = $2""",
-                w.merchant_id, campaign_id, name, flow.kind, *_found_by(flow), shop_id,
-                flow.model_dump_json(), options, w.now, state,
+                w.merchant_id, row["id"], change.name, flow.kind, *_found_by(flow),
+                change.shop_id, flow.model_dump_json(), change.options, w.now, state,
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
-        raise _name_taken(name) from None
-    if row["state"] == "running" and "flow" in changes:
-        await await_next(w, campaign_id, shop_id, flow.schedule, w.now)
+        raise _name_taken(change.name) from None
+    if row["state"] == "running" and flow != stored_flow(row["flow"]):
+        await await_next(w, row["id"], change.shop_id, flow.schedule, w.now)
 
 
 async def get_campaign(session: Session, campaign_id: int) -> Mapping[str, Any]:
@@ -158,13 +173,39 @@ async def campaign_zone(session: Session, shop_id: int | None) -> ZoneInfo:
     return ZoneInfo((await calendar_of(session, shop_id or ALL_SHOPS)).zone)
 
 
+async def campaign_holidays(
+    session: Session, shop_id: int | None, schedule: Schedule
+) -> frozenset[date]:
+    """The holidays of a campaign's shop and of all shops, if its schedule minds them."""
+    if schedule.holidays == "keep":
+        return frozenset()
+    rows = await session.sql.fetch(
+        "SELECT day FROM sending_holidays WHERE merchant_id = $1 AND shop_id = ANY($2::bigint[])",
+        session.merchant_id, [ALL_SHOPS, shop_id or ALL_SHOPS],
+    )  # fmt: skip
+    return frozenset(row["day"] for row in rows)
+
+
 async def await_next(
     w: Work, campaign_id: int, shop_id: int | None, schedule: Schedule | None, since: datetime
 ) -> None:
-    """Write down when a campaign's first occurrence later than `since` begins, if it recurs."""
+    """Write down when a campaign's first occurrence later than `since` begins, if it recurs.
+
+    Raises WrongState when all that would come falls on holidays.
+    """
     next_at = None
     if schedule and schedule.cron:
-        next_at = next_begin(schedule, await campaign_zone(w, shop_id), since)
+        # one at each customer's own time begins long before its moment
+        begun = await w.sql.fetchval(
+            "SELECT max(occurrence) FROM campaign_runs WHERE merchant_id = $1 AND campaign_id = $2",
+            w.merchant_id, campaign_id,
+        )  # fmt: skip
+        next_at = next_begin(
+            schedule, await campaign_zone(w, shop_id), max(since, begun or since),
+            await campaign_holidays(w, shop_id, schedule),
+        )  # fmt: skip
+        if next_at is None:
+            raise WrongState("by its schedule it never happens: every time is a holiday", ("id",))
     await w.sql.execute(
         "UPDATE campaigns SET next_at = $3 WHERE merchant_id = $1 AND id = $2",
         w.merchant_id, campaign_id, next_at,

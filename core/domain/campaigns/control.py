@@ -14,6 +14,7 @@ from typing import Any
 from core.domain.campaigns.campaigns import (
     BEFORE,
     await_next,
+    campaign_holidays,
     campaign_zone,
     locked_campaign,
     need_approval,
@@ -28,7 +29,7 @@ from core.domain.campaigns.flows import (
     with_schedule,
 )
 from core.domain.campaigns.ledger import stop_turns
-from core.domain.campaigns.occurrences import begin
+from core.domain.campaigns.occurrences import begin, moved
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, WrongState
@@ -41,10 +42,8 @@ REASON_LIMIT = 500
 STARTABLE = ("draft", "approved", "scheduled")
 
 
-async def schedule_campaign(
-    w: Work, registry: Registry, campaign_id: int, at: datetime, local: bool = False
-) -> None:
-    """Have a draft start at an instant to come.
+async def schedule_campaign(w: Work, registry: Registry, campaign_id: int, when: Schedule) -> None:
+    """Have a draft start at an instant to come, `when.at`, on another day if its own is a holiday.
 
     With `local` (of a message to one segment) each customer gets it when the clocks where it lives
     show what the shop's show at that instant. Raises WrongState, InvalidInput, PluginDisabled.
@@ -52,6 +51,7 @@ async def schedule_campaign(
     row = await locked_campaign(w, campaign_id)
     require_state(row, STARTABLE, "scheduled")
     await need_approval(w, row)
+    at, local = await _moment(w, row, when), when.local
     if at <= w.now:
         raise InvalidInput("the time lies in the past; start the campaign instead", ("input", "at"))
     flow = stored_flow(row["flow"])
@@ -221,9 +221,13 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | N
     flow = await check_ready(w, registry, row)
     schedule = flow.schedule
     if schedule and schedule.at and row["state"] in ("draft", "approved"):
+        at = await _moment(w, row, schedule)
+        schedule = schedule.model_copy(update={"at": at})
+        flow = with_schedule(flow, schedule)
+        row = {**row, "flow": flow.model_dump_json()}
         zone = await campaign_zone(w, row["shop_id"])
-        if (at := begin(schedule, zone, schedule.at)) > w.now:
-            await _schedule(w, row["id"], at, flow)
+        if (first := begin(schedule, zone, at)) > w.now:
+            await _schedule(w, row["id"], first, flow)
             return None
     recurs = flow.kind == "recurring"
     run_id = None if recurs else await begin_run(w, registry, row)
@@ -232,6 +236,14 @@ async def _start(w: Work, registry: Registry, row: Mapping[str, Any]) -> int | N
     await await_next(w, row["id"], row["shop_id"], schedule, since)
     await _set_state(w, row["id"], "running", (row["state"],))
     return run_id
+
+
+async def _moment(w: Work, row: Mapping[str, Any], schedule: Schedule) -> datetime:
+    """The single moment of a schedule, moved as it minds the shop's holidays."""
+    if schedule.at is None:
+        raise TypeError("a schedule of a single moment is needed")
+    holidays = await campaign_holidays(w, row["shop_id"], schedule)
+    return moved(schedule, await campaign_zone(w, row["shop_id"]), schedule.at, holidays)
 
 
 async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:

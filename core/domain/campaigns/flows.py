@@ -67,11 +67,12 @@ def with_message(flow: Flow, **changes: Any) -> Flow:
     return flow.model_copy(update={"trigger": trigger, "steps": [send]})
 
 
-def make_schedule(cron: str | None, local: bool = False) -> Schedule | None:
-    """A schedule that recurs, None without cron. Raises Several of InvalidInput."""
-    made: Schedule | None = None
-    if cron is not None:
-        made = _parsed(TypeAdapter(Schedule), {"cron": cron, "local": local}, ("input", "cron"))
+def make_schedule(place: str, **given: Any) -> Schedule:
+    """A schedule from JSON values, checked; `place` is the input's field that makes it one.
+
+    Raises Several of InvalidInput.
+    """
+    made: Schedule = _parsed(TypeAdapter(Schedule), given, ("input", place))
     return made
 
 

@@ -266,13 +266,13 @@ async def finish(w: Work, run_id: int, campaign_id: int) -> bool:
         w.merchant_id, campaign_id,
     )  # fmt: skip
     finished = await w.sql.fetchval(
-        """UPDATE campaign_runs SET state = 'finished', finished_at = $3
+        """UPDATE campaign_runs SET state = 'finished', finished_at = $3, finishes = finishes + 1
            WHERE merchant_id = $1 AND id = $2 AND state = 'running' AND NOT open
              AND NOT EXISTS (SELECT 1 FROM deliveries d WHERE d.merchant_id = $1
                 AND d.run_id = $2 AND (d.state IN ('pending', 'sending')
                     OR d.state = 'unknown' AND d.checks IS NOT NULL))
              AND NOT EXISTS (SELECT 1 FROM enrolments e WHERE e.merchant_id = $1
-                AND e.run_id = $2 AND e.state = 'waiting') RETURNING id""",
+                AND e.run_id = $2 AND e.state = 'waiting') RETURNING finishes""",
         w.merchant_id, run_id, w.now,
     )  # fmt: skip
     if finished is None:
@@ -284,7 +284,7 @@ async def finish(w: Work, run_id: int, campaign_id: int) -> bool:
                 AND r.campaign_id = $2 AND r.state IN ('planning', 'running', 'paused'))""",
         w.merchant_id, campaign_id, w.now,
     )  # fmt: skip
-    w.emit(CampaignFinished(campaign_id, run_id))
+    w.emit(CampaignFinished(campaign_id, run_id, finished))
     await w.notify("campaign", campaign_id)
     return True
 

@@ -21,10 +21,11 @@ from core.domain.campaigns.results.models import (
 from core.storage.models import Bytes, Id
 
 __all__ = [
-    "Attribution", "AttributionChange", "AttributionWindow", "Campaign", "CampaignReport",
-    "CampaignRun", "Delivery", "Enrolment", "InboundMessage", "LinkClick", "NewsCursor",
-    "OptOutWord", "SendingCap", "SendingHoliday", "SendingHours", "SendingRate", "StoredReceipt",
-    "TrackedLink", "VariantWinner", "WebhookCall",
+    "Attribution", "AttributionChange", "AttributionWindow", "Campaign",
+    "CampaignProposal", "CampaignReport", "CampaignRun",
+    "Delivery", "Enrolment", "InboundMessage", "LinkClick", "MessageLink",
+    "NewsCursor", "OptOutWord", "SendingCap", "SendingHoliday", "SendingHours", "SendingRate",
+    "StoredReceipt", "TrackedLink", "VariantWinner", "WebhookCall",
 ]  # fmt: skip
 
 
@@ -62,6 +63,27 @@ class Campaign(Model):
         table = "campaigns"
 
 
+class CampaignProposal(Model):
+    """What is to change about a campaign that is on, of its version `version`: a draft, or given to
+    be reviewed by `submitted_by`."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    campaign_id = fields.BigIntField()
+    version = fields.IntField()
+    name = fields.TextField()
+    shop_id = fields.BigIntField(null=True)
+    flow: Any = fields.JSONField()
+    options: Any = fields.JSONField()
+    state = fields.TextField(default="draft")
+    submitted_by = fields.TextField(null=True)
+    rejected_reason = fields.TextField(null=True)
+    updated_at = fields.DatetimeField()
+
+    class Meta:
+        table = "campaign_proposals"
+
+
 class CampaignRun(Model):
     """One execution of a campaign, with its flow as it was then.
 
@@ -70,6 +92,7 @@ class CampaignRun(Model):
     recurring campaign that this run is for; one that came too late is a run that is `missed`.
     `resting` gives for steps (as text) that rest, since their channel is away or nothing may go out
     now, when they are tried again, and `served_at` when a worker last began to work on the run.
+    `finishes` counts how often it finished: one that was reopened does so again.
     """
 
     id = Id()
@@ -87,6 +110,7 @@ class CampaignRun(Model):
     resume_at = fields.DatetimeField(null=True)
     resting: Any = fields.JSONField(null=True)
     served_at = fields.DatetimeField(null=True)
+    finishes = fields.SmallIntField(default=0, db_default=0)
     created_at = fields.DatetimeField()
     planned_at = fields.DatetimeField(null=True)
     finished_at = fields.DatetimeField(null=True)
@@ -167,6 +191,20 @@ class TrackedLink(Model):
 
     class Meta:
         table = "tracked_links"
+
+
+class MessageLink(Model):
+    """Where a link of one message leads whose address has variables, tracked link `link`."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    delivery_id = fields.BigIntField()
+    number = fields.SmallIntField()
+    link = fields.SmallIntField()
+    url = fields.TextField()
+
+    class Meta:
+        table = "message_links"
 
 
 class LinkClick(Model):

@@ -4,8 +4,8 @@ A time of day that a night of daylight saving skips is taken at the next one tha
 comes twice is taken the first time.
 """
 
-from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta, timezone
+from collections.abc import Collection, Iterator
+from datetime import UTC, date, datetime, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
@@ -14,6 +14,9 @@ from core.sdk.flows import Schedule
 
 FIRST_ZONE = timezone(timedelta(hours=14))
 """Where a time of day comes first."""
+DAY = timedelta(days=1)
+LONGEST = 400
+"""So many days off in a row are gone through, and no more."""
 
 
 def occurrences(cron: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime]:
@@ -23,6 +26,66 @@ def occurrences(cron: str, zone: ZoneInfo, after: datetime) -> Iterator[datetime
         # in the hour that comes twice the clock's time alone may lie before `after`
         if found > after:
             yield found
+
+
+def recurrences(
+    schedule: Schedule, zone: ZoneInfo, after: datetime, holidays: Collection[date] = ()
+) -> Iterator[datetime]:
+    """The moments of a schedule later than `after`, as it treats the shop's holidays.
+
+    Two that are moved to the same moment are one.
+    """
+    if schedule.cron is None:
+        return
+    if schedule.holidays == "keep":
+        yield from occurrences(schedule.cron, zone, after)
+        return
+    first = after.astimezone(zone).date()
+    while schedule.holidays == "next" and _is_off(schedule, first - DAY, holidays):
+        first -= DAY
+    begun = datetime.combine(first, time(), zone) - timedelta.resolution
+    day, found, skipped = first, set[datetime](), set[date]()
+    for moment in occurrences(schedule.cron, zone, begun):
+        own = moment.astimezone(zone).date()
+        to = working_day(schedule, own, holidays)
+        if to is None:
+            skipped.add(own)
+            if len(skipped) > LONGEST:
+                return
+            continue
+        skipped.clear()
+        if to != day:
+            yield from sorted(one for one in found if one > after)
+            day, found = to, set()
+        found.add(_on_day(moment, to, zone))
+
+
+def moved(
+    schedule: Schedule, zone: ZoneInfo, moment: datetime, holidays: Collection[date]
+) -> datetime:
+    """A single moment, on another day if its own is off."""
+    day = working_day(schedule, moment.astimezone(zone).date(), holidays)
+    return moment if day is None else _on_day(moment, day, zone)
+
+
+def working_day(schedule: Schedule, day: date, holidays: Collection[date]) -> date | None:
+    """The day itself, or if it is off the one that takes its place, if any."""
+    if schedule.holidays == "keep" or not _is_off(schedule, day, holidays):
+        return day
+    step = {"skip": None, "next": DAY, "previous": -DAY}[schedule.holidays]
+    others = () if step is None else (day + number * step for number in range(1, LONGEST))
+    return next((one for one in others if not _is_off(schedule, one, holidays)), None)
+
+
+def _is_off(schedule: Schedule, day: date, holidays: Collection[date]) -> bool:
+    return day in holidays or (schedule.weekends and day.isoweekday() > 5)
+
+
+def _on_day(moment: datetime, day: date, zone: ZoneInfo) -> datetime:
+    local = moment.astimezone(zone)
+    if local.date() == day:
+        return moment
+    return datetime.combine(day, local.time(), zone).astimezone(UTC)
 
 
 def begin(schedule: Schedule, zone: ZoneInfo, occurrence: datetime) -> datetime:
@@ -44,7 +107,9 @@ def wall_clock(moment: datetime, zone: ZoneInfo | timezone) -> datetime:
     return moment.astimezone(zone).replace(tzinfo=None)
 
 
-def next_begin(schedule: Schedule, zone: ZoneInfo, after: datetime) -> datetime | None:
+def next_begin(
+    schedule: Schedule, zone: ZoneInfo, after: datetime, holidays: Collection[date] = ()
+) -> datetime | None:
     """When the first occurrence later than `after` begins; None if nothing recurs any more."""
-    found = next(occurrences(schedule.cron, zone, after), None) if schedule.cron else None
+    found = next(recurrences(schedule, zone, after, holidays), None)
     return None if found is None else begin(schedule, zone, found)

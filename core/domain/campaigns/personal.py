@@ -11,6 +11,8 @@ PERSONAL_TABLES = [
                   erase="blank", blank=("provider_id", "detail")),
     PersonalTable("link_clicks", "link_clicks", "Clicks", parent=("delivery_id", "deliveries"),
                   erase="keep"),
+    PersonalTable("message_links", "message_links", "Links",
+                  parent=("delivery_id", "deliveries"), on_merge="keep"),
     PersonalTable("receipts", "delivery_receipts", "What became of messages",
                   parent=("delivery_id", "deliveries"), hidden=("address_index",), erase="blank",
                   blank=("provider_id", "address_index", "detail"), on_merge="keep"),

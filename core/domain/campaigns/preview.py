@@ -144,7 +144,9 @@ async def preview_message(
 async def _found(
     session: Session, message_class: MessageClass, shop_id: int | None, about: About
 ) -> tuple[Mapping[str, Any], Occasion]:
-    personal, join = personal_columns(message_class, None if shop_id is None else "$5::bigint")
+    # only marketing asks what was agreed to in the shop
+    more = [] if shop_id is None or message_class == "service" else [shop_id]
+    personal, join = personal_columns(message_class, "$5::bigint" if more else None)
     row = await session.sql.fetchrow(
         f"""SELECT c.id, c.name, {personal}, o.id AS order_id, b.id AS parcel_id FROM customers c
             LEFT JOIN parcels b ON b.merchant_id = $1 AND b.id = $4::bigint
@@ -152,7 +154,7 @@ async def _found(
              AND o.id = COALESCE($3::bigint, b.order_id) AND o.id = COALESCE(b.order_id, o.id)
             {join} WHERE c.merchant_id = $1 AND c.id = $2""",
         session.merchant_id, about.customer_id, about.order_id, about.parcel_id,
-        *([] if shop_id is None else [shop_id]),
+        *more,
     )  # fmt: skip
     if row is None:
         raise NotFound("there is no such customer", ("input", "customerId"))

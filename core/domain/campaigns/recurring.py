@@ -6,13 +6,14 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
-from core.domain.campaigns.campaigns import await_next, campaign_zone
+from core.domain.campaigns.campaigns import await_next, campaign_holidays, campaign_zone
 from core.domain.campaigns.control import begin_run, pause_run
 from core.domain.campaigns.flows import stored_flow, stored_options
 from core.domain.campaigns.journeys.recurring import let_in_again
-from core.domain.campaigns.occurrences import begin, begun, occurrences
+from core.domain.campaigns.occurrences import begin, begun, moved, recurrences
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several, WrongState
+from core.sdk.flows import OnDate
 from core.storage.database import SYSTEM, Database, Session, Work
 
 logger = logging.getLogger(__name__)
@@ -28,16 +29,31 @@ async def next_occurrences(session: Session, row: Mapping[str, Any], first: int)
     if schedule is None or row["state"] in ("finished", "cancelled"):
         return []
     zone = await campaign_zone(session, row["shop_id"])
+    holidays = await campaign_holidays(session, row["shop_id"], schedule)
     since = session.now
     if row["state"] == "scheduled" and not (schedule.at and schedule.local):
         since = max(since, row["scheduled_at"])
-    if schedule.cron is None:
-        return [schedule.at] if schedule.at and schedule.at > since else []
+    if schedule.at is not None:
+        at = moved(schedule, zone, schedule.at, holidays)
+        return [at] if at > since else []
     if row["state"] == "running":
         if row["next_at"] is None:
             return []
         since = begun(schedule, zone, row["next_at"])
-    return list(islice(occurrences(schedule.cron, zone, since - timedelta.resolution), first))
+    found = recurrences(schedule, zone, since - timedelta.resolution, holidays)
+    return list(islice(found, first))
+
+
+async def plan_anew(w: Work) -> None:
+    """Find the next occurrence of the campaigns that mind holidays, which have changed."""
+    rows = await w.sql.fetch(
+        """SELECT id, shop_id, flow FROM campaigns
+           WHERE merchant_id = $1 AND state = 'running' AND next_at IS NOT NULL
+             AND flow #>> '{trigger,schedule,holidays}' <> 'keep' ORDER BY id FOR UPDATE""",
+        w.merchant_id,
+    )
+    for row in rows:
+        await await_next(w, row["id"], row["shop_id"], stored_flow(row["flow"]).schedule, w.now)
 
 
 async def begin_due_occurrences(db: Database, registry: Registry) -> None:
@@ -45,7 +61,7 @@ async def begin_due_occurrences(db: Database, registry: Registry) -> None:
 
     Of several that are due (the server was down) only the newest gets one, and that only within
     the campaign's max_lateness; the others are noted as missed. A journey lets in the segment's
-    customers, or within max_lateness those of each day whose date it was.
+    customers at the newest, or those whose date it was on each day within max_lateness.
     """
     async with db.read(SYSTEM) as session:
         rows = await session.sql.fetch(
@@ -74,27 +90,28 @@ async def _occur(db: Database, registry: Registry, merchant_id: int, campaign_id
 
 
 async def _catch_up(w: Work, registry: Registry, row: Mapping[str, Any]) -> None:
-    schedule = stored_flow(row["flow"]).schedule
+    flow = stored_flow(row["flow"])
+    schedule = flow.schedule
     if schedule is None or schedule.cron is None:
         raise WrongState("the campaign no longer recurs", ("id",))
     zone = await campaign_zone(w, row["shop_id"])
+    holidays = await campaign_holidays(w, row["shop_id"], schedule)
     first = begun(schedule, zone, row["next_at"])
     later = takewhile(
         lambda moment: begin(schedule, zone, moment) <= w.now,
-        occurrences(schedule.cron, zone, max(first, w.now - NOTED)),
+        recurrences(schedule, zone, max(first, w.now - NOTED), holidays),
     )
     due = [first, *later]
     oldest = w.now - stored_options(row["options"]).max_lateness.span
+    taken = [moment for moment in due if moment >= oldest]
+    if not isinstance(flow.trigger, OnDate):
+        taken = taken[-1:]
     if row["kind"] == "journey":
-        if not await let_in_again(w, registry, row["id"], [one for one in due if one >= oldest]):
+        if not await let_in_again(w, registry, row["id"], taken):
             return
-    else:
-        *missed, newest = due
-        if newest >= oldest:
-            await begin_run(w, registry, row, newest)
-        else:
-            missed.append(newest)
-        await _note_missed(w, row, missed)
+    elif taken:
+        await begin_run(w, registry, row, *taken)
+    await _note_missed(w, row, [moment for moment in due if moment not in taken])
     await await_next(w, row["id"], row["shop_id"], schedule, due[-1])
     await w.notify("campaign", row["id"])
 

@@ -2,27 +2,24 @@
 
 import logging
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from core.domain.campaigns.control import pause_run, start_campaign
-from core.domain.campaigns.flows import stored_flow
+from core.domain.campaigns.flows import stored_flow, stored_options
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several
 from core.storage.database import SYSTEM, Database
 
 logger = logging.getLogger(__name__)
 
-MAX_LATENESS = timedelta(hours=1)
 BATCH = 100
 
 
-async def start_due_campaigns(
-    db: Database, registry: Registry, max_lateness: timedelta = MAX_LATENESS
-) -> None:
+async def start_due_campaigns(db: Database, registry: Registry) -> None:
     """Start every scheduled campaign whose time has come, of every merchant.
 
-    One that is later than `max_lateness` (the server was down, or a backup was restored) is
+    One that is later than its `start_lateness` (the server was down, or a backup was restored) is
     paused instead: the merchant decides whether the message still makes sense.
     """
     async with db.read(SYSTEM) as session:
@@ -32,23 +29,21 @@ async def start_due_campaigns(
             session.now, BATCH,
         )  # fmt: skip
     for row in rows:
-        await _start(db, registry, row["merchant_id"], row["id"], max_lateness)
+        await _start(db, registry, row["merchant_id"], row["id"])
 
 
-async def _start(
-    db: Database, registry: Registry, merchant_id: int, campaign_id: int, max_lateness: timedelta
-) -> None:
+async def _start(db: Database, registry: Registry, merchant_id: int, campaign_id: int) -> None:
     try:
         async with db.work(merchant_id) as w:
             row = await w.sql.fetchrow(
-                """SELECT scheduled_at, flow FROM campaigns
+                """SELECT scheduled_at, flow, options FROM campaigns
                    WHERE merchant_id = $1 AND id = $2 AND state = 'scheduled'
                      AND scheduled_at <= $3 FOR UPDATE SKIP LOCKED""",
                 merchant_id, campaign_id, w.now,
             )  # fmt: skip
             if row is None:
                 return
-            if w.now - _moment(row) > max_lateness:
+            if w.now - _moment(row) > stored_options(row["options"]).start_lateness.span:
                 logger.warning("campaign %s is too late and is paused", campaign_id)
                 await pause_run(w, campaign_id, "too late")
             else:

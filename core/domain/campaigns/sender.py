@@ -20,6 +20,7 @@ from core.domain.campaigns.claiming import RATE, Claim, Step, claim
 from core.domain.campaigns.content.message import Content, Recipient
 from core.domain.campaigns.content.plugin_variables import add_values
 from core.domain.campaigns.content.templates import RenderError
+from core.domain.campaigns.content.tracking import Addresses, store_addresses
 from core.domain.campaigns.content.values import Occasion, fetch_values
 from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
@@ -37,7 +38,7 @@ from core.sdk.channels import (
 from core.sdk.errors import HuikeError, OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
 from core.sdk.money import to_millionths
 from core.sdk.variables import Addressee
-from core.storage.database import Database
+from core.storage.database import Database, Work
 from core.storage.keyring import SealError
 
 logger = logging.getLogger(__name__)
@@ -77,6 +78,11 @@ class Lane:
         """The variables that any of the texts name."""
         return frozenset().union(*(content.names for content in self.contents))
 
+    @cached_property
+    def follows_variables(self) -> bool:
+        """Whether links of any of the texts have variables in their addresses."""
+        return any(content.tracking.patterns for content in self.contents)
+
 
 class Sender:
     """One worker's part in a step of a run."""
@@ -107,6 +113,7 @@ class Sender:
         self._check_after = next(iter(pauses_of(lane.channel)), None)
         self._queue: deque[Mapping[str, Any]] = deque()
         self._values: dict[int, dict[str, Any]] = {}
+        self._texts: dict[int, dict[str, str]] = {}
         self._active: set[int] = set()
         self._outcomes: list[Outcome] = []
         self._filled = asyncio.Semaphore(0)
@@ -202,6 +209,7 @@ class Sender:
         outcomes = list(self._outcomes)
         found = Claim()
         values: dict[int, dict[str, Any]] = {}
+        texts: dict[int, dict[str, str]] = {}
         held = self._held()
         renewing = self._lease_is_old()
         async with self._db.work(lane.merchant_id) as w:
@@ -214,14 +222,17 @@ class Sender:
                 await ledger.renew(w, self._owner, self._lease, held)
             if state == "running" and not self._halted and not self._ended():
                 found = await claim(w, lane.claims, self._owner, self._lease, wanted)
+                ready = [row for row in found.rows if row["reason"] is None]
                 values = await fetch_values(w, lane.names, lane.contents[0].zone, [
                     Occasion(row["id"], row["customer_id"], row["order_id"], row["parcel_id"])
-                    for row in found.rows if row["reason"] is None
+                    for row in ready
                 ])  # fmt: skip
                 await add_values(w, self._registry, lane.names, [
                     Addressee(row["id"], row["customer_id"], row["order_id"], lane.campaign_id)
-                    for row in found.rows if row["reason"] is None
+                    for row in ready
                 ], values)  # fmt: skip
+                if lane.follows_variables:
+                    texts = await self._texts_stored(w, ready, values)
             if self._time_to_notify():
                 await w.notify("campaign", lane.campaign_id)
         self._turn_failed = False
@@ -235,6 +246,7 @@ class Sender:
         if state != "running" or (found.closed is not None and found.closed.rule != RATE):
             self._halt()
         self._values.update(values)
+        self._texts.update(texts)
         self._hand_out([row for row in found.rows if row["reason"] is None])
 
     def _hand_out(self, rows: list[Mapping[str, Any]]) -> None:
@@ -349,28 +361,60 @@ class Sender:
             case _:
                 raise TypeError(f"{answer!r} is no answer of a channel")
 
-    def _message(self, row: Mapping[str, Any]) -> OutgoingMessage:
-        lane, keyring, customer_id = self._lane, self._db.keyring, row["customer_id"]
+    async def _texts_stored(
+        self, w: Work, rows: Sequence[Mapping[str, Any]], values: Mapping[int, Mapping[str, Any]]
+    ) -> dict[int, dict[str, str]]:
+        """The texts of messages whose links have variables, which are stored before they go out."""
+        texts, addresses = {}, {}
+        for row in rows:
+            try:
+                made = self._text(row, values.get(row["id"], {}), self._unsubscribe_url(row))
+            except RenderError:
+                continue  # told when it is the message's turn
+            texts[row["id"]], addresses[row["id"]] = made
+        await store_addresses(w, addresses)
+        return texts
+
+    def _unsubscribe_url(self, row: Mapping[str, Any]) -> str:
+        lane = self._lane
+        return unsubscribe_url(
+            self._db.keyring, self._base_url, lane.merchant_id, row["customer_id"],
+            lane.channel.name,
+        )  # fmt: skip
+
+    def _text(
+        self, row: Mapping[str, Any], values: Mapping[str, Any], leave: str
+    ) -> tuple[dict[str, str], Addresses]:
+        """The message's fields, and its addresses with variables. Raises RenderError."""
+        lane = self._lane
         content = lane.contents[row["variant"]]
-        url = unsubscribe_url(
-            keyring, self._base_url, lane.merchant_id, customer_id, lane.channel.name
-        )
+        place = self._db.keyring, self._base_url, lane.merchant_id
         preferences = ""
         if "preferences_url" in content.names:
-            preferences = preferences_url(keyring, self._base_url, lane.merchant_id, customer_id)
-        values = self._values.pop(row["id"], {})
-        values |= content.tracking.values(keyring, self._base_url, lane.merchant_id, row["id"])
+            preferences = preferences_url(*place, row["customer_id"])
+        recipient = Recipient(
+            row["name"], row["province"], row["city"], leave, preferences,
+            {**values, **content.tracking.values(*place, row["id"])},
+        )  # fmt: skip
+        addresses = content.tracking.addresses(*place, row["id"])
+        return content.render(recipient, addresses), addresses
+
+    def _message(self, row: Mapping[str, Any]) -> OutgoingMessage:
+        lane, keyring, customer_id = self._lane, self._db.keyring, row["customer_id"]
+        url = self._unsubscribe_url(row)
+        text, values = self._texts.pop(row["id"], None), self._values.pop(row["id"], {})
+        if text is None:
+            text, _ = self._text(row, values, url)
         shop_id = lane.shop_id
         if row["sealed"] is None:
             shop, to = row["found"]
             shop_id = int(shop)
         else:
             to = keyring.open(row["sealed"], f"{self._place}{customer_id}")
-        recipient = Recipient(row["name"], row["province"], row["city"], url, preferences, values)
         return OutgoingMessage(
             message_key(keyring, lane.merchant_id, row["id"]),
             to,
-            content.render(recipient),
+            text,
             lane.message_class,
             url if lane.message_class == "marketing" else None,
             row["attempts"],

@@ -207,10 +207,10 @@ async def _prepare(
         ]
         journey = flow.kind == "journey"
         leaving = await read_leaving(session, registry, flow.exit) if journey else None
-    if any(content.tracking.urls for content in contents):
+    if any(content.tracking.links for content in contents):
         async with db.work(merchant_id) as w:
             for number, content in enumerate(contents):
-                await store_links(w, row["id"], row["step"], number, content.tracking.urls)
+                await store_links(w, row["id"], row["step"], number, content.tracking.links)
     claims = Step(
         row["id"], row["step"], send, channel, row["shop_id"], row["priority"], leaving, flow.local
     )

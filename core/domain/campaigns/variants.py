@@ -12,6 +12,8 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.chance import PARTS, choice_sql, salt, share_sql
+from core.domain.campaigns.results.attribution import credit_changed
+from core.domain.orders.facts import COUNTED
 from core.sdk.facets import Query
 from core.sdk.flows import Goal, Send, Winner
 from core.storage.database import Database, Work
@@ -25,8 +27,10 @@ RELEASE = 10_000
 REACHED: Mapping[Goal, str] = {
     "opened": "d.opened_at IS NOT NULL",
     "clicked": "d.clicked_at IS NOT NULL",
-    "bought": """EXISTS (SELECT 1 FROM orders o WHERE o.merchant_id = d.merchant_id
-                   AND o.customer_id = d.customer_id AND o.paid_at >= d.sent_at)""",
+    "bought": f"""EXISTS (SELECT 1 FROM attributions a
+                   JOIN orders o ON o.merchant_id = a.merchant_id AND o.id = a.order_id
+                   WHERE a.merchant_id = d.merchant_id AND a.run_id = d.run_id
+                     AND a.delivery_id = d.id AND {COUNTED})""",
 }
 
 
@@ -72,10 +76,27 @@ async def release_variants(
     """Decide the winners whose time has come, and let those who waited for them be written to."""
     for step, send in sends.items():
         if send.winner is not None and len(send.variants) > 1:
+            if send.winner.goal == "bought" and await _is_due(
+                db, merchant_id, run_id, step, send.winner
+            ):
+                # an order that was paid just now counts as well
+                await credit_changed(db, merchant_id)
             async with db.work(merchant_id) as w:
                 variant = await _decide(w, run_id, step, send, send.winner)
             while variant is not None and await _release(db, merchant_id, run_id, step, variant):
                 pass
+
+
+async def _is_due(db: Database, merchant_id: int, run_id: int, step: int, winner: Winner) -> bool:
+    async with db.read(merchant_id) as session:
+        due: bool = await session.sql.fetchval(
+            """SELECT EXISTS (SELECT 1 FROM campaign_runs WHERE merchant_id = $1 AND id = $2
+                   AND state = 'running' AND planned_at <= $4)
+               AND NOT EXISTS (SELECT 1 FROM variant_winners
+                   WHERE merchant_id = $1 AND run_id = $2 AND step = $3)""",
+            merchant_id, run_id, step, session.now - winner.after.span,
+        )  # fmt: skip
+    return due
 
 
 async def _decide(w: Work, run_id: int, step: int, send: Send, winner: Winner) -> int | None:

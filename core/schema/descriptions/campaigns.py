@@ -21,6 +21,7 @@ CAMPAIGNS = {
     "CampaignWhere": {"segment": "Only those for these segments."},
     "CampaignSortField": {"NAME": "By the name."},
     "CampaignOptions": {
+        "startLateness": "How late a scheduled start may be; later it is paused.",
         "priority": "From -10 to 10; the higher goes first where a cap leaves room for one.",
         "holdoutPercent": "So many of the customers get nothing, to see what it adds; 0 to 50.",
         "maxLateness": "A message later than this after its time is not sent.",
@@ -213,6 +214,34 @@ CAMPAIGNS = {
         "MORE": "The campaign brought more.",
         "LESS": "The campaign brought less.",
         "TOO_SMALL": "Too few customers or too small a difference to tell.",
+    },
+    "CampaignProposal": {
+        "options": "As they are to be.",
+        "state": "How far it has come.",
+        "name": "As staff is to call the journey.",
+    },
+    "FlowSchedule FlowScheduleInput": {
+        "holidays": "What becomes of a time that falls on a holiday of the shop.",
+    },
+    "CampaignRecurrenceSetInput": {
+        "holidays": "What becomes of a time that falls on a holiday of the shop.",
+    },
+    "FlowSchedule": {"weekends": "Whether Saturdays and Sundays are treated as holidays are."},
+    "SegmentTrigger": {"present": "Whether who is in it when the journey starts comes in too."},
+    "WebhookCall": {
+        "state": "How far it has come.",
+        "url": "Your server, as the step names it.",
+        "endedAt": "When your server had it, or it was given up.",
+        "campaign": "The journey.",
+        "customer": "Who came to the step.",
+    },
+    "WebhookCallRetryPayload": {"call": "It is tried at once."},
+    "WebhookCallWhere": {
+        "campaign": "By the journey.",
+        "customer": "By who came to the step.",
+        "state": "By how far they have come.",
+        "step": "By the key of the step.",
+        "attempts": "By how often they were tried.",
     },
     "CampaignCreateInput": {
         "name": "As staff call it.",

@@ -2,11 +2,16 @@ from datetime import timedelta
 
 import pytest
 
+from core.domain.campaigns.audience import plan_run
+from core.domain.campaigns.campaigns import update_campaign
 from core.domain.campaigns.control import cancel_campaign, pause_campaign, resume_campaign
+from core.domain.campaigns.flows import parse_flow
 from core.domain.customers.tags import tag_customers
+from core.domain.segments.changes import follow_changes
 from core.domain.segments.lists import add_to_list, remove_from_list
+from core.domain.segments.refresh import refresh_due
 from core.domain.shops.shops import create_shop
-from core.sdk import ConsentGranted, OrderState
+from core.sdk import ConsentGranted, OrderState, Several
 from core.storage import outbox
 from tests.journey_kit import (
     CREATED,
@@ -139,6 +144,43 @@ async def test_all_of_a_segment_at_the_start(merchant):
     await go_on(merchant)
     assert [row["customer_id"] for row in await enrolments(merchant, run_id)] == ids[:3]
     assert await tags_of(merchant, ids[0]) == ["asked", "vip"]
+
+
+@pytest.mark.parametrize("known", [True, False])
+async def test_who_is_in_a_segment_comes_in_once_and_then_who_enters(merchant, known):
+    ids = await add_customers(merchant, [None] * 5)
+    async with merchant.work() as w:
+        await tag_customers(w, ids[:2], ["vip"], "staff")
+    segment_id = await make_segment(merchant, VIP)
+    installation = merchant.installation
+    if known:
+        await refresh_due(installation.db, installation.registry, merchant.id)
+        async with merchant.work() as w:  # in it by the rule, but not yet told
+            await tag_customers(w, ids[2:3], ["vip"], "staff")
+    trigger = {"kind": "segment", "segment_id": segment_id, "present": True}
+    campaign_id, run_id = await start_journey(merchant, trigger, LONG, entry={"again": "always"})
+    assert [row["customer_id"] for row in await enrolments(merchant)] == ids[:2]
+    await refresh_due(installation.db, installation.registry, merchant.id)
+    await follow_changes(installation.db, installation.registry, merchant.id)
+    async with merchant.work() as w:
+        await tag_customers(w, ids[3:4], ["vip"], "staff")
+    await follow_changes(installation.db, installation.registry, merchant.id)
+    await hear(merchant)
+    entered = [ids[2], ids[3]] if known else [ids[3]]
+    assert [row["customer_id"] for row in await enrolments(merchant)] == ids[:2] + entered
+    async with merchant.work() as w:  # a new version does not let them in again
+        flow = parse_flow({"trigger": trigger, "steps": LONG[:1], "entry": {"again": "always"}})
+        await update_campaign(w, installation.registry, campaign_id, {"flow": flow})
+    await plan_run(installation.db, installation.registry, merchant.id, run_id)
+    assert len(await enrolments(merchant)) == 2 + len(entered)
+
+
+def test_who_left_a_segment_is_not_present():
+    with pytest.raises(Several, match="present"):
+        parse_flow({
+            "trigger": {"kind": "segment", "segment_id": 1, "moment": "left", "present": True},
+            "steps": LONG,
+        })  # fmt: skip
 
 
 async def test_a_shops_journey_is_about_its_orders(merchant):

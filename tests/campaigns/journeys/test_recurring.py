@@ -4,8 +4,11 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 
+from core.domain.campaigns.campaigns import update_campaign
 from core.domain.campaigns.control import pause_campaign, resume_campaign
+from core.domain.campaigns.flows import parse_flow
 from core.domain.campaigns.journeys.advance import advance
+from core.domain.campaigns.journeys.figures import version_figures
 from core.domain.campaigns.recurring import begin_due_occurrences
 from core.domain.customers.fields import FieldChange, create_field, set_fields
 from core.sdk import Several
@@ -85,12 +88,46 @@ async def test_the_29th_of_february(merchant, year, day):
 async def test_a_day_missed_is_made_up_within_the_lateness_allowed(merchant):
     ids = await born(merchant, "1990-06-16", "1990-06-17", "1990-06-18", "1990-06-19")
     options = {"max_lateness": {"days": 2}}
-    await start_journey(merchant, BIRTHDAY, [tag("greeted")], entry=ALWAYS, options=options)
+    campaign_id, run_id = await start_journey(
+        merchant, BIRTHDAY, [tag("greeted")], entry=ALWAYS, options=options
+    )
     merchant.clock.move(timedelta(days=3, hours=12))  # the 19th at midnight; the server was down
     await sweep(merchant)
     assert [customer for customer, _ in await came(merchant)] == ids[1:3]
     await sweep(merchant)
     assert len(await came(merchant)) == 2
+    assert await missed(merchant, campaign_id) == ["06-16 01:00"]
+    async with merchant.read() as session:
+        (version,) = (await version_figures(session, [campaign_id]))[campaign_id]
+    assert (version.run_id, version.entered) == (run_id, 2)
+    async with merchant.work() as w:  # what was missed is no version to go on from
+        flow = parse_flow({"trigger": BIRTHDAY, "steps": [tag("hailed")], "entry": ALWAYS})
+        await update_campaign(w, merchant.installation.registry, campaign_id, {"flow": flow})
+    await sweep(merchant, until=merchant.clock() + timedelta(hours=10))
+    assert await tags_of(merchant, ids[3]) == ["hailed"]
+
+
+async def missed(merchant, campaign_id):
+    async with merchant.read() as session:
+        rows = await session.sql.fetch(
+            """SELECT occurrence FROM campaign_runs WHERE merchant_id = $1 AND campaign_id = $2
+                 AND state = 'missed' ORDER BY occurrence""",
+            merchant.id, campaign_id,
+        )  # fmt: skip
+    return [f"{row['occurrence']:%m-%d %H:%M}" for row in rows]
+
+
+async def test_of_a_segments_occurrences_all_but_the_newest_are_missed(merchant):
+    segment_id = await make_segment(merchant, VIP)
+    (first,) = await add_customers(merchant, [None])
+    await give_tag(merchant, first)
+    trigger = {"kind": "audience", "segment_id": segment_id, "schedule": {"cron": "0 9 * * *"}}
+    campaign_id, _ = await start_journey(merchant, trigger, [tag("daily")], entry=ALWAYS)
+    merchant.clock.move(timedelta(days=3))
+    await sweep(merchant)
+    await sweep(merchant)
+    assert len(await came(merchant)) == 1
+    assert await missed(merchant, campaign_id) == ["06-16 01:00", "06-17 01:00"]
 
 
 async def test_days_after_a_date_of_a_custom_field(merchant):

@@ -8,11 +8,13 @@ import orjson
 import pytest
 
 from core.domain.campaigns.journeys.posting import (
+    call_again,
     merchants_due,
     post_due,
     webhook_secret,
 )
 from core.domain.shops.outbound import MAX_ATTEMPTS, retry_pause
+from core.sdk.errors import NotFound, WrongState
 from core.sdk.ids import join_id
 from tests.journey_kit import CREATED, enrolments, order, start_journey, take_orders
 
@@ -101,6 +103,33 @@ async def test_a_call_that_fails_is_made_again_with_the_same_key(merchant, fault
     first, second = (headers["idempotency-key"] for headers, _ in server.heard)
     assert first == second
     assert await calls(merchant) == [("done", 2, 200)]
+
+
+async def test_one_that_failed_or_waits_is_made_again_when_asked(merchant):
+    server = Server()
+    server.answers = [503, 503]
+    async with serving(server) as port:
+        await start(merchant, port)
+        await take_orders(merchant, order("1", at=merchant.clock()))
+        await post(merchant)
+        async with merchant.work() as w:
+            (call_id,) = await w.sql.fetchrow(
+                """UPDATE webhook_calls SET attempts = $2, next_at = $3 WHERE merchant_id = $1
+                   RETURNING id""",
+                merchant.id, MAX_ATTEMPTS - 1, w.now + timedelta(hours=4),
+            )  # fmt: skip
+            await call_again(w, call_id)
+        await post(merchant)
+        assert await calls(merchant) == [("failed", MAX_ATTEMPTS, 503)]
+        async with merchant.work() as w:
+            await call_again(w, call_id)
+        await post(merchant)
+    assert await calls(merchant) == [("done", 1, 200)]
+    assert len({headers["idempotency-key"] for headers, _ in server.heard}) == 1
+    for wrong, error in ((call_id, WrongState), (call_id + 10**6, NotFound)):
+        with pytest.raises(error):
+            async with merchant.work() as w:
+                await call_again(w, wrong)
 
 
 async def test_it_is_given_up_after_about_a_day(merchant):

@@ -138,7 +138,8 @@ def _of_html(
 
 def _untracked(source: str, html: bool, path: tuple[str, ...]) -> Iterator[Finding]:
     for url in dict.fromkeys(links_of(source, html)[1]):
-        yield Finding("warning", f"clicks on {url} are not counted: it has a variable", path)
+        message = f"clicks on {url} are not counted: a variable decides to which server it leads"
+        yield Finding("warning", message, path)
 
 
 def _links(html: str) -> _Links:

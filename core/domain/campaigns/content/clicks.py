@@ -40,9 +40,11 @@ async def take_click(
     """Where a message's link leads, after its click is stored; None if there is no such link."""
     url: str | None = await w.sql.fetchval(
         """WITH link AS (
-               SELECT l.id, l.url FROM deliveries d
+               SELECT l.id, COALESCE(m.url, l.url) AS url FROM deliveries d
+               LEFT JOIN message_links m ON m.merchant_id = d.merchant_id
+                AND m.delivery_id = d.id AND m.number = $3
                JOIN tracked_links l ON l.merchant_id = d.merchant_id AND l.run_id = d.run_id
-                AND l.step = d.step AND l.variant = d.variant AND l.number = $3
+                AND l.step = d.step AND l.variant = d.variant AND l.number = COALESCE(m.link, $3)
                WHERE d.merchant_id = $1 AND d.id = $2),
            stored AS (
                INSERT INTO link_clicks (merchant_id, delivery_id, link_id, at, machine)

@@ -88,7 +88,7 @@ def around_liquid(
     With `comments` they are comments where they are in no tag. Raises HtmlError when a mark is
     lost by the work, unless `whole` is False.
     """
-    places = _marks(source)
+    places = liquid_marks(source)
     made = work("".join(_hidden(source, places, comments)))
     kept = {int(number) for number in MARK.findall(made)}
     if whole and len(kept) < len(places):
@@ -97,8 +97,8 @@ def around_liquid(
     return MARK.sub(lambda found: source[slice(*places[int(found.group(1))])], made)
 
 
-def _marks(source: str) -> list[tuple[int, int]]:
-    """Where Liquid's marks begin and end."""
+def liquid_marks(source: str) -> list[tuple[int, int]]:
+    """Where Liquid's marks begin and end, each standing for itself by its place in the list."""
     places, end, closers = [], 0, {"{": "}}", "%": "%}"}
     while found := _LIQUID.search(source, end):
         end = found.end()

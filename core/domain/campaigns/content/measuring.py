@@ -145,7 +145,8 @@ def _made(
         unsubscribe_url(keyring, base_url, merchant_id, row["id"], channel.name),
         preferences_url(keyring, base_url, merchant_id, row["id"]), {**values, **links},
     )  # fmt: skip
-    return content.render(recipient)
+    addresses = content.tracking.addresses(keyring, base_url, merchant_id, SAMPLE_DELIVERY)
+    return content.render(recipient, addresses)
 
 
 def _phone(session: Session, row: Mapping[str, Any]) -> str:
@@ -155,7 +156,8 @@ def _phone(session: Session, row: Mapping[str, Any]) -> str:
 async def _sample(
     session: Session, channel: Channel, send: Send, shop_id: int | None, limit: int
 ) -> list[Mapping[str, Any]]:
-    more: list[Any] = [] if shop_id is None else [shop_id]
+    # only marketing asks what was agreed to in the shop
+    more: list[Any] = [] if shop_id is None or send.message_class == "service" else [shop_id]
     shop = "$3::bigint" if more else None
     kind = channel.contact
     sealed, known = f"c.{kind}_sealed", f"{kind}_index IS NOT NULL"

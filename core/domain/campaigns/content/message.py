@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.domain.campaigns.content.templates import Liquid, RenderError, template
-from core.domain.campaigns.content.tracking import with_tracking
+from core.domain.campaigns.content.tracking import Addresses, with_tracking
 from core.domain.campaigns.content.variables import known_variables
 from core.domain.campaigns.content.writing import check_content, sources, variables_named
 from core.sdk.channels import Channel, ContentField
@@ -66,8 +66,11 @@ class Content:
         if any(isinstance(one, Liquid) for _, one in self._templates):
             self.names |= {"now"}  # the filter `date` takes the zone from it
 
-    def render(self, recipient: Recipient) -> dict[str, str]:
-        """The message's fields for one customer. Raises RenderError."""
+    def render(self, recipient: Recipient, addresses: Addresses | None = None) -> dict[str, str]:
+        """The message's fields for one customer. Raises RenderError.
+
+        `addresses` gathers its links with variables; only an untracked text does without.
+        """
         own = {
             "customer.name": recipient.name,
             "customer.province": recipient.province,
@@ -80,7 +83,10 @@ class Content:
         made = {}
         for part, one in self._templates:
             try:
-                made[part.name] = _checked(part, one.render(values))
+                text = one.render(values)
+                if addresses is not None:
+                    text = addresses.followed(text, part.html)
+                made[part.name] = _checked(part, text)
             except RenderError as error:
                 raise RenderError(f"{part.name}: {error}") from None
         return made

@@ -27,7 +27,8 @@ async def version_figures(
     """The versions of journeys, the newest first."""
     runs = await session.sql.fetch(
         """SELECT id, campaign_id, version, open, flow FROM campaign_runs
-           WHERE merchant_id = $1 AND campaign_id = ANY($2::bigint[]) ORDER BY id DESC""",
+           WHERE merchant_id = $1 AND campaign_id = ANY($2::bigint[]) AND state <> 'missed'
+           ORDER BY id DESC""",
         session.merchant_id, list(campaign_ids),
     )  # fmt: skip
     rows = await session.sql.fetch(

@@ -1,13 +1,11 @@
 """Moving those inside a journey to its newest version."""
 
-from core.domain.campaigns.campaigns import locked_campaign, require_state
+from core.domain.campaigns.campaigns import LIVE, locked_campaign, require_state
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.journeys.versions import newest_run
 from core.sdk.errors import NotFound
 from core.sdk.flows import Flow
 from core.storage.database import Work
-
-LIVE = ("running", "paused")
 
 
 async def move(w: Work, campaign_id: int, from_version: int) -> tuple[int, int]:
@@ -21,7 +19,7 @@ async def move(w: Work, campaign_id: int, from_version: int) -> tuple[int, int]:
     newest = await newest_run(w, campaign_id)
     old = await w.sql.fetchrow(
         """SELECT id, flow FROM campaign_runs WHERE merchant_id = $1 AND campaign_id = $2
-              AND version = $3 AND id <> $4""",
+              AND version = $3 AND id <> $4 AND state <> 'missed'""",
         w.merchant_id, campaign_id, from_version, newest["id"],
     )  # fmt: skip
     if old is None:

@@ -22,8 +22,9 @@ from core.domain.shops.outbound import (
     retry_pause,
     spread,
 )
+from core.sdk.errors import NotFound, WrongState
 from core.sdk.ids import join_id
-from core.storage.database import SYSTEM, Database
+from core.storage.database import SYSTEM, Database, Work
 from core.storage.keyring import Keyring
 
 logger = logging.getLogger(__name__)
@@ -55,6 +56,30 @@ async def merchants_due(db: Database) -> list[int]:
             session.now,
         )
     return [row["merchant_id"] for row in rows]
+
+
+async def call_again(w: Work, call_id: int) -> None:
+    """Have a call that failed made again, from the first try, or one that waits long made now.
+
+    Its key stays the same. Raises NotFound, and WrongState for one that the server has.
+    """
+    state = await w.sql.fetchval(
+        "SELECT state FROM webhook_calls WHERE merchant_id = $1 AND id = $2 FOR UPDATE",
+        w.merchant_id, call_id,
+    )  # fmt: skip
+    if state is None:
+        raise NotFound(f"there is no webhook call {call_id}", ("id",))
+    if state == "done":
+        raise WrongState("your server has taken the call", ("id",))
+    # one that is due within TAKEN may be just under way
+    await w.sql.execute(
+        """UPDATE webhook_calls SET state = 'pending', ended_at = NULL, next_at = $3,
+               attempts = CASE state WHEN 'failed' THEN 0 ELSE attempts END
+           WHERE merchant_id = $1 AND id = $2 AND (state = 'failed' OR next_at > $4)""",
+        w.merchant_id, call_id, w.now, w.now + TAKEN,
+    )  # fmt: skip
+    w.audit("webhook_call.retried", {"call": call_id})
+    w.ring("webhooks.post", w.merchant_id)
 
 
 def webhook_secret(keyring: Keyring, merchant_id: int) -> str:

@@ -4,19 +4,14 @@ from calendar import isleap
 from collections.abc import Sequence
 from datetime import date, datetime, timedelta
 
-import orjson
-
 from core.domain.campaigns.campaigns import campaign_zone
-from core.domain.campaigns.flows import (
-    BIRTHDAY,
-    audience_rule,
-)
+from core.domain.campaigns.flows import BIRTHDAY, audience_rule
 from core.domain.campaigns.journeys.asking import new_query
+from core.domain.campaigns.journeys.audience import fulfilling_rule
 from core.domain.campaigns.journeys.entering import enrol
 from core.domain.campaigns.journeys.running import Journey, journeys
 from core.domain.campaigns.planning import Recipients
 from core.domain.segments.facets.dates import place_in_year, place_sql
-from core.domain.segments.rules import cheapest, read_rule
 from core.registry import Registry
 from core.sdk.facets import Query
 from core.sdk.flows import OnAudience, OnDate
@@ -28,18 +23,16 @@ async def let_in_again(
 ) -> bool:
     """Let people in at moments of a journey's schedule, which are past or now.
 
-    Those of a segment come in at the newest only, whose date it is for each. Returns False while
-    the journey is just starting: it is to be tried again. Raises NotFound, Several.
+    Returns False while the journey is just starting: it is to be tried again. Raises NotFound,
+    Several.
     """
-    if not moments:
-        return True
     found = await journeys(w, "r.campaign_id = $2 AND r.open", campaign_id)
     for journey in found:
-        if isinstance(journey.flow.trigger, OnDate):
-            for moment in moments:
+        for moment in moments:
+            if isinstance(journey.flow.trigger, OnDate):
                 await _let_in_dates(w, registry, journey, journey.flow.trigger, moment)
-        elif isinstance(journey.flow.trigger, OnAudience):
-            await _let_in_segment(w, registry, journey, journey.flow.trigger, moments[-1])
+            elif isinstance(journey.flow.trigger, OnAudience):
+                await _let_in_segment(w, registry, journey, journey.flow.trigger, moment)
     return bool(found)
 
 
@@ -47,12 +40,9 @@ async def _let_in_segment(
     w: Work, registry: Registry, journey: Journey, trigger: OnAudience, moment: datetime
 ) -> None:
     rule = await audience_rule(w, trigger.segment_id)
-    asked = await cheapest(
-        w, await read_rule(w, registry, orjson.loads(rule), facets=registry.facets)
-    )
-    recipients = Recipients(f"{asked.q.source} WHERE {asked.q.base} AND {asked.condition}")
-    occasion = asked.q.arg(int(moment.timestamp()), "bigint")
-    await enrol(w, registry, asked.q, journey, recipients, occasion)
+    q, recipients = await fulfilling_rule(w, registry, rule)
+    occasion = q.arg(int(moment.timestamp()), "bigint")
+    await enrol(w, registry, q, journey, recipients, occasion)
 
 
 async def _let_in_dates(

@@ -48,7 +48,8 @@ async def newest_run(w: Work, campaign_id: int) -> Mapping[str, Any]:
     """The newest run of a campaign that has any, locked."""
     row: Mapping[str, Any] = await w.sql.fetchrow(
         """SELECT id, state, open, flow FROM campaign_runs
-           WHERE merchant_id = $1 AND campaign_id = $2 ORDER BY id DESC LIMIT 1 FOR UPDATE""",
+           WHERE merchant_id = $1 AND campaign_id = $2 AND state <> 'missed'
+           ORDER BY id DESC LIMIT 1 FOR UPDATE""",
         w.merchant_id, campaign_id,
     )  # fmt: skip
     return row

@@ -15,10 +15,13 @@ class LifecycleParameters(Offer):
     again_after: int = parameter(
         90, "Days until the same customer may get it again", "同一客户多少天内不重复", ge=1, le=730
     )
+    present: bool = parameter(
+        False, "Also who is meant when it starts, once", "启动时已符合条件的客户也发送一次"
+    )
 
 
 class _OnEntering(Recipe):
-    """A message to each customer who enters a segment, unless it buys first."""
+    """A message to each customer who enters a segment or is in it, unless it buys first."""
 
     group = "lifecycle"
     parameters = LifecycleParameters
@@ -39,7 +42,7 @@ class _OnEntering(Recipe):
 
         def flow(segments: Sequence[int]) -> Flow:
             return Flow(
-                trigger=OnSegment(segment_id=segments[0], moment="entered"),
+                trigger=OnSegment(segment_id=segments[0], present=asked.parameters.present),
                 entry=Entry(again="every", days=asked.parameters.again_after),
                 exit=Exit(bought=True),
                 steps=[morning, send],
