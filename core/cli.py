@@ -930,6 +930,7 @@ def shop_status(merchant: int | None, shop_name: str | None) -> None:
 
 
 async def _shop_status(merchant: int | None, shop_name: str | None) -> None:
+    from core.domain.connections.deeds import open_deeds
     from core.domain.connections.report import reports
     from core.domain.shops.shops import find_shop
 
@@ -941,6 +942,7 @@ async def _shop_status(merchant: int | None, shop_name: str | None) -> None:
                 "SELECT id, name FROM shops WHERE merchant_id = $1", merchant_id
             )
             found = await reports(session, chosen)
+            deeds = await open_deeds(session, chosen[0] if chosen else None)
     names = {row["id"]: row["name"] for row in rows}
     for report in found:
         click.echo(f"{names[report.shop_id]} ({report.connector}): {report.state}")
@@ -956,8 +958,33 @@ async def _shop_status(merchant: int | None, shop_name: str | None) -> None:
             click.echo(f"  {one.resource}: {one.lag.total_seconds():.0f} s behind{told}")
         for problem in filter(None, (report.problem, report.cure)):
             click.echo(f"  {problem}")
+    for deed in deeds:
+        click.echo(
+            f"{names[deed['shop_id']]}: nobody knows whether {deed['subject']} was given to "
+            f"{deed['count']} buyers at {deed['at']:%Y-%m-%d %H:%M} UTC ({deed['key']}): look at "
+            f"the platform, then `huike shop settle {deed['id']} done` or `not-done`"
+        )
     if not found:
         click.echo("no shop is connected: see `huike shop connect`")
+
+
+@shop.command("settle")
+@merchant_option
+@click.argument("number", type=int)
+@click.argument("end", type=click.Choice(["done", "not-done"]))
+def shop_settle(merchant: int | None, number: int, end: str) -> None:
+    """Say what became of something on a platform, as `huike shop status` asks."""
+    run(_shop_settle(merchant, number, end == "done"))
+
+
+async def _shop_settle(merchant: int | None, number: int, done: bool) -> None:
+    from core.domain.connections.deeds import settle
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        merchant_id = await merchant_id_of(installation, merchant)
+        async with installation.db.work(merchant_id, "command") as w:
+            await settle(w, number, done)
+    click.echo("settled")
 
 
 @shop.command("resync")

@@ -63,6 +63,7 @@ from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
+from core.schema.platform_deeds import PlatformDeedMutations, PlatformDeedQueries
 from core.schema.platform_members import PlatformMemberQueries
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
@@ -117,7 +118,7 @@ class Query(
     PlatformMemberQueries,
     CampaignRecipeQueries, CampaignReviewQueries,
     TaskQueries,
-    ConnectionQueries,
+    ConnectionQueries, PlatformDeedQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
     WebhookQueries, WebhookCallQueries,
 ):  # fmt: skip
@@ -142,7 +143,7 @@ class Mutation(
     CampaignRecipeMutations, CampaignReviewMutations, CampaignScheduleMutations,
     CampaignProposalMutations, WebhookCallMutations,
     TaskMutations,
-    ConnectionMutations,
+    ConnectionMutations, PlatformDeedMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
     WebhookMutations, BulkExportMutations,
 ):  # fmt: skip

@@ -22,6 +22,7 @@ from core.schema.members import tiers_by_pk
 from core.schema.merge_history import merges_by_id
 from core.schema.merges import suggestions_by_id
 from core.schema.orders import orders_by_id, refunds_by_id
+from core.schema.platform_deeds import platform_deeds_by_id
 from core.schema.points import entries_by_id
 from core.schema.points_adjusting import points_requests_by_id
 from core.schema.profile import custom_fields_by_id, notes_by_id
@@ -65,6 +66,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "ConsentRequest": ("CUSTOMERS_READ", requests_by_id),
     "Suppression": ("CUSTOMERS_READ", suppressions_by_id),
     "DeadLetter": ("SHOPS_READ", dead_letters_by_id),
+    "PlatformDeed": ("SHOPS_READ", platform_deeds_by_id),
     "CustomField": ("CUSTOMERS_READ", custom_fields_by_id),
     "CustomerNote": ("CUSTOMERS_READ", notes_by_id),
     "Task": ("TASKS_READ", tasks_by_id),

@@ -7,7 +7,7 @@ A session of any connector can `pull` and `fetch`. What else it can do, it says 
 methods of Queue, Counting or Acting; a connector by those of Authorising or Pushed.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -51,13 +51,23 @@ class Token:
     more: Mapping[str, str] = field(default_factory=dict)
 
 
+TokenOf = Callable[[int], Awaitable[Token]]
+"""Gives the token of a shop. Raises NotFound, WrongState."""
+
+
 @dataclass(frozen=True)
 class Authorised:
-    """A seller has let us in: his shop's id on the platform, its name, and the token."""
+    """A seller has let us in: his shop's id on the platform, its name, and the token.
+
+    `time_zone` (IANA) and `currency` (ISO 4217) are a new shop's, where the platform tells ones
+    that there are; else it has the merchant's.
+    """
 
     external_id: str
     name: str
     token: Token
+    time_zone: str | None = None
+    currency: str | None = None
 
 
 @dataclass(frozen=True)
@@ -292,11 +302,16 @@ class WriteRemark:
 
 @dataclass(frozen=True)
 class GiveCoupon:
-    """Give buyers a coupon that exists on the platform; `key` is the same at each try."""
+    """Give buyers a coupon that exists on the platform; `key` is the same at each try.
+
+    `about` are ids of the caller's, which he is told again by PlatformDeedSettled if nobody knows
+    whether it was done.
+    """
 
     key: str
     coupon: str
     buyers: Sequence[str]
+    about: Sequence[int] = ()
 
 
 @dataclass(frozen=True)

@@ -508,6 +508,21 @@ class MessageReplied(Event):
 
 
 @dataclass(frozen=True)
+class PlatformDeedSettled(Event):
+    """Somebody has looked whether something was done on a platform that nobody knew the end of.
+
+    `key` and `about` are the action's. If it was not `done`, it may be begun again.
+    """
+
+    type: ClassVar[str] = "platform_deed.settled"
+    deed_id: int
+    shop_id: int
+    key: str
+    about: list[int]
+    done: bool
+
+
+@dataclass(frozen=True)
 class WebhookPaused(Event):
     """A webhook was paused by itself, because its receiver kept failing since `failing_since`.
 

@@ -1,9 +1,10 @@
-"""Calling the gateways of platforms: forms over HTTP, and what accidents on the way mean."""
+"""Calling platforms: requests and forms over HTTP, and what accidents on the way mean."""
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Generic, Self, TypeVar
@@ -15,8 +16,8 @@ from pydantic import BaseModel
 
 from core.clock import Clock
 from core.sdk.answers import Row
-from core.sdk.connectors import Meter, Token
-from core.sdk.errors import RetryLater, Unknown
+from core.sdk.connectors import Meter, Token, TokenOf
+from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Unknown
 
 # shorter than core's patience with a call, so that it is us who know what was under way
 SECONDS = 20.0
@@ -35,19 +36,25 @@ SMALL_OFFSET = timedelta(seconds=60)
 
 S = TypeVar("S", bound=BaseModel)
 """The settings of the plugin."""
+C = TypeVar("C")
+"""A client."""
 
 
 class ClockOff(RetryLater):
     """The gateway finds our timestamp too far from its clock."""
 
 
-class Banned(Exception):
-    """The gateway shuts out for so long whom the scope names, as `Meter.ban` has it."""
+class GatewayError(Exception):
+    """A gateway's refusal of a call, as it words it."""
 
-    def __init__(self, reason: str, scope: str, pause: timedelta) -> None:
-        super().__init__(reason)
-        self.scope = scope
-        self.pause = pause
+
+@dataclass(frozen=True)
+class Answer:
+    """What a platform answered; names of `headers` are found in any case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
 
 
 class GatewayClient(ABC, Generic[S]):
@@ -103,10 +110,20 @@ class GatewayClient(ABC, Generic[S]):
     def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
         """The address of a call and its form. Raises ReconnectNeeded where it may not be made."""
 
+    @staticmethod
     @abstractmethod
-    def content(self, api: str, body: bytes, write: bool) -> Row:
-        """What an answer holds. Raises Banned, ClockOff, what the call is to raise, and ValueError
-        where it is no answer at all."""
+    def unwrap(api: str, body: bytes) -> Row:
+        """What an answer holds. Raises a GatewayError, and ValueError where it is no answer."""
+
+    @staticmethod
+    @abstractmethod
+    def ban_of(error: Any, now: datetime) -> tuple[str, timedelta] | None:
+        """Whom an error shuts out, as `Meter.ban` has it, and how long; None if nobody."""
+
+    @staticmethod
+    @abstractmethod
+    def meaning(error: Any, write: bool) -> Exception:
+        """What an error of `unwrap` that is no ban means: ClockOff, or what a call raises."""
 
     async def _call(self, api: str, params: Mapping[str, Any], write: bool) -> Row:
         try:
@@ -123,13 +140,37 @@ class GatewayClient(ABC, Generic[S]):
         if date is not None:
             self._offset = date - self._clock()
         try:
-            return self.content(api, body, write)
-        except Banned as ban:
+            return self.unwrap(api, body)
+        except GatewayError as error:
+            ban = self.ban_of(error, self.now())
+            if ban is None:
+                raise self.meaning(error, write) from None
+            scope, pause = ban
             if self._meter is not None:
-                await self._meter.ban(ban.scope, ban.pause.total_seconds())
-            raise RetryLater(str(ban), ban.pause) from None
+                await self._meter.ban(scope, pause.total_seconds())
+            raise RetryLater(str(error), pause) from None
         except ValueError as error:
             raise lost(f"{api}: the answer cannot be read: {error}", write) from None
+
+
+class ShopClients(Generic[C]):
+    """Clients for the shops of a merchant, made as they are asked for."""
+
+    def __init__(self, make: Callable[[Token], C], token_of: TokenOf) -> None:
+        self._make = make
+        self._token_of = token_of
+        self._made: dict[int, C] = {}
+
+    async def of(self, shop_id: int | None) -> C:
+        """The client for a shop. Raises Refused without one, ReconnectNeeded without a token."""
+        if shop_id is None:
+            raise Refused("nobody says in which shop the buyer is known by this id")
+        if shop_id not in self._made:
+            try:
+                self._made[shop_id] = self._make(await self._token_of(shop_id))
+            except HuikeError as error:
+                raise ReconnectNeeded(error.message) from None
+        return self._made[shop_id]
 
 
 def check_address(value: str) -> str:
@@ -148,6 +189,27 @@ def http_session() -> aiohttp.ClientSession:
     return aiohttp.ClientSession(timeout=timeout)
 
 
+async def ask(
+    http: aiohttp.ClientSession,
+    method: str,
+    url: str,
+    api: str,
+    write: bool = False,
+    **parts: Any,
+) -> Answer:
+    """What a platform answers, whatever the status; `parts` of the request are aiohttp's.
+
+    Raises RetryLater, and for a `write` whose end we did not see Unknown.
+    """
+    try:
+        async with http.request(method, url, allow_redirects=False, **parts) as answer:
+            return Answer(answer.status, answer.headers, await answer.read())
+    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        raise RetryLater(f"the platform cannot be reached: {error}") from None
+    except (TimeoutError, aiohttp.ClientError) as error:
+        raise lost(f"{api}: {str(error) or type(error).__name__}", write) from None
+
+
 async def post_form(
     http: aiohttp.ClientSession, url: str, form: Mapping[str, str], api: str, write: bool
 ) -> tuple[bytes, datetime | None]:
@@ -155,16 +217,10 @@ async def post_form(
 
     Raises RetryLater, and for a `write` whose end we did not see Unknown.
     """
-    try:
-        async with http.post(url, data=form, allow_redirects=False) as answer:
-            body = await answer.read()
-    except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
-        raise RetryLater(f"the gateway cannot be reached: {error}") from None
-    except (TimeoutError, aiohttp.ClientError) as error:
-        raise lost(f"{api}: {str(error) or type(error).__name__}", write) from None
+    answer = await ask(http, "POST", url, api, write, data=form)
     if answer.status != 200:
         raise lost(f"{api}: the gateway answered HTTP {answer.status}", write)
-    return body, _date(answer.headers.get("Date"))
+    return answer.body, _date(answer.headers.get("Date"))
 
 
 def _date(told: str | None) -> datetime | None:

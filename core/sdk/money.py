@@ -1,6 +1,7 @@
 """Money in minor units: 12.34 CNY is 1234, 500 JPY is 500."""
 
-from decimal import Decimal, InvalidOperation, Overflow
+from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, Overflow
+from typing import Any
 
 # Currencies whose minor unit is not 1/100 (ISO 4217).
 EXPONENTS = {
@@ -26,6 +27,20 @@ def to_minor(amount: Decimal, currency: str) -> int:
     if scaled != scaled.to_integral_value():
         raise ValueError(f"{amount} has more than {exponent(currency)} decimals of {currency}")
     return int(scaled)
+
+
+def read_minor(told: Any, currency: str, rounded: bool = False) -> int:
+    """Minor units of an amount as a platform writes it: decimal text, or a number.
+
+    More decimals than the currency has are rounded half up if that is `rounded`. Raises ValueError.
+    """
+    try:
+        amount = Decimal(str(told))
+        if rounded:
+            amount = amount.quantize(from_minor(1, currency), ROUND_HALF_UP)
+    except InvalidOperation:
+        raise ValueError(f"{told!r} is no amount") from None
+    return to_minor(amount, currency)
 
 
 def from_minor(minor: int, currency: str) -> Decimal:

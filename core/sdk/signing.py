@@ -1,8 +1,15 @@
-"""The signature of the Chinese gateways: Taobao's TOP, and IOP of AliExpress and Lazada."""
+"""Signatures: of the Chinese gateways (Taobao's TOP, and IOP of AliExpress and Lazada), and of what
+platforms push.
+"""
 
 import hmac
+from base64 import b64encode
 from collections.abc import Mapping
 from hashlib import md5
+
+from pydantic import SecretStr
+
+from core.sdk.errors import Refused
 
 KEYED = {"hmac": "md5", "hmac-sha256": "sha256", "sha256": "sha256"}
 """The hash of each method whose key is the secret. IOP says "sha256" for HMAC-SHA256."""
@@ -26,6 +33,20 @@ def sign(
     if method not in KEYED:
         raise ValueError(f"there is no way to sign called {method!r}")
     return hmac.new(key, text, KEYED[method]).hexdigest().upper()
+
+
+def check_pushed(signed: bytes, secret: SecretStr | None, given: str, base64: bool = False) -> None:
+    """Whether a platform has sent this: `given` is the HMAC-SHA256 of it. Raises Refused.
+
+    It comes in hexadecimal digits of any case, or in base64.
+    """
+    if secret is None:
+        raise Refused("the plugin's settings have no secret yet that messages are signed with")
+    made = hmac.digest(secret.get_secret_value().encode(), signed, "sha256")
+    wanted = b64encode(made).decode() if base64 else made.hex()
+    said = given.strip() if base64 else given.strip().lower()
+    if not hmac.compare_digest(wanted.encode(), said.encode()):
+        raise Refused("the signature is wrong")
 
 
 def _counts(name: str, value: str) -> bool:

@@ -5,9 +5,10 @@ from typing import Any
 import orjson
 
 from core.sdk.answers import Row
+from core.sdk.gateways import GatewayError
 
 
-class ApiError(Exception):
+class ApiError(GatewayError):
     """The gateway's refusal, or one of the service behind it where `business`."""
 
     def __init__(self, api: str, code: str, message: str, kind: str = "", business: bool = False):

@@ -3,17 +3,17 @@
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock, system_clock
-from core.domain.connections.opening import TokenOf, tokens_of
+from core.domain.connections.opening import tokens_of
 from core.sdk import (
     ChannelSession,
     ContentField,
-    HuikeError,
     OutgoingMessage,
     OutsideError,
     PluginContext,
@@ -22,7 +22,8 @@ from core.sdk import (
     Refused,
 )
 from core.sdk.channels import ContactKind
-from core.sdk.gateways import http_session
+from core.sdk.connectors import TokenOf
+from core.sdk.gateways import ShopClients, http_session
 from plugins.aliexpress import messages, orders
 from plugins.aliexpress.client import Client
 from plugins.aliexpress.messages import BASE_SCENE, Template
@@ -81,15 +82,10 @@ class MessageSession:
         token_of: TokenOf,
     ) -> None:
         self._settings = settings
-        self._http = http
-        self._clock = clock
-        self._token_of = token_of
-        self._shops: dict[int, Client] = {}
+        self._shops = ShopClients(partial(Client, http, settings, clock), token_of)
 
     async def send(self, message: OutgoingMessage) -> Receipt:
-        if message.shop_id is None:
-            raise Refused("nobody says in which shop the buyer is known by this id")
-        shop = await self._shop(message.shop_id)
+        shop = await self._shops.of(message.shop_id)
         service = message.message_class == "service"
         scene = self._settings.reminder_scene if service else BASE_SCENE
         card = await self._card(shop, message)
@@ -121,12 +117,3 @@ class MessageSession:
         if order is None and message.message_class == "service":
             order = await orders.latest_unpaid(shop, message.to)
         return None if order is None else (Template.ORDER, {"order_id": int(order)})
-
-    async def _shop(self, shop_id: int) -> Client:
-        if shop_id not in self._shops:
-            try:
-                token = await self._token_of(shop_id)
-            except HuikeError as error:
-                raise ReconnectNeeded(error.message) from None
-            self._shops[shop_id] = Client(self._http, self._settings, self._clock, token)
-        return self._shops[shop_id]

@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 
 from core.sdk import Window, to_minor
 from core.sdk.answers import Row
+from core.sdk.money import read_minor
 
 ZONE = ZoneInfo("America/Los_Angeles")
 """The platform's time, with its daylight saving."""
@@ -74,11 +75,10 @@ def money(value: Any) -> tuple[int, str] | None:
         return None
     row: Row = value
     currency = str(row["currency_code"])
+    if row.get("amount") not in (None, ""):
+        return read_minor(row["amount"], currency), currency
     try:
-        if row.get("amount") not in (None, ""):
-            amount = Decimal(str(row["amount"]))
-        else:
-            amount = Decimal(str(row["cent"])) / Decimal(str(row["cent_factor"]))
-        return to_minor(amount, currency), currency
+        amount = Decimal(str(row["cent"])) / Decimal(str(row["cent_factor"]))
     except (InvalidOperation, ZeroDivisionError):
         raise ValueError(f"{value!r} is no amount") from None
+    return to_minor(amount, currency), currency

@@ -7,6 +7,10 @@ from core.domain.connections.acting import act
 from core.sdk import GiveCoupon, Occurrence, PluginContext, Refused, Unknown, WrongState
 from plugins.coupons.ending import revoke
 from plugins.coupons.entries import Entry, enter
+from plugins.coupons.events import PlatformCouponsDue
+
+KEY = "coupons:"
+"""How the keys of what is done for this plugin begin."""
 
 
 async def give(context: PluginContext, occurrence: Occurrence) -> None:
@@ -38,7 +42,7 @@ async def give(context: PluginContext, occurrence: Occurrence) -> None:
         return
     shop_id = known[0]["shop_id"]
     action = GiveCoupon(
-        f"coupons:{ids[0]}", known[0]["platform_coupon"], [row["buyer"] for row in known]
+        f"{KEY}{ids[0]}", known[0]["platform_coupon"], [row["buyer"] for row in known], ids
     )
     try:
         answers = await act(db, context.registry, merchant_id, shop_id, action)
@@ -56,6 +60,19 @@ async def give(context: PluginContext, occurrence: Occurrence) -> None:
     for reason in sorted(set(refused.values())):
         without = [row for row in known if refused.get(row["buyer"]) == reason]
         await _take_back(db, merchant_id, without, reason)
+
+
+async def give_again(context: PluginContext, occurrence: Occurrence) -> None:
+    """Have coupons given once more that were not, as somebody found who looked at the platform."""
+    told = occurrence.payload
+    if told["done"] or not told["key"].startswith(KEY):
+        return
+    async with context.database.work(context.merchant_id) as w:
+        template_id = await w.sql.fetchval(
+            "SELECT template_id FROM coupons_coupons WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, told["about"][0],
+        )  # fmt: skip
+        w.emit(PlatformCouponsDue(template_id, told["about"]))
 
 
 async def _take_back(db: Any, merchant_id: int, rows: Sequence[Any], reason: str) -> None:

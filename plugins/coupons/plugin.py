@@ -10,6 +10,7 @@ from core.sdk import (
     Manifest,
     Permission,
     PersonalTable,
+    PlatformDeedSettled,
     Recipe,
     RewardProvider,
     SchemaField,
@@ -94,7 +95,11 @@ class CouponPlugin:
     @hookimpl
     def subscribers(self) -> Sequence[Subscriber]:
         due = frozenset({PlatformCouponsDue.type})
-        return [Subscriber("coupons.platform", due, platform.give)]
+        settled = frozenset({PlatformDeedSettled.type})
+        return [
+            Subscriber("coupons.platform", due, platform.give),
+            Subscriber("coupons.settled", settled, platform.give_again),
+        ]
 
     @hookimpl
     def ticks(self) -> Sequence[Tick]:

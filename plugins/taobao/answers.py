@@ -5,8 +5,10 @@ from typing import Any
 
 import orjson
 
+from core.sdk.gateways import GatewayError
 
-class ApiError(Exception):
+
+class ApiError(GatewayError):
     """The gateway's `error_response`."""
 
     def __init__(self, api: str, code: int, sub_code: str, message: str) -> None:

@@ -7,10 +7,9 @@ from typing import Any
 import orjson
 
 from core.sdk import ReconnectNeeded
-from core.sdk.answers import Row
-from core.sdk.gateways import Banned, GatewayClient
+from core.sdk.gateways import GatewayClient
 from core.sdk.signing import sign
-from plugins.taobao.answers import ApiError, unwrap
+from plugins.taobao.answers import unwrap
 from plugins.taobao.faults import ban_of, meaning
 from plugins.taobao.settings import TaobaoSettings
 from plugins.taobao.tokens import check_class
@@ -22,14 +21,9 @@ SIGN_METHOD = "hmac-sha256"
 class Client(GatewayClient[TaobaoSettings]):
     """The gateway for one app, and for one shop if there is a `token`."""
 
-    def content(self, api: str, body: bytes, write: bool) -> Row:
-        try:
-            return unwrap(api, body)
-        except ApiError as error:
-            ban = ban_of(error, self.now())
-            if ban is not None:
-                raise Banned(str(error), *ban) from None
-            raise meaning(error, write) from None
+    unwrap = staticmethod(unwrap)
+    ban_of = staticmethod(ban_of)
+    meaning = staticmethod(meaning)
 
     def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
         if self.token is not None:

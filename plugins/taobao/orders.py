@@ -5,7 +5,6 @@ from datetime import time, timedelta
 from functools import partial
 from typing import Any
 
-from core.domain.customers.contacts import normalise_phone
 from core.sdk import (
     ConnectedShop,
     Identity,
@@ -21,6 +20,7 @@ from core.sdk import (
     app_scope_id,
 )
 from core.sdk.answers import Row, number, one, page, rows, text
+from core.sdk.contacts import normalise_phone
 from plugins.taobao.client import Client
 from plugins.taobao.faults import NotThere
 from plugins.taobao.paging import Listing, backwards, forwards

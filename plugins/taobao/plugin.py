@@ -2,7 +2,17 @@
 
 from collections.abc import Sequence
 
-from core.sdk import Channel, Connector, Manifest, OrderFormat, SettingsCheck, hookimpl
+from core.sdk import (
+    Channel,
+    Connector,
+    Manifest,
+    OrderFormat,
+    SettingsCheck,
+    Text,
+    WebRoute,
+    hookimpl,
+)
+from plugins.taobao import spi
 from plugins.taobao.checks import check_app
 from plugins.taobao.connector import TaobaoConnector
 from plugins.taobao.formats import SELLER_CENTRE
@@ -30,6 +40,11 @@ class TaobaoPlugin:
     @hookimpl
     def order_formats(self) -> Sequence[OrderFormat]:
         return [SELLER_CENTRE]
+
+    @hookimpl
+    def web_routes(self) -> Sequence[WebRoute]:
+        title = Text("Joins and exits of members", "会员通 SPI")
+        return [WebRoute(spi.ROUTE, title, spi.take)]
 
     @hookimpl
     def settings_checks(self) -> Sequence[SettingsCheck]:

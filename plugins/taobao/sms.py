@@ -7,19 +7,19 @@ the buyer's ouid. Reports and replies come by the message service, in a group of
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock, system_clock
-from core.domain.connections.opening import TokenOf, tokens_of
+from core.domain.connections.opening import tokens_of
 from core.sdk import (
     ChannelSession,
     ContactKind,
     ContentField,
     DeliveryReceipt,
-    HuikeError,
     News,
     OutgoingMessage,
     PluginContext,
@@ -30,7 +30,8 @@ from core.sdk import (
 )
 from core.sdk.answers import Row, number, text
 from core.sdk.channels import PHONE_MARKETING
-from core.sdk.gateways import http_session
+from core.sdk.connectors import TokenOf
+from core.sdk.gateways import ShopClients, http_session
 from plugins.taobao import messages
 from plugins.taobao.client import Client
 from plugins.taobao.consents import Agreement, agreements, record
@@ -91,18 +92,13 @@ class SmsSession:
     ) -> None:
         self._app = Client(http, settings, clock)
         self._settings = settings
-        self._http = http
-        self._clock = clock
-        self._token_of = token_of
         self._agree = agree
-        self._shops: dict[int, Client] = {}
+        self._shops = ShopClients(partial(Client, http, settings, clock), token_of)
 
     async def send(self, message: OutgoingMessage) -> Receipt:
         if self._settings.sms_sign_name is None:
             raise ReconnectNeeded("fill in app_key, app_secret and sms_sign_name first")
-        if message.shop_id is None:
-            raise Refused("nobody says in which shop the buyer is known by this id")
-        shop = await self._shop(message.shop_id)
+        shop = await self._shops.of(message.shop_id)
         given = {
             "sms_free_sign_name": self._settings.sms_sign_name,
             "template_code": message.content["template_code"].strip(),
@@ -132,15 +128,6 @@ class SmsSession:
         replies = [said for row in found if (said := _reply(row)) is not None]
         taken = ",".join(str(row["id"]) for row in found if row.get("topic") in messages.SMS)
         return News(receipts, replies, taken, more=len(found) == messages.MOST)
-
-    async def _shop(self, shop_id: int) -> Client:
-        if shop_id not in self._shops:
-            try:
-                token = await self._token_of(shop_id)
-            except HuikeError as error:
-                raise ReconnectNeeded(error.message) from None
-            self._shops[shop_id] = Client(self._http, self._settings, self._clock, token)
-        return self._shops[shop_id]
 
     async def _oaid(self, shop: Client, tid: str) -> str | None:
         """The receiver's id now; it changes by the week, so it is not kept."""

@@ -1,10 +1,9 @@
 """How the platform writes things: ids as text or number, yuan as text, times of GMT+8."""
 
 from datetime import datetime, timedelta, timezone
-from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from core.sdk import to_minor
+from core.sdk.money import read_minor
 
 ZONE = timezone(timedelta(hours=8))
 """The platform's time, the whole year round."""
@@ -14,12 +13,7 @@ CURRENCY = "CNY"
 
 def fen(yuan: Any) -> int | None:
     """Minor units of an amount such as "200.07", exactly. Raises ValueError."""
-    if yuan is None or yuan == "":
-        return None
-    try:
-        return to_minor(Decimal(str(yuan)), CURRENCY)
-    except InvalidOperation:
-        raise ValueError(f"{yuan!r} is no amount") from None
+    return None if yuan is None or yuan == "" else read_minor(yuan, CURRENCY)
 
 
 def moment(value: Any) -> datetime | None:

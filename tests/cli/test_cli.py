@@ -126,6 +126,7 @@ def test_a_shop_that_is_not_connected_says_what_to_do(home):
     assert "huike shop connect" in huike(home, "shop", "status").stdout
     assert "no plugin connects shops of 'moon'" in refused(huike(home, "shop", "connect", "moon"))
     assert "not connected" in refused(huike(home, "shop", "pause", "1"))
+    assert "there is no deed 7" in refused(huike(home, "shop", "settle", "7", "done"))
     assert "there is no shop 'x'" in refused(huike(home, "shop", "resync", "x", "2026-06-01"))
 
 

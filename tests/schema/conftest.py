@@ -357,7 +357,7 @@ async def make_world(merchant):
         colleague, invitation = await invite(
             w, registry, "Carl", "carl@example.com", "analyst", lambda _: None
         )
-        connected, letter = await connected_shop(w, registry)
+        connected, letter, deed = await connected_shop(w, registry)
     kinds = {
         "Shop": merchant.shop_id, "Customer": customer, "Order": order, "Segment": segment,
         "Unused": unused, "List": guests, "Campaign": campaign, "Sent": sent, "CampaignRun": run,
@@ -375,6 +375,7 @@ async def make_world(merchant):
         "Journey": journey, "Enrolment": enrolment, "WebhookCall": call,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
         "Connected": connected, "DeadLetter": letter,
+        "PlatformDeed": deed,
         "PackagesInsert": sample, "PackagesRule": packing, "PackagesWave": wave,
     }  # fmt: skip
     renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",

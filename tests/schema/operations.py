@@ -548,6 +548,8 @@ def variables(name, ids):
         "shop-disconnect": {"id": ids["Connected"]},
         "shop-resync": {"id": ids["Connected"], "input": {"day": "2026-06-01"}},
         "dead-letter-retry": {"id": ids["DeadLetter"]},
+        "platform-deeds": {},
+        "platform-deed-settle": {"id": ids["PlatformDeed"], "input": {"done": True}},
         "node": {"id": ids["Customer"]},
         "nodes": {"ids": [ids[kind] for kind in ids]},
     }  # fmt: skip

@@ -56,11 +56,18 @@ def with_shelf(installation):
 
 
 async def connected_shop(w, registry):
-    """(shop, dead letter) of a shop that is connected."""
+    """(shop, dead letter, deed of unknown end) of a shop that is connected."""
     platform = await platform_of(w, registry, "shelf")
     shop_id = await connect(w, platform, Authorised("s1", "Shelf", Token("t")))
     await bury(w, shop_id, Resource.ORDERS, [Broken("7", "no state", '{"id": 7}')])
     letter = await w.sql.fetchval(
         "SELECT id FROM dead_letters WHERE merchant_id = $1", w.merchant_id
     )
-    return shop_id, letter
+    deed = await w.sql.fetchval(
+        """INSERT INTO platform_deeds (merchant_id, shop_id, key, action, subject, count, about,
+                                       state, reason, at)
+           VALUES ($1, $2, 'k1', 'GiveCoupon', 'C9', 1, '[]', 'unknown', 'no answer', $3)
+           RETURNING id""",
+        w.merchant_id, shop_id, w.now,
+    )  # fmt: skip
+    return shop_id, letter, deed

@@ -70,7 +70,7 @@ SEEN_BY_CHANGING = {
     "CUSTOMERS_MERGE": {"Customer", "CustomerMerge", "MergeSuggestion"},
     "FIELDS_WRITE": {"CustomField"},
     "SHOPS_WRITE": {"Shop"},
-    "SHOPS_CONNECT": {"Shop", "DeadLetter"},
+    "SHOPS_CONNECT": {"Shop", "DeadLetter", "PlatformDeed"},
     "TASKS_WRITE": {"Task"},
     "STAFF_WRITE": {"Staff"},
     "MEMBERS_WRITE": {"Tier", "Reward", "Referral"},

@@ -49,7 +49,7 @@ NOUNS = (
     "consent(Policy|Request)", "lifecycle", "rfm", "programme", "tier", "member", "points",
     "reward", "redemption", "referral",
     "customEvent",
-    "deadLetter",
+    "deadLetter", "platformDeed",
     "sending",
     "recipe",
     "attribution",

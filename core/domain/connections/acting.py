@@ -11,10 +11,10 @@ from core.domain.connections.opening import open_shop
 from core.guard import PluginFailed
 from core.registry import Registry
 from core.sdk.connectors import Acting, Done, GiveCoupon, PlatformAction, WriteRemark
-from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown, WrongState
+from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
 from core.storage.database import Database
 
-TRYING, DONE, FAILED, UNKNOWN = "trying", "done", "failed", "unknown"
+DONE, FAILED, UNKNOWN = "done", "failed", "unknown"
 REASON_LIMIT = 500
 
 
@@ -24,7 +24,7 @@ async def act(
     """Do something on a shop's platform; one answer for each buyer or order.
 
     A coupon's `key` is given once: again with the same key, the first answers come again. After
-    Unknown it is not tried again, and Unknown raised each time, until `settle_deed` says what
+    Unknown it is not tried again, and Unknown raised each time, until `deeds.settle` says what
     became of it. A remark overwrites, and may be repeated. Raises InvalidInput for what the
     platform cannot do, an OutsideError, and WrongState for a shop that is not connected.
     """
@@ -46,23 +46,6 @@ async def act(
     return list(done)
 
 
-async def settle_deed(db: Database, merchant_id: int, shop_id: int, key: str, done: bool) -> None:
-    """Somebody has looked: what was unknown was done, or may be tried again.
-
-    Raises WrongState when nothing unknown has this key.
-    """
-    async with db.work(merchant_id) as w:
-        found = await w.sql.fetchval(
-            """UPDATE platform_deeds SET state = $4, results = CASE WHEN $5 THEN '[]'::jsonb END
-               WHERE merchant_id = $1 AND shop_id = $2 AND key = $3
-                 AND state IN ('trying', 'unknown') RETURNING id""",
-            merchant_id, shop_id, key, DONE if done else FAILED, done,
-        )  # fmt: skip
-        if found is None:
-            raise WrongState("nothing with this key is open")
-        w.audit("shop.deed_settled", {"shop": shop_id, "deed": found, "done": done})
-
-
 async def _do(
     db: Database, registry: Registry, merchant_id: int, shop_id: int, action: PlatformAction
 ) -> Sequence[Done]:
@@ -79,12 +62,14 @@ async def _begin(
     """Claim the key, or return what became of it. Raises Unknown where nobody knows."""
     async with db.work(merchant_id) as w:
         claimed = await w.sql.fetchval(
-            """INSERT INTO platform_deeds AS d (merchant_id, shop_id, key, action, state, at)
-               VALUES ($1, $2, $3, $4, 'trying', $5)
-               ON CONFLICT (merchant_id, shop_id, key) DO UPDATE SET state = 'trying', at = $5
+            """INSERT INTO platform_deeds AS d (merchant_id, shop_id, key, action, subject, count,
+                                                about, state, at)
+               VALUES ($1, $2, $3, $4, $5, $6, $7, 'trying', $8)
+               ON CONFLICT (merchant_id, shop_id, key) DO UPDATE SET state = 'trying', at = $8
                    WHERE d.state = 'failed'
                RETURNING id""",
-            merchant_id, shop_id, action.key, type(action).__name__, w.now,
+            merchant_id, shop_id, action.key, type(action).__name__, action.coupon,
+            len(action.buyers), orjson.dumps(list(action.about)).decode(), w.now,
         )  # fmt: skip
         if claimed is not None:
             return None

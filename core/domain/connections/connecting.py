@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
+from zoneinfo import available_timezones
 
 from core.domain.connections.backfill import plan_past
 from core.domain.connections.following import open_cursors
@@ -146,12 +147,13 @@ async def _shop_of(
     return shop_id
 
 
-async def _new_shop(w: Work, connector: str, authorised: Authorised) -> int:
+async def _new_shop(w: Work, connector: str, told: Authorised) -> int:
+    zone = told.time_zone if told.time_zone in available_timezones() else None
+    rest = (connector, told.external_id, zone, told.currency)
     try:
-        return await create_shop(w, authorised.name, connector, authorised.external_id)
+        return await create_shop(w, told.name, *rest)
     except AlreadyExists:
-        name = f"{authorised.name} ({connector} {authorised.external_id})"
-        return await create_shop(w, name, connector, authorised.external_id)
+        return await create_shop(w, f"{told.name} ({connector} {told.external_id})", *rest)
 
 
 def refresh_time(connector: Any, token: Token, now: datetime) -> datetime | None:

@@ -80,13 +80,20 @@ class DeadLetter(Model):
 
 
 class PlatformDeed(Model):
-    """Something that must not be done twice on a platform, and what became of it."""
+    """Something that must not be done twice on a platform, and what became of it.
+
+    `subject` is the platform's id of what is given, `count` says to how many buyers, `about` is
+    for who began it.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
     shop_id = fields.BigIntField()
     key = fields.TextField()
     action = fields.TextField()
+    subject = fields.TextField()
+    count = fields.IntField()
+    about: Any = fields.JSONField()
     state = fields.TextField()
     results: Any = fields.JSONField(null=True)
     reason = fields.TextField(null=True)

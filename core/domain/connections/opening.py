@@ -1,6 +1,6 @@
 """Opening a connected shop: its token, its session, and every call into the connector guarded."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -13,7 +13,7 @@ from core.domain.connections.calls import Calls, Priority
 from core.domain.shops.plugins import plugin_settings
 from core.guard import guarded
 from core.registry import Registry
-from core.sdk.connectors import ConnectedShop, Connector, ConnectorSession, Token
+from core.sdk.connectors import ConnectedShop, Connector, ConnectorSession, Token, TokenOf
 from core.sdk.errors import HuikeError, NotFound, OutsideError, Several, WrongState
 from core.sdk.plugin import PluginContext
 from core.storage.database import Database, Session
@@ -23,9 +23,6 @@ FAILURES = (HuikeError, Several, OutsideError)
 """How a call into a connector can end badly; `guarded` lets nothing else out."""
 
 TOKENS = TypeAdapter(Token)
-
-TokenOf = Callable[[int], Awaitable[Token]]
-"""Gives the token of a shop."""
 
 T = TypeVar("T")
 

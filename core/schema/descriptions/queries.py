@@ -51,6 +51,7 @@ QUERIES = {
         "campaignLinks(runId)": "The run whose links were clicked.",
         "crmSales(currency)": "ISO 4217; without it the shop's, or the merchant's.",
         "shopSync(shopId)": "The shop whose connection is meant.",
+        "platformDeeds(shopId)": "Only those of this shop.",
         "smsTextCheck(text)": "As it would be sent.",
         "segmentPreview(rule)": "The rule to try.",
         "segmentPreview(sample)": "How many of the customers to show, 0 to 100.",

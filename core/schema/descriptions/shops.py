@@ -43,6 +43,22 @@ SHOPS = {
         "days(last)": "How many days, 1 to 90.",
         "deadLetters(open)": "False: also those that were taken in after all.",
     },
+    "PlatformDeed": {
+        "shopId": "The shop for which it was begun.",
+        "action": "What was to be done.",
+        "state": "What became of it.",
+        "at": "When it was begun, the last time.",
+    },
+    "PlatformDeedAction": {
+        "GIVE_COUPON": "Giving buyers a coupon that exists on the platform.",
+    },
+    "PlatformDeedSettlePayload": {
+        "deed": "As it stands now.",
+    },
+    "PlatformDeedState": {
+        "": "What became of something on a platform.",
+        "DONE": "Done, as the platform said or somebody found.",
+    },
     "ShopSyncCalls": {
         "seconds": "The time in which `limit` counts; null if the platform names no limit.",
         "day": "The day that `used` counts.",

@@ -31,7 +31,10 @@ class Platform:
         self.settings = AliExpressSettings(**values)
 
     def token(self):
-        return Token(self.world.grant(self.app, self.shop))
+        """A token as its seller's authorisation gives it."""
+        token = self.world.grant(self.app, self.shop)
+        grant = self.world.grants[token]
+        return Token(token, grant.refresh, grant.ends, grant.refresh_ends)
 
     @asynccontextmanager
     async def open(self, token=None, **more):

@@ -1,13 +1,11 @@
 """What the platform sends by itself."""
 
-from dataclasses import replace
 from datetime import timedelta
 
 import orjson
 import pytest
 
-from core.domain.connections.push_routes import with_push_routes
-from core.sdk import PluginContext, Refused, Resource, WebRequest
+from core.sdk import Refused, Resource, WebRequest
 from plugins.aliexpress import pushes
 from plugins.aliexpress.settings import AliExpressSettings
 from tests.plugins.aliexpress.followed import followed
@@ -91,9 +89,6 @@ async def test_a_message_is_quicker_than_the_list_and_counts_once(merchant):
     async with followed(merchant) as shop:
         await shop.connect()
         await shop.work()
-        registry = with_push_routes(replace(shop.registry, web_routes={}))
-        handle = registry.web_routes["aliexpress"].value.handle
-        context = PluginContext(merchant.id, shop.platform.settings, shop.db, shop.registry)
         number = shop.order(late=timedelta(minutes=8))
         told = webhooks.request(
             shop.world, shop.platform.app, shop.platform.shop, 53, {"orderId": number}
@@ -101,9 +96,9 @@ async def test_a_message_is_quicker_than_the_list_and_counts_once(merchant):
         forged = webhooks.request(
             shop.world, shop.platform.app, shop.platform.shop, 53, {"orderId": 9}, signature="0"
         )
-        assert await webhooks.deliver(lambda r: handle(context, r), forged) == webhooks.TRIES
+        assert await webhooks.deliver(shop.take, forged) == webhooks.TRIES
         for _ in range(2):
-            assert await webhooks.deliver(lambda r: handle(context, r), told) == 1
+            assert await webhooks.deliver(shop.take, told) == 1
         shop.later(seconds=5)
         await shop.work()
         assert await shop.orders() == shop.truth()

@@ -1,5 +1,7 @@
 """A platform's coupons are given there once, and who cannot have one is without it."""
 
+import json
+from dataclasses import replace
 from datetime import timedelta
 
 from core.sdk import Done, Occurrence, PluginContext, Unknown
@@ -35,6 +37,35 @@ async def test_an_unknown_end_is_kept_and_not_tried_again(merchant, monkeypatch)
 
     monkeypatch.setattr(platform, "act", act)
     await platform.give(context, occurrence)
+    assert await entries(merchant) == {"granted": 3, "revoked": 1, "unknown": 2}
+
+
+async def test_what_was_not_given_after_all_is_given_again(merchant, monkeypatch):
+    _, occurrence, context = await granted(merchant)
+    asked = []
+
+    async def act(db, registry, merchant_id, shop_id, action):
+        asked.append(action)
+        if len(asked) == 1:
+            raise Unknown("no answer")
+        return [Done(buyer, True) for buyer in action.buyers]
+
+    monkeypatch.setattr(platform, "act", act)
+    await platform.give(context, occurrence)
+    for done, key in ((True, asked[0].key), (False, "another:1"), (False, asked[0].key)):
+        told = {"deed_id": 1, "shop_id": 1, "key": key, "about": list(asked[0].about), "done": done}
+        settled = Occurrence(2, merchant.id, "platform_deed.settled", merchant.clock(), told)
+        await platform.give_again(context, settled)
+    async with merchant.read() as session:
+        rows = await session.sql.fetch(
+            """SELECT payload FROM outbox_events
+               WHERE merchant_id = $1 AND type = 'coupons.platform_due' ORDER BY id""",
+            session.merchant_id,
+        )
+    first, again = (json.loads(row["payload"]) for row in rows)
+    assert again == first
+    await platform.give(context, replace(occurrence, id=3, payload=again))
+    assert asked[1] == replace(asked[0])
     assert await entries(merchant) == {"granted": 3, "revoked": 1, "unknown": 2}
 
 

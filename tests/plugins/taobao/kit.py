@@ -39,6 +39,12 @@ class Platform:
             app_key=self.app.key, app_secret=self.app.secret, mode=mode, gateway=world.url
         )
 
+    def token(self):
+        """A token as its seller's authorisation gives it."""
+        token = self.world.grant(self.app, self.shop)
+        grant = self.world.grants[token]
+        return Token(token, grant.refresh, grant.ends[""], grant.ends[""])
+
     def connected(self, token=None, **more):
         token = token or Token(self.world.grant(self.app, self.shop))
         return ConnectedShop(SHOP_ID, str(self.shop.user_id), "Asia/Shanghai", "CNY", token, **more)

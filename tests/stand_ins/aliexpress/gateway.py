@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
-from email.utils import format_datetime
 
 import orjson
 from aiohttp import web
@@ -11,6 +10,7 @@ from aiohttp import web
 from tests.stand_ins.aliexpress.errors import BusinessError, GatewayError, bad_token, missing
 from tests.stand_ins.aliexpress.shapes import FORMAT, shell, written
 from tests.stand_ins.aliexpress.signing import expected
+from tests.stand_ins.gateways import Dropped, drop
 
 SKEW = timedelta(seconds=7200)
 PROTOCOL = {
@@ -95,7 +95,7 @@ class Gateway:
 
     async def _serve(self, request, method, pairs, prefix):
         self.world.calls.append((method, pairs))
-        fault = self._fault(method)
+        fault = self.world.next_fault(method)
         inside = None
         try:
             call, handler, inside = self._checked(method, pairs, prefix)
@@ -109,13 +109,10 @@ class Gateway:
             body = self._enveloped(method, failed, inside or "result", prefix)
         except GatewayError as error:
             body = _refused(error, prefix)
-        except _Dropped:
-            return await self._drop(request)
-        for action in (*self.world.after[method], *self.world.after["*"]):
-            action(pairs)
-        if fault is not None and fault.kind == "after_write":
-            return await self._drop(request)
-        return self._answer(fault, body | {"request_id": f"syn{len(self.world.calls)}"})
+        except Dropped:
+            return await drop(request)
+        body |= {"request_id": f"syn{len(self.world.calls)}"}
+        return await self.world.answered(request, method, pairs, fault, body)
 
     def _enveloped(self, method, content, inside, prefix):
         if prefix:
@@ -128,22 +125,6 @@ class Gateway:
         if style == "result" and inside:
             return {inside: written(content, False)}
         return written(content, False)
-
-    def _answer(self, fault, body):
-        headers = {"Date": format_datetime(self.world.now(), usegmt=True)}
-        if fault is not None and fault.kind == "http502":
-            return web.Response(status=502, text="Bad Gateway", headers=headers)
-        text = orjson.dumps(body)
-        if fault is not None and fault.kind == "broken_json":
-            text = text[: len(text) // 2]
-        return web.Response(body=text, content_type="application/json", headers=headers)
-
-    def _fault(self, method):
-        for fault in self.world.faults:
-            if fault.method in (method, "*") and fault.times > 0:
-                fault.times -= 1
-                return fault
-        return None
 
     def _break(self, fault):
         if fault is None:
@@ -164,15 +145,7 @@ class Gateway:
             code, message, type_ = NAMED[kind]
             raise GatewayError(code, message, type_)
         if kind == "dropped":
-            raise _Dropped
-
-    async def _drop(self, request):
-        """A body that begins and never ends."""
-        answer = web.StreamResponse(headers={"Content-Length": "1000"})
-        await answer.prepare(request)
-        await answer.write(b'{"')
-        request.transport.close()
-        return answer
+            raise Dropped
 
     def _checked(self, method, pairs, prefix):
         for name in ("app_key", "timestamp", "sign_method", "sign"):
@@ -231,7 +204,3 @@ def _refused(error, prefix):
     if error.sub_code is not None:
         body["sub_code"] = error.sub_code
     return {"error_response": body}
-
-
-class _Dropped(Exception):
-    """The connection goes before anything is done."""

@@ -3,9 +3,10 @@
 Times are instants here; only what is sent out and asked for is in the platform's own.
 """
 
-from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
+
+from tests.stand_ins.gateways import Watched
 
 FIRST_ID = 1_100_000_000_000_000_001
 
@@ -41,19 +42,11 @@ class Grant:
     revoked: bool = False
 
 
-@dataclass
-class Fault:
-    method: str
-    kind: str
-    times: int = 1
-
-
-class World:
+class World(Watched):
     def __init__(self, clock):
+        super().__init__()
         self.clock = clock
         self.apps, self.shops, self.grants, self.codes = {}, {}, {}, {}
-        self.faults, self.calls = [], []
-        self.after = defaultdict(list)
         self.opened = set()
         """Conversations that shops have opened."""
         self.skew = timedelta(0)
@@ -95,13 +88,6 @@ class World:
         code = f"3_{app.key}_code{len(self.codes)}"
         self.codes[code] = (app, shop)
         return code
-
-    def fault(self, method, kind, times=1):
-        """The next calls of a method go wrong."""
-        self.faults.append(Fault(method, kind, times))
-
-    def calls_of(self, method):
-        return [params for name, params in self.calls if name == method]
 
     def order(self, shop, number=None, late=timedelta(0), at_time=None, **changes):
         """Make or change an order; lists show it `late`, its detail at once. Returns its number."""

@@ -2,11 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import format_datetime
 
-import orjson
 from aiohttp import web
 
+from tests.stand_ins.gateways import Dropped, drop
 from tests.stand_ins.taobao.errors import TopError, bad_session, missing
 from tests.stand_ins.taobao.shapes import FORMAT, GMT8, shell, written
 from tests.stand_ins.taobao.signing import expected
@@ -73,7 +72,7 @@ class Gateway:
         method = pairs.get("method", "")
         self.world.calls.append((method, pairs))
         simplify = pairs.get("simplify") == "true"
-        fault = self._fault(method)
+        fault = self.world.next_fault(method)
         try:
             if pairs.get("format", "xml") != "json":
                 return web.Response(
@@ -87,29 +86,9 @@ class Gateway:
             body = body if simplify else {shell(method): body}
         except TopError as error:
             body = {"error_response": error.body | {"request_id": "syn"}}
-        except _Dropped:
-            return await self._drop(request)
-        for action in (*self.world.after[method], *self.world.after["*"]):
-            action(pairs)
-        if fault is not None and fault.kind == "after_write":
-            return await self._drop(request)
-        return self._answer(request, fault, body)
-
-    def _answer(self, request, fault, body):
-        headers = {"Date": format_datetime(self.world.now(), usegmt=True)}
-        if fault is not None and fault.kind == "http502":
-            return web.Response(status=502, text="Bad Gateway", headers=headers)
-        text = orjson.dumps(body)
-        if fault is not None and fault.kind == "broken_json":
-            text = text[: len(text) // 2]
-        return web.Response(body=text, content_type="application/json", headers=headers)
-
-    def _fault(self, method):
-        for fault in self.world.faults:
-            if fault.method in (method, "*") and fault.times > 0:
-                fault.times -= 1
-                return fault
-        return None
+        except Dropped:
+            return await drop(request)
+        return await self.world.answered(request, method, pairs, fault, body)
 
     def _break(self, fault):
         if fault is None:
@@ -123,15 +102,7 @@ class Gateway:
             code, message, sub_code = NAMED[fault.kind]
             raise TopError(code, message, sub_code)
         if fault.kind == "dropped":
-            raise _Dropped
-
-    async def _drop(self, request):
-        """A body that begins and never ends."""
-        answer = web.StreamResponse(headers={"Content-Length": "1000"})
-        await answer.prepare(request)
-        await answer.write(b'{"')
-        request.transport.close()
-        return answer
+            raise Dropped
 
     def _checked(self, pairs):
         for name, code, message in (
@@ -176,7 +147,3 @@ class Gateway:
             if end is not None and end <= self.world.now():
                 raise bad_session("session-expired")
         return grant.shop
-
-
-class _Dropped(Exception):
-    """The connection goes before anything is done."""

@@ -1,4 +1,4 @@
-"""The message service by REST: what is not confirmed comes again, and nothing for ever."""
+"""The message service: what is not confirmed comes again, and nothing for ever. Here by REST."""
 
 from datetime import timedelta
 
@@ -9,6 +9,7 @@ from tests.stand_ins.taobao.gateway import api
 from tests.stand_ins.taobao.shapes import Items, at
 
 KEPT = timedelta(hours=24)
+PUBLISHER = "12497914"
 
 
 @api("taobao.tmc.messages.consume", session=False)
@@ -16,7 +17,19 @@ def consume(call):
     quantity = int(call.params.get("quantity") or 100)
     if not 10 <= quantity <= 200:
         raise invalid("quantity")
-    world, group = call.world, call.params.get("group_name") or "default"
+    rows = [
+        {
+            "id": message.id, "topic": message.topic, "pub_app_key": PUBLISHER,
+            "content": orjson.dumps(message.content).decode(), "pub_time": at(message.pub_time),
+            "user_id": message.shop.user_id, "user_nick": message.shop.nick,
+        }
+        for message in give(call.world, call.params.get("group_name") or "default", quantity)
+    ]  # fmt: skip
+    return {"messages": Items("tmc_message", rows)}
+
+
+def give(world, group, most):
+    """The messages that are next for a consumer of the group, however he asks."""
     now = world.now()
     waiting = [
         m for m in world.messages
@@ -25,15 +38,16 @@ def consume(call):
     ]  # fmt: skip
     if world.disorder:
         waiting.reverse()
-    rows = []
-    for message in waiting[:quantity]:
+    for message in waiting[:most]:
         message.given_at = now
-        rows.append({
-            "id": message.id, "topic": message.topic, "pub_app_key": "12497914",
-            "content": orjson.dumps(message.content).decode(), "pub_time": at(message.pub_time),
-            "user_id": message.shop.user_id, "user_nick": message.shop.nick,
-        })  # fmt: skip
-    return {"messages": Items("tmc_message", rows)}
+    return waiting[:most]
+
+
+def take_off(world, group, ids):
+    """These are confirmed."""
+    for message in world.messages:
+        if message.id in ids and message.group == group:
+            message.confirmed = True
 
 
 @api("taobao.tmc.messages.confirm", session=False)
@@ -41,10 +55,7 @@ def confirm(call):
     ids = call.need("s_message_ids").split(",")
     if len(ids) > 200:
         raise invalid("s_message_ids")
-    group = call.params.get("group_name") or "default"
-    for message in call.world.messages:
-        if str(message.id) in ids and message.group == group:
-            message.confirmed = True
+    take_off(call.world, call.params.get("group_name") or "default", {int(one) for one in ids})
     return {"is_success": True}
 
 

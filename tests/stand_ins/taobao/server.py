@@ -16,6 +16,7 @@ from tests.stand_ins.taobao import (
     trades,
 )
 from tests.stand_ins.taobao.gateway import Gateway
+from tests.stand_ins.taobao.socket import Socket
 from tests.stand_ins.taobao.world import World
 
 SERVICES = (accounts, coupons, logistics, members, queue, ratings, refunds, sms, trades)
@@ -25,9 +26,12 @@ SERVICES = (accounts, coupons, logistics, members, queue, ratings, refunds, sms,
 async def serve(clock):
     """A world, and the address of its gateway as `world.url`."""
     world = World(clock)
-    server = TestServer(Gateway(world).application())
+    application = Gateway(world).application()
+    world.socket = Socket(world)
+    application.router.add_get("/", world.socket.serve)
+    server = TestServer(application)
     await server.start_server()
-    world.url = str(server.make_url("/router/rest"))
+    world.url, world.socket_url = str(server.make_url("/router/rest")), str(server.make_url("/"))
     try:
         yield world
     finally:

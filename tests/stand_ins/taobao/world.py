@@ -4,6 +4,7 @@ from collections import defaultdict
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from tests.stand_ins.gateways import Watched
 from tests.stand_ins.taobao.shapes import at
 
 FIRST_ID = 4_100_000_000_000_000_001
@@ -61,24 +62,17 @@ class Message:
     confirmed: bool = False
 
 
-@dataclass
-class Fault:
-    method: str
-    kind: str
-    times: int = 1
-
-
-class World:
+class World(Watched):
     def __init__(self, clock):
+        super().__init__()
         self.clock = clock
         self.apps, self.shops, self.grants, self.codes = {}, {}, {}, {}
         self.refreshes = {}
-        self.messages, self.faults, self.calls = [], [], []
+        self.messages = []
         self.skew = timedelta(0)
         self.disorder = False
         self.redelivery = timedelta(minutes=5)
         self.life = {"": 7_776_000, "r1": 0, "r2": 0, "w1": 0, "w2": 0}
-        self.after = defaultdict(list)
         self.benefits, self.benefit_stock = {}, defaultdict(lambda: 1000)
         self.sms, self.sms_signs, self.sms_templates = [], {"示范店铺"}, {"SMS_1"}
         self._last_id = FIRST_ID
@@ -123,13 +117,6 @@ class World:
             if grant.shop is shop:
                 grant.revoked = True
         self.tell(shop, "taobao_top_AuthCancel", {"open_id": 1, "user_id": shop.user_id})
-
-    def fault(self, method, kind, times=1):
-        """The next calls of a method go wrong."""
-        self.faults.append(Fault(method, kind, times))
-
-    def calls_of(self, method):
-        return [params for name, params in self.calls if name == method]
 
     # -- what happens in shops ---------------------------------------------------------------
 

@@ -8,7 +8,6 @@ from typing import Any
 
 import asyncpg
 
-from core.domain.shops.emails import normalise_email
 from core.domain.shops.merchants import check_name
 from core.domain.shops.roles import OWNER, Role, find_role, role_of
 from core.domain.shops.staff.passwords import check_password, hash_password
@@ -16,6 +15,7 @@ from core.domain.shops.staff.pauses import address_subject, count_try, forgive
 from core.domain.shops.staff.sessions import Client, end_sessions
 from core.domain.shops.tokens import hash_secret, read_token
 from core.registry import Registry
+from core.sdk.contacts import normalise_email
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound
 from core.storage.database import Database, Session, Work
 from core.storage.keyring import Keyring

@@ -9,12 +9,12 @@ from typing import Any
 import asyncpg
 import orjson
 
-from core.domain.shops.emails import normalise_email
 from core.domain.shops.staff.accounts import email_index
 from core.domain.shops.staff.passwords import hash_password, is_outdated, matches
 from core.domain.shops.staff.pauses import account_subject, address_subject, count_try, forgive
 from core.domain.shops.staff.sessions import Client, Tokens, begin_session
 from core.domain.shops.staff.totp import recovery_hash, step_of
+from core.sdk.contacts import normalise_email
 from core.sdk.errors import HuikeError
 from core.storage.database import Database, Work
 

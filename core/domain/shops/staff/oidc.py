@@ -18,7 +18,6 @@ from urllib.parse import urlencode
 import asyncpg
 import orjson
 
-from core.domain.shops.emails import normalise_email
 from core.domain.shops.merchants import NAME_LIMIT
 from core.domain.shops.staff.accounts import add_staff, email_index
 from core.domain.shops.staff.login import LoginRefused, logged_in
@@ -31,6 +30,7 @@ from core.domain.shops.staff.oidc_client import (
 from core.domain.shops.staff.oidc_provider import Provider, provider_of
 from core.domain.shops.staff.pauses import address_subject, count_try, forgive
 from core.domain.shops.staff.sessions import Client, Tokens, begin_session
+from core.sdk.contacts import normalise_email
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage.database import Database, Work
 from core.storage.keyring import SealError

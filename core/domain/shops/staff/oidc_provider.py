@@ -6,10 +6,10 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from core.domain.shops.emails import normalise_email
 from core.domain.shops.roles import OWNER, find_role
 from core.domain.shops.staff.accounts import LastOwner, Need
 from core.registry import Registry
+from core.sdk.contacts import normalise_email
 from core.sdk.errors import InvalidInput, NotFound, Several
 from core.storage.database import Session, Work
 
