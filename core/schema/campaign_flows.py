@@ -9,6 +9,7 @@ from core.domain.campaigns.flows import stored_flow, stored_options
 from core.registry import Registry
 from core.schema.campaign_flow_inputs import (
     EntryAgain,
+    EventSide,
     ListChange,
     SegmentMoment,
     WinnerGoal,
@@ -52,6 +53,7 @@ class AudienceTrigger:
 class EventTrigger:
     type: str
     where: list[EventFilter]
+    about: EventSide = strawberry.field(description="Whose journey it begins.")
 
 
 @strawberry.type
@@ -251,6 +253,8 @@ class _Shower:
                         for field, values in shown_where(value, global_id)]  # fmt: skip
             case "again":
                 return EntryAgain(value)
+            case "about":
+                return EventSide(value)
             case "moment":
                 return SegmentMoment(value)
             case "goal":

@@ -12,6 +12,7 @@ from core.schema.errors import UserError, user_errors
 from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
+from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.figures import figures
 from plugins.coupons.granting import by_handle
@@ -22,11 +23,9 @@ from plugins.coupons.shapes import (
     COUPON,
     ERRORS,
     TEMPLATE,
-    Coupon,
     CouponBasketInput,
     CouponGrant,
     CouponOutcome,
-    CouponState,
     CouponsTemplateCreateInput,
     CouponsTemplateCreatePayload,
     CouponsTemplateUpdateInput,
@@ -47,7 +46,6 @@ from plugins.coupons.templates import (
 )
 
 RESERVED_FOR = timedelta(minutes=30)
-MAX_SHOWN = 200
 MAX_GRANTED = 1000
 
 
@@ -285,7 +283,7 @@ async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | N
             found = await issue(
                 w, pk, [Recipient(one, f"grant:{input.key}:{one}") for one in people], "grant"
             )
-        return {"grants": grants(found)}
+        return {"grants": grants(people, found)}
 
     made: CouponsGrantPayload = await _answered(CouponsGrantPayload, call)
     return made
@@ -304,7 +302,7 @@ async def claim(info: Info, input: CouponsClaimInput) -> CouponsClaimPayload | N
             issued = await issue(w, found.id, [recipient], "claim", kind="claimed")
         if issued[0].reason is not None:
             raise CouponUnusable(issued[0].reason, ("input", "customerId"))
-        return {"grant": grants(issued)[0]}
+        return {"grant": grants([person], issued)[0]}
 
     made: CouponsClaimPayload = await _answered(CouponsClaimPayload, call)
     return made
@@ -423,37 +421,6 @@ async def brought(
     ]  # fmt: skip
 
 
-async def coupons_of(self: Any, info: Info) -> list[Coupon] | None:
-    found = await info.context.load("coupons", _customer(self), _coupons_by_customer)
-    return [] if found is None else found
-
-
-def _customer(root: Any) -> int:
-    return int(root.row["id"])
-
-
-async def _coupons_by_customer(session: Any, pks: list[int]) -> dict[int, list[Coupon]]:
-    rows = await session.sql.fetch(
-        """SELECT l.*, t.name, t.currency, COALESCE(l.shown, l.code, t.public_code) AS text
-           FROM unnest($2::bigint[]) u (id)
-           CROSS JOIN LATERAL (SELECT * FROM coupons_coupons
-               WHERE merchant_id = $1 AND customer_id = u.id ORDER BY id DESC LIMIT $3) l
-           JOIN coupons_templates t ON t.merchant_id = $1 AND t.id = l.template_id
-           ORDER BY l.id DESC""",
-        session.merchant_id, pks, MAX_SHOWN,
-    )  # fmt: skip
-    found: dict[int, list[Coupon]] = {}
-    for row in rows:
-        amount = None if row["amount"] is None else money(row["amount"], row["currency"])
-        found.setdefault(row["customer_id"], []).append(Coupon(
-            id=global_id(COUPON, row["id"]), template_id=global_id(TEMPLATE, row["template_id"]),
-            name=row["name"], code=row["text"], state=CouponState(row["state"]),
-            granted_at=row["granted_at"], expires_at=row["expires_at"],
-            redeemed_at=row["redeemed_at"], amount=amount,
-        ))  # fmt: skip
-    return found
-
-
 def _field(resolver: Any, description: str) -> Any:
     return strawberry.field(resolver=resolver, description=description)
 
@@ -489,6 +456,5 @@ FIELDS = [
         revoke, "Take coupons that were not used out of use."), WRITE),
     SchemaField("Mutation", "couponsTransfer", _field(
         transfer, "Make a coupon another customer's, if its template allows it."), USE),
-    SchemaField("Customer", "coupons", _field(
-        coupons_of, "The customer's coupons, the newest first, up to 200."), READ),
+    *COUPON_FIELDS,
 ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from core.sdk import TERMINAL_STATES, Occurrence, OrderStateChanged, PluginContext, Subscriber
 from core.sdk import RefundStateChanged as RefundChanged
+from plugins.packages import codes
 from plugins.packages.inserts import tell_low
 from plugins.packages.outcomes import Outcome
 
@@ -50,11 +51,13 @@ async def _release(context: PluginContext, order_id: int) -> None:
                          JOIN packages_inserts i ON i.merchant_id = $1 AND i.id = x.insert_id
                          GROUP BY x.rule_id) f
                    WHERE r.merchant_id = $1 AND r.id = f.rule_id)
-               SELECT DISTINCT warehouse FROM counted""",
+               SELECT held.id, v.warehouse FROM held
+               JOIN packages_waves v ON v.merchant_id = $1 AND v.id = held.wave_id""",
             w.merchant_id, order_id, int(Outcome.GIVEN), int(Outcome.RELEASED),
         )  # fmt: skip
-        for row in rows:
-            await tell_low(w, row["warehouse"])
+        await codes.give_back(w, context.registry, [row["id"] for row in rows], Outcome.RELEASED)
+        for warehouse in sorted({row["warehouse"] for row in rows}):
+            await tell_low(w, warehouse)
 
 
 LATE = Subscriber("packages.late", frozenset({OrderStateChanged.type, RefundChanged.type}), follow)

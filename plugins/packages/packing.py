@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from core.sdk import InvalidInput, NotFound, WrongState
+from plugins.packages import codes
 from plugins.packages.events import PackagesParcelPacked
 from plugins.packages.outcomes import Outcome
 
@@ -112,7 +113,8 @@ async def parcels_of(
 
 async def _items(session: Any, parcel_ids: Sequence[int]) -> dict[int, list[Item]]:
     rows: Sequence[Mapping[str, Any]] = await session.sql.fetch(
-        """SELECT c.parcel_id, i.name, i.kind, i.sku, i.text, i.coupon_code
+        """SELECT c.parcel_id, i.name, i.kind, i.sku, i.text,
+                  COALESCE(c.code, i.coupon_code) AS coupon_code
            FROM packages_choices c
            JOIN packages_inserts i ON i.merchant_id = $1 AND i.id = c.insert_id
            WHERE c.merchant_id = $1 AND c.parcel_id = ANY($2::bigint[]) AND c.outcome = $3
@@ -137,8 +139,9 @@ async def need_wave(session: Any, wave_id: int, path: tuple[str, ...] = ("id",))
     return row
 
 
-async def confirm_parcel(w: Any, code: str) -> Parcel:
-    """It is packed: what was reserved leaves the stock. Again, nothing happens.
+async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
+    """It is packed: what was reserved leaves the stock, and its coupons are the customer's. Again,
+    nothing happens.
 
     Raises InvalidInput for a code misread, NotFound, and WrongState for a parcel whose order was
     closed meanwhile: its inserts are back in the stock.
@@ -155,6 +158,7 @@ async def confirm_parcel(w: Any, code: str) -> Parcel:
         if row["late"] == "closed":
             raise WrongState("the order was closed: do not send this parcel", ("input", "code"))
         await _pack(w, parcel_id)
+        await codes.give(w, registry, parcel_id)
     (parcel,) = await parcels_of(w, parcel_id=parcel_id)
     return parcel
 

@@ -10,6 +10,7 @@ import orjson
 from pydantic import ValidationError
 
 from core.domain.segments.rules import Rule, names_of, read_rule, usable_facets
+from core.domain.shops.code_sources import free_codes
 from core.domain.shops.merchants import check_name
 from core.sdk import AlreadyExists, InvalidInput, NotFound, Say, Several, WrongState
 from core.sdk.facets import Language
@@ -21,11 +22,12 @@ MOST_RULES, MOST_VARIANTS, MOST_WEIGHT, PARTS = 50, 5, 1000, 10_000
 
 @dataclass(frozen=True)
 class Variant:
-    """One of a rule's inserts; `available` are those free in the warehouse, if it is counted."""
+    """One of a rule's inserts; `available` are those that can be had in the warehouse, and codes
+    for them; None for any number."""
 
     insert: Insert
     weight: int
-    available: int = 0
+    available: int | None = None
 
 
 @dataclass(frozen=True)
@@ -173,7 +175,7 @@ async def read_rules(
 ) -> list[PackingRule]:
     """The merchant's rules, the first to be gone through first; `live` are those on and valid now.
 
-    With a warehouse, their inserts say how many are free there. `locked` keeps budget and stock
+    With a warehouse, their inserts say how many can be had there. `locked` keeps budget and stock
     for this transaction.
     """  # fmt: skip
     rows = await session.sql.fetch(
@@ -184,23 +186,25 @@ async def read_rules(
         session.merchant_id, live, session.now,
     )  # fmt: skip
     inserts = await inserts_by_id(session)
-    free = await _free(session, warehouse, locked)
+    stored = [orjson.loads(row["variants"]) for row in rows]
+    ids = {one["insert_id"] for variants in stored for one in variants}
+    given = [inserts[one] for one in sorted(ids)]
+    free = {} if warehouse is None else await _free(session, registry, given, warehouse, locked)
     facets = await usable_facets(session, registry)
     zone = await session.sql.fetchval(
         "SELECT time_zone FROM merchants WHERE id = $1", session.merchant_id
     )
     made = []
-    for row in rows:
+    for row, variants in zip(rows, stored, strict=True):
         orders = OrderRule.model_validate_json(row["orders"])
         customers = row["customers"] and await read_rule(
             session, registry, orjson.loads(row["customers"]), facets=facets
         )
-        variants = [
-            Variant(inserts[one["insert_id"]], one["weight"], free.get(one["insert_id"], 0))
-            for one in orjson.loads(row["variants"])
-        ]
         made.append(PackingRule(
-            row["id"], row["name"], variants, customers, orders, row["priority"],
+            row["id"], row["name"],
+            [Variant(inserts[one["insert_id"]], one["weight"], free.get(one["insert_id"]))
+             for one in variants],
+            customers, orders, row["priority"],
             row["exclusive"], row["per_customer"], row["per_days"], row["holdout"],
             row["budget"], row["spent"], row["starts_at"], row["ends_at"], row["is_on"],
             await _shop_names(session, orders), session.now, zone,
@@ -208,14 +212,24 @@ async def read_rules(
     return made
 
 
-async def _free(session: Any, warehouse: str | None, locked: bool) -> dict[int, int]:
+async def _free(
+    session: Any, registry: Any, inserts: Sequence[Insert], warehouse: str, locked: bool
+) -> dict[int, int]:
+    """How many can be had of those inserts of which there are not any number."""
     rows = await session.sql.fetch(
         f"""SELECT insert_id, GREATEST(on_hand - reserved, 0) AS free FROM packages_stock
             WHERE merchant_id = $1 AND warehouse = $2
             ORDER BY insert_id {"FOR UPDATE" if locked else ""}""",
         session.merchant_id, warehouse,
     )  # fmt: skip
-    return {row["insert_id"]: row["free"] for row in rows}
+    stock = {row["insert_id"]: row["free"] for row in rows}
+    free = {one.id: stock.get(one.id, 0) for one in inserts if one.tracks_stock}
+    for one in inserts:
+        if one.codes is not None:
+            codes = await free_codes(session, registry, one.codes.source, one.codes.settings)
+            if codes is not None:
+                free[one.id] = min(free.get(one.id, codes), codes)
+    return free
 
 
 async def _shop_names(session: Any, orders: OrderRule) -> Mapping[tuple[str, int], str]:

@@ -10,9 +10,9 @@ import strawberry
 from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
-from core.schema.scalars import Money, SegmentRule, global_id, money, need_id
+from core.schema.scalars import JSON, Money, SegmentRule, global_id, money, need_id
 from core.schema.segment_words import Language, stored_form
-from core.sdk import HuikeError, Say, SchemaField, Several, to_minor
+from core.sdk import HuikeError, InvalidInput, Say, SchemaField, Several, to_minor
 from plugins.packages import inserts as domain
 from plugins.packages.outcomes import Outcome, reason
 from plugins.packages.preview import (
@@ -60,6 +60,9 @@ class PackagesOutcome(Enum):
     STOCK = Outcome.STOCK
     BUDGET = Outcome.BUDGET
     RELEASED = Outcome.RELEASED
+    REFUSED = strawberry.enum_value(
+        Outcome.REFUSED, description="The source of its codes had none for the customer."
+    )
 
 
 @strawberry.type(description="How many of an insert a warehouse has.")
@@ -69,6 +72,12 @@ class PackagesStock:
     reserved: int = strawberry.field(description="Those for parcels that are not packed yet.")
 
 
+@strawberry.type(description="Where a coupon's codes are from, one for each parcel.")
+class PackagesCodes:
+    source: str
+    settings: JSON
+
+
 @strawberry.type(description="Something that goes into parcels beside the goods.")
 class PackagesInsert:
     id: strawberry.ID
@@ -76,7 +85,10 @@ class PackagesInsert:
     kind: PackagesInsertKind
     sku: str | None
     text: str | None = strawberry.field(description="What a card says, in Liquid.")
-    coupon_code: str | None
+    coupon_code: str | None = strawberry.field(description="The code that is the same for all.")
+    codes: PackagesCodes | None = strawberry.field(
+        description="Where the codes are from that each parcel has one of."
+    )
     unit_cost: Money
     tracks_stock: bool
     low_stock: int = strawberry.field(description="The free stock at which it is told of.")
@@ -128,7 +140,7 @@ class PackagesChoice:
     def reason(self, language: Language = Language.EN) -> str:
         one = self.choice
         condition = one.rule.sentence(language.value)
-        return reason(one.outcome, self.insert, condition, Say(language.value))
+        return reason(one.outcome, self.insert, condition, Say(language.value), one.refused)
 
 
 @strawberry.type(description="How often a rule came to an outcome with an insert.")
@@ -171,13 +183,28 @@ class PackagesArm:
     paid_each: Money = strawberry.field(description="What each of them bought for again.")
 
 
+@strawberry.input(description="Where the codes are from that each parcel gets one of.")
+class PackagesCodesInput:
+    source: str = strawberry.field(
+        default="coupons", description="The name of what makes them: coupons."
+    )
+    settings: JSON = strawberry.field(
+        description='What the source needs; coupons: {"template": "<handle>"}.'
+    )
+
+
 @strawberry.input(description="An insert; it cannot be changed once it is made.")
 class PackagesInsertCreateInput:
     name: str
     kind: PackagesInsertKind
     sku: str | None = None
     text: str | None = strawberry.field(default=None, description="Liquid, for cards and notes.")
-    coupon_code: str | None = None
+    coupon_code: str | None = strawberry.field(
+        default=None, description="For a COUPON: one code that is the same for all."
+    )
+    codes: PackagesCodesInput | None = strawberry.field(
+        default=None, description="For a COUPON instead: a code of its own for each parcel."
+    )
     unit_cost: Decimal = Decimal(0)
     tracks_stock: bool = False
     low_stock: int = 0
@@ -279,7 +306,11 @@ async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesI
         PackagesInsert(
             id=global_id("PackagesInsert", one.id), name=one.name,
             kind=PackagesInsertKind(one.kind), sku=one.sku, text=one.text,
-            coupon_code=one.coupon_code, unit_cost=money(one.unit_cost, currency),
+            coupon_code=one.coupon_code,
+            codes=None if one.codes is None else PackagesCodes(
+                source=one.codes.source, settings=JSON(one.codes.settings)
+            ),
+            unit_cost=money(one.unit_cost, currency),
             tracks_stock=one.tracks_stock, low_stock=one.low_stock, archived=one.archived,
             stock=[
                 PackagesStock(warehouse=s.warehouse, on_hand=s.on_hand, reserved=s.reserved)
@@ -288,6 +319,12 @@ async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesI
         )
         for one in found.values()
     ]  # fmt: skip
+
+
+def _codes(given: PackagesCodesInput) -> domain.Codes:
+    if not isinstance(given.settings, dict):
+        raise InvalidInput("settings are an object", ("input", "codes", "settings"))
+    return domain.Codes(given.source, given.settings)
 
 
 def _rule(rule: PackingRule, currency: str) -> PackagesRule:
@@ -414,10 +451,12 @@ async def packages_insert_create(
     try:
         async with info.context.work() as w:
             cost = to_minor(input.unit_cost, await currency_of(w))
-            made = await domain.create_insert(w, domain.NewInsert(
+            codes = None if input.codes is None else _codes(input.codes)
+            new = domain.NewInsert(
                 input.name, domain.InsertKind(input.kind.value), input.sku, input.text,
-                input.coupon_code, cost, input.tracks_stock, input.low_stock,
-            ))  # fmt: skip
+                input.coupon_code, codes, cost, input.tracks_stock, input.low_stock,
+            )  # fmt: skip
+            made = await domain.create_insert(w, info.context.installation.registry, new)
             return PackagesInsertCreatePayload(insert=await _insert(w, made))
     except (HuikeError, Several) as error:
         return PackagesInsertCreatePayload(errors=user_errors(error))

@@ -219,7 +219,7 @@ async def packages_parcel_confirm(
 ) -> PackagesParcelConfirmPayload | None:
     try:
         async with info.context.work() as w:
-            parcel = await confirm_parcel(w, input.code)
+            parcel = await confirm_parcel(w, info.context.installation.registry, input.code)
     except (HuikeError, Several) as error:
         return PackagesParcelConfirmPayload(errors=user_errors(error))
     return PackagesParcelConfirmPayload(parcel=_parcel(parcel))

@@ -7,6 +7,7 @@ from typing import Any
 from core.domain.customers.tasks import NewTask, TaskKind, create_tasks
 from core.domain.shops.merchants import check_name
 from core.sdk import InvalidInput, NotFound
+from plugins.packages import codes
 from plugins.packages.deciding import decide, of_wave, query_for
 from plugins.packages.inserts import InsertKind, tell_low
 from plugins.packages.outcomes import Outcome
@@ -52,6 +53,7 @@ async def create_wave(
     rules = await read_rules(w, registry, live=True, warehouse=name, locked=True)
     if rules:
         await choose(w, rules, wave_id, count, settings.max_per_parcel)
+        await codes.hold(w, registry, wave_id)
         await _reserve(w, wave_id, name)
         await _make_notes(w, wave_id)
     w.audit("packages_wave.created", {"wave": wave_id, "parcels": count})

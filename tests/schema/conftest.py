@@ -334,7 +334,8 @@ async def make_world(merchant):
             lambda _: None, lambda _: None,
         )  # fmt: skip
         message = await send_test(w, hook)
-        sample = await create_insert(w, NewInsert("sample", InsertKind.SAMPLE, tracks_stock=True))
+        new = NewInsert("sample", InsertKind.SAMPLE, tracks_stock=True)
+        sample = await create_insert(w, registry, new)
         packing = await create_rule(w, registry, NewRule("sample", [(sample, 1)], None, {}))
         wave, parcel = await packed_wave(w, order)
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
