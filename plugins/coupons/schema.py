@@ -3,18 +3,20 @@
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import strawberry
 
 from core.schema.context import Info
+from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
+from plugins.coupons.codes import MAX_CODE
 from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
-from plugins.coupons.figures import figures
+from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
 from plugins.coupons.guessing import check_client, count_misses
 from plugins.coupons.issuing import Recipient, issue
@@ -31,6 +33,7 @@ from plugins.coupons.shapes import (
     CouponsTemplateUpdateInput,
     CouponsTemplateUpdatePayload,
     CouponTemplate,
+    CouponTemplateState,
     grants,
     minor,
     outcome_shape,
@@ -40,23 +43,31 @@ from plugins.coupons.shapes import (
 )
 from plugins.coupons.templates import (
     create_template,
-    find_templates,
     hold_template,
+    list_templates,
     update_template,
 )
-
-RESERVED_FOR = timedelta(minutes=30)
-MAX_GRANTED = 1000
-
-
-From = Annotated[date, strawberry.argument(name="from")]
 
 
 @strawberry.enum(description="What figures are added up by; the tiers are those of today.")
 class CouponGrouping(Enum):
-    TEMPLATE = "template"
-    CAMPAIGN = "campaign"
-    TIER = "tier"
+    TEMPLATE = strawberry.enum_value("template", description="The coupons' templates.")
+    CAMPAIGN = strawberry.enum_value("campaign", description="The campaigns that granted them.")
+    TIER = strawberry.enum_value("tier", description="The customers' tiers.")
+
+
+RESERVED_FOR = timedelta(minutes=30)
+MAX_GRANTED = 1000
+MAX_LISTED, MAX_SKIPPED = 200, 1_000_000
+From = Annotated[
+    date, strawberry.argument(name="from", description="A day of the merchant's calendar.")
+]
+To = Annotated[date, strawberry.argument(description="The last day, at most 1100 days later.")]
+Grouped = Annotated[CouponGrouping, strawberry.argument(description="What they are added up by.")]
+OfSegment = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(description="Only coupons of its present customers; null: of all."),
+]
 
 
 GROUP_TYPES = {
@@ -71,74 +82,85 @@ class CouponFigures:
     key: strawberry.ID | None = strawberry.field(
         description="Of the template, campaign or tier; null for coupons without one."
     )
-    name: str | None
-    granted: int
+    name: str | None = strawberry.field(description="Its name.")
+    granted: int = strawberry.field(description="How many customers got.")
     claimed: int = strawberry.field(description="Of these, taken by the customers themselves.")
-    redeemed: int
+    redeemed: int = strawberry.field(description="How many were used, whenever granted.")
     sales: Money = strawberry.field(
         description="What the orders came to; one with several coupons counts for each."
     )
     off: Money = strawberry.field(description="What was taken off: the margin given.")
 
 
-@strawberry.input
+@strawberry.input(description="Codes of a template with the source OWN.")
 class CouponsCodesMakeInput:
     template_id: strawberry.ID
-    count: int
+    count: int = strawberry.field(description=f"1 to {stock.MAX_MADE:,}.")
 
 
-@strawberry.input
+@strawberry.input(description="Codes for a template with the source POOL.")
 class CouponsCodesImportInput:
     template_id: strawberry.ID
-    codes: list[str]
+    codes: list[str] = strawberry.field(
+        description=f"1 to {stock.MAX_IMPORTED:,}, of 3 to {MAX_CODE} characters each."
+    )
 
 
-@strawberry.input
+@strawberry.input(description="Codes of a template that nobody has yet.")
+class CouponsCodesFileCreateInput:
+    template_id: strawberry.ID
+
+
+@strawberry.input(description="Customers who get a coupon each.")
 class CouponsGrantInput:
     template_id: strawberry.ID
-    customer_ids: list[strawberry.ID]
+    customer_ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
     key: str = strawberry.field(
         description="For what: each customer gets one coupon of the template for it."
     )
 
 
-@strawberry.input
+@strawberry.input(description="A customer who takes a coupon.")
 class CouponsClaimInput:
-    handle: str
+    handle: str = strawberry.field(description="The template's.")
     customer_id: strawberry.ID
     key: str = strawberry.field(description="A claim that is repeated with it gets the same one.")
 
 
-@strawberry.input
+@strawberry.input(description="Coupons to be held for an order.")
 class CouponsReserveInput:
-    basket: CouponBasketInput
+    basket: CouponBasketInput = strawberry.field(description="With the order's number.")
     until: datetime | None = strawberry.field(default=None, description="Null: for half an hour.")
 
 
-@strawberry.input
+@strawberry.input(description="Orders that use coupons.")
 class CouponsRedeemInput:
-    baskets: list[CouponBasketInput] = strawberry.field(description="Up to 1,000.")
+    baskets: list[CouponBasketInput] = strawberry.field(
+        description="1 to 1,000, each with its order's number."
+    )
 
 
-@strawberry.input
+@strawberry.input(description="An order whose coupons come back.")
 class CouponsReleaseInput:
-    order: str
-    shop_id: strawberry.ID | None = None
+    order: str = strawberry.field(description="The number that its basket had.")
+    shop_id: strawberry.ID | None = strawberry.field(
+        default=None, description="The shop that its basket named."
+    )
     redeemed: bool = strawberry.field(
         default=False, description="Also what was redeemed: the order was cancelled."
     )
 
 
-@strawberry.input
+@strawberry.input(description="Coupons that nobody can use any more.")
 class CouponsRevokeInput:
-    ids: list[strawberry.ID]
-    reason: str
+    ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
+    reason: str = strawberry.field(description="1 to 500 characters; it stands in the ledger.")
 
 
-@strawberry.input
+@strawberry.input(description="A coupon that becomes another customer's.")
 class CouponsTransferInput:
     id: strawberry.ID
-    customer_id: strawberry.ID
+    customer_id: strawberry.ID = strawberry.field(description="Who gets it.")
 
 
 @strawberry.type
@@ -149,14 +171,24 @@ class CouponsCodesMakePayload:
 
 @strawberry.type
 class CouponsCodesImportPayload:
-    added: int | None = None
+    added: int | None = strawberry.field(default=None, description="Are new.")
     known: int | None = strawberry.field(default=None, description="Were there already.")
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
+class CouponsCodesFileCreatePayload:
+    file: JobFile | None = strawberry.field(
+        default=None, description="A CSV file of one column; null if there are no codes in stock."
+    )
+    errors: list[UserError] = ERRORS
+
+
+@strawberry.type
 class CouponsGrantPayload:
-    grants: list[CouponGrant] | None = None
+    grants: list[CouponGrant] | None = strawberry.field(
+        default=None, description="In the order of the customers."
+    )
     errors: list[UserError] = ERRORS
 
 
@@ -182,19 +214,23 @@ class CouponsRedeemPayload:
 
 @strawberry.type
 class CouponsReleasePayload:
-    released: int | None = None
+    released: int | None = strawberry.field(
+        default=None, description="How many came back; 0 when it is repeated."
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsRevokePayload:
-    revoked: int | None = None
+    revoked: int | None = strawberry.field(
+        default=None, description="How many could be used before; 0 when it is repeated."
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsTransferPayload:
-    transferred: bool | None = None
+    transferred: bool | None = strawberry.field(default=None, description="Whether it is done.")
     errors: list[UserError] = ERRORS
 
 
@@ -209,9 +245,25 @@ async def _answered(made: Any, call: Callable[[], Awaitable[dict[str, Any]]]) ->
 # -- templates and codes ------------------------------------------------------------------------
 
 
-async def templates(info: Info) -> list[CouponTemplate] | None:
+async def templates(
+    info: Info,
+    states: Annotated[
+        list[CouponTemplateState] | None,
+        strawberry.argument(description="Only those in one of these states; null: all."),
+    ] = None,
+    first: Annotated[int, strawberry.argument(description=f"1 to {MAX_LISTED}.")] = MAX_LISTED,
+    skip: Annotated[
+        int, strawberry.argument(description="Leave out so many from the beginning.")
+    ] = 0,
+) -> list[CouponTemplate] | None:
+    if not 1 <= first <= MAX_LISTED:
+        raise InvalidInput(f"from 1 to {MAX_LISTED}", ("first",))
+    if not 0 <= skip <= MAX_SKIPPED:
+        raise InvalidInput(f"from 0 to {MAX_SKIPPED}", ("skip",))
+    wanted = None if states is None else [str(one.value) for one in states]
     async with info.context.read() as session:
-        return [template_shape(one) for one in await find_templates(session)]
+        found = await list_templates(session, wanted, first, skip)
+    return [template_shape(one) for one in found]
 
 
 async def template_create(
@@ -265,6 +317,19 @@ async def codes_import(
         return {"added": found.added, "known": found.known}
 
     made: CouponsCodesImportPayload = await _answered(CouponsCodesImportPayload, call)
+    return made
+
+
+async def codes_file_create(
+    info: Info, input: CouponsCodesFileCreateInput
+) -> CouponsCodesFileCreatePayload | None:
+    async def call() -> dict[str, Any]:
+        pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
+        async with info.context.work() as w:
+            job = await stock.keep_codes(w, pk)
+            return {"file": None if job is None else await kept_file(info, w, job)}
+
+    made: CouponsCodesFileCreatePayload = await _answered(CouponsCodesFileCreatePayload, call)
     return made
 
 
@@ -404,13 +469,13 @@ async def release(info: Info, input: CouponsReleaseInput) -> CouponsReleasePaylo
 async def brought(
     info: Info,
     from_: From,
-    to: date,
-    by: CouponGrouping = CouponGrouping.TEMPLATE,
-    segment_id: strawberry.ID | None = None,
+    to: To,
+    by: Grouped = CouponGrouping.TEMPLATE,
+    segment_id: OfSegment = None,
 ) -> list[CouponFigures] | None:
     segment = None if segment_id is None else need_id("Segment", segment_id, ("segmentId",))
     async with info.context.read() as session:
-        found = await figures(session, from_, to, by.value, segment)
+        found = await figures(session, from_, to, cast("By", by.value), segment)
     return [
         CouponFigures(
             key=None if one.key is None else global_id(GROUP_TYPES[by], one.key), name=one.name,
@@ -442,6 +507,9 @@ FIELDS = [
         codes_make, "Make codes in advance, for print; up to 100,000 at once."), WRITE),
     SchemaField("Mutation", "couponsCodesImport", _field(
         codes_import, "Add codes that were made elsewhere to a pool."), WRITE),
+    SchemaField("Mutation", "couponsCodesFileCreate", _field(
+        codes_file_create,
+        "Get the codes in stock of a template as a file, for print; up to 1,000,000."), WRITE),
     SchemaField("Mutation", "couponsGrant", _field(
         grant, "Give customers a coupon each; all, or nobody if there are not enough."), WRITE),
     SchemaField("Mutation", "couponsClaim", _field(

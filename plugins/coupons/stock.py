@@ -1,10 +1,14 @@
 """Codes in stock: made beforehand for print, or imported from elsewhere."""
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
 
+from core.domain.shops.kept_files import keep_file
 from core.sdk import InvalidInput
+from core.tabular.writing import WRITERS
 from plugins.coupons.codes import MAX_CODE, make_codes, normal
 from plugins.coupons.issuing import tell_low_stock
 from plugins.coupons.templates import hold_template
@@ -12,6 +16,10 @@ from plugins.coupons.templates import hold_template
 CHUNK = 20_000
 MAX_MADE = 100_000
 MAX_IMPORTED = 100_000
+MAX_FILED = 1_000_000
+FILE = "coupons.file"
+RIGHTS = ("COUPONS_WRITE",)
+"""What whoever fetches a file of codes needs: who has a code can use it."""
 
 INSERT = """INSERT INTO coupons_coupons (merchant_id, template_id, state, transferred, unused_told,
         code, shown)
@@ -66,6 +74,24 @@ async def take_in(w: Any, template_id: int, codes: Sequence[str]) -> Imported:
     await tell_low_stock(w, template)
     w.audit("coupons.codes_imported", {"template": template_id, "count": added})
     return Imported(added, len(codes) - added)
+
+
+async def keep_codes(w: Any, template_id: int) -> int | None:
+    """Make a CSV file of a template's codes in stock, the oldest first; returns the job that holds
+    it, None if there are none. Raises NotFound."""
+    await hold_template(w, template_id, ("input", "templateId"))
+    rows = await w.sql.fetch(
+        """SELECT COALESCE(shown, code) AS code FROM coupons_coupons
+           WHERE merchant_id = $1 AND template_id = $2 AND state = 'stock' ORDER BY id LIMIT $3""",
+        w.merchant_id, template_id, MAX_FILED,
+    )  # fmt: skip
+    if not rows:
+        return None
+    writer = WRITERS["csv"](("code",), UTC)
+    cells = [(row["code"],) for row in rows]
+    data = writer.head() + await asyncio.to_thread(writer.rows, cells)
+    w.audit("coupons.codes_filed", {"template": template_id, "count": len(rows)})
+    return await keep_file(w, FILE, f"codes-{template_id}.csv", "text/csv", data, RIGHTS)
 
 
 async def _add(

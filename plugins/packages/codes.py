@@ -45,9 +45,9 @@ async def give(w: Any, registry: Any, parcel_id: int) -> None:
         await give_codes(w, registry, source, keys)
 
 
-async def give_back(w: Any, registry: Any, parcel_ids: Sequence[int], outcome: Outcome) -> None:
-    """Put back the codes of parcels that are not packed, of choices with this outcome."""
-    for source, keys in await _keys(w, parcel_ids, outcome):
+async def give_back(w: Any, registry: Any, parcel_ids: Sequence[int]) -> None:
+    """Put back the codes of parcels whose inserts were released."""
+    for source, keys in await _keys(w, parcel_ids, Outcome.RELEASED):
         await give_back_codes(w, registry, source, keys)
 
 

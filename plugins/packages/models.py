@@ -120,7 +120,8 @@ class PackagesParcel(Model):
 class PackagesChoice(Model):
     """What a rule decided about a parcel that it is for; see outcomes.py.
 
-    `code` is the parcel's own coupon code, `refused` why its source had none.
+    `code` is the parcel's own coupon code, `refused` why its source had none; `task_id` is the task
+    to write a note by hand.
     """
 
     id = Id()
@@ -132,6 +133,7 @@ class PackagesChoice(Model):
     outcome = fields.SmallIntField()
     code = fields.TextField(null=True)
     refused = fields.TextField(null=True)
+    task_id = fields.BigIntField(null=True)
     at = fields.DatetimeField()
 
     class Meta:

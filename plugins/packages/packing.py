@@ -13,6 +13,13 @@ from plugins.packages.outcomes import Outcome
 PREFIX = "HP"
 """What barcodes of parcels begin with, so that no other code is taken for one."""
 
+LATE = "p.late IS NOT NULL AND p.packed_at IS NULL"
+ONLY = {
+    "open": "p.packed_at IS NULL AND p.late IS NULL", "packed": "p.packed_at IS NOT NULL",
+    "late": LATE,
+}  # fmt: skip
+"""Conditions on parcel `p`: late ones are not packed."""
+
 
 @dataclass(frozen=True)
 class Item:
@@ -86,18 +93,20 @@ async def parcels_of(
     *,
     wave_id: int | None = None,
     parcel_id: int | None = None,
+    only: str | None = None,
     first: int | None = None,
     skip: int = 0,
 ) -> list[Parcel]:
-    """The parcels of a wave in the order of their packing, or one."""
+    """The parcels of a wave in the order of their packing, or one; `only` is a key of ONLY."""
+    where = "TRUE" if only is None else ONLY[only]
     rows = await session.sql.fetch(
-        """SELECT p.*, o.external_id, s.name AS shop, c.name AS customer
+        f"""SELECT p.*, o.external_id, s.name AS shop, c.name AS customer
            FROM packages_parcels p
            JOIN orders o ON o.merchant_id = $1 AND o.id = p.order_id
            JOIN shops s ON s.merchant_id = $1 AND s.id = o.shop_id
            LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = p.customer_id
            WHERE p.merchant_id = $1 AND ($2::bigint IS NULL OR p.wave_id = $2)
-             AND ($3::bigint IS NULL OR p.id = $3) ORDER BY p.id LIMIT $4 OFFSET $5""",
+             AND ($3::bigint IS NULL OR p.id = $3) AND {where} ORDER BY p.id LIMIT $4 OFFSET $5""",
         session.merchant_id, wave_id, parcel_id, first, skip,
     )  # fmt: skip
     items = await _items(session, [row["id"] for row in rows])
@@ -139,6 +148,14 @@ async def need_wave(session: Any, wave_id: int, path: tuple[str, ...] = ("id",))
     return row
 
 
+async def parcel_of_code(session: Any, code: str) -> Parcel:
+    """The parcel of a barcode. Raises InvalidInput for a code misread, NotFound."""
+    found = await parcels_of(session, parcel_id=read_code(code))
+    if not found:
+        raise NotFound("there is no parcel of this code", ("input", "code"))
+    return found[0]
+
+
 async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
     """It is packed: what was reserved leaves the stock, and its coupons are the customer's. Again,
     nothing happens.
@@ -159,8 +176,7 @@ async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
             raise WrongState("the order was closed: do not send this parcel", ("input", "code"))
         await _pack(w, parcel_id)
         await codes.give(w, registry, parcel_id)
-    (parcel,) = await parcels_of(w, parcel_id=parcel_id)
-    return parcel
+    return await parcel_of_code(w, code)
 
 
 async def _pack(w: Any, parcel_id: int) -> None:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import orjson
 from pydantic import ValidationError
 
@@ -17,6 +18,11 @@ from core.sdk.facets import Language
 from plugins.packages.conditions import OrderRule
 from plugins.packages.inserts import Insert, inserts_by_id
 
+CHANGEABLE = (
+    "name", "priority", "exclusive", "per_customer", "per_days", "budget", "starts_at", "ends_at",
+)  # fmt: skip
+"""What may change while a rule is on: not whom it is for, nor what it gives, or its results would
+compare what was not alike."""
 MOST_RULES, MOST_VARIANTS, MOST_WEIGHT, PARTS = 50, 5, 1000, 10_000
 
 
@@ -147,6 +153,35 @@ def _check(new: NewRule) -> None:
             raise InvalidInput(f"{field} is out of its bounds", _at(field))
     if new.starts_at and new.ends_at and new.starts_at >= new.ends_at:
         raise InvalidInput("it ends before it starts", _at("endsAt"))
+
+
+async def update_rule(w: Any, rule_id: int, changes: Mapping[str, Any]) -> None:
+    """Change values of CHANGEABLE, for the waves to come.
+
+    Raises NotFound, InvalidInput, AlreadyExists.
+    """
+    row = await w.sql.fetchrow(
+        "SELECT * FROM packages_rules WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        w.merchant_id, rule_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound(f"there is no rule {rule_id}", ("id",))
+    values = {name: changes.get(name, row[name]) for name in CHANGEABLE}
+    values["name"] = check_name(values["name"])
+    variants = [(one["insert_id"], one["weight"]) for one in orjson.loads(row["variants"])]
+    _check(NewRule(variants=variants, customers=None, orders={}, holdout=row["holdout"], **values))
+    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(CHANGEABLE, 3))
+    try:
+        async with w.sql.transaction():
+            await w.sql.execute(
+                f"UPDATE packages_rules SET {sets} WHERE merchant_id = $1 AND id = $2",
+                w.merchant_id, rule_id, *values.values(),
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AlreadyExists(
+            f"there is a rule {values['name']} already", ("input", "name")
+        ) from None
+    w.audit("packages_rule.updated", {"rule": rule_id, "changed": sorted(changes)})
 
 
 async def switch_rule(w: Any, rule_id: int, is_on: bool) -> None:

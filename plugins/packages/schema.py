@@ -3,14 +3,14 @@
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
 from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
-from core.schema.scalars import JSON, Money, SegmentRule, global_id, money, need_id
+from core.schema.scalars import JSON, Money, SegmentRule, changes, global_id, money, need_id
 from core.schema.segment_words import Language, stored_form
 from core.sdk import HuikeError, InvalidInput, Say, SchemaField, Several, to_minor
 from plugins.packages import inserts as domain
@@ -31,35 +31,61 @@ from plugins.packages.rules import (
     currency_of,
     read_rules,
     switch_rule,
+    update_rule,
 )
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.wave_schema import WAVE_FIELDS
 
 PLUGIN = "packages"
 MOST_SHOWN = 200
+Warehouse = Annotated[str, strawberry.argument(description="Whose stock is looked at.")]
+
+PRIORITY = "Rules are gone through from the highest, -1000 to 1000."
+EXCLUSIVE = "Of the rules with the same word here, one at most gives a parcel something."
+PER_CUSTOMER = "So many parcels of a customer in `perDays` days at most; null: any number."
+PER_DAYS = "The days of `perCustomer`, 1 to 3650."
+BUDGET = "What all that it gives may cost by the inserts' `unitCost`; null: any amount."
+STARTS = "Null: it holds at once."
+ENDS = "Null: it has no end."
+
+
+def _may(description: str) -> Any:
+    return strawberry.field(description=description)
 
 
 @strawberry.enum(description="What an insert is.")
 class PackagesInsertKind(Enum):
-    CARD = "card"
-    SAMPLE = "sample"
-    GIFT = "gift"
-    LEAFLET = "leaflet"
-    COUPON = "coupon"
-    PACKING = "packing"
-    NOTE = "note"
+    CARD = strawberry.enum_value("card", description="A printed text for the customer.")
+    SAMPLE = strawberry.enum_value("sample", description="Something to try.")
+    GIFT = strawberry.enum_value("gift", description="A present.")
+    LEAFLET = strawberry.enum_value("leaflet", description="Something printed elsewhere.")
+    COUPON = strawberry.enum_value("coupon", description="A coupon code, with a text or without.")
+    PACKING = strawberry.enum_value("packing", description="A kind of packing.")
+    NOTE = strawberry.enum_value("note", description="A text that somebody writes by hand.")
 
 
 @strawberry.enum(description="What a rule decided about a parcel that it is for.")
 class PackagesOutcome(Enum):
-    GIVEN = Outcome.GIVEN
-    EXCLUDED = Outcome.EXCLUDED
-    FULL = Outcome.FULL
-    LIMIT = Outcome.LIMIT
-    HOLDOUT = Outcome.HOLDOUT
-    STOCK = Outcome.STOCK
-    BUDGET = Outcome.BUDGET
-    RELEASED = Outcome.RELEASED
+    GIVEN = strawberry.enum_value(Outcome.GIVEN, description="It goes in.")
+    EXCLUDED = strawberry.enum_value(
+        Outcome.EXCLUDED, description="Another insert of the same group goes in."
+    )
+    FULL = strawberry.enum_value(
+        Outcome.FULL, description="The parcel has as many inserts as it may."
+    )
+    LIMIT = strawberry.enum_value(
+        Outcome.LIMIT, description="The customer has had as many in this period as allowed."
+    )
+    HOLDOUT = strawberry.enum_value(
+        Outcome.HOLDOUT, description="The customer is of those kept back, to measure the effect."
+    )
+    STOCK = strawberry.enum_value(
+        Outcome.STOCK, description="The warehouse, or the source of its codes, has none left."
+    )
+    BUDGET = strawberry.enum_value(Outcome.BUDGET, description="The rule's budget is used up.")
+    RELEASED = strawberry.enum_value(
+        Outcome.RELEASED, description="The order was closed before the parcel was packed."
+    )
     REFUSED = strawberry.enum_value(
         Outcome.REFUSED, description="The source of its codes had none for the customer."
     )
@@ -68,14 +94,14 @@ class PackagesOutcome(Enum):
 @strawberry.type(description="How many of an insert a warehouse has.")
 class PackagesStock:
     warehouse: str
-    on_hand: int
+    on_hand: int = strawberry.field(description="How many lie there, the reserved ones included.")
     reserved: int = strawberry.field(description="Those for parcels that are not packed yet.")
 
 
 @strawberry.type(description="Where a coupon's codes are from, one for each parcel.")
 class PackagesCodes:
-    source: str
-    settings: JSON
+    source: str = strawberry.field(description='What makes them, such as "coupons".')
+    settings: JSON = strawberry.field(description="What the source is given.")
 
 
 @strawberry.type(description="Something that goes into parcels beside the goods.")
@@ -83,23 +109,36 @@ class PackagesInsert:
     id: strawberry.ID
     name: str
     kind: PackagesInsertKind
-    sku: str | None
+    sku: str | None = strawberry.field(description="What the warehouse picks it by.")
     text: str | None = strawberry.field(description="What a card says, in Liquid.")
     coupon_code: str | None = strawberry.field(description="The code that is the same for all.")
     codes: PackagesCodes | None = strawberry.field(
         description="Where the codes are from that each parcel has one of."
     )
-    unit_cost: Money
-    tracks_stock: bool
+    unit_cost: Money = strawberry.field(description="What one costs, counted by budgets.")
+    tracks_stock: bool = strawberry.field(
+        description="Whether its stock is kept; if not, there are always some."
+    )
     low_stock: int = strawberry.field(description="The free stock at which it is told of.")
-    archived: bool
-    stock: list[PackagesStock]
+    archived: bool = strawberry.field(description="Whether it was given up.")
+    stock: list[PackagesStock] = strawberry.field(description="Its stock in each warehouse.")
 
 
 @strawberry.type(description="One of the inserts of a rule.")
 class PackagesVariant:
     insert: str = strawberry.field(description="The insert's name.")
-    weight: int
+    weight: int = strawberry.field(description="Its share among the rule's inserts.")
+
+
+def _sentence(self: Any, language: Language = Language.EN) -> str:
+    made: str = self.rule.sentence(language.value)
+    return made
+
+
+def _reason(self: Any, language: Language = Language.EN) -> str:
+    one: Choice = self.choice
+    condition = one.rule.sentence(language.value)
+    return reason(one.outcome, self.insert, condition, Say(language.value), one.refused)
 
 
 @strawberry.type(description="Which parcels get which inserts.")
@@ -107,62 +146,62 @@ class PackagesRule:
     rule: strawberry.Private[PackingRule]
     id: strawberry.ID
     name: str
-    is_on: bool
+    is_on: bool = strawberry.field(description="Whether waves go by it.")
     priority: int = strawberry.field(description="Rules are gone through from the highest.")
     exclusive: str | None = strawberry.field(
         description="Of the rules with the same word here, one at most gives a parcel something."
     )
-    per_customer: int | None
-    per_days: int
+    per_customer: int | None = strawberry.field(
+        description="So many parcels of a customer in `perDays` days get something of it at most."
+    )
+    per_days: int = strawberry.field(description="The days of `perCustomer`.")
     holdout: Decimal = strawberry.field(description="Share of customers kept back, 0 to 0.5.")
-    budget: Money | None
-    spent: Money
-    starts_at: datetime | None
-    ends_at: datetime | None
-    variants: list[PackagesVariant]
-
-    @strawberry.field
-    def sentence(self, language: Language = Language.EN) -> str:
-        return self.rule.sentence(language.value)
+    budget: Money | None = strawberry.field(
+        description="What all that it gives may cost by the inserts' `unitCost`."
+    )
+    spent: Money = strawberry.field(description="Of the budget, with what is not packed yet.")
+    starts_at: datetime | None = strawberry.field(description="Null: it holds at once.")
+    ends_at: datetime | None = strawberry.field(description="Null: it has no end.")
+    variants: list[PackagesVariant] = strawberry.field(
+        description="What it gives: one of these, for a customer always the same."
+    )
+    sentence: str = strawberry.field(resolver=_sentence, description="Whom it is for, in words.")
 
 
 @strawberry.type(description="What a rule decided about a parcel, and why.")
 class PackagesChoice:
     choice: strawberry.Private[Choice]
     order_id: strawberry.ID
-    number: int = strawberry.field(description="Which of the order's parcels.")
-    count: int
+    number: int = strawberry.field(description="Which of the order's parcels, from 1.")
+    count: int = strawberry.field(description="How many parcels the order has.")
     rule: str = strawberry.field(description="The rule's name.")
     insert: str = strawberry.field(description="The insert's name.")
     outcome: PackagesOutcome | None = strawberry.field(description="Null: the rule is not for it.")
-
-    @strawberry.field
-    def reason(self, language: Language = Language.EN) -> str:
-        one = self.choice
-        condition = one.rule.sentence(language.value)
-        return reason(one.outcome, self.insert, condition, Say(language.value), one.refused)
+    reason: str = strawberry.field(resolver=_reason, description="Why, in words.")
 
 
 @strawberry.type(description="How often a rule came to an outcome with an insert.")
 class PackagesCount:
-    rule: str
-    insert: str
+    rule: str = strawberry.field(description="The rule's name.")
+    insert: str = strawberry.field(description="The insert's name.")
     outcome: PackagesOutcome
-    parcels: int
+    parcels: int = strawberry.field(description="How many parcels.")
 
 
 @strawberry.type(description="How many of an insert would be free afterwards.")
 class PackagesLeft:
-    insert: str
+    insert: str = strawberry.field(description="The insert's name.")
     left: int
 
 
 @strawberry.type(description="What would go into parcels; nothing is decided by it.")
 class PackagesDryRun:
-    parcels: int
-    cost: Money
-    counts: list[PackagesCount]
-    stock_left: list[PackagesLeft]
+    parcels: int = strawberry.field(description="How many parcels were gone through.")
+    cost: Money = strawberry.field(description="What all that would be given costs.")
+    counts: list[PackagesCount] = strawberry.field(description="How often each came about.")
+    stock_left: list[PackagesLeft] = strawberry.field(
+        description="Of the inserts of which there are not any number."
+    )
     choices: list[PackagesChoice] = strawberry.field(description="Those of the first parcels.")
 
 
@@ -171,15 +210,17 @@ class PackagesWhy:
     decided_at: datetime | None = strawberry.field(
         description="Null: no wave has the order yet, it is what would be decided now."
     )
-    choices: list[PackagesChoice]
+    choices: list[PackagesChoice] = strawberry.field(
+        description="Of each parcel and rule, those that are not for it included."
+    )
 
 
 @strawberry.type(description="Customers of whom a rule decided the same first.")
 class PackagesArm:
     insert: str | None = strawberry.field(description="Null: those who were kept back.")
-    customers: int
-    bought_again: int
-    rate: Decimal
+    customers: int = strawberry.field(description="Those whose days are over.")
+    bought_again: int = strawberry.field(description="How many of them bought within the days.")
+    rate: Decimal = strawberry.field(description="Their share: 0.25 is a quarter.")
     paid_each: Money = strawberry.field(description="What each of them bought for again.")
 
 
@@ -195,67 +236,111 @@ class PackagesCodesInput:
 
 @strawberry.input(description="An insert; it cannot be changed once it is made.")
 class PackagesInsertCreateInput:
-    name: str
+    name: str = strawberry.field(description="As staff and pick lists name it; each name once.")
     kind: PackagesInsertKind
-    sku: str | None = None
-    text: str | None = strawberry.field(default=None, description="Liquid, for cards and notes.")
+    sku: str | None = strawberry.field(
+        default=None, description="What the warehouse picks it by, up to 40 characters."
+    )
+    text: str | None = strawberry.field(
+        default=None,
+        description="In Liquid, up to 500 characters: for cards and notes, and coupons may.",
+    )
     coupon_code: str | None = strawberry.field(
         default=None, description="For a COUPON: one code that is the same for all."
     )
     codes: PackagesCodesInput | None = strawberry.field(
         default=None, description="For a COUPON instead: a code of its own for each parcel."
     )
-    unit_cost: Decimal = Decimal(0)
-    tracks_stock: bool = False
-    low_stock: int = 0
+    unit_cost: Decimal = strawberry.field(
+        default=Decimal(0), description="What one costs, in the merchant's currency."
+    )
+    tracks_stock: bool = strawberry.field(
+        default=False, description="Whether its stock is kept; if not, there are always some."
+    )
+    low_stock: int = strawberry.field(
+        default=0, description="The free stock at which `packages.stock_low` is told."
+    )
 
 
-@strawberry.input
+@strawberry.input(description="How many of an insert a warehouse has.")
 class PackagesStockSetInput:
     insert_id: strawberry.ID
-    warehouse: str
-    on_hand: int
+    warehouse: str = strawberry.field(description="A name that waves use, too.")
+    on_hand: int = strawberry.field(description="All that lie there, the reserved ones included.")
 
 
 @strawberry.input(description="One of the inserts of a rule, and its share among them.")
 class PackagesVariantInput:
     insert_id: strawberry.ID
-    weight: int = 1
+    weight: int = strawberry.field(
+        default=1, description="1 to 1000; 3 is three times as much as 1."
+    )
 
 
 @strawberry.input(description="Conditions on the order, all of which must hold.")
 class PackagesOrderInput:
-    shop_ids: list[strawberry.ID] | None = None
-    provinces: list[str] | None = None
+    shop_ids: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Orders of these shops."
+    )
+    provinces: list[str] | None = strawberry.field(
+        default=None, description="Orders that go there, as in 浙江省."
+    )
     items: list[str] | None = strawberry.field(
         default=None, description="Product ids or SKUs, of which the order has one at least."
     )
-    paid_at_least: Decimal | None = None
-    paid_at_most: Decimal | None = None
+    paid_at_least: Decimal | None = strawberry.field(
+        default=None, description="What was paid, in the merchant's currency; inclusive."
+    )
+    paid_at_most: Decimal | None = strawberry.field(default=None, description="Inclusive.")
     purchase_from: int | None = strawberry.field(
         default=None, description="From the customer's n-th purchase on; 1 is the first."
     )
-    purchase_to: int | None = None
+    purchase_to: int | None = strawberry.field(default=None, description="Up to the n-th purchase.")
     parcel_from: int | None = strawberry.field(
         default=None, description="From the order's n-th parcel on."
     )
-    parcel_to: int | None = None
+    parcel_to: int | None = strawberry.field(
+        default=None, description="Up to the order's n-th parcel."
+    )
 
 
-@strawberry.input
+@strawberry.input(description="Which parcels get what.")
 class PackagesRuleCreateInput:
-    name: str
-    variants: list[PackagesVariantInput]
-    customers: SegmentRule | None = None
-    orders: PackagesOrderInput | None = None
-    priority: int = 0
-    exclusive: str | None = None
-    per_customer: int | None = None
-    per_days: int = 30
-    holdout: Decimal = Decimal(0)
-    budget: Decimal | None = None
-    starts_at: datetime | None = None
-    ends_at: datetime | None = None
+    name: str = strawberry.field(description="Each name once.")
+    variants: list[PackagesVariantInput] = strawberry.field(
+        description="1 to 5 inserts, of which a customer always gets the same one."
+    )
+    customers: SegmentRule | None = strawberry.field(
+        default=None, description="For which customers, as in `segmentCreate`; null: for all."
+    )
+    orders: PackagesOrderInput | None = strawberry.field(
+        default=None, description="For which orders and parcels; null: for all."
+    )
+    priority: int = strawberry.field(default=0, description=PRIORITY)
+    exclusive: str | None = strawberry.field(default=None, description=EXCLUSIVE)
+    per_customer: int | None = strawberry.field(default=None, description=PER_CUSTOMER)
+    per_days: int = strawberry.field(default=30, description=PER_DAYS)
+    holdout: Decimal = strawberry.field(
+        default=Decimal(0), description="Share of customers kept back, 0 to 0.5."
+    )
+    budget: Decimal | None = strawberry.field(default=None, description=BUDGET)
+    starts_at: datetime | None = strawberry.field(default=None, description=STARTS)
+    ends_at: datetime | None = strawberry.field(default=None, description=ENDS)
+
+
+@strawberry.input(
+    description="What is absent stays. Whom a rule is for and what it gives cannot be changed: "
+    "make another one."
+)
+class PackagesRuleUpdateInput:
+    name: strawberry.Maybe[str] = _may("Each name once.")
+    priority: strawberry.Maybe[int] = _may(PRIORITY)
+    exclusive: strawberry.Maybe[str | None] = _may(EXCLUSIVE)
+    per_customer: strawberry.Maybe[int | None] = _may(PER_CUSTOMER)
+    per_days: strawberry.Maybe[int] = _may(PER_DAYS)
+    budget: strawberry.Maybe[Decimal | None] = _may(BUDGET)
+    starts_at: strawberry.Maybe[datetime | None] = _may(STARTS)
+    ends_at: strawberry.Maybe[datetime | None] = _may(ENDS)
 
 
 @strawberry.type
@@ -278,6 +363,12 @@ class PackagesStockSetPayload:
 
 @strawberry.type
 class PackagesRuleCreatePayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleUpdatePayload:
     rule: PackagesRule | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -398,11 +489,22 @@ async def packages_rules(info: Info) -> list[PackagesRule] | None:
 
 async def packages_dry_run(
     info: Info,
-    warehouse: str,
-    day: date,
-    shop_ids: list[strawberry.ID] | None = None,
-    also_off: bool = False,
-    first: int = 50,
+    warehouse: Warehouse,
+    day: Annotated[
+        date,
+        strawberry.argument(
+            description="Orders that were paid on this day of the merchant's calendar."
+        ),
+    ],
+    shop_ids: Annotated[
+        list[strawberry.ID] | None, strawberry.argument(description="Only orders of these shops.")
+    ] = None,
+    also_off: Annotated[
+        bool, strawberry.argument(description="Whether rules that are off are tried, too.")
+    ] = False,
+    first: Annotated[
+        int, strawberry.argument(description=f"How many choices are shown, up to {MOST_SHOWN}.")
+    ] = 50,
 ) -> PackagesDryRun | None:
     shops = None if shop_ids is None else [need_id("Shop", one, ("shopIds",)) for one in shop_ids]
     async with info.context.read() as session:
@@ -414,7 +516,9 @@ async def packages_dry_run(
     return _dry_run(made, max(0, min(first, MOST_SHOWN)))
 
 
-async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> PackagesWhy | None:
+async def packages_why(
+    info: Info, warehouse: Warehouse, order_id: strawberry.ID
+) -> PackagesWhy | None:
     number = need_id("Order", order_id, ("orderId",))
     async with info.context.read() as session:
         found = await explain_order(
@@ -427,7 +531,14 @@ async def packages_why(info: Info, warehouse: str, order_id: strawberry.ID) -> P
 
 
 async def packages_results(
-    info: Info, rule_id: strawberry.ID, days: int = 60
+    info: Info,
+    rule_id: strawberry.ID,
+    days: Annotated[
+        int,
+        strawberry.argument(
+            description="How long after the first decision about a customer is looked, 1 to 365."
+        ),
+    ] = 60,
 ) -> list[PackagesArm] | None:
     number = need_id("PackagesRule", rule_id, ("ruleId",))
     async with info.context.read() as session:
@@ -453,7 +564,7 @@ async def packages_insert_create(
             cost = to_minor(input.unit_cost, await currency_of(w))
             codes = None if input.codes is None else _codes(input.codes)
             new = domain.NewInsert(
-                input.name, domain.InsertKind(input.kind.value), input.sku, input.text,
+                input.name, domain.InsertKind(str(input.kind.value)), input.sku, input.text,
                 input.coupon_code, codes, cost, input.tracks_stock, input.low_stock,
             )  # fmt: skip
             made = await domain.create_insert(w, info.context.installation.registry, new)
@@ -514,6 +625,21 @@ async def packages_rule_create(
         return PackagesRuleCreatePayload(errors=user_errors(error))
 
 
+async def packages_rule_update(
+    info: Info, id: strawberry.ID, input: PackagesRuleUpdateInput
+) -> PackagesRuleUpdatePayload | None:
+    try:
+        number = need_id("PackagesRule", id)
+        values = changes(input)
+        async with info.context.work() as w:
+            if values.get("budget") is not None:
+                values["budget"] = to_minor(values["budget"], await currency_of(w))
+            await update_rule(w, number, values)
+            return PackagesRuleUpdatePayload(rule=await _rule_by_id(info, w, number))
+    except (HuikeError, Several) as error:
+        return PackagesRuleUpdatePayload(errors=user_errors(error))
+
+
 async def _switched(info: Info, id: strawberry.ID, is_on: bool) -> PackagesRule | None:
     number = need_id("PackagesRule", id)
     async with info.context.work() as w:
@@ -564,6 +690,10 @@ FIELDS = [
     ), "PACKAGES_PACK"),
     SchemaField("Mutation", "packagesRuleCreate", strawberry.field(
         resolver=packages_rule_create, description="Make a rule, which is off at first.",
+    ), "PACKAGES_WRITE"),
+    SchemaField("Mutation", "packagesRuleUpdate", strawberry.field(
+        resolver=packages_rule_update,
+        description="Change a rule's limits, times, priority or name, for the waves to come.",
     ), "PACKAGES_WRITE"),
     SchemaField("Mutation", "packagesRuleStart", strawberry.field(
         resolver=packages_rule_start, description="Switch a rule on for the waves to come.",

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from enum import Enum
-from typing import Any
+from typing import Annotated, Any
 
 import strawberry
 
@@ -12,55 +12,70 @@ from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import global_id, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
-from plugins.packages.packing import Parcel, confirm_parcel, parcels_of
+from plugins.packages.packing import LATE, Parcel, confirm_parcel, parcel_of_code, parcels_of
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.sheets import wave_file
-from plugins.packages.waves import Wanted, create_wave
+from plugins.packages.waves import Wanted, cancel_wave, create_wave
 
-MOST_WAVES, MOST_SHOWN = 100, 500
+MOST_WAVES, MOST_SHOWN, MOST_SKIPPED = 100, 500, 1_000_000
+Skip = Annotated[int, strawberry.argument(description="Leave out so many from the beginning.")]
 
 
-@strawberry.enum(description="CSV is a pick list, PDF has a card for each parcel.")
+@strawberry.enum(description="What is printed of a wave.")
 class PackagesFileFormat(Enum):
-    CSV = "csv"
-    PDF = "pdf"
+    CSV = strawberry.enum_value("csv", description="A pick list, a row for each insert.")
+    PDF = strawberry.enum_value("pdf", description="A card for each parcel, in A6.")
 
 
 @strawberry.enum(description="What happened to an order after its parcels were decided.")
 class PackagesLate(Enum):
-    CLOSED = "closed"
-    REFUND = "refund"
+    CLOSED = strawberry.enum_value("closed", description="It was closed: do not send the parcel.")
+    REFUND = strawberry.enum_value("refund", description="The buyer asked for money back.")
+
+
+@strawberry.enum(description="Which parcels of a wave.")
+class PackagesParcelFilter(Enum):
+    OPEN = strawberry.enum_value("open", description="Those to be packed.")
+    PACKED = strawberry.enum_value("packed", description="Those that are packed.")
+    LATE = strawberry.enum_value(
+        "late", description="Those whose order changed meanwhile, and are not packed."
+    )
 
 
 @strawberry.enum(description="How far the remark beside the platform's order is.")
 class PackagesRemark(Enum):
-    TRYING = "trying"
-    DONE = "done"
-    FAILED = "failed"
-    UNKNOWN = "unknown"
+    TRYING = strawberry.enum_value("trying", description="It is being written.")
+    DONE = strawberry.enum_value("done", description="It stands there.")
+    FAILED = strawberry.enum_value("failed", description="The platform refused it.")
+    UNKNOWN = strawberry.enum_value("unknown", description="The platform did not say.")
 
 
 @strawberry.type(description="What goes into a parcel beside the goods.")
 class PackagesItem:
-    name: str
-    kind: str
-    sku: str | None
-    coupon_code: str | None
+    name: str = strawberry.field(description="The insert's name.")
+    kind: str = strawberry.field(description='Such as "card" or "sample".')
+    sku: str | None = strawberry.field(description="What the warehouse picks it by.")
+    coupon_code: str | None = strawberry.field(description="The code on it, if it has one.")
 
 
 @strawberry.type(description="A parcel of a wave.")
 class PackagesParcel:
     code: str = strawberry.field(description="What its barcode says.")
+    wave_id: strawberry.ID = strawberry.field(description="The wave that it is packed in.")
     order_id: strawberry.ID
-    order_number: str
-    shop: str
-    number: int = strawberry.field(description="Which of the order's parcels.")
-    count: int
-    packed_at: datetime | None
-    late: PackagesLate | None
-    remark: PackagesRemark | None
+    order_number: str = strawberry.field(description="The order's number on its platform.")
+    shop: str = strawberry.field(description="The shop's name.")
+    number: int = strawberry.field(description="Which of the order's parcels, from 1.")
+    count: int = strawberry.field(description="How many parcels the order has.")
+    packed_at: datetime | None = strawberry.field(description="Null: it is not packed.")
+    late: PackagesLate | None = strawberry.field(
+        description="What happened to its order since it was decided."
+    )
+    remark: PackagesRemark | None = strawberry.field(
+        description="How far the remark on the platform is; null: none was tried."
+    )
     remark_reason: str | None = strawberry.field(description="Why there is no remark.")
-    items: list[PackagesItem]
+    items: list[PackagesItem] = strawberry.field(description="What goes in.")
 
 
 @strawberry.type(description="Parcels that a warehouse packs together.")
@@ -69,20 +84,20 @@ class PackagesWave:
     id: strawberry.ID
     warehouse: str
     created_at: datetime
-    parcels: int
-    packed: int
+    parcels: int = strawberry.field(description="How many it has.")
+    packed: int = strawberry.field(description="How many of them are packed.")
     late: int = strawberry.field(description="Those whose order changed, and are not packed.")
 
 
 @strawberry.input(description="An order, and in how many parcels it travels.")
 class PackagesWaveOrderInput:
     order_id: strawberry.ID
-    parcels: int = 1
+    parcels: int = strawberry.field(default=1, description="1 to 100.")
 
 
-@strawberry.input
+@strawberry.input(description="Which orders a warehouse packs together.")
 class PackagesWaveCreateInput:
-    warehouse: str
+    warehouse: str = strawberry.field(description="Whose stock is taken.")
     orders: list[PackagesWaveOrderInput] | None = strawberry.field(
         default=None, description="Null: all that wait to be shipped and are in no wave."
     )
@@ -92,21 +107,29 @@ class PackagesWaveCreateInput:
     limit: int = strawberry.field(default=500, description="So many of those that wait at most.")
 
 
-@strawberry.input
+@strawberry.input(description="What to print of a wave.")
 class PackagesWaveFileCreateInput:
     wave_id: strawberry.ID
     format: PackagesFileFormat
 
 
-@strawberry.input
+@strawberry.input(description="A parcel that is packed.")
 class PackagesParcelConfirmInput:
-    code: str
+    code: str = strawberry.field(description="What was scanned.")
 
 
 @strawberry.type
 class PackagesWaveCreatePayload:
     wave: PackagesWave | None = strawberry.field(
         default=None, description="Null if no parcel is left that a wave has not got."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesWaveCancelPayload:
+    cancelled: int | None = strawberry.field(
+        default=None, description="How many parcels are in no wave any more."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -125,7 +148,8 @@ class PackagesParcelConfirmPayload:
 
 def _parcel(one: Parcel) -> PackagesParcel:
     return PackagesParcel(
-        code=one.code, order_id=global_id("Order", one.order_id), order_number=one.order_number,
+        code=one.code, wave_id=global_id("PackagesWave", one.wave_id),
+        order_id=global_id("Order", one.order_id), order_number=one.order_number,
         shop=one.shop, number=one.number, count=one.count, packed_at=one.packed_at,
         late=None if one.late is None else PackagesLate(one.late),
         remark=None if one.remark is None else PackagesRemark(one.remark),
@@ -137,17 +161,24 @@ def _parcel(one: Parcel) -> PackagesParcel:
     )  # fmt: skip
 
 
-async def _waves(session: Any, wave_id: int | None = None) -> list[PackagesWave]:
+async def _waves(
+    session: Any,
+    wave_id: int | None = None,
+    warehouse: str | None = None,
+    first: int = 1,
+    skip: int = 0,
+) -> list[PackagesWave]:
     rows = await session.sql.fetch(
-        """SELECT v.id, v.warehouse, v.created_at,
+        f"""SELECT v.id, v.warehouse, v.created_at,
                   count(*) AS parcels, count(p.packed_at) AS packed,
-                  count(*) FILTER (WHERE p.late IS NOT NULL AND p.packed_at IS NULL) AS late
+                  count(*) FILTER (WHERE {LATE}) AS late
            FROM (SELECT * FROM packages_waves
                  WHERE merchant_id = $1 AND ($2::bigint IS NULL OR id = $2)
-                 ORDER BY id DESC LIMIT $3) v
+                   AND ($3::text IS NULL OR warehouse = $3)
+                 ORDER BY id DESC LIMIT $4 OFFSET $5) v
            JOIN packages_parcels p ON p.merchant_id = $1 AND p.wave_id = v.id
            GROUP BY v.id, v.warehouse, v.created_at ORDER BY v.id DESC""",
-        session.merchant_id, wave_id, MOST_WAVES,
+        session.merchant_id, wave_id, warehouse, first, skip,
     )  # fmt: skip
     return [
         PackagesWave(
@@ -159,22 +190,51 @@ async def _waves(session: Any, wave_id: int | None = None) -> list[PackagesWave]
     ]  # fmt: skip
 
 
-async def packages_waves(info: Info) -> list[PackagesWave] | None:
+async def packages_waves(
+    info: Info,
+    warehouse: Annotated[
+        str | None, strawberry.argument(description="Only its waves; null: all.")
+    ] = None,
+    first: Annotated[int, strawberry.argument(description=f"1 to {MOST_WAVES}.")] = 50,
+    skip: Skip = 0,
+) -> list[PackagesWave] | None:
+    _check_page(first, skip, MOST_WAVES)
     async with info.context.read() as session:
-        return await _waves(session)
+        return await _waves(session, None, warehouse, first, skip)
 
 
 async def packages_parcels(
-    info: Info, wave_id: strawberry.ID, first: int = 100, skip: int = 0
+    info: Info,
+    wave_id: strawberry.ID,
+    only: Annotated[
+        PackagesParcelFilter | None, strawberry.argument(description="Which; null: all.")
+    ] = None,
+    first: Annotated[int, strawberry.argument(description=f"1 to {MOST_SHOWN}.")] = 100,
+    skip: Skip = 0,
 ) -> list[PackagesParcel] | None:
     number = need_id("PackagesWave", wave_id, ("waveId",))
-    if not skip >= 0 or not 1 <= first <= MOST_SHOWN:
-        raise InvalidInput(f"first is from 1 to {MOST_SHOWN}, skip at least 0", ("first",))
+    _check_page(first, skip, MOST_SHOWN)
     async with info.context.read() as session:
         if not await _waves(session, number):
             return None
-        found = await parcels_of(session, wave_id=number, first=first, skip=skip)
+        found = await parcels_of(
+            session, wave_id=number, only=only and str(only.value), first=first, skip=skip
+        )
     return [_parcel(one) for one in found]
+
+
+def _check_page(first: int, skip: int, most: int) -> None:
+    if not 1 <= first <= most:
+        raise InvalidInput(f"from 1 to {most}", ("first",))
+    if not 0 <= skip <= MOST_SKIPPED:
+        raise InvalidInput(f"from 0 to {MOST_SKIPPED}", ("skip",))
+
+
+async def packages_parcel(
+    info: Info, code: Annotated[str, strawberry.argument(description="What its barcode says.")]
+) -> PackagesParcel | None:
+    async with info.context.read() as session:
+        return _parcel(await parcel_of_code(session, code))
 
 
 async def packages_wave_create(
@@ -202,13 +262,23 @@ async def packages_wave_create(
     return PackagesWaveCreatePayload(wave=found[0] if found else None)
 
 
+async def packages_wave_cancel(info: Info, id: strawberry.ID) -> PackagesWaveCancelPayload | None:
+    try:
+        number = need_id("PackagesWave", id)
+        async with info.context.work() as w:
+            cancelled = await cancel_wave(w, info.context.installation.registry, number)
+    except (HuikeError, Several) as error:
+        return PackagesWaveCancelPayload(errors=user_errors(error))
+    return PackagesWaveCancelPayload(cancelled=cancelled)
+
+
 async def packages_wave_file_create(
     info: Info, input: PackagesWaveFileCreateInput
 ) -> PackagesWaveFileCreatePayload | None:
     try:
         number = need_id("PackagesWave", input.wave_id, ("input", "waveId"))
         async with info.context.work() as w:
-            file = await kept_file(info, w, await wave_file(w, number, input.format.value))
+            file = await kept_file(info, w, await wave_file(w, number, str(input.format.value)))
     except (HuikeError, Several) as error:
         return PackagesWaveFileCreatePayload(errors=user_errors(error))
     return PackagesWaveFileCreatePayload(file=file)
@@ -227,7 +297,7 @@ async def packages_parcel_confirm(
 
 WAVE_FIELDS = [
     SchemaField("Query", "packagesWaves", strawberry.field(
-        resolver=packages_waves, description="The newest waves.",
+        resolver=packages_waves, description="The waves, the newest first.",
     ), "PACKAGES_READ"),
     SchemaField("Query", "packagesParcels", strawberry.field(
         resolver=packages_parcels, description="The parcels of a wave, as they are packed.",
@@ -235,6 +305,15 @@ WAVE_FIELDS = [
     SchemaField("Mutation", "packagesWaveCreate", strawberry.field(
         resolver=packages_wave_create,
         description="Gather parcels that no wave has yet, and decide what goes in.",
+    ), "PACKAGES_PACK"),
+    SchemaField("Query", "packagesParcel", strawberry.field(
+        resolver=packages_parcel,
+        description="The parcel of a barcode, and what goes in; scanning it so changes nothing.",
+    ), "PACKAGES_READ"),
+    SchemaField("Mutation", "packagesWaveCancel", strawberry.field(
+        resolver=packages_wave_cancel,
+        description="Take a wave back: its parcels that are not packed wait for another one, and "
+        "what was set aside for them is free again.",
     ), "PACKAGES_PACK"),
     SchemaField("Mutation", "packagesWaveFileCreate", strawberry.field(
         resolver=packages_wave_file_create,

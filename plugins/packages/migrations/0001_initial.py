@@ -112,9 +112,10 @@ class Migration(migrations.Migration):
                 ('outcome', fields.SmallIntField()),
                 ('code', fields.TextField(null=True, unique=False)),
                 ('refused', fields.TextField(null=True, unique=False)),
+                ('task_id', fields.BigIntField(null=True)),
                 ('at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'packages_choices', 'app': 'packages', 'pk_attr': 'id', 'table_description': "What a rule decided about a parcel that it is for; see outcomes.py.\n\n`code` is the parcel's own coupon code, `refused` why its source had none."},
+            options={'table': 'packages_choices', 'app': 'packages', 'pk_attr': 'id', 'table_description': "What a rule decided about a parcel that it is for; see outcomes.py.\n\n`code` is the parcel's own coupon code, `refused` why its source had none; `task_id` is the task\nto write a note by hand."},
             bases=['Model'],
         ),
     ]
