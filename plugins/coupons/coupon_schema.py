@@ -78,7 +78,7 @@ async def _entries_by_coupon(session: Any, pks: list[int]) -> dict[int, list[Cou
     return found
 
 
-async def _entries(self: Any, info: Info) -> list[CouponEntry]:
+def _entries(self: Any, info: Info) -> list[CouponEntry]:
     return info.context.children("coupon_entries", self.pk, _entries_by_coupon)
 
 
@@ -124,7 +124,8 @@ async def coupon_by_code(
 
 
 async def coupons_of(self: Any, info: Info) -> list[Coupon] | None:
-    return info.context.children("coupons", int(self.row["id"]), _coupons_by_customer)
+    found = await info.context.load("coupons", int(self.row["id"]), _coupons_by_customer)
+    return found or []
 
 
 async def _coupons_by_customer(session: Any, pks: list[int]) -> dict[int, list[Coupon]]:

@@ -69,7 +69,7 @@ async def _counted(session: Any, pks: list[int]) -> dict[int, int]:
     return await count_stock(session, pks, MOST_COUNTED)
 
 
-async def _stock(self: Any, info: Info) -> int | None:
+def _stock(self: Any, info: Info) -> int | None:
     return info.context.child("coupon_stock", self.pk, _counted)
 
 
