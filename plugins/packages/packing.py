@@ -70,7 +70,7 @@ def code_of(parcel_id: int) -> str:
     return f"{PREFIX}{parcel_id}{_check_digit(str(parcel_id))}"
 
 
-def read_code(code: str) -> int:
+def read_code(code: str, path: tuple[str, ...] = ("input", "code")) -> int:
     """The parcel's id in a barcode. Raises InvalidInput for one that was misread."""
     digits = code.strip().upper().removeprefix(PREFIX)
     sound = digits.isascii() and digits.isdecimal() and 2 <= len(digits) <= 19
@@ -79,7 +79,7 @@ def read_code(code: str) -> int:
         or not code.strip().upper().startswith(PREFIX)
         or _check_digit(digits[:-1]) != int(digits[-1])
     ):
-        raise InvalidInput("this is not the barcode of a parcel: scan it again", ("input", "code"))
+        raise InvalidInput("this is not the barcode of a parcel: scan it again", path)
     return int(digits[:-1])
 
 
@@ -148,14 +148,6 @@ async def need_wave(session: Any, wave_id: int, path: tuple[str, ...] = ("id",))
     return row
 
 
-async def parcel_of_code(session: Any, code: str) -> Parcel:
-    """The parcel of a barcode. Raises InvalidInput for a code misread, NotFound."""
-    found = await parcels_of(session, parcel_id=read_code(code))
-    if not found:
-        raise NotFound("there is no parcel of this code", ("input", "code"))
-    return found[0]
-
-
 async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
     """It is packed: what was reserved leaves the stock, and its coupons are the customer's. Again,
     nothing happens.
@@ -176,7 +168,8 @@ async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
             raise WrongState("the order was closed: do not send this parcel", ("input", "code"))
         await _pack(w, parcel_id)
         await codes.give(w, registry, parcel_id)
-    return await parcel_of_code(w, code)
+    (parcel,) = await parcels_of(w, parcel_id=parcel_id)
+    return parcel
 
 
 async def _pack(w: Any, parcel_id: int) -> None:

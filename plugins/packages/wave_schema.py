@@ -12,7 +12,7 @@ from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import global_id, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
-from plugins.packages.packing import LATE, Parcel, confirm_parcel, parcel_of_code, parcels_of
+from plugins.packages.packing import LATE, Parcel, confirm_parcel, parcels_of, read_code
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.sheets import wave_file
 from plugins.packages.waves import Wanted, cancel_wave, create_wave
@@ -233,8 +233,10 @@ def _check_page(first: int, skip: int, most: int) -> None:
 async def packages_parcel(
     info: Info, code: Annotated[str, strawberry.argument(description="What its barcode says.")]
 ) -> PackagesParcel | None:
+    number = read_code(code, ("code",))
     async with info.context.read() as session:
-        return _parcel(await parcel_of_code(session, code))
+        found = await parcels_of(session, parcel_id=number)
+    return _parcel(found[0]) if found else None
 
 
 async def packages_wave_create(
@@ -308,7 +310,7 @@ WAVE_FIELDS = [
     ), "PACKAGES_PACK"),
     SchemaField("Query", "packagesParcel", strawberry.field(
         resolver=packages_parcel,
-        description="The parcel of a barcode, and what goes in; scanning it so changes nothing.",
+        description="The parcel of a barcode, and what goes in; null: there is none.",
     ), "PACKAGES_READ"),
     SchemaField("Mutation", "packagesWaveCancel", strawberry.field(
         resolver=packages_wave_cancel,

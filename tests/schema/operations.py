@@ -152,7 +152,7 @@ def variables(name, ids):
         },
         "coupons-reserve": {
             "input": {"basket": {
-                "codes": [ids["coupon"]], "currency": "CNY", "order": "E10",
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E10",
                 "lines": [{"productId": "tea", "amount": "120.00"}],
             }}
         },
