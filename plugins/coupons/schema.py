@@ -94,13 +94,13 @@ class CouponFigures:
 
 @strawberry.input(description="Codes of a template with the source OWN.")
 class CouponsCodesMakeInput:
-    template_id: strawberry.ID
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
     count: int = strawberry.field(description=f"1 to {stock.MAX_MADE:,}.")
 
 
 @strawberry.input(description="Codes for a template with the source POOL.")
 class CouponsCodesImportInput:
-    template_id: strawberry.ID
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
     codes: list[str] = strawberry.field(
         description=f"1 to {stock.MAX_IMPORTED:,}, of 3 to {MAX_CODE} characters each."
     )
@@ -108,12 +108,12 @@ class CouponsCodesImportInput:
 
 @strawberry.input(description="Codes of a template that nobody has yet.")
 class CouponsCodesFileCreateInput:
-    template_id: strawberry.ID
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
 
 
 @strawberry.input(description="Customers who get a coupon each.")
 class CouponsGrantInput:
-    template_id: strawberry.ID
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
     customer_ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
     key: str = strawberry.field(
         description="For what: each customer gets one coupon of the template for it."
@@ -123,7 +123,7 @@ class CouponsGrantInput:
 @strawberry.input(description="A customer who takes a coupon.")
 class CouponsClaimInput:
     handle: str = strawberry.field(description="The template's.")
-    customer_id: strawberry.ID
+    customer_id: strawberry.ID = strawberry.field(description="Who takes it.")
     key: str = strawberry.field(description="A claim that is repeated with it gets the same one.")
 
 
@@ -159,7 +159,7 @@ class CouponsRevokeInput:
 
 @strawberry.input(description="A coupon that becomes another customer's.")
 class CouponsTransferInput:
-    id: strawberry.ID
+    id: strawberry.ID = strawberry.field(description="The coupon's.")
     customer_id: strawberry.ID = strawberry.field(description="Who gets it.")
 
 
@@ -194,13 +194,17 @@ class CouponsGrantPayload:
 
 @strawberry.type
 class CouponsClaimPayload:
-    grant: CouponGrant | None = None
+    grant: CouponGrant | None = strawberry.field(
+        default=None, description="What the customer got; null if it was refused."
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsReservePayload:
-    outcome: CouponOutcome | None = None
+    outcome: CouponOutcome | None = strawberry.field(
+        default=None, description="Whether they are held, and what they are worth."
+    )
     errors: list[UserError] = ERRORS
 
 
@@ -405,7 +409,12 @@ def _client(info: Info, basket: CouponBasketInput) -> str:
     return (basket.client or basket.customer_id or info.context.actor)[:200]
 
 
-async def quote(info: Info, basket: CouponBasketInput) -> CouponOutcome | None:
+async def quote(
+    info: Info,
+    basket: Annotated[
+        CouponBasketInput, strawberry.argument(description="What is about to be bought.")
+    ],
+) -> CouponOutcome | None:
     client = _client(info, basket)
     async with info.context.read() as session:
         await check_client(session, client)

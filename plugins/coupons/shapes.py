@@ -36,10 +36,6 @@ TRANSFERS = "How often one can be given away, up to 100."
 LOW_STOCK = "At so few codes in stock the event `coupons.stock_low` is told."
 
 
-def _may(description: str) -> Any:
-    return strawberry.field(description=description)
-
-
 @strawberry.enum(description="What a coupon does.")
 class CouponKind(Enum):
     AMOUNT_OFF = strawberry.enum_value("amount_off", description="Takes an amount off.")
@@ -135,7 +131,7 @@ class CouponTemplate:
 
 @strawberry.type(description="What became of one customer's grant.")
 class CouponGrant:
-    customer_id: strawberry.ID
+    customer_id: strawberry.ID = strawberry.field(description="Whose grant.")
     coupon_id: strawberry.ID | None = strawberry.field(description="Null if there is none.")
     code: str | None = strawberry.field(description="Null for a coupon of a platform, too.")
     expires_at: datetime | None = strawberry.field(description="Null: it does not expire.")
@@ -223,20 +219,24 @@ class CouponsTemplateCreateInput:
 
 @strawberry.input(description="What is absent stays.")
 class CouponsTemplateUpdateInput:
-    name: strawberry.Maybe[str] = _may("As customers read it; 1 to 100 characters.")
-    state: strawberry.Maybe[CouponTemplateState] = _may(
-        "PAUSED keeps all of its coupons from being granted and used."
+    name: strawberry.Maybe[str] = strawberry.field(
+        description="As customers read it; 1 to 100 characters."
     )
-    valid_from: strawberry.Maybe[datetime | None] = _may(FROM)
-    valid_until: strawberry.Maybe[datetime | None] = _may(UNTIL)
-    valid_days: strawberry.Maybe[int | None] = _may(f"{DAYS} For those granted from now on.")
-    per_customer: strawberry.Maybe[int | None] = _may(PER_CUSTOMER)
-    total: strawberry.Maybe[int | None] = _may(TOTAL)
-    daily: strawberry.Maybe[int | None] = _may(DAILY)
-    budget: strawberry.Maybe[Decimal | None] = _may(BUDGET)
-    claimable: strawberry.Maybe[bool] = _may(CLAIMABLE)
-    transfers: strawberry.Maybe[int] = _may(TRANSFERS)
-    low_stock: strawberry.Maybe[int | None] = _may(LOW_STOCK)
+    state: strawberry.Maybe[CouponTemplateState] = strawberry.field(
+        description="PAUSED keeps all of its coupons from being granted and used."
+    )
+    valid_from: strawberry.Maybe[datetime | None] = strawberry.field(description=FROM)
+    valid_until: strawberry.Maybe[datetime | None] = strawberry.field(description=UNTIL)
+    valid_days: strawberry.Maybe[int | None] = strawberry.field(
+        description=f"{DAYS} For those granted from now on."
+    )
+    per_customer: strawberry.Maybe[int | None] = strawberry.field(description=PER_CUSTOMER)
+    total: strawberry.Maybe[int | None] = strawberry.field(description=TOTAL)
+    daily: strawberry.Maybe[int | None] = strawberry.field(description=DAILY)
+    budget: strawberry.Maybe[Decimal | None] = strawberry.field(description=BUDGET)
+    claimable: strawberry.Maybe[bool] = strawberry.field(description=CLAIMABLE)
+    transfers: strawberry.Maybe[int] = strawberry.field(description=TRANSFERS)
+    low_stock: strawberry.Maybe[int | None] = strawberry.field(description=LOW_STOCK)
 
 
 @strawberry.input(description="An article of a basket.")

@@ -49,10 +49,6 @@ STARTS = "Null: it holds at once."
 ENDS = "Null: it has no end."
 
 
-def _may(description: str) -> Any:
-    return strawberry.field(description=description)
-
-
 @strawberry.enum(description="What an insert is.")
 class PackagesInsertKind(Enum):
     CARD = strawberry.enum_value("card", description="A printed text for the customer.")
@@ -93,7 +89,7 @@ class PackagesOutcome(Enum):
 
 @strawberry.type(description="How many of an insert a warehouse has.")
 class PackagesStock:
-    warehouse: str
+    warehouse: str = strawberry.field(description="The warehouse's name.")
     on_hand: int = strawberry.field(description="How many lie there, the reserved ones included.")
     reserved: int = strawberry.field(description="Those for parcels that are not packed yet.")
 
@@ -107,8 +103,8 @@ class PackagesCodes:
 @strawberry.type(description="Something that goes into parcels beside the goods.")
 class PackagesInsert:
     id: strawberry.ID
-    name: str
-    kind: PackagesInsertKind
+    name: str = strawberry.field(description="As staff and pick lists name it.")
+    kind: PackagesInsertKind = strawberry.field(description="What it is.")
     sku: str | None = strawberry.field(description="What the warehouse picks it by.")
     text: str | None = strawberry.field(description="What a card says, in Liquid.")
     coupon_code: str | None = strawberry.field(description="The code that is the same for all.")
@@ -145,7 +141,7 @@ def _reason(self: Any, language: Language = Language.EN) -> str:
 class PackagesRule:
     rule: strawberry.Private[PackingRule]
     id: strawberry.ID
-    name: str
+    name: str = strawberry.field(description="As staff name it.")
     is_on: bool = strawberry.field(description="Whether waves go by it.")
     priority: int = strawberry.field(description="Rules are gone through from the highest.")
     exclusive: str | None = strawberry.field(
@@ -171,7 +167,7 @@ class PackagesRule:
 @strawberry.type(description="What a rule decided about a parcel, and why.")
 class PackagesChoice:
     choice: strawberry.Private[Choice]
-    order_id: strawberry.ID
+    order_id: strawberry.ID = strawberry.field(description="The order of the parcel.")
     number: int = strawberry.field(description="Which of the order's parcels, from 1.")
     count: int = strawberry.field(description="How many parcels the order has.")
     rule: str = strawberry.field(description="The rule's name.")
@@ -184,14 +180,14 @@ class PackagesChoice:
 class PackagesCount:
     rule: str = strawberry.field(description="The rule's name.")
     insert: str = strawberry.field(description="The insert's name.")
-    outcome: PackagesOutcome
+    outcome: PackagesOutcome = strawberry.field(description="What it came to.")
     parcels: int = strawberry.field(description="How many parcels.")
 
 
 @strawberry.type(description="How many of an insert would be free afterwards.")
 class PackagesLeft:
     insert: str = strawberry.field(description="The insert's name.")
-    left: int
+    left: int = strawberry.field(description="How many could still be had.")
 
 
 @strawberry.type(description="What would go into parcels; nothing is decided by it.")
@@ -237,7 +233,7 @@ class PackagesCodesInput:
 @strawberry.input(description="An insert; it cannot be changed once it is made.")
 class PackagesInsertCreateInput:
     name: str = strawberry.field(description="As staff and pick lists name it; each name once.")
-    kind: PackagesInsertKind
+    kind: PackagesInsertKind = strawberry.field(description="What it is.")
     sku: str | None = strawberry.field(
         default=None, description="What the warehouse picks it by, up to 40 characters."
     )
@@ -264,14 +260,14 @@ class PackagesInsertCreateInput:
 
 @strawberry.input(description="How many of an insert a warehouse has.")
 class PackagesStockSetInput:
-    insert_id: strawberry.ID
+    insert_id: strawberry.ID = strawberry.field(description="Of which insert.")
     warehouse: str = strawberry.field(description="A name that waves use, too.")
     on_hand: int = strawberry.field(description="All that lie there, the reserved ones included.")
 
 
 @strawberry.input(description="One of the inserts of a rule, and its share among them.")
 class PackagesVariantInput:
-    insert_id: strawberry.ID
+    insert_id: strawberry.ID = strawberry.field(description="What may be given.")
     weight: int = strawberry.field(
         default=1, description="1 to 1000; 3 is three times as much as 1."
     )
@@ -333,31 +329,37 @@ class PackagesRuleCreateInput:
     "make another one."
 )
 class PackagesRuleUpdateInput:
-    name: strawberry.Maybe[str] = _may("Each name once.")
-    priority: strawberry.Maybe[int] = _may(PRIORITY)
-    exclusive: strawberry.Maybe[str | None] = _may(EXCLUSIVE)
-    per_customer: strawberry.Maybe[int | None] = _may(PER_CUSTOMER)
-    per_days: strawberry.Maybe[int] = _may(PER_DAYS)
-    budget: strawberry.Maybe[Decimal | None] = _may(BUDGET)
-    starts_at: strawberry.Maybe[datetime | None] = _may(STARTS)
-    ends_at: strawberry.Maybe[datetime | None] = _may(ENDS)
+    name: strawberry.Maybe[str] = strawberry.field(description="Each name once.")
+    priority: strawberry.Maybe[int] = strawberry.field(description=PRIORITY)
+    exclusive: strawberry.Maybe[str | None] = strawberry.field(description=EXCLUSIVE)
+    per_customer: strawberry.Maybe[int | None] = strawberry.field(description=PER_CUSTOMER)
+    per_days: strawberry.Maybe[int] = strawberry.field(description=PER_DAYS)
+    budget: strawberry.Maybe[Decimal | None] = strawberry.field(description=BUDGET)
+    starts_at: strawberry.Maybe[datetime | None] = strawberry.field(description=STARTS)
+    ends_at: strawberry.Maybe[datetime | None] = strawberry.field(description=ENDS)
 
 
 @strawberry.type
 class PackagesInsertCreatePayload:
-    insert: PackagesInsert | None = None
+    insert: PackagesInsert | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
 class PackagesInsertArchivePayload:
-    insert: PackagesInsert | None = None
+    insert: PackagesInsert | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
 class PackagesStockSetPayload:
-    insert: PackagesInsert | None = None
+    insert: PackagesInsert | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -517,7 +519,9 @@ async def packages_dry_run(
 
 
 async def packages_why(
-    info: Info, warehouse: Warehouse, order_id: strawberry.ID
+    info: Info,
+    warehouse: Warehouse,
+    order_id: Annotated[strawberry.ID, strawberry.argument(description="Which order.")],
 ) -> PackagesWhy | None:
     number = need_id("Order", order_id, ("orderId",))
     async with info.context.read() as session:
@@ -532,7 +536,7 @@ async def packages_why(
 
 async def packages_results(
     info: Info,
-    rule_id: strawberry.ID,
+    rule_id: Annotated[strawberry.ID, strawberry.argument(description="Whose results.")],
     days: Annotated[
         int,
         strawberry.argument(

@@ -62,7 +62,7 @@ class PackagesItem:
 class PackagesParcel:
     code: str = strawberry.field(description="What its barcode says.")
     wave_id: strawberry.ID = strawberry.field(description="The wave that it is packed in.")
-    order_id: strawberry.ID
+    order_id: strawberry.ID = strawberry.field(description="The order that it is of.")
     order_number: str = strawberry.field(description="The order's number on its platform.")
     shop: str = strawberry.field(description="The shop's name.")
     number: int = strawberry.field(description="Which of the order's parcels, from 1.")
@@ -82,7 +82,7 @@ class PackagesParcel:
 class PackagesWave:
     pk: strawberry.Private[int]
     id: strawberry.ID
-    warehouse: str
+    warehouse: str = strawberry.field(description="Whose stock was taken.")
     created_at: datetime
     parcels: int = strawberry.field(description="How many it has.")
     packed: int = strawberry.field(description="How many of them are packed.")
@@ -91,7 +91,7 @@ class PackagesWave:
 
 @strawberry.input(description="An order, and in how many parcels it travels.")
 class PackagesWaveOrderInput:
-    order_id: strawberry.ID
+    order_id: strawberry.ID = strawberry.field(description="An order that is to be shipped.")
     parcels: int = strawberry.field(default=1, description="1 to 100.")
 
 
@@ -109,8 +109,8 @@ class PackagesWaveCreateInput:
 
 @strawberry.input(description="What to print of a wave.")
 class PackagesWaveFileCreateInput:
-    wave_id: strawberry.ID
-    format: PackagesFileFormat
+    wave_id: strawberry.ID = strawberry.field(description="Of which wave.")
+    format: PackagesFileFormat = strawberry.field(description="A list or cards.")
 
 
 @strawberry.input(description="A parcel that is packed.")
@@ -136,13 +136,17 @@ class PackagesWaveCancelPayload:
 
 @strawberry.type
 class PackagesWaveFileCreatePayload:
-    file: JobFile | None = None
+    file: JobFile | None = strawberry.field(
+        default=None, description="The file, to be fetched by its link; null if it was refused."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 @strawberry.type
 class PackagesParcelConfirmPayload:
-    parcel: PackagesParcel | None = None
+    parcel: PackagesParcel | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -205,7 +209,7 @@ async def packages_waves(
 
 async def packages_parcels(
     info: Info,
-    wave_id: strawberry.ID,
+    wave_id: Annotated[strawberry.ID, strawberry.argument(description="Of which wave.")],
     only: Annotated[
         PackagesParcelFilter | None, strawberry.argument(description="Which; null: all.")
     ] = None,
