@@ -14,6 +14,7 @@ from core.sdk.flows import (
     Exit,
     Filter,
     Flow,
+    OnAudience,
     OnDate,
     OnEvent,
     OnSegment,
@@ -274,7 +275,56 @@ class ReferrerCoupon(Recipe):
         return [NewCampaign(asked.say(*self.title), lambda _: flow)]
 
 
+class ReturnReasonParameters(CouponParameters):
+    product_ids: list[str] = parameter(..., "Products", "商品编号", min_length=1, max_length=100)
+    reasons: list[str] = parameter(
+        ..., "Reasons, as the platform words them", "退货原因", min_length=1, max_length=20
+    )
+
+
+class ReturnReasonCoupon(Recipe):
+    name = "coupons_return_reason"
+    title = Text("Coupon for a return reason", "退货原因补偿")
+    description = Text(
+        "Makes up, once the product is better, with all who sent it back for some reason before.",
+        "商品改进后，向此前因该原因退货的客户发券补偿。",
+    )
+    group = "after_sales"
+    parameters = ReturnReasonParameters
+    apart = ("product_ids",)
+    example: ClassVar[Mapping[str, Any]] = {
+        "template": "sorry", "product_ids": ["1"], "reasons": ["尺码不合适"],
+    }  # fmt: skip
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        set_ = asked.parameters
+        steps = give_and_tell(
+            asked,
+            Text(f"{SHOP} has listened to you", f"{SHOP}已改进"),
+            Text(
+                "you sent something back to us, and told us why. We have mended it since.",
+                "您之前退货时反馈的问题，我们已经改进。",
+            ),
+        )
+        named = ", ".join(set_.reasons)
+        segment = NewSegment(
+            asked.say(f"Returned for {named}", f"退货原因：{named}")[:100],
+            {
+                "refund_count": {
+                    "product_ids": set_.product_ids, "reasons": set_.reasons, **asked.orders,
+                }
+            },
+        )  # fmt: skip
+
+        def flow(segments: Sequence[int]) -> Flow:
+            return Flow(
+                trigger=OnAudience(segment_id=segments[0]), entry=Entry(again="never"), steps=steps
+            )
+
+        return [NewCampaign(asked.say(*self.title), flow, [segment])]
+
+
 RECIPES = (
     BirthdayCoupon(), CartCoupon(), FriendCoupon(), LowOrderCoupon(), ReferrerCoupon(),
-    ReturnCoupon(), WelcomeCoupon(),
+    ReturnCoupon(), ReturnReasonCoupon(), WelcomeCoupon(),
 )  # fmt: skip

@@ -5,7 +5,16 @@ from datetime import timedelta
 import pytest
 
 from core.domain.campaigns.journeys.custom_events import record_event
-from core.sdk import OrderState, Several
+from core.domain.orders.refunds import ingest_refunds
+from core.domain.shops.shops import find_shop
+from core.sdk import (
+    LineRecord,
+    OrderState,
+    RefundKind,
+    RefundRecord,
+    RefundState,
+    Several,
+)
 from core.sdk.events import ReferralEntered, ReferralGranted
 from tests.journey_kit import order, take_orders
 from tests.plugins.coupons.kit import template
@@ -17,10 +26,10 @@ async def stage(merchant):
     return await Stage(merchant).set_up()
 
 
-async def customers(stage, *numbers):
+async def customers(stage, *numbers, **more):
     """Customers with these last digits of their phones, who have bought before; their ids."""
     for number in numbers:
-        await stage.ordered(number, OrderState.COMPLETED)
+        await stage.ordered(number, OrderState.COMPLETED, **more)
     async with stage.merchant.read() as session:
         return [
             await session.sql.fetchval(
@@ -58,6 +67,26 @@ async def test_who_leaves_a_cart_gets_a_coupon_unless_he_buys(stage):
     assert f"您的优惠券Ten off：{code}" in content["text"]
     with pytest.raises(Several):
         await stage.on("coupons_cart", template="cart", event="order.created")
+
+
+async def test_who_sent_it_back_for_the_reason_is_made_up_with(stage):
+    await template(stage.merchant, handle="sorry")
+    tea = LineRecord(external_id="1", title="tea", quantity=1, amount=1000, product_id="tea")
+    ids = await customers(stage, "1", "2", lines=[tea])
+    refunds = [
+        RefundRecord(
+            f"R{number}", number, RefundState.REFUNDED, 1000, stage.clock(), RefundKind.RETURN,
+            reason=reason, modified_at=stage.clock(),
+        )
+        for number, reason in (("1", "too small"), ("2", "changed my mind"))
+    ]  # fmt: skip
+    async with stage.merchant.work() as w:
+        await ingest_refunds(w, await find_shop(w, str(stage.merchant.shop_id)), refunds, True)
+    await stage.on(
+        "coupons_return_reason", template="sorry", product_ids=["tea"], reasons=["too small"]
+    )
+    await stage.later(hours=1)
+    assert [person for person, _ in await codes(stage)] == [ids[0]]
 
 
 async def test_both_sides_of_a_referral_get_theirs(stage):
