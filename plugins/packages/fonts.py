@@ -34,6 +34,7 @@ def printable(text: str) -> str:
     return "".join(map(_printed, text))
 
 
+@cache
 def _printed(sign: str) -> str:
     """What is printed for a character: itself, one of the same meaning, nothing, or the mark."""
     if _known(sign):

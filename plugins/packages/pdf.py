@@ -43,7 +43,8 @@ def _page(canvas: Canvas, title: str, card: Card) -> None:
     cut = MARGIN + CODE_HEIGHT + LIST_HEIGHT
     words = [text for _, text in card.items if text]
     coupons = [item.coupon_code for item, _ in card.items if item.coupon_code]
-    spoken = [*words, *(f"优惠码 {code}" for code in coupons)]
+    unsaid = [code for code in coupons if not any(code in text for text in words)]
+    spoken = [*words, *(f"优惠码 Code {code}" for code in unsaid)]
     _frame(canvas, spoken, TEXT, cut + 4 * mm, HEIGHT - MARGIN)
     canvas.setDash(2, 2)
     canvas.line(MARGIN, cut, WIDTH - MARGIN, cut)
