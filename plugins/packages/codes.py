@@ -10,6 +10,9 @@ from core.domain.shops.code_sources import give_back_codes, give_codes, hold_cod
 from core.sdk import Holder
 from plugins.packages.outcomes import Outcome
 
+AT_ONCE = 10_000
+"""Codes that a source is asked for in one call, which has a limit of time."""
+
 
 async def hold(w: Any, registry: Any, wave_id: int) -> None:
     """Give each parcel of a wave that was given a coupon with codes its own; those for whom there
@@ -24,7 +27,11 @@ async def hold(w: Any, registry: Any, wave_id: int) -> None:
            ORDER BY i.id, p.id""",
         w.merchant_id, wave_id, int(Outcome.GIVEN),
     )  # fmt: skip
-    for group in _grouped(rows, "insert_id"):
+    for group in [
+        same[place : place + AT_ONCE]
+        for same in _grouped(rows, "insert_id")
+        for place in range(0, len(same), AT_ONCE)
+    ]:
         held = await hold_codes(
             w, registry, group[0]["code_source"], orjson.loads(group[0]["code_settings"]),
             [Holder(key_of(row["id"]), row["customer_id"]) for row in group],
