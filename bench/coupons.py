@@ -1,6 +1,6 @@
 """Coupons: codes made, checked and redeemed: `python -m bench.coupons [CODES]`.
 
-Makes CODES codes (500,000 without it) into stock on an embedded server of its own, asks what single
+Makes CODES codes (200,000 without it) into stock on an embedded server of its own, asks what single
 codes are worth, and redeems some of them: one by one and many in a call, by one process. Each
 figure is one JSON line. Afterwards it counts that every coupon was used once.
 """
@@ -24,9 +24,9 @@ from plugins.coupons.redeeming import Purchase, use
 from plugins.coupons.stock import fill
 from plugins.coupons.templates import create_template
 
-CODES = 500_000
+CODES = 200_000
 AT_ONCE = 100_000
-QUOTES, SINGLE, MANY = 500, 2_000, 20_000
+QUOTES, SINGLE, MANY = 500, 500, 20_000
 CLIENTS, BATCH = 16, 500
 TEN_OFF = {
     "name": "Ten off", "handle": "ten", "kind": "amount_off", "value": 1000, "currency": "CNY",

@@ -152,7 +152,7 @@ async def _rules(opened: Installation, merchant_id: int, count: int) -> tuple[li
             ("leaflet", {"orders": {"purchase_to": 1}}),
             ("thanks", {"customers": BUSY}),
         ):
-            insert = await create_insert(w, NewInsert(
+            insert = await create_insert(w, opened.registry, NewInsert(
                 name, InsertKind.SAMPLE, unit_cost=200, tracks_stock=name == "sample"
             ))  # fmt: skip
             if name == "sample":

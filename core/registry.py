@@ -19,6 +19,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from core import __version__
 from core.sdk.actions import Action
 from core.sdk.channels import Channel
+from core.sdk.codes import CodeSource
 from core.sdk.connectors import Connector
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
@@ -72,6 +73,7 @@ class Registry:
     actions: Mapping[str, Owned[Action]]
     campaign_recipes: Mapping[str, Owned[Recipe]]
     reward_providers: Mapping[str, Owned[RewardProvider]]
+    code_sources: Mapping[str, Owned[CodeSource]]
     message_variables: Mapping[str, Owned[VariableSource]]
     connectors: Mapping[str, Owned[Connector]]
     web_routes: Mapping[str, Owned[WebRoute]]

@@ -31,6 +31,16 @@ class EntryAgain(Enum):
     ALWAYS = "always"
 
 
+@strawberry.enum(description="Whose journey an event begins, if it is about two.")
+class EventSide(Enum):
+    CUSTOMER = strawberry.enum_value(
+        "customer_id", description="The customer that the event is about."
+    )
+    REFERRER = strawberry.enum_value(
+        "referrer_id", description="Of a referral: who referred the customer."
+    )
+
+
 @strawberry.enum
 class SegmentMoment(Enum):
     ENTERED = "entered"
@@ -93,6 +103,9 @@ class AudienceTriggerInput:
 class EventTriggerInput:
     type: str
     where: list[EventFilterInput] = strawberry.field(default_factory=list)
+    about: EventSide = strawberry.field(
+        default=EventSide.CUSTOMER, description="Whose journey it begins."
+    )
 
 
 @strawberry.input

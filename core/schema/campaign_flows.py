@@ -9,6 +9,7 @@ from core.domain.campaigns.flows import stored_flow, stored_options
 from core.registry import Registry
 from core.schema.campaign_flow_inputs import (
     EntryAgain,
+    EventSide,
     HolidayRule,
     ListChange,
     SegmentMoment,
@@ -55,6 +56,7 @@ class AudienceTrigger:
 class EventTrigger:
     type: str
     where: list[EventFilter]
+    about: EventSide = strawberry.field(description="Whose journey it begins.")
 
 
 @strawberry.type
@@ -257,6 +259,8 @@ class _Shower:
                 return EntryAgain(value)
             case "holidays":
                 return HolidayRule(value)
+            case "about":
+                return EventSide(value)
             case "moment":
                 return SegmentMoment(value)
             case "goal":

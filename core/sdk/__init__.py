@@ -25,6 +25,7 @@ from core.sdk.channels import (
     Trace,
     marketing_hours,
 )
+from core.sdk.codes import CodeSource, Held, Holder
 from core.sdk.connectors import (
     Acting,
     Authorised,
@@ -179,6 +180,7 @@ __all__ = [
     "Changed",
     "Channel",
     "ChannelSession",
+    "CodeSource",
     "ConnectedShop",
     "Connector",
     "ConnectorSession",
@@ -200,6 +202,8 @@ __all__ = [
     "Fault",
     "GiveCoupon",
     "HealthCheck",
+    "Held",
+    "Holder",
     "HuikeError",
     "Identity",
     "InvalidInput",

@@ -95,11 +95,16 @@ class OnAudience(Part):
 
 
 class OnEvent(Part):
-    """A domain event about a customer, or one of the merchant's own (its type starts "custom.")."""
+    """A domain event about a customer, or one of the merchant's own (its type starts "custom.").
+
+    `about` names the field of the event that says whose journey it begins: of a referral either
+    the customer who came, or the one who referred.
+    """
 
     kind: Literal["event"] = "event"
     type: str
     where: Filter = Field(default_factory=dict)
+    about: Literal["customer_id", "referrer_id"] = "customer_id"
 
 
 class OnSegment(Part):

@@ -22,6 +22,7 @@ import pluggy
 
 from core.sdk.actions import Action
 from core.sdk.channels import Channel
+from core.sdk.codes import CodeSource
 from core.sdk.connectors import Connector
 from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
@@ -95,6 +96,10 @@ class Hooks:
     @hookspec
     def reward_providers(self) -> Sequence[RewardProvider]:  # type: ignore[empty-body]
         """Who hands out rewards for points. A provider's name starts with the plugin's."""
+
+    @hookspec
+    def code_sources(self) -> Sequence[CodeSource]:  # type: ignore[empty-body]
+        """Who sets codes aside for what is printed. A source's name starts with the plugin's."""
 
     @hookspec
     def message_variables(self) -> Sequence[VariableSource]:  # type: ignore[empty-body]

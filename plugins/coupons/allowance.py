@@ -54,6 +54,25 @@ class Allowance:
             self.had[customer_id] += 1
 
 
+async def cap_by_stock(session: Any, allowed: Allowance, most: int) -> None:
+    """Let a pool allow no more than it has codes; they are counted up to `most`."""
+    if allowed.template.source == "pool":
+        stock = (await count_stock(session, [allowed.template.id], most))[allowed.template.id]
+        allowed.left = stock if allowed.left is None else min(allowed.left, stock)
+
+
+async def count_stock(session: Any, template_ids: Sequence[int], most: int) -> dict[int, int]:
+    """How many codes of each template are in stock, counted up to `most`."""
+    rows = await session.sql.fetch(
+        """SELECT u.id, (SELECT count(*) FROM (
+               SELECT 1 FROM coupons_coupons
+               WHERE merchant_id = $1 AND template_id = u.id AND state = 'stock' LIMIT $3) s) AS n
+           FROM unnest($2::bigint[]) u (id)""",
+        session.merchant_id, list(template_ids), most,
+    )  # fmt: skip
+    return {row["id"]: row["n"] for row in rows}
+
+
 async def allowances(
     w: Any, templates: Sequence[Template], customer_ids: Sequence[int]
 ) -> dict[int, Allowance]:

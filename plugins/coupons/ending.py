@@ -76,6 +76,31 @@ async def _give_back(w: Any, rows: Sequence[Any], states: list[str], reason: str
     return len(back)
 
 
+async def put_back(w: Any, coupon_ids: Sequence[int], state: str) -> int:
+    """Make these coupons nobody's again, of those that are in this state; returns how many were.
+
+    Their templates are held. A pool has its codes back; of others new ones are made at need.
+    """
+    back = await w.sql.fetch(
+        """UPDATE coupons_coupons c SET customer_id = NULL, key = NULL, campaign_id = NULL,
+               source = NULL, granted_at = NULL, expires_at = NULL,
+               state = CASE t.source WHEN 'pool' THEN 'stock' ELSE 'revoked' END
+           FROM coupons_templates t
+           WHERE c.merchant_id = $1 AND c.id = ANY($2::bigint[]) AND c.state = $3
+             AND t.merchant_id = $1 AND t.id = c.template_id
+           RETURNING c.id, c.template_id""",
+        w.merchant_id, list(coupon_ids), state,
+    )  # fmt: skip
+    await w.sql.execute(
+        """UPDATE coupons_templates t SET issued = t.issued - u.number
+           FROM (SELECT b AS id, count(*) AS number FROM unnest($2::bigint[]) b GROUP BY 1) u
+           WHERE t.merchant_id = $1 AND t.id = u.id""",
+        w.merchant_id, [row["template_id"] for row in back],
+    )  # fmt: skip
+    await enter(w, [Entry(row["id"], row["template_id"], None, "returned") for row in back])
+    return len(back)
+
+
 async def expire(w: Any) -> int:
     """End up to AT_ONCE granted coupons whose time is over; returns how many."""
     rows = await w.sql.fetch(
@@ -100,7 +125,7 @@ async def revoke(w: Any, coupon_ids: Sequence[int], reason: str) -> int:
     rows = await _hold(w, coupon_ids)
     if any(row["state"] == "redeemed" for row in rows):
         raise CouponUnusable("one of them was redeemed: release its order first", ("input", "ids"))
-    open_ = [row for row in rows if row["state"] in ("stock", "granted", "reserved")]
+    open_ = [row for row in rows if row["state"] in ("stock", "held", "granted", "reserved")]
     await w.sql.execute(
         """WITH gone AS (UPDATE coupons_coupons c SET state = 'revoked', order_ref = NULL,
                reserved_until = NULL, amount = NULL, sales = NULL FROM coupons_coupons old

@@ -69,7 +69,7 @@ async def figures(
                    COALESCE(sum(c.amount) FILTER (WHERE {REDEEMED}), 0)::bigint AS off
             FROM coupons_coupons c
             JOIN coupons_templates t ON t.merchant_id = $1 AND t.id = c.template_id {joins}
-            WHERE c.merchant_id = $1 AND c.state NOT IN ('stock', 'revoked')
+            WHERE c.merchant_id = $1 AND c.state NOT IN ('stock', 'held', 'revoked')
               AND (c.granted_at >= $2 AND c.granted_at < $3 OR {REDEEMED})
               AND ($4::bigint IS NULL OR EXISTS (
                   SELECT 1 FROM segment_members m WHERE m.merchant_id = $1 AND m.segment_id = $4

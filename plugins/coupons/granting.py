@@ -56,11 +56,13 @@ class CouponReward:
         return issued.code or template.name
 
 
-async def by_handle(session: Any, handle: str) -> Template:
+async def by_handle(
+    session: Any, handle: str, path: tuple[str, ...] = ("input", "template")
+) -> Template:
     """The template of that handle. Raises NotFound."""
     found = await find_templates(session, [handle])
     if not found:
-        raise NotFound(f"there is no coupon template {handle!r}", ("input", "template"))
+        raise NotFound(f"there is no coupon template {handle!r}", path)
     return found[0]
 
 

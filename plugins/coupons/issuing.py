@@ -1,4 +1,4 @@
-"""Giving customers coupons: within the limits, once for each key, from the stock or newly made.
+"""Giving customers coupons: within the limits, once for each key, from a pool or newly made.
 
 Whoever gives or takes coupons holds their templates first, by their ids, and the coupons
 afterwards, so that limits hold and nobody waits in a circle.
@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from core.sdk import InvalidInput, NotFound
-from plugins.coupons.allowance import FULL, allowances
+from plugins.coupons.allowance import FULL, allowances, cap_by_stock, count_stock
 from plugins.coupons.codes import make_codes
 from plugins.coupons.entries import Entry, enter
 from plugins.coupons.errors import CouponsExhausted, CouponUnusable
@@ -18,22 +18,26 @@ from plugins.coupons.events import CouponGranted, CouponStockLow, PlatformCoupon
 from plugins.coupons.templates import Template, hold_template
 
 PLATFORM_AT_ONCE = 100
+HELD = "held"
+"""The state of codes that are set aside for print, and what the ledger says of it."""
 
 
 @dataclass(frozen=True)
 class Recipient:
-    """Who gets a coupon; with the same `key` (of the template) he gets the same one again."""
+    """Who gets a coupon; with the same `key` (of the template) he gets the same one again.
 
-    customer_id: int
+    Only codes that are set aside may be for somebody who is not known.
+    """
+
+    customer_id: int | None
     key: str | None = None
     campaign_id: int | None = None
 
 
 @dataclass(frozen=True)
 class Issued:
-    """A customer's coupon, or `reason` why he has none. `code` is as it is written."""
+    """A coupon, or `reason` why there is none. `code` is as it is written."""
 
-    customer_id: int
     coupon_id: int | None = None
     code: str | None = None
     expires_at: datetime | None = None
@@ -50,12 +54,24 @@ async def issue(
     CouponUnusable for a template that is not in use.
     """
     template = await hold_template(w, template_id, ("input", "templateId"))
-    if (why := _closed(template, w.now)) is not None:
+    if (why := closed(template, w.now)) is not None:
         raise CouponUnusable(why, ("input", "templateId"))
+    return await issue_of(w, template, recipients, source, kind=kind)
+
+
+async def issue_of(
+    w: Any, template: Template, recipients: Sequence[Recipient], source: str, *, kind: str
+) -> list[Issued]:
+    """As `issue`, of a template that is held and in use.
+
+    Of kind "held" the codes are only set aside, and as far as they go: the others are told why.
+    """
     await _check_customers(w, recipients)
-    before = await _given_before(w, template_id, recipients)
-    people = [one.customer_id for one in recipients]
-    allowed = (await allowances(w, [template], people))[template_id]
+    before = await _given_before(w, template.id, recipients)
+    people = [one.customer_id for one in recipients if one.customer_id is not None]
+    allowed = (await allowances(w, [template], people))[template.id]
+    if kind == HELD:
+        await cap_by_stock(w, allowed, len(recipients))
     answers: list[Issued | None] = []
     new: list[tuple[int, Recipient]] = []
     keys: dict[str, int] = {}
@@ -66,9 +82,11 @@ async def issue(
         elif one.key is not None and one.key in keys:
             continue
         elif (why := allowed.not_for(one.customer_id)) is not None:
-            answers[place] = Issued(one.customer_id, reason=why)
+            answers[place] = Issued(reason=why)
         elif (why := allowed.exhausted()) is not None:
-            raise CouponsExhausted(f"{template.name}: {why}", ("input", "templateId"))
+            if kind != HELD:
+                raise CouponsExhausted(f"{template.name}: {why}", ("input", "templateId"))
+            answers[place] = Issued(reason=why)
         else:
             allowed.take(one.customer_id)
             new.append((place, one))
@@ -79,7 +97,7 @@ async def issue(
         for (place, _), issued in zip(new, made, strict=True):
             answers[place] = issued
     return [
-        answer or answers[keys[one.key or ""]] or Issued(one.customer_id, reason=FULL)
+        answer or answers[keys[one.key or ""]] or Issued(reason=FULL)
         for one, answer in zip(recipients, answers, strict=True)
     ]
 
@@ -97,7 +115,8 @@ def written(template: Template, code: str | None, shown: str | None) -> str | No
     return shown or code or template.public_code
 
 
-def _closed(template: Template, now: datetime) -> str | None:
+def closed(template: Template, now: datetime) -> str | None:
+    """Why none of its coupons can be given now, or None."""
     if template.state != "active":
         return f"{template.name} is {template.state}"
     if template.valid_until is not None and now >= template.valid_until:
@@ -106,7 +125,7 @@ def _closed(template: Template, now: datetime) -> str | None:
 
 
 async def _check_customers(w: Any, recipients: Sequence[Recipient]) -> None:
-    wanted = sorted({one.customer_id for one in recipients})
+    wanted = sorted({one.customer_id for one in recipients if one.customer_id is not None})
     known = await w.sql.fetchval(
         "SELECT count(*) FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
         w.merchant_id, wanted,
@@ -124,24 +143,22 @@ async def _given_before(
     if any(not 0 < len(key) <= 200 for key in keys):
         raise InvalidInput("a key has 1 to 200 characters", ("input", "key"))
     rows = await w.sql.fetch(
-        """SELECT c.key, c.id, c.customer_id, c.expires_at,
+        """SELECT c.key, c.id, c.expires_at,
                   COALESCE(c.shown, c.code, t.public_code) AS code
            FROM coupons_coupons c
            JOIN coupons_templates t ON t.merchant_id = $1 AND t.id = c.template_id
            WHERE c.merchant_id = $1 AND c.template_id = $2 AND c.key = ANY($3::text[])""",
         w.merchant_id, template_id, keys,
     )  # fmt: skip
-    return {
-        row["key"]: Issued(row["customer_id"], row["id"], row["code"], row["expires_at"])
-        for row in rows
-    }
+    return {row["key"]: Issued(row["id"], row["code"], row["expires_at"]) for row in rows}
 
 
 async def _give(
     w: Any, template: Template, recipients: Sequence[Recipient], source: str, kind: str
 ) -> list[Issued]:
     """Write the coupons; the template is held, and its limits allow them."""
-    count, ends = len(recipients), expiry(template, w.now)
+    count = len(recipients)
+    state, ends = (HELD, None) if kind == HELD else ("granted", expiry(template, w.now))
     stock = await _from_stock(w, template, count)
     if template.source == "pool" and len(stock) < count:
         raise CouponsExhausted(
@@ -149,18 +166,18 @@ async def _give(
             ("input", "templateId"),
         )
     await w.sql.execute(
-        """UPDATE coupons_coupons c SET state = 'granted', customer_id = u.customer, key = u.key,
+        """UPDATE coupons_coupons c SET state = $5, customer_id = u.customer, key = u.key,
                campaign_id = u.campaign, source = $2, granted_at = $3, expires_at = $4
-           FROM unnest($5::bigint[], $6::bigint[], $7::text[], $8::bigint[])
+           FROM unnest($6::bigint[], $7::bigint[], $8::text[], $9::bigint[])
                 AS u (id, customer, key, campaign)
            WHERE c.merchant_id = $1 AND c.id = u.id""",
-        w.merchant_id, source, w.now, ends, [row["id"] for row in stock],
+        w.merchant_id, source, w.now, ends, state, [row["id"] for row in stock],
         *_columns(recipients[: len(stock)]),
     )  # fmt: skip
     made = [(row["id"], written(template, row["code"], row["shown"])) for row in stock]
     rest = recipients[len(stock) :]
     if rest:
-        made += await _make(w, template, rest, source, ends)
+        made += await _make(w, template, rest, source, state, ends)
     await w.sql.execute(
         "UPDATE coupons_templates SET issued = issued + $3 WHERE merchant_id = $1 AND id = $2",
         w.merchant_id, template.id, count,
@@ -170,22 +187,23 @@ async def _give(
         for one, (coupon_id, _) in zip(recipients, made, strict=True)
     ])  # fmt: skip
     for one, (coupon_id, _) in zip(recipients, made, strict=True):
-        w.emit(CouponGranted(coupon_id, template.id, one.customer_id, source))
+        if kind != HELD and one.customer_id is not None:
+            w.emit(CouponGranted(coupon_id, template.id, one.customer_id, source))
     if template.source == "platform":
         ids = [coupon_id for coupon_id, _ in made]
         for start in range(0, len(ids), PLATFORM_AT_ONCE):
             w.emit(PlatformCouponsDue(template.id, ids[start : start + PLATFORM_AT_ONCE]))
     if stock:
         await tell_low_stock(w, template)
-    return [
-        Issued(one.customer_id, coupon_id, code, ends)
-        for one, (coupon_id, code) in zip(recipients, made, strict=True)
-    ]
+    return [Issued(coupon_id, code, ends) for coupon_id, code in made]
 
 
 async def _from_stock(w: Any, template: Template, count: int) -> list[Any]:
-    """Codes in stock, locked, the oldest first."""
-    if template.source not in ("own", "pool"):
+    """A pool's codes in stock, locked, the oldest first.
+
+    Codes of our own that are in stock were made for print: they are for who finds them.
+    """
+    if template.source != "pool":
         return []
     found: list[Any] = await w.sql.fetch(
         """SELECT id, code, shown FROM coupons_coupons
@@ -197,8 +215,9 @@ async def _from_stock(w: Any, template: Template, count: int) -> list[Any]:
 
 
 async def _make(
-    w: Any, template: Template, recipients: Sequence[Recipient], source: str, ends: datetime | None
-) -> list[tuple[int, str | None]]:
+    w: Any, template: Template, recipients: Sequence[Recipient], source: str, state: str,
+    ends: datetime | None,
+) -> list[tuple[int, str | None]]:  # fmt: skip
     """New coupons, with codes of their own where the template's have any."""
     count = len(recipients)
     own = template.source == "own"
@@ -207,9 +226,10 @@ async def _make(
     await w.sql.execute(
         """INSERT INTO coupons_coupons (merchant_id, template_id, state, source, granted_at,
                expires_at, transferred, unused_told, id, code, customer_id, key, campaign_id)
-           SELECT $1, $2, 'granted', $3, $4, $5, 0, FALSE, u.*
-           FROM unnest($6::bigint[], $7::text[], $8::bigint[], $9::text[], $10::bigint[]) u""",
-        w.merchant_id, template.id, source, w.now, ends, ids, codes, *_columns(recipients),
+           SELECT $1, $2, $6, $3, $4, $5, 0, FALSE, u.*
+           FROM unnest($7::bigint[], $8::text[], $9::bigint[], $10::text[], $11::bigint[]) u""",
+        w.merchant_id, template.id, source, w.now, ends, state, ids, codes,
+        *_columns(recipients),
     )  # fmt: skip
     return [(pk, written(template, code, None)) for pk, code in zip(ids, codes, strict=True)]
 
@@ -226,11 +246,7 @@ async def tell_low_stock(w: Any, template: Template) -> None:
     """Emit that few codes are left, once until there are more again."""
     if template.low_stock is None:
         return
-    left = await w.sql.fetchval(
-        """SELECT count(*) FROM (SELECT 1 FROM coupons_coupons
-               WHERE merchant_id = $1 AND template_id = $2 AND state = 'stock' LIMIT $3) s""",
-        w.merchant_id, template.id, template.low_stock + 1,
-    )  # fmt: skip
+    left = (await count_stock(w, [template.id], template.low_stock + 1))[template.id]
     told = await w.sql.fetchval(
         """UPDATE coupons_templates SET low_stock_at = CASE WHEN $3 THEN $4::timestamptz END
            WHERE merchant_id = $1 AND id = $2 AND (low_stock_at IS NULL) = $3 RETURNING id""",

@@ -15,6 +15,7 @@ PERSONAL_TABLES = [
 ]  # fmt: skip
 
 KINDS = {
+    "coupons.held": "A coupon was printed for a parcel: {name}",
     "coupons.granted": "Got a coupon: {name}",
     "coupons.claimed": "Took a coupon: {name}",
     "coupons.reserved": "Reserved a coupon for an order: {name}",

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from core.sdk import (
     Action,
+    CodeSource,
     Facet,
     HuikeError,
     Manifest,
@@ -26,6 +27,7 @@ from plugins.coupons.events import PlatformCouponsDue
 from plugins.coupons.facets import Redeemed, Unused
 from plugins.coupons.granting import CouponReward, Grant
 from plugins.coupons.personal import PERSONAL_TABLES, TIMELINE
+from plugins.coupons.printing import CouponCodes
 from plugins.coupons.recipes import RECIPES
 from plugins.coupons.schema import FIELDS
 from plugins.coupons.settings import CouponSettings
@@ -87,6 +89,10 @@ class CouponPlugin:
     @hookimpl
     def reward_providers(self) -> Sequence[RewardProvider]:
         return [CouponReward()]
+
+    @hookimpl
+    def code_sources(self) -> Sequence[CodeSource]:
+        return [CouponCodes()]
 
     @hookimpl
     def campaign_recipes(self) -> Sequence[Recipe]:

@@ -6,7 +6,21 @@ from decimal import Decimal
 from typing import Any, ClassVar
 
 from core.sdk import Asked, NewCampaign, NewSegment, Parameters, Recipe, Text, Words, parameter
-from core.sdk.flows import Act, Entry, Filter, Flow, OnDate, OnEvent, OnSegment, Step
+from core.sdk.events import CUSTOM_TYPE, ReferralEntered, ReferralGranted
+from core.sdk.flows import (
+    Act,
+    Duration,
+    Entry,
+    Exit,
+    Filter,
+    Flow,
+    OnAudience,
+    OnDate,
+    OnEvent,
+    OnSegment,
+    Step,
+    Wait,
+)
 
 NAME = '{{ customer.name | default: "there" }}'
 NAME_ZH = '{{ customer.name | default: "亲" }}'
@@ -165,4 +179,152 @@ class LowOrderCoupon(Recipe):
         return [NewCampaign(asked.say(*self.title), flow, [segment])]
 
 
-RECIPES = (BirthdayCoupon(), LowOrderCoupon(), ReturnCoupon(), WelcomeCoupon())
+class CartParameters(CouponParameters):
+    event: str = parameter(
+        "custom.cart", "Event of your own that tells of it", "加购/收藏事件类型",
+        pattern=f"^{CUSTOM_TYPE.pattern}$",
+    )  # fmt: skip
+    hours: int = parameter(24, "Hours to wait", "等待多少小时", ge=1, le=720)
+    days: int = parameter(30, "Not again within days", "多少天内不重复", ge=1, le=3650)
+
+
+class CartCoupon(Recipe):
+    """Core hears of carts by the merchant's own events only; a template that names products, or is
+    off each piece, makes it a discount on the item."""
+
+    name = "coupons_cart"
+    title = Text("Cart or favourite without purchase", "加购/收藏未成交")
+    description = Text(
+        "Gives who put an item into the cart or among the favourites, and has not bought since, a "
+        "coupon for it.",
+        "客户加购或收藏后仍未下单，赠送单品优惠券。",
+    )
+    group = "orders"
+    parameters = CartParameters
+    apart = ("event",)
+    example: ClassVar[Mapping[str, Any]] = {"template": "cart"}
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        set_ = asked.parameters
+        steps = give_and_tell(
+            asked,
+            Text(f"Still thinking it over? {SHOP}", f"{SHOP}提醒：您看中的宝贝还在"),
+            Text(
+                "what you put aside is still there, and costs less with your coupon.",
+                "您加购或收藏的宝贝还在，用券更优惠。",
+            ),
+        )
+        flow = Flow(
+            trigger=OnEvent(type=set_.event),
+            entry=Entry(again="every", days=set_.days),
+            exit=Exit(bought=True),
+            steps=[Wait(key="think", span=Duration(hours=set_.hours)), *steps],
+        )
+        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+
+
+class FriendCoupon(Recipe):
+    name = "coupons_referral_friend"
+    title = Text("Coupon for who was referred", "老带新：新客优惠券")
+    description = Text(
+        "Gives who entered a member's code a coupon for the first purchase.",
+        "新客填写推荐码后，赠送首单优惠券。",
+    )
+    group = "lifecycle"
+    parameters = CouponParameters
+    example: ClassVar[Mapping[str, Any]] = {"template": "friend"}
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        steps = give_and_tell(
+            asked,
+            Text(f"Welcome to {SHOP}", f"欢迎来到{SHOP}"),
+            Text(
+                "a friend has recommended us to you: this is for a start.",
+                "好友推荐您来，见面礼请收下。",
+            ),
+        )
+        flow = Flow(
+            trigger=OnEvent(type=ReferralEntered.type), entry=Entry(again="never"), steps=steps
+        )
+        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+
+
+class ReferrerCoupon(Recipe):
+    name = "coupons_referral_thanks"
+    title = Text("Coupon for who referred", "老带新：推荐人优惠券")
+    description = Text(
+        "Gives a member a coupon for each customer whom the member's code brought, once the first "
+        "purchase is kept.",
+        "被推荐的新客首单确认后，赠送推荐人优惠券。",
+    )
+    group = "lifecycle"
+    parameters = CouponParameters
+    example: ClassVar[Mapping[str, Any]] = {"template": "thanks"}
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        steps = give_and_tell(
+            asked,
+            Text(f"{SHOP} thanks you", f"{SHOP}感谢您的推荐"),
+            Text("your friend has bought from us: thank you.", "您推荐的好友已下单，感谢您！"),
+        )
+        flow = Flow(
+            trigger=OnEvent(type=ReferralGranted.type, about="referrer_id"),
+            entry=Entry(again="always"),
+            steps=steps,
+        )
+        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+
+
+class ReturnReasonParameters(CouponParameters):
+    product_ids: list[str] = parameter(..., "Products", "商品编号", min_length=1, max_length=100)
+    reasons: list[str] = parameter(
+        ..., "Reasons, as the platform words them", "退货原因", min_length=1, max_length=20
+    )
+
+
+class ReturnReasonCoupon(Recipe):
+    name = "coupons_return_reason"
+    title = Text("Coupon for a return reason", "退货原因补偿")
+    description = Text(
+        "Makes up, once the product is better, with all who sent it back for some reason before.",
+        "商品改进后，向此前因该原因退货的客户发券补偿。",
+    )
+    group = "after_sales"
+    parameters = ReturnReasonParameters
+    apart = ("product_ids",)
+    example: ClassVar[Mapping[str, Any]] = {
+        "template": "sorry", "product_ids": ["1"], "reasons": ["尺码不合适"],
+    }  # fmt: skip
+
+    def build(self, asked: Asked) -> Sequence[NewCampaign]:
+        set_ = asked.parameters
+        steps = give_and_tell(
+            asked,
+            Text(f"{SHOP} has listened to you", f"{SHOP}已改进"),
+            Text(
+                "you sent something back to us, and told us why. We have mended it since.",
+                "您之前退货时反馈的问题，我们已经改进。",
+            ),
+        )
+        named = ", ".join(set_.reasons)
+        segment = NewSegment(
+            asked.say(f"Returned for {named}", f"退货原因：{named}")[:100],
+            {
+                "refund_count": {
+                    "product_ids": set_.product_ids, "reasons": set_.reasons, **asked.orders,
+                }
+            },
+        )  # fmt: skip
+
+        def flow(segments: Sequence[int]) -> Flow:
+            return Flow(
+                trigger=OnAudience(segment_id=segments[0]), entry=Entry(again="never"), steps=steps
+            )
+
+        return [NewCampaign(asked.say(*self.title), flow, [segment])]
+
+
+RECIPES = (
+    BirthdayCoupon(), CartCoupon(), FriendCoupon(), LowOrderCoupon(), ReferrerCoupon(),
+    ReturnCoupon(), ReturnReasonCoupon(), WelcomeCoupon(),
+)  # fmt: skip

@@ -77,6 +77,8 @@ class _Coupon:
         mine = basket.ref is not None and self.order_ref == basket.ref
         if self.state in ("expired", "revoked"):
             return f"it is {self.state}"
+        if self.state == "held":
+            return "it has not been given to a customer yet"
         if self.state == "redeemed" and not mine:
             return "it was used already"
         held = self.state == "reserved" and not mine

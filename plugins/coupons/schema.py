@@ -3,17 +3,20 @@
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import strawberry
 
 from core.schema.context import Info
+from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
+from plugins.coupons.codes import MAX_CODE
+from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
-from plugins.coupons.figures import figures
+from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
 from plugins.coupons.guessing import check_client, count_misses
 from plugins.coupons.issuing import Recipient, issue
@@ -22,16 +25,15 @@ from plugins.coupons.shapes import (
     COUPON,
     ERRORS,
     TEMPLATE,
-    Coupon,
     CouponBasketInput,
     CouponGrant,
     CouponOutcome,
-    CouponState,
     CouponsTemplateCreateInput,
     CouponsTemplateCreatePayload,
     CouponsTemplateUpdateInput,
     CouponsTemplateUpdatePayload,
     CouponTemplate,
+    CouponTemplateState,
     grants,
     minor,
     outcome_shape,
@@ -41,31 +43,31 @@ from plugins.coupons.shapes import (
 )
 from plugins.coupons.templates import (
     create_template,
-    find_templates,
     hold_template,
+    list_templates,
     update_template,
 )
-
-RESERVED_FOR = timedelta(minutes=30)
-MAX_SHOWN = 200
-MAX_GRANTED = 1000
-
-
-From = Annotated[
-    date,
-    strawberry.argument(
-        name="from", description="The first day of the merchant's calendar, included."
-    ),
-]
 
 
 @strawberry.enum(description="What figures are added up by; the tiers are those of today.")
 class CouponGrouping(Enum):
-    TEMPLATE = strawberry.enum_value("template", description="By the kind of coupon.")
-    CAMPAIGN = strawberry.enum_value("campaign", description="By the campaign that granted them.")
-    TIER = strawberry.enum_value(
-        "tier", description="By the tier of the members' programme that the customer is in."
-    )
+    TEMPLATE = strawberry.enum_value("template", description="The coupons' templates.")
+    CAMPAIGN = strawberry.enum_value("campaign", description="The campaigns that granted them.")
+    TIER = strawberry.enum_value("tier", description="The customers' tiers.")
+
+
+RESERVED_FOR = timedelta(minutes=30)
+MAX_GRANTED = 1000
+MAX_LISTED, MAX_SKIPPED = 200, 1_000_000
+From = Annotated[
+    date, strawberry.argument(name="from", description="A day of the merchant's calendar.")
+]
+To = Annotated[date, strawberry.argument(description="The last day, at most 1100 days later.")]
+Grouped = Annotated[CouponGrouping, strawberry.argument(description="What they are added up by.")]
+OfSegment = Annotated[
+    strawberry.ID | None,
+    strawberry.argument(description="Only coupons of its present customers; null: of all."),
+]
 
 
 GROUP_TYPES = {
@@ -80,88 +82,85 @@ class CouponFigures:
     key: strawberry.ID | None = strawberry.field(
         description="Of the template, campaign or tier; null for coupons without one."
     )
-    name: str | None = strawberry.field(
-        description="Of the template, campaign or tier; null for coupons without one."
-    )
-    granted: int = strawberry.field(description="How many customers got on these days.")
+    name: str | None = strawberry.field(description="Its name.")
+    granted: int = strawberry.field(description="How many customers got.")
     claimed: int = strawberry.field(description="Of these, taken by the customers themselves.")
-    redeemed: int = strawberry.field(
-        description="How many were used on these days, whenever they were granted."
-    )
+    redeemed: int = strawberry.field(description="How many were used, whenever granted.")
     sales: Money = strawberry.field(
         description="What the orders came to; one with several coupons counts for each."
     )
     off: Money = strawberry.field(description="What was taken off: the margin given.")
 
 
-@strawberry.input
+@strawberry.input(description="Codes of a template with the source OWN.")
 class CouponsCodesMakeInput:
-    template_id: strawberry.ID = strawberry.field(description="One of source OWN.")
-    count: int = strawberry.field(description="1 to 100,000.")
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
+    count: int = strawberry.field(description=f"1 to {stock.MAX_MADE:,}.")
 
 
-@strawberry.input
+@strawberry.input(description="Codes for a template with the source POOL.")
 class CouponsCodesImportInput:
-    template_id: strawberry.ID = strawberry.field(description="One of source POOL.")
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
     codes: list[str] = strawberry.field(
-        description="1 to 100,000, of 3 to 64 characters. Case, spaces and hyphens do not count."
+        description=f"1 to {stock.MAX_IMPORTED:,}, of 3 to {MAX_CODE} characters each."
     )
 
 
-@strawberry.input
+@strawberry.input(description="Codes of a template that nobody has yet.")
+class CouponsCodesFileCreateInput:
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
+
+
+@strawberry.input(description="Customers who get a coupon each.")
 class CouponsGrantInput:
-    template_id: strawberry.ID = strawberry.field(description="Which coupon they get.")
-    customer_ids: list[strawberry.ID] = strawberry.field(description="1 to 1,000.")
+    template_id: strawberry.ID = strawberry.field(description="Of which template.")
+    customer_ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
     key: str = strawberry.field(
         description="For what: each customer gets one coupon of the template for it."
     )
 
 
-@strawberry.input
+@strawberry.input(description="A customer who takes a coupon.")
 class CouponsClaimInput:
-    handle: str = strawberry.field(description="The handle of a claimable template.")
+    handle: str = strawberry.field(description="The template's.")
     customer_id: strawberry.ID = strawberry.field(description="Who takes it.")
     key: str = strawberry.field(description="A claim that is repeated with it gets the same one.")
 
 
-@strawberry.input
+@strawberry.input(description="Coupons to be held for an order.")
 class CouponsReserveInput:
-    basket: CouponBasketInput = strawberry.field(
-        description="With its `order`, for which the coupons are held."
-    )
+    basket: CouponBasketInput = strawberry.field(description="With the order's number.")
     until: datetime | None = strawberry.field(default=None, description="Null: for half an hour.")
 
 
-@strawberry.input
+@strawberry.input(description="Orders that use coupons.")
 class CouponsRedeemInput:
-    baskets: list[CouponBasketInput] = strawberry.field(description="Up to 1,000.")
+    baskets: list[CouponBasketInput] = strawberry.field(
+        description="1 to 1,000, each with its order's number."
+    )
 
 
-@strawberry.input
+@strawberry.input(description="An order whose coupons come back.")
 class CouponsReleaseInput:
-    order: str = strawberry.field(description="The number that the basket had.")
+    order: str = strawberry.field(description="The number that its basket had.")
     shop_id: strawberry.ID | None = strawberry.field(
-        default=None, description="The shop that the basket had; null if it had none."
+        default=None, description="The shop that its basket named."
     )
     redeemed: bool = strawberry.field(
         default=False, description="Also what was redeemed: the order was cancelled."
     )
 
 
-@strawberry.input
+@strawberry.input(description="Coupons that nobody can use any more.")
 class CouponsRevokeInput:
-    ids: list[strawberry.ID] = strawberry.field(
-        description="1 to 1,000 coupons, none of them redeemed."
-    )
-    reason: str = strawberry.field(
-        description="Why, for the coupon's history, 1 to 500 characters."
-    )
+    ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
+    reason: str = strawberry.field(description="1 to 500 characters; it stands in the ledger.")
 
 
-@strawberry.input
+@strawberry.input(description="A coupon that becomes another customer's.")
 class CouponsTransferInput:
-    id: strawberry.ID = strawberry.field(description="A granted coupon that has not expired.")
-    customer_id: strawberry.ID = strawberry.field(description="Whose it becomes.")
+    id: strawberry.ID = strawberry.field(description="The coupon's.")
+    customer_id: strawberry.ID = strawberry.field(description="Who gets it.")
 
 
 @strawberry.type
@@ -172,17 +171,23 @@ class CouponsCodesMakePayload:
 
 @strawberry.type
 class CouponsCodesImportPayload:
-    added: int | None = strawberry.field(
-        default=None, description="How many are new in the pool; null if it was refused."
-    )
+    added: int | None = strawberry.field(default=None, description="Are new.")
     known: int | None = strawberry.field(default=None, description="Were there already.")
+    errors: list[UserError] = ERRORS
+
+
+@strawberry.type
+class CouponsCodesFileCreatePayload:
+    file: JobFile | None = strawberry.field(
+        default=None, description="A CSV file of one column; null if there are no codes in stock."
+    )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsGrantPayload:
     grants: list[CouponGrant] | None = strawberry.field(
-        default=None, description="One for each customer, in order; null if it was refused."
+        default=None, description="In the order of the customers."
     )
     errors: list[UserError] = ERRORS
 
@@ -190,7 +195,7 @@ class CouponsGrantPayload:
 @strawberry.type
 class CouponsClaimPayload:
     grant: CouponGrant | None = strawberry.field(
-        default=None, description="The coupon; null if it was refused."
+        default=None, description="What the customer got; null if it was refused."
     )
     errors: list[UserError] = ERRORS
 
@@ -198,7 +203,7 @@ class CouponsClaimPayload:
 @strawberry.type
 class CouponsReservePayload:
     outcome: CouponOutcome | None = strawberry.field(
-        default=None, description="What is held: all of the codes, or none. Null if it was refused."
+        default=None, description="Whether they are held, and what they are worth."
     )
     errors: list[UserError] = ERRORS
 
@@ -214,8 +219,7 @@ class CouponsRedeemPayload:
 @strawberry.type
 class CouponsReleasePayload:
     released: int | None = strawberry.field(
-        default=None,
-        description="How many were given back, none when repeated; null if it was refused.",
+        default=None, description="How many came back; 0 when it is repeated."
     )
     errors: list[UserError] = ERRORS
 
@@ -223,16 +227,14 @@ class CouponsReleasePayload:
 @strawberry.type
 class CouponsRevokePayload:
     revoked: int | None = strawberry.field(
-        default=None, description="How many were not out of use before; null if it was refused."
+        default=None, description="How many could be used before; 0 when it is repeated."
     )
     errors: list[UserError] = ERRORS
 
 
 @strawberry.type
 class CouponsTransferPayload:
-    transferred: bool | None = strawberry.field(
-        default=None, description="True once it is the other's; null if it was refused."
-    )
+    transferred: bool | None = strawberry.field(default=None, description="Whether it is done.")
     errors: list[UserError] = ERRORS
 
 
@@ -247,9 +249,25 @@ async def _answered(made: Any, call: Callable[[], Awaitable[dict[str, Any]]]) ->
 # -- templates and codes ------------------------------------------------------------------------
 
 
-async def templates(info: Info) -> list[CouponTemplate] | None:
+async def templates(
+    info: Info,
+    states: Annotated[
+        list[CouponTemplateState] | None,
+        strawberry.argument(description="Only those in one of these states; null: all."),
+    ] = None,
+    first: Annotated[int, strawberry.argument(description=f"1 to {MAX_LISTED}.")] = MAX_LISTED,
+    skip: Annotated[
+        int, strawberry.argument(description="Leave out so many from the beginning.")
+    ] = 0,
+) -> list[CouponTemplate] | None:
+    if not 1 <= first <= MAX_LISTED:
+        raise InvalidInput(f"from 1 to {MAX_LISTED}", ("first",))
+    if not 0 <= skip <= MAX_SKIPPED:
+        raise InvalidInput(f"from 0 to {MAX_SKIPPED}", ("skip",))
+    wanted = None if states is None else [str(one.value) for one in states]
     async with info.context.read() as session:
-        return [template_shape(one) for one in await find_templates(session)]
+        found = await list_templates(session, wanted, first, skip)
+    return [template_shape(one) for one in found]
 
 
 async def template_create(
@@ -306,6 +324,19 @@ async def codes_import(
     return made
 
 
+async def codes_file_create(
+    info: Info, input: CouponsCodesFileCreateInput
+) -> CouponsCodesFileCreatePayload | None:
+    async def call() -> dict[str, Any]:
+        pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
+        async with info.context.work() as w:
+            job = await stock.keep_codes(w, pk)
+            return {"file": None if job is None else await kept_file(info, w, job)}
+
+    made: CouponsCodesFileCreatePayload = await _answered(CouponsCodesFileCreatePayload, call)
+    return made
+
+
 # -- giving -------------------------------------------------------------------------------------
 
 
@@ -321,7 +352,7 @@ async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | N
             found = await issue(
                 w, pk, [Recipient(one, f"grant:{input.key}:{one}") for one in people], "grant"
             )
-        return {"grants": grants(found)}
+        return {"grants": grants(people, found)}
 
     made: CouponsGrantPayload = await _answered(CouponsGrantPayload, call)
     return made
@@ -340,7 +371,7 @@ async def claim(info: Info, input: CouponsClaimInput) -> CouponsClaimPayload | N
             issued = await issue(w, found.id, [recipient], "claim", kind="claimed")
         if issued[0].reason is not None:
             raise CouponUnusable(issued[0].reason, ("input", "customerId"))
-        return {"grant": grants(issued)[0]}
+        return {"grant": grants([person], issued)[0]}
 
     made: CouponsClaimPayload = await _answered(CouponsClaimPayload, call)
     return made
@@ -381,7 +412,7 @@ def _client(info: Info, basket: CouponBasketInput) -> str:
 async def quote(
     info: Info,
     basket: Annotated[
-        CouponBasketInput, strawberry.argument(description="What is bought, and the codes to try.")
+        CouponBasketInput, strawberry.argument(description="What is about to be bought.")
     ],
 ) -> CouponOutcome | None:
     client = _client(info, basket)
@@ -447,22 +478,13 @@ async def release(info: Info, input: CouponsReleaseInput) -> CouponsReleasePaylo
 async def brought(
     info: Info,
     from_: From,
-    to: Annotated[
-        date,
-        strawberry.argument(description="The last day, included; at most 1100 days later."),
-    ],
-    by: Annotated[
-        CouponGrouping, strawberry.argument(description="Of what each row is one.")
-    ] = CouponGrouping.TEMPLATE,
-    segment_id: Annotated[
-        strawberry.ID | None,
-        strawberry.argument(description="Only who is in this segment now; without it, everybody."),
-    ] = None,
+    to: To,
+    by: Grouped = CouponGrouping.TEMPLATE,
+    segment_id: OfSegment = None,
 ) -> list[CouponFigures] | None:
     segment = None if segment_id is None else need_id("Segment", segment_id, ("segmentId",))
-    grouping: Any = by.value
     async with info.context.read() as session:
-        found = await figures(session, from_, to, grouping, segment)
+        found = await figures(session, from_, to, cast("By", by.value), segment)
     return [
         CouponFigures(
             key=None if one.key is None else global_id(GROUP_TYPES[by], one.key), name=one.name,
@@ -471,37 +493,6 @@ async def brought(
         )
         for one in found
     ]  # fmt: skip
-
-
-async def coupons_of(self: Any, info: Info) -> list[Coupon] | None:
-    found = await info.context.load("coupons", _customer(self), _coupons_by_customer)
-    return [] if found is None else found
-
-
-def _customer(root: Any) -> int:
-    return int(root.row["id"])
-
-
-async def _coupons_by_customer(session: Any, pks: list[int]) -> dict[int, list[Coupon]]:
-    rows = await session.sql.fetch(
-        """SELECT l.*, t.name, t.currency, COALESCE(l.shown, l.code, t.public_code) AS text
-           FROM unnest($2::bigint[]) u (id)
-           CROSS JOIN LATERAL (SELECT * FROM coupons_coupons
-               WHERE merchant_id = $1 AND customer_id = u.id ORDER BY id DESC LIMIT $3) l
-           JOIN coupons_templates t ON t.merchant_id = $1 AND t.id = l.template_id
-           ORDER BY l.id DESC""",
-        session.merchant_id, pks, MAX_SHOWN,
-    )  # fmt: skip
-    found: dict[int, list[Coupon]] = {}
-    for row in rows:
-        amount = None if row["amount"] is None else money(row["amount"], row["currency"])
-        found.setdefault(row["customer_id"], []).append(Coupon(
-            id=global_id(COUPON, row["id"]), template_id=global_id(TEMPLATE, row["template_id"]),
-            name=row["name"], code=row["text"], state=CouponState(row["state"]),
-            granted_at=row["granted_at"], expires_at=row["expires_at"],
-            redeemed_at=row["redeemed_at"], amount=amount,
-        ))  # fmt: skip
-    return found
 
 
 def _field(resolver: Any, description: str) -> Any:
@@ -525,6 +516,9 @@ FIELDS = [
         codes_make, "Make codes in advance, for print; up to 100,000 at once."), WRITE),
     SchemaField("Mutation", "couponsCodesImport", _field(
         codes_import, "Add codes that were made elsewhere to a pool."), WRITE),
+    SchemaField("Mutation", "couponsCodesFileCreate", _field(
+        codes_file_create,
+        "Get the codes in stock of a template as a file, for print; up to 1,000,000."), WRITE),
     SchemaField("Mutation", "couponsGrant", _field(
         grant, "Give customers a coupon each; all, or nobody if there are not enough."), WRITE),
     SchemaField("Mutation", "couponsClaim", _field(
@@ -539,6 +533,5 @@ FIELDS = [
         revoke, "Take coupons that were not used out of use."), WRITE),
     SchemaField("Mutation", "couponsTransfer", _field(
         transfer, "Make a coupon another customer's, if its template allows it."), USE),
-    SchemaField("Customer", "coupons", _field(
-        coupons_of, "The customer's coupons, the newest first, up to 200."), READ),
+    *COUPON_FIELDS,
 ]  # fmt: skip

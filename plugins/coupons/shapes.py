@@ -8,10 +8,12 @@ from typing import Any
 
 import strawberry
 
+from core.schema.context import Info
 from core.schema.errors import UserError
 from core.schema.scalars import Money, global_id, money, need_id
 from core.sdk import InvalidInput
 from core.sdk.money import to_minor
+from plugins.coupons.allowance import count_stock
 from plugins.coupons.issuing import Issued
 from plugins.coupons.quoting import Basket, Line, Quoted
 from plugins.coupons.redeeming import Outcome, Purchase
@@ -20,32 +22,26 @@ from plugins.coupons.templates import Template
 TEMPLATE, COUPON = "CouponTemplate", "Coupon"
 ERRORS = strawberry.field(default_factory=list)
 HUNDRED = Decimal(100)
+MOST_COUNTED = 1_000_000
 
-NAME = "For staff, 1 to 100 characters."
-FROM = "Before then its coupons cannot be used; null: at once."
-UNTIL = "From then on its coupons are neither given nor usable; null: no end."
-EACH = "How many a customer can have, revoked ones aside; null: any number."
-TOTAL = "How many there can be in all, codes in stock aside; null: any number."
-DAILY = "How many can be given on a day of the merchant's calendar; null: any number."
-BUDGET = "What reserved and redeemed ones may take off in all, in major units; null: any amount."
-ENDS = "From then on it cannot be used; null: no end."
+FROM = "From when they can be used; null: at once."
+UNTIL = "When all of them end, however late they were granted; null: never."
+DAYS = "How many days from granting on; with `validUntil` the earlier end counts."
+PER_CUSTOMER = "How many a customer can have; null: any number."
+TOTAL = "How many there can be in all; null: any number."
+DAILY = "How many can be granted on one day of the merchant's calendar; null: any number."
+BUDGET = "The most that reserved and redeemed ones take off in all; null: any amount."
+CLAIMABLE = "Customers may take one."
+TRANSFERS = "How often one can be given away, up to 100."
+LOW_STOCK = "At so few codes in stock the event `coupons.stock_low` is told."
 
 
 @strawberry.enum(description="What a coupon does.")
 class CouponKind(Enum):
-    AMOUNT_OFF = strawberry.enum_value(
-        "amount_off", description="An amount off the goods, or off each piece with `perItem`."
-    )
-    PERCENT_OFF = strawberry.enum_value(
-        "percent_off",
-        description="A share off what earlier coupons have left of the goods, rounded down.",
-    )
-    FREE_SHIPPING = strawberry.enum_value(
-        "free_shipping", description="Shipping costs nothing, or less by `maxOff`."
-    )
-    GIFT = strawberry.enum_value(
-        "gift", description="Takes nothing off; `gift` says what is given."
-    )
+    AMOUNT_OFF = strawberry.enum_value("amount_off", description="Takes an amount off.")
+    PERCENT_OFF = strawberry.enum_value("percent_off", description="Takes a percentage off.")
+    FREE_SHIPPING = strawberry.enum_value("free_shipping", description="Takes the shipping off.")
+    GIFT = strawberry.enum_value("gift", description="Adds a gift to the order.")
 
 
 @strawberry.enum(description="Where a template's codes come from.")
@@ -58,108 +54,99 @@ class CouponSourceKind(Enum):
     )
 
 
-@strawberry.enum(description="Whether a template's coupons can be had and used.")
+@strawberry.enum(description="Whether a template's coupons can be granted and used.")
 class CouponTemplateState(Enum):
-    ACTIVE = strawberry.enum_value("active", description="They are given and can be used.")
-    PAUSED = strawberry.enum_value(
-        "paused",
-        description="None are given or redeemed until it is active again; reservations hold.",
-    )
-    ENDED = strawberry.enum_value("ended", description="As PAUSED, and meant for good.")
+    ACTIVE = strawberry.enum_value("active", description="They can.")
+    PAUSED = strawberry.enum_value("paused", description="Not for now.")
+    ENDED = strawberry.enum_value("ended", description="Not any more.")
 
 
-@strawberry.enum(description="How far a coupon is.")
-class CouponState(Enum):
-    STOCK = strawberry.enum_value(
-        "stock", description="A code that nobody has yet, made in advance or imported."
-    )
-    GRANTED = strawberry.enum_value("granted", description="A customer has it, unused.")
-    RESERVED = strawberry.enum_value(
-        "reserved", description="Held for an order that is being paid."
-    )
-    REDEEMED = strawberry.enum_value("redeemed", description="Used for an order.")
-    EXPIRED = strawberry.enum_value("expired", description="Its time was over before it was used.")
-    REVOKED = strawberry.enum_value(
-        "revoked", description="Taken out of use; also a use of a public code that was given back."
-    )
+async def _counted(session: Any, pks: list[int]) -> dict[int, int]:
+    return await count_stock(session, pks, MOST_COUNTED)
 
 
-@strawberry.type(description="A kind of coupon.")
+def _stock(self: Any, info: Info) -> int | None:
+    return info.context.child("coupon_stock", self.pk, _counted)
+
+
+@strawberry.type(description="A kind of coupon: what it is worth, and how many there may be.")
 class CouponTemplate:
+    pk: strawberry.Private[int]
     id: strawberry.ID
-    name: str = strawberry.field(description=NAME)
+    name: str = strawberry.field(description="As customers read it.")
     handle: str = strawberry.field(
         description="What journeys and texts name it by: {{ coupons.<handle>.code }}."
     )
     kind: CouponKind = strawberry.field(description="What its coupons do.")
     amount: Money | None = strawberry.field(description="What AMOUNT_OFF takes off.")
     percent: Decimal | None = strawberry.field(description="What PERCENT_OFF takes off.")
+    gift: str | None = strawberry.field(description="What GIFT gives.")
+    per_item: bool = strawberry.field(description="Whether the amount is off each piece.")
     threshold: Money | None = strawberry.field(description="From what amount of goods on.")
-    source: CouponSourceKind = strawberry.field(description="Where its codes come from.")
+    max_off: Money | None = strawberry.field(description="The most that one takes off.")
+    shop_ids: list[strawberry.ID] = strawberry.field(description="Empty: for all shops.")
+    platforms: list[str] = strawberry.field(description="Empty: for all platforms.")
+    product_ids: list[str] = strawberry.field(description="Empty: for all products.")
+    segment_id: strawberry.ID | None = strawberry.field(
+        description="Only customers of this segment can have one; null: all."
+    )
+    source: CouponSourceKind = strawberry.field(description="Where the codes come from.")
     state: CouponTemplateState = strawberry.field(
-        description="Whether its coupons can be had and used now."
+        description="Whether its coupons can be granted and used."
     )
-    public_code: str | None = strawberry.field(
-        description="The one code of a PUBLIC template, in capitals without spaces; else null."
+    public_code: str | None = strawberry.field(description="The code for all, if it is PUBLIC.")
+    platform_shop_id: strawberry.ID | None = strawberry.field(
+        description="The shop on whose platform it is given, if it is of a PLATFORM."
     )
-    valid_from: datetime | None = strawberry.field(description=FROM)
-    valid_until: datetime | None = strawberry.field(description=UNTIL)
+    platform_coupon: str | None = strawberry.field(description="The coupon's id on the platform.")
+    valid_from: datetime | None = strawberry.field(description="From when they can be used.")
+    valid_until: datetime | None = strawberry.field(
+        description="When all of them end, however late they were granted."
+    )
     valid_days: int | None = strawberry.field(description="How many days from granting on.")
-    per_customer: int | None = strawberry.field(description=EACH)
-    total: int | None = strawberry.field(description=TOTAL)
-    daily: int | None = strawberry.field(description=DAILY)
+    per_customer: int | None = strawberry.field(description="How many a customer can have.")
+    total: int | None = strawberry.field(description="How many there can be in all.")
+    daily: int | None = strawberry.field(
+        description="How many can be granted on one day of the merchant's calendar."
+    )
     issued: int = strawberry.field(description="How many coupons customers got.")
     budget: Money | None = strawberry.field(
-        description="What reserved and redeemed ones may take off in all; null: any amount."
+        description="The most that reserved and redeemed ones take off in all."
     )
     spent: Money | None = strawberry.field(description="Of the budget; null without one.")
+    stack_group: str | None = strawberry.field(
+        description="Of a group one coupon can be used for an order."
+    )
+    exclusive: bool = strawberry.field(description="Whether it goes with no other coupon.")
+    claimable: bool = strawberry.field(description="Whether customers may take one.")
+    transfers: int = strawberry.field(description="How often one can be given away.")
+    low_stock: int | None = strawberry.field(
+        description="At so few codes in stock `coupons.stock_low` is told."
+    )
 
-
-@strawberry.type(description="A customer's coupon.")
-class Coupon:
-    id: strawberry.ID
-    template_id: strawberry.ID = strawberry.field(
-        description="Which of `couponsTemplates` it is of."
+    stock: int | None = strawberry.field(
+        resolver=_stock, description="How many codes nobody has yet, counted up to 1,000,000."
     )
-    name: str = strawberry.field(description="That of its template.")
-    code: str | None = strawberry.field(description="Null for a coupon of a platform.")
-    state: CouponState = strawberry.field(
-        description="A granted one that is past `expiresAt` cannot be used either."
-    )
-    granted_at: datetime | None = strawberry.field(description="When the customer got it.")
-    expires_at: datetime | None = strawberry.field(description=ENDS)
-    redeemed_at: datetime | None = strawberry.field(
-        description="When it was used for an order; null unless REDEEMED."
-    )
-    amount: Money | None = strawberry.field(description="What it took off.")
 
 
 @strawberry.type(description="What became of one customer's grant.")
 class CouponGrant:
-    customer_id: strawberry.ID = strawberry.field(description="Who was to get one.")
-    coupon_id: strawberry.ID | None = strawberry.field(
-        description="Null where `reason` says why there is none."
-    )
-    code: str | None = strawberry.field(
-        description="What the customer types; null for a coupon of a platform, or where "
-        "there is none."
-    )
-    expires_at: datetime | None = strawberry.field(description=ENDS)
+    customer_id: strawberry.ID = strawberry.field(description="Whose grant.")
+    coupon_id: strawberry.ID | None = strawberry.field(description="Null if there is none.")
+    code: str | None = strawberry.field(description="Null for a coupon of a platform, too.")
+    expires_at: datetime | None = strawberry.field(description="Null: it does not expire.")
     reason: str | None = strawberry.field(description="Why there is none.")
 
 
 @strawberry.type(description="What one code is worth for a basket.")
 class CouponQuote:
     code: str = strawberry.field(description="As it was given.")
-    applicable: bool = strawberry.field(description="Whether it can be used for this basket.")
+    applicable: bool = strawberry.field(description="Whether it can be used for the basket.")
     amount: Money | None = strawberry.field(description="What it takes off.")
-    gift: str | None = strawberry.field(
-        description="What a GIFT coupon gives; null for other kinds."
-    )
+    gift: str | None = strawberry.field(description="What it adds to the order.")
     reason: str | None = strawberry.field(description="Why it does not apply.")
     coupon_id: strawberry.ID | None = strawberry.field(
-        description="Null for an unknown code, and for a public one that the order has not "
-        "used yet."
+        description="The coupon that the code names; null for a public code not used yet."
     )
 
 
@@ -167,162 +154,111 @@ class CouponQuote:
 class CouponOutcome:
     done: bool = strawberry.field(description="Whether all of the codes apply.")
     amount: Money = strawberry.field(description="What they take off in all.")
-    codes: list[CouponQuote] = strawberry.field(
-        description="One answer for each, in the order in which they were given."
-    )
+    codes: list[CouponQuote] = strawberry.field(description="One for each code, in their order.")
 
 
-@strawberry.input
+@strawberry.input(description="A coupon template; what it is worth cannot be changed later.")
 class CouponsTemplateCreateInput:
-    name: str = strawberry.field(description=NAME)
-    handle: str = strawberry.field(description="Small letters, digits and _.")
-    kind: CouponKind = strawberry.field(description="What its coupons do; never changes.")
-    currency: str
+    name: str = strawberry.field(description="As customers read it; 1 to 100 characters.")
+    handle: str = strawberry.field(
+        description="Small letters, digits and _, up to 40: what journeys and texts name it by."
+    )
+    kind: CouponKind = strawberry.field(description="What its coupons do.")
+    currency: str = strawberry.field(description="Of all amounts, as in CNY.")
     source: CouponSourceKind = strawberry.field(
-        default=CouponSourceKind.OWN, description="Where its codes come from; never changes."
+        default=CouponSourceKind.OWN, description="Where the codes come from."
     )
-    amount: Decimal | None = strawberry.field(
-        default=None,
-        description="What AMOUNT_OFF takes off, in major units, as 12.50; for that kind alone.",
-    )
+    amount: Decimal | None = strawberry.field(default=None, description="For AMOUNT_OFF.")
     percent: Decimal | None = strawberry.field(default=None, description="12.5 is an eighth.")
-    gift: str | None = strawberry.field(
-        default=None, description="What a GIFT coupon gives, in words; for that kind alone."
-    )
+    gift: str | None = strawberry.field(default=None, description="For GIFT: what is given.")
     per_item: bool = strawberry.field(default=False, description="The amount is off each piece.")
     threshold: Decimal | None = strawberry.field(
-        default=None, description="From what amount of goods on, in major units; null: from any."
+        default=None, description="From what amount of goods on; null: no threshold."
     )
     max_off: Decimal | None = strawberry.field(
-        default=None,
-        description="What one can take off at the most, in major units; null: any amount.",
+        default=None, description="The most that one takes off."
     )
     shop_ids: list[strawberry.ID] = strawberry.field(
-        default_factory=list, description="Only in these shops, up to 1,000; none: in all."
+        default_factory=list, description="Only for orders of these shops; empty: of all."
     )
     platforms: list[str] = strawberry.field(
-        default_factory=list, description="Only on these platforms, such as `taobao`; none: on all."
+        default_factory=list,
+        description='Only for shops of these platforms, as in "taobao"; empty: of all.',
     )
     product_ids: list[str] = strawberry.field(
         default_factory=list,
-        description="Only for these products, by the `productId` of basket lines; none: for all.",
+        description="Only off these products, by their ids in the shop; empty: off all.",
     )
     segment_id: strawberry.ID | None = strawberry.field(
         default=None, description="Only customers of this segment can have one."
     )
     public_code: str | None = strawberry.field(
-        default=None, description="The code for all, 3 to 64 characters; for source PUBLIC alone."
+        default=None, description="For PUBLIC: the code, 3 to 40 letters and digits."
     )
     platform_shop_id: strawberry.ID | None = strawberry.field(
-        default=None,
-        description="The shop on whose platform it was made; for source PLATFORM alone.",
+        default=None, description="For PLATFORM: the shop on whose platform it is given."
     )
     platform_coupon: str | None = strawberry.field(
-        default=None, description="The coupon's id on the platform."
+        default=None, description="For PLATFORM: the coupon's id there."
     )
     valid_from: datetime | None = strawberry.field(default=None, description=FROM)
-    valid_until: datetime | None = strawberry.field(
-        default=None,
-        description=UNTIL,
-    )
-    valid_days: int | None = strawberry.field(
-        default=None,
-        description="How many days each can be used, from granting on, 1 to 3,660; null: "
-        "until `validUntil`.",
-    )
-    per_customer: int | None = strawberry.field(
-        default=None,
-        description=EACH,
-    )
-    total: int | None = strawberry.field(
-        default=None,
-        description=TOTAL,
-    )
-    daily: int | None = strawberry.field(
-        default=None,
-        description=DAILY,
-    )
-    budget: Decimal | None = strawberry.field(
-        default=None,
-        description=BUDGET,
-    )
+    valid_until: datetime | None = strawberry.field(default=None, description=UNTIL)
+    valid_days: int | None = strawberry.field(default=None, description=DAYS)
+    per_customer: int | None = strawberry.field(default=None, description=PER_CUSTOMER)
+    total: int | None = strawberry.field(default=None, description=TOTAL)
+    daily: int | None = strawberry.field(default=None, description=DAILY)
+    budget: Decimal | None = strawberry.field(default=None, description=BUDGET)
     stack_group: str | None = strawberry.field(
         default=None, description="Of a group one coupon can be used for an order."
     )
     exclusive: bool = strawberry.field(default=False, description="Goes with no other coupon.")
-    claimable: bool = strawberry.field(default=False, description="Customers may take one.")
-    transfers: int = strawberry.field(default=0, description="How often one can be given away.")
-    low_stock: int | None = strawberry.field(
-        default=None, description="At so few codes `coupons.stock_low` is told."
-    )
+    claimable: bool = strawberry.field(default=False, description=CLAIMABLE)
+    transfers: int = strawberry.field(default=0, description=TRANSFERS)
+    low_stock: int | None = strawberry.field(default=None, description=LOW_STOCK)
 
 
 @strawberry.input(description="What is absent stays.")
 class CouponsTemplateUpdateInput:
-    name: strawberry.Maybe[str] = strawberry.field(default=None, description=NAME)
+    name: strawberry.Maybe[str] = strawberry.field(
+        description="As customers read it; 1 to 100 characters."
+    )
     state: strawberry.Maybe[CouponTemplateState] = strawberry.field(
-        default=None, description="PAUSED and ENDED stop giving and redeeming at once."
+        description="PAUSED keeps all of its coupons from being granted and used."
     )
-    valid_from: strawberry.Maybe[datetime | None] = strawberry.field(default=None, description=FROM)
-    valid_until: strawberry.Maybe[datetime | None] = strawberry.field(
-        default=None,
-        description=UNTIL,
-    )
+    valid_from: strawberry.Maybe[datetime | None] = strawberry.field(description=FROM)
+    valid_until: strawberry.Maybe[datetime | None] = strawberry.field(description=UNTIL)
     valid_days: strawberry.Maybe[int | None] = strawberry.field(
-        default=None, description="Of coupons given from now on; null: until `validUntil`."
+        description=f"{DAYS} For those granted from now on."
     )
-    per_customer: strawberry.Maybe[int | None] = strawberry.field(
-        default=None,
-        description=EACH,
-    )
-    total: strawberry.Maybe[int | None] = strawberry.field(
-        default=None,
-        description=TOTAL,
-    )
-    daily: strawberry.Maybe[int | None] = strawberry.field(
-        default=None,
-        description=DAILY,
-    )
-    budget: strawberry.Maybe[Decimal | None] = strawberry.field(
-        default=None,
-        description=BUDGET,
-    )
-    claimable: strawberry.Maybe[bool] = strawberry.field(
-        default=None, description="Whether customers may take one by `couponsClaim`."
-    )
-    transfers: strawberry.Maybe[int] = strawberry.field(
-        default=None, description="How often one can be given away, 0 to 100."
-    )
-    low_stock: strawberry.Maybe[int | None] = strawberry.field(
-        default=None, description="At so few codes `coupons.stock_low` is told; null: never."
-    )
+    per_customer: strawberry.Maybe[int | None] = strawberry.field(description=PER_CUSTOMER)
+    total: strawberry.Maybe[int | None] = strawberry.field(description=TOTAL)
+    daily: strawberry.Maybe[int | None] = strawberry.field(description=DAILY)
+    budget: strawberry.Maybe[Decimal | None] = strawberry.field(description=BUDGET)
+    claimable: strawberry.Maybe[bool] = strawberry.field(description=CLAIMABLE)
+    transfers: strawberry.Maybe[int] = strawberry.field(description=TRANSFERS)
+    low_stock: strawberry.Maybe[int | None] = strawberry.field(description=LOW_STOCK)
 
 
 @strawberry.input(description="An article of a basket.")
 class CouponLineInput:
-    product_id: str = strawberry.field(description="As in `productIds` of templates.")
+    product_id: str = strawberry.field(description="Its id in the shop.")
     amount: Decimal = strawberry.field(description="The price of all its pieces.")
-    quantity: int = strawberry.field(default=1, description="How many pieces, 1 to 1,000,000.")
+    quantity: int = strawberry.field(default=1, description="How many pieces.")
 
 
 @strawberry.input(description="What somebody is about to buy, and the codes for it in their order.")
 class CouponBasketInput:
-    codes: list[str] = strawberry.field(
-        description="1 to 10; the first takes its part first. Case, spaces and hyphens do "
-        "not count."
-    )
-    currency: str
+    codes: list[str] = strawberry.field(description="1 to 10; each once.")
+    currency: str = strawberry.field(description="Of all amounts, as in CNY.")
     lines: list[CouponLineInput] = strawberry.field(description="1 to 500.")
     shipping: Decimal = strawberry.field(
-        default=Decimal(0), description="What shipping costs, in major units."
+        default=Decimal(0), description="What the shipping costs before any coupon."
     )
     shop_id: strawberry.ID | None = strawberry.field(
-        default=None,
-        description="Where it is bought; coupons for single shops or platforms need it.",
+        default=None, description="Where it is bought; orders of two shops may have one number."
     )
     customer_id: strawberry.ID | None = strawberry.field(
-        default=None,
-        description="Who buys; coupons for a segment or with a limit for each customer need it.",
+        default=None, description="Who buys; null: not known, and no coupon for known customers."
     )
     order: str | None = strawberry.field(
         default=None,
@@ -409,7 +345,16 @@ def template_shape(one: Template) -> CouponTemplate:
         return None if amount is None else money(amount, one.currency)
 
     return CouponTemplate(
-        id=global_id(TEMPLATE, one.id), name=one.name, handle=one.handle, kind=CouponKind(one.kind),
+        pk=one.id, id=global_id(TEMPLATE, one.id), name=one.name, handle=one.handle,
+        kind=CouponKind(one.kind), gift=one.gift, per_item=one.per_item,
+        max_off=shown(one.max_off),
+        shop_ids=[global_id("Shop", shop) for shop in one.shop_ids],
+        platforms=list(one.platforms), product_ids=list(one.product_ids),
+        segment_id=None if one.segment_id is None else global_id("Segment", one.segment_id),
+        platform_shop_id=None if one.platform_shop_id is None
+        else global_id("Shop", one.platform_shop_id),
+        platform_coupon=one.platform_coupon, stack_group=one.stack_group, exclusive=one.exclusive,
+        claimable=one.claimable, transfers=one.transfers, low_stock=one.low_stock,
         amount=shown(one.value if one.kind == "amount_off" else None),
         percent=Decimal(one.value) / HUNDRED if one.kind == "percent_off" else None,
         threshold=shown(one.threshold), source=CouponSourceKind(one.source),
@@ -420,14 +365,14 @@ def template_shape(one: Template) -> CouponTemplate:
     )  # fmt: skip
 
 
-def grants(issued: Sequence[Issued]) -> list[CouponGrant]:
+def grants(customer_ids: Sequence[int], issued: Sequence[Issued]) -> list[CouponGrant]:
     return [
         CouponGrant(
-            customer_id=global_id("Customer", one.customer_id),
+            customer_id=global_id("Customer", customer_id),
             coupon_id=None if one.coupon_id is None else global_id(COUPON, one.coupon_id),
             code=one.code, expires_at=one.expires_at, reason=one.reason,
         )
-        for one in issued
+        for customer_id, one in zip(customer_ids, issued, strict=True)
     ]  # fmt: skip
 
 

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 from core.sdk import Addressee
 from core.sdk.money import from_minor
 from plugins.coupons import ending
-from plugins.coupons.entries import Entry, enter
 from plugins.coupons.issuing import Recipient, issue, written
 from plugins.coupons.templates import GRANTED, Template, find_templates, read_template
 
@@ -104,22 +103,7 @@ async def take_back_unsent(w: Any) -> int:
         w.merchant_id, w.now - LOOKED_AT, ending.AT_ONCE,
     )  # fmt: skip
     await ending.hold_templates(w, sorted({row["template_id"] for row in rows}))
-    back = await w.sql.fetch(
-        """UPDATE coupons_coupons SET customer_id = NULL, key = NULL, campaign_id = NULL,
-               source = NULL, granted_at = NULL, expires_at = NULL,
-               state = CASE WHEN code IS NULL THEN 'revoked' ELSE 'stock' END
-           WHERE merchant_id = $1 AND id = ANY($2::bigint[]) AND state = 'granted'
-           RETURNING id, template_id""",
-        w.merchant_id, [row["id"] for row in rows],
-    )  # fmt: skip
-    await w.sql.execute(
-        """UPDATE coupons_templates t SET issued = t.issued - u.number
-           FROM (SELECT b AS id, count(*) AS number FROM unnest($2::bigint[]) b GROUP BY 1) u
-           WHERE t.merchant_id = $1 AND t.id = u.id""",
-        w.merchant_id, [row["template_id"] for row in back],
-    )  # fmt: skip
-    await enter(w, [Entry(row["id"], row["template_id"], None, "returned") for row in back])
-    return len(back)
+    return await ending.put_back(w, [row["id"] for row in rows], "granted")
 
 
 def day_of(at: datetime, zone: str) -> str:

@@ -2,8 +2,7 @@
 
 from core.sdk import TERMINAL_STATES, Occurrence, OrderStateChanged, PluginContext, Subscriber
 from core.sdk import RefundStateChanged as RefundChanged
-from plugins.packages.inserts import tell_low
-from plugins.packages.outcomes import Outcome
+from plugins.packages.returning import give_back
 
 
 async def follow(context: PluginContext, event: Occurrence) -> None:
@@ -29,32 +28,12 @@ async def _flag(context: PluginContext, order_id: int) -> None:
 async def _release(context: PluginContext, order_id: int) -> None:
     async with context.database.work(context.merchant_id) as w:
         rows = await w.sql.fetch(
-            """WITH held AS (
-                   UPDATE packages_parcels SET late = 'closed'
-                   WHERE merchant_id = $1 AND order_id = $2 AND packed_at IS NULL
-                     AND late IS DISTINCT FROM 'closed' RETURNING id, wave_id),
-               freed AS (
-                   UPDATE packages_choices c SET outcome = $4 FROM held
-                   WHERE c.merchant_id = $1 AND c.parcel_id = held.id AND c.outcome = $3
-                   RETURNING c.insert_id, c.rule_id, held.wave_id),
-               counted AS (
-                   SELECT f.insert_id, v.warehouse, count(*)::int AS n FROM freed f
-                   JOIN packages_waves v ON v.merchant_id = $1 AND v.id = f.wave_id GROUP BY 1, 2),
-               stocked AS (
-                   UPDATE packages_stock s SET reserved = GREATEST(s.reserved - n.n, 0)
-                   FROM counted n WHERE s.merchant_id = $1 AND s.insert_id = n.insert_id
-                     AND s.warehouse = n.warehouse),
-               paid AS (
-                   UPDATE packages_rules r SET spent = GREATEST(r.spent - f.cost, 0)
-                   FROM (SELECT x.rule_id, sum(i.unit_cost)::bigint AS cost FROM freed x
-                         JOIN packages_inserts i ON i.merchant_id = $1 AND i.id = x.insert_id
-                         GROUP BY x.rule_id) f
-                   WHERE r.merchant_id = $1 AND r.id = f.rule_id)
-               SELECT DISTINCT warehouse FROM counted""",
-            w.merchant_id, order_id, int(Outcome.GIVEN), int(Outcome.RELEASED),
+            """UPDATE packages_parcels SET late = 'closed'
+               WHERE merchant_id = $1 AND order_id = $2 AND packed_at IS NULL
+                 AND late IS DISTINCT FROM 'closed' RETURNING id""",
+            w.merchant_id, order_id,
         )  # fmt: skip
-        for row in rows:
-            await tell_low(w, row["warehouse"])
+        await give_back(w, context.registry, [row["id"] for row in rows])
 
 
 LATE = Subscriber("packages.late", frozenset({OrderStateChanged.type, RefundChanged.type}), follow)

@@ -185,7 +185,7 @@ class _Statement:
             made = f"""SELECT b.*, CASE WHEN t{level} IN (0, {Outcome.HOLDOUT:d}) THEN {chosen}
                 END AS i{place} FROM ({made}) b"""
         which = self._variant(place)
-        stocked = [n for n, one in enumerate(rule.variants) if one.insert.tracks_stock]
+        stocked = [n for n, one in enumerate(rule.variants) if one.available is not None]
         if stocked:
             left = " ".join(
                 f"WHEN {n} THEN {q.arg(rule.variants[n].available, 'bigint')}"

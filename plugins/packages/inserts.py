@@ -1,17 +1,21 @@
 """What can go into a parcel beside the goods, and how many of it each warehouse has."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import orjson
 from liquid.exceptions import LiquidError
 
 from core.domain.campaigns.content.templates import analysed, paths_named, reason
 from core.domain.campaigns.content.variables import base_name, known_variables
+from core.domain.shops.code_sources import check_codes
 from core.domain.shops.merchants import check_name
 from core.sdk import AlreadyExists, InvalidInput, NotFound, WrongState
 from plugins.packages.events import PackagesStockLow
+from plugins.packages.fonts import lacking
 
 TEXT_LIMIT, CODE_LIMIT = 500, 40
 MOST = 10_000_000
@@ -38,10 +42,18 @@ WITH_TEXT = (InsertKind.CARD, InsertKind.NOTE, InsertKind.COUPON)
 
 
 @dataclass(frozen=True)
+class Codes:
+    """Where the codes of a coupon are from, one for each parcel; see core.sdk.codes."""
+
+    source: str
+    settings: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
 class NewInsert:
     """An insert to be made. `unit_cost` is in minor units of the merchant's currency.
 
-    A card and a note have a text in Liquid, a coupon may; a coupon has its code.
+    A card and a note have a text in Liquid, a coupon may; a coupon has one code for all, or codes.
     """
 
     name: str
@@ -49,6 +61,7 @@ class NewInsert:
     sku: str | None = None
     text: str | None = None
     coupon_code: str | None = None
+    codes: Codes | None = None
     unit_cost: int = 0
     tracks_stock: bool = False
     low_stock: int = 0
@@ -64,6 +77,7 @@ class Insert:
     sku: str | None
     text: str | None
     coupon_code: str | None
+    codes: Codes | None
     unit_cost: int
     tracks_stock: bool
     low_stock: int
@@ -79,16 +93,28 @@ class Stock:
     reserved: int
 
 
-async def create_insert(w: Any, new: NewInsert) -> int:
-    """Make an insert; returns its id. Raises InvalidInput, AlreadyExists."""
+async def create_insert(w: Any, registry: Any, new: NewInsert) -> int:
+    """Make an insert; returns its id.
+
+    Raises InvalidInput, AlreadyExists, and what the source of its codes has against it.
+    """
     name = check_name(new.name)
     _check(new)
+    printed = new.text is not None and new.kind is not InsertKind.NOTE
+    if printed and (missing := await asyncio.to_thread(lacking, new.text or "")):
+        raise InvalidInput(f"the font of the cards has no {missing}", _at("text"))
+    settings = None
+    if new.codes is not None:
+        settings = await check_codes(
+            w, registry, new.codes.source, new.codes.settings, _at("codes")
+        )
     made: int | None = await w.sql.fetchval(
         """INSERT INTO packages_inserts (merchant_id, name, kind, sku, text, coupon_code,
-               unit_cost, tracks_stock, low_stock, created_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+               code_source, code_settings, unit_cost, tracks_stock, low_stock, created_at)
+           VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb, $9, $10, $11, $12)
            ON CONFLICT (merchant_id, name) DO NOTHING RETURNING id""",
-        w.merchant_id, name, new.kind, new.sku, new.text, new.coupon_code, new.unit_cost,
+        w.merchant_id, name, new.kind, new.sku, new.text, new.coupon_code,
+        new.codes and new.codes.source, settings and settings.model_dump_json(), new.unit_cost,
         new.tracks_stock, new.low_stock, w.now,
     )  # fmt: skip
     if made is None:
@@ -104,8 +130,10 @@ def _check(new: NewInsert) -> None:
         raise InvalidInput("only cards, notes and coupons have a text", _at("text"))
     if new.text is not None:
         check_text(new.text)
-    if (new.coupon_code is not None) != (new.kind is InsertKind.COUPON):
-        raise InvalidInput("a coupon has a code, and nothing else does", _at("couponCode"))
+    if (new.coupon_code is not None) + (new.codes is not None) != (new.kind is InsertKind.COUPON):
+        raise InvalidInput(
+            "a coupon has either a code or codes, and nothing else has any", _at("couponCode")
+        )
     for field, value in (("couponCode", new.coupon_code), ("sku", new.sku)):
         if value is not None and not (1 <= len(value) <= CODE_LIMIT and value.isascii()
                                       and value.isprintable()):  # fmt: skip
@@ -206,7 +234,10 @@ async def inserts_by_id(session: Any, ids: Sequence[int] | None = None) -> dict[
 def _insert(row: Mapping[str, Any]) -> Insert:
     return Insert(
         row["id"], row["name"], InsertKind(row["kind"]), row["sku"], row["text"],
-        row["coupon_code"], row["unit_cost"], row["tracks_stock"], row["low_stock"],
+        row["coupon_code"],
+        None if row["code_source"] is None
+        else Codes(row["code_source"], orjson.loads(row["code_settings"])),
+        row["unit_cost"], row["tracks_stock"], row["low_stock"],
         row["archived_at"] is not None,
     )  # fmt: skip
 

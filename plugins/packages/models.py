@@ -12,7 +12,8 @@ class PackagesInsert(Model):
     """Something that goes into a parcel beside the goods; it never changes once it is made.
 
     `kind` is "card", "sample", "gift", "leaflet", "coupon", "packing" or "note". `text` is Liquid:
-    what a card says, or what is to be written by hand.
+    what a card says, or what is to be written by hand. A coupon has one code for all, or those of a
+    source with what it is given, one for each parcel.
     """
 
     id = Id()
@@ -22,6 +23,8 @@ class PackagesInsert(Model):
     sku = fields.TextField(null=True)
     text = fields.TextField(null=True)
     coupon_code = fields.TextField(null=True)
+    code_source = fields.TextField(null=True)
+    code_settings: Any = fields.JSONField(null=True)
     unit_cost = fields.BigIntField()
     tracks_stock = fields.BooleanField()
     low_stock = fields.IntField()
@@ -115,7 +118,11 @@ class PackagesParcel(Model):
 
 
 class PackagesChoice(Model):
-    """What a rule decided about a parcel that it is for; see outcomes.py."""
+    """What a rule decided about a parcel that it is for; see outcomes.py.
+
+    `code` is the parcel's own coupon code, `refused` why its source had none; `task_id` is the task
+    to write a note by hand.
+    """
 
     id = Id()
     merchant_id = fields.BigIntField()
@@ -124,6 +131,9 @@ class PackagesChoice(Model):
     insert_id = fields.BigIntField()
     customer_id = fields.BigIntField(null=True)
     outcome = fields.SmallIntField()
+    code = fields.TextField(null=True)
+    refused = fields.TextField(null=True)
+    task_id = fields.BigIntField(null=True)
     at = fields.DatetimeField()
 
     class Meta:

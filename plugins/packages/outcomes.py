@@ -16,6 +16,7 @@ class Outcome(IntEnum):
     STOCK = 6
     BUDGET = 7
     RELEASED = 8
+    REFUSED = 9
 
 
 REASONS = {
@@ -34,12 +35,18 @@ REASONS = {
     ),
     Outcome.STOCK: Text("the warehouse has none left", "仓库库存不足"),
     Outcome.BUDGET: Text("the rule's budget is used up", "规则预算已用完"),
+    Outcome.REFUSED: Text("no code could be had for the customer", "该客户无法获得券码"),
     Outcome.RELEASED: Text("the order was closed before it was packed", "订单在打包前已关闭"),
 }  # fmt: skip
 
 
-def reason(outcome: Outcome | None, insert: str, condition: str, say: Say) -> str:
-    """Why a parcel got an insert or not; `condition` is the rule in words, None did not match."""
+def reason(
+    outcome: Outcome | None, insert: str, condition: str, say: Say, refused: str | None = None
+) -> str:
+    """Why a parcel got an insert or not; `condition` is the rule in words, None did not match.
+
+    `refused` is what the source of its codes said.
+    """
     if outcome is None:
         return say(
             f"no {insert}: the rule is for {condition}", f"无{insert}：规则条件为{condition}"
@@ -47,4 +54,5 @@ def reason(outcome: Outcome | None, insert: str, condition: str, say: Say) -> st
     if outcome is Outcome.GIVEN:
         return say(f"{insert}, because {condition}", f"{insert}：因为{condition}")
     why = REASONS[outcome]
-    return say(f"no {insert}: {why.en}", f"无{insert}：{why.zh}")
+    said = f" ({refused})" if refused else ""
+    return say(f"no {insert}: {why.en}{said}", f"无{insert}：{why.zh}{said}")

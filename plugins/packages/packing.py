@@ -6,11 +6,19 @@ from datetime import datetime
 from typing import Any
 
 from core.sdk import InvalidInput, NotFound, WrongState
+from plugins.packages import codes
 from plugins.packages.events import PackagesParcelPacked
 from plugins.packages.outcomes import Outcome
 
 PREFIX = "HP"
 """What barcodes of parcels begin with, so that no other code is taken for one."""
+
+LATE = "p.late IS NOT NULL AND p.packed_at IS NULL"
+ONLY = {
+    "open": "p.packed_at IS NULL AND p.late IS NULL", "packed": "p.packed_at IS NOT NULL",
+    "late": LATE,
+}  # fmt: skip
+"""Conditions on parcel `p`: late ones are not packed."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +70,7 @@ def code_of(parcel_id: int) -> str:
     return f"{PREFIX}{parcel_id}{_check_digit(str(parcel_id))}"
 
 
-def read_code(code: str) -> int:
+def read_code(code: str, path: tuple[str, ...] = ("input", "code")) -> int:
     """The parcel's id in a barcode. Raises InvalidInput for one that was misread."""
     digits = code.strip().upper().removeprefix(PREFIX)
     sound = digits.isascii() and digits.isdecimal() and 2 <= len(digits) <= 19
@@ -71,7 +79,7 @@ def read_code(code: str) -> int:
         or not code.strip().upper().startswith(PREFIX)
         or _check_digit(digits[:-1]) != int(digits[-1])
     ):
-        raise InvalidInput("this is not the barcode of a parcel: scan it again", ("input", "code"))
+        raise InvalidInput("this is not the barcode of a parcel: scan it again", path)
     return int(digits[:-1])
 
 
@@ -85,18 +93,20 @@ async def parcels_of(
     *,
     wave_id: int | None = None,
     parcel_id: int | None = None,
+    only: str | None = None,
     first: int | None = None,
     skip: int = 0,
 ) -> list[Parcel]:
-    """The parcels of a wave in the order of their packing, or one."""
+    """The parcels of a wave in the order of their packing, or one; `only` is a key of ONLY."""
+    where = "TRUE" if only is None else ONLY[only]
     rows = await session.sql.fetch(
-        """SELECT p.*, o.external_id, s.name AS shop, c.name AS customer
+        f"""SELECT p.*, o.external_id, s.name AS shop, c.name AS customer
            FROM packages_parcels p
            JOIN orders o ON o.merchant_id = $1 AND o.id = p.order_id
            JOIN shops s ON s.merchant_id = $1 AND s.id = o.shop_id
            LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = p.customer_id
            WHERE p.merchant_id = $1 AND ($2::bigint IS NULL OR p.wave_id = $2)
-             AND ($3::bigint IS NULL OR p.id = $3) ORDER BY p.id LIMIT $4 OFFSET $5""",
+             AND ($3::bigint IS NULL OR p.id = $3) AND {where} ORDER BY p.id LIMIT $4 OFFSET $5""",
         session.merchant_id, wave_id, parcel_id, first, skip,
     )  # fmt: skip
     items = await _items(session, [row["id"] for row in rows])
@@ -112,7 +122,8 @@ async def parcels_of(
 
 async def _items(session: Any, parcel_ids: Sequence[int]) -> dict[int, list[Item]]:
     rows: Sequence[Mapping[str, Any]] = await session.sql.fetch(
-        """SELECT c.parcel_id, i.name, i.kind, i.sku, i.text, i.coupon_code
+        """SELECT c.parcel_id, i.name, i.kind, i.sku, i.text,
+                  COALESCE(c.code, i.coupon_code) AS coupon_code
            FROM packages_choices c
            JOIN packages_inserts i ON i.merchant_id = $1 AND i.id = c.insert_id
            WHERE c.merchant_id = $1 AND c.parcel_id = ANY($2::bigint[]) AND c.outcome = $3
@@ -137,8 +148,9 @@ async def need_wave(session: Any, wave_id: int, path: tuple[str, ...] = ("id",))
     return row
 
 
-async def confirm_parcel(w: Any, code: str) -> Parcel:
-    """It is packed: what was reserved leaves the stock. Again, nothing happens.
+async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
+    """It is packed: what was reserved leaves the stock, and its coupons are the customer's. Again,
+    nothing happens.
 
     Raises InvalidInput for a code misread, NotFound, and WrongState for a parcel whose order was
     closed meanwhile: its inserts are back in the stock.
@@ -155,6 +167,7 @@ async def confirm_parcel(w: Any, code: str) -> Parcel:
         if row["late"] == "closed":
             raise WrongState("the order was closed: do not send this parcel", ("input", "code"))
         await _pack(w, parcel_id)
+        await codes.give(w, registry, parcel_id)
     (parcel,) = await parcels_of(w, parcel_id=parcel_id)
     return parcel
 

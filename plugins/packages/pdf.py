@@ -1,6 +1,6 @@
 """Insert cards for printing: A6, one for each parcel, in Chinese as well as in Latin letters.
 
-The font is one of those that readers of PDF have for Chinese (Adobe-GB1): it need not be embedded.
+The font goes into the file, with those of its characters that the cards have.
 """
 
 from collections.abc import Sequence
@@ -11,25 +11,23 @@ from reportlab.graphics.barcode.code128 import Code128
 from reportlab.lib.pagesizes import A6
 from reportlab.lib.styles import ParagraphStyle
 from reportlab.lib.units import mm
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.cidfonts import UnicodeCIDFont
 from reportlab.pdfgen.canvas import Canvas
 from reportlab.platypus import KeepInFrame, Paragraph
 
+from plugins.packages.fonts import NAME, font, printable
 from plugins.packages.packing import Card
 
-FONT = "STSong-Light"
 WIDTH, HEIGHT = A6
 MARGIN = 8 * mm
 CODE_HEIGHT, LIST_HEIGHT = 12 * mm, 34 * mm
-TEXT = ParagraphStyle("text", fontName=FONT, fontSize=13, leading=20, wordWrap="CJK")
-SMALL = ParagraphStyle("small", fontName=FONT, fontSize=8, leading=11, wordWrap="CJK")
+TEXT = ParagraphStyle("text", fontName=NAME, fontSize=13, leading=20, wordWrap="CJK")
+SMALL = ParagraphStyle("small", fontName=NAME, fontSize=8, leading=11, wordWrap="CJK")
 LATE = {"closed": "已关闭 CLOSED", "refund": "退款中 REFUND"}
 
 
 def cards_pdf(title: str, cards: Sequence[Card]) -> bytes:
     """A page for each parcel: what its customer reads above, what its packer needs below."""
-    pdfmetrics.registerFont(UnicodeCIDFont(FONT))
+    font()
     out = BytesIO()
     canvas = Canvas(out, pagesize=A6, invariant=True)
     canvas.setTitle(title)
@@ -45,7 +43,8 @@ def _page(canvas: Canvas, title: str, card: Card) -> None:
     cut = MARGIN + CODE_HEIGHT + LIST_HEIGHT
     words = [text for _, text in card.items if text]
     coupons = [item.coupon_code for item, _ in card.items if item.coupon_code]
-    spoken = [*words, *(f"优惠码 {code}" for code in coupons)]
+    unsaid = [code for code in coupons if not any(code in text for text in words)]
+    spoken = [*words, *(f"优惠码 Code {code}" for code in unsaid)]
     _frame(canvas, spoken, TEXT, cut + 4 * mm, HEIGHT - MARGIN)
     canvas.setDash(2, 2)
     canvas.line(MARGIN, cut, WIDTH - MARGIN, cut)
@@ -60,11 +59,10 @@ def _page(canvas: Canvas, title: str, card: Card) -> None:
         *items,
     ]
     _frame(canvas, lines, SMALL, MARGIN + CODE_HEIGHT + 2 * mm, cut - 2 * mm)
-    code = Code128(
-        parcel.code, barHeight=CODE_HEIGHT - 4 * mm, barWidth=0.33 * mm, humanReadable=True,
-        fontSize=8,
-    )  # fmt: skip
-    code.drawOn(canvas, (WIDTH - code.width) / 2, MARGIN)
+    code = Code128(parcel.code, barHeight=CODE_HEIGHT - 4 * mm, barWidth=0.33 * mm)
+    code.drawOn(canvas, (WIDTH - code.width) / 2, MARGIN + 4 * mm)
+    canvas.setFont(NAME, 9)
+    canvas.drawCentredString(WIDTH / 2, MARGIN, parcel.code)
 
 
 def _frame(
@@ -72,7 +70,8 @@ def _frame(
 ) -> None:
     """Paragraphs between two heights; what would not fit is printed smaller."""
     width = WIDTH - 2 * MARGIN
-    shown = [Paragraph(escape(line, quote=False).replace("\n", "<br/>"), style) for line in lines]
+    texts = [escape(printable(line), quote=False).replace("\n", "<br/>") for line in lines]
+    shown = [Paragraph(text, style) for text in texts]
     block = KeepInFrame(width, top - bottom, shown, mode="shrink")
     _, height = block.wrapOn(canvas, width, top - bottom)
     block.drawOn(canvas, MARGIN, top - height)

@@ -28,6 +28,7 @@ class Choice:
     rule: PackingRule
     insert_id: int
     outcome: Outcome | None
+    refused: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,10 +50,10 @@ class Preview:
         return counted
 
     def left(self) -> dict[int, int]:
-        """How many would be free afterwards of each insert that is counted."""
+        """How many could be had afterwards of each insert of which there are not any number."""
         free = {
             one.insert.id: one.available
-            for rule in self.rules for one in rule.variants if one.insert.tracks_stock
+            for rule in self.rules for one in rule.variants if one.available is not None
         }  # fmt: skip
         for (_, insert_id, outcome), count in self.counts().items():
             if outcome is Outcome.GIVEN and insert_id in free:
@@ -120,7 +121,7 @@ async def dry_run(
 def _choice(row: Mapping[str, Any], rules: Mapping[int, PackingRule]) -> Choice:
     return Choice(
         row["order_id"], row["number"], row["count"], rules[row["rule_id"]], row["insert_id"],
-        Outcome(row["outcome"]),
+        Outcome(row["outcome"]), row.get("refused"),
     )  # fmt: skip
 
 
@@ -143,7 +144,8 @@ async def explain_order(
     None if there is no such order.
     """
     rows = await session.sql.fetch(
-        """SELECT p.order_id, p.number, p.count, p.decided_at, c.rule_id, c.insert_id, c.outcome
+        """SELECT p.order_id, p.number, p.count, p.decided_at, c.rule_id, c.insert_id, c.outcome,
+                  c.refused
            FROM packages_parcels p
            LEFT JOIN packages_choices c ON c.merchant_id = $1 AND c.parcel_id = p.id
            WHERE p.merchant_id = $1 AND p.order_id = $2 ORDER BY p.number""",

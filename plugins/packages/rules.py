@@ -6,26 +6,34 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import asyncpg
 import orjson
 from pydantic import ValidationError
 
 from core.domain.segments.rules import Rule, names_of, read_rule, usable_facets
+from core.domain.shops.code_sources import free_codes
 from core.domain.shops.merchants import check_name
 from core.sdk import AlreadyExists, InvalidInput, NotFound, Say, Several, WrongState
 from core.sdk.facets import Language
 from plugins.packages.conditions import OrderRule
 from plugins.packages.inserts import Insert, inserts_by_id
 
+CHANGEABLE = (
+    "name", "priority", "exclusive", "per_customer", "per_days", "budget", "starts_at", "ends_at",
+)  # fmt: skip
+"""What may change while a rule is on: not whom it is for, nor what it gives, or its results would
+compare what was not alike."""
 MOST_RULES, MOST_VARIANTS, MOST_WEIGHT, PARTS = 50, 5, 1000, 10_000
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One of a rule's inserts; `available` are those free in the warehouse, if it is counted."""
+    """One of a rule's inserts; `available` are those that can be had in the warehouse, and codes
+    for them; None for any number."""
 
     insert: Insert
     weight: int
-    available: int = 0
+    available: int | None = None
 
 
 @dataclass(frozen=True)
@@ -147,6 +155,35 @@ def _check(new: NewRule) -> None:
         raise InvalidInput("it ends before it starts", _at("endsAt"))
 
 
+async def update_rule(w: Any, rule_id: int, changes: Mapping[str, Any]) -> None:
+    """Change values of CHANGEABLE, for the waves to come.
+
+    Raises NotFound, InvalidInput, AlreadyExists.
+    """
+    row = await w.sql.fetchrow(
+        "SELECT * FROM packages_rules WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE",
+        w.merchant_id, rule_id,
+    )  # fmt: skip
+    if row is None:
+        raise NotFound(f"there is no rule {rule_id}", ("id",))
+    values = {name: changes.get(name, row[name]) for name in CHANGEABLE}
+    values["name"] = check_name(values["name"])
+    variants = [(one["insert_id"], one["weight"]) for one in orjson.loads(row["variants"])]
+    _check(NewRule(variants=variants, customers=None, orders={}, holdout=row["holdout"], **values))
+    sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(CHANGEABLE, 3))
+    try:
+        async with w.sql.transaction():
+            await w.sql.execute(
+                f"UPDATE packages_rules SET {sets} WHERE merchant_id = $1 AND id = $2",
+                w.merchant_id, rule_id, *values.values(),
+            )  # fmt: skip
+    except asyncpg.UniqueViolationError:
+        raise AlreadyExists(
+            f"there is a rule {values['name']} already", ("input", "name")
+        ) from None
+    w.audit("packages_rule.updated", {"rule": rule_id, "changed": sorted(changes)})
+
+
 async def switch_rule(w: Any, rule_id: int, is_on: bool) -> None:
     """Switch a rule on or off. Raises NotFound, and WrongState when too many are on."""
     found = await w.sql.fetchval(
@@ -173,7 +210,7 @@ async def read_rules(
 ) -> list[PackingRule]:
     """The merchant's rules, the first to be gone through first; `live` are those on and valid now.
 
-    With a warehouse, their inserts say how many are free there. `locked` keeps budget and stock
+    With a warehouse, their inserts say how many can be had there. `locked` keeps budget and stock
     for this transaction.
     """  # fmt: skip
     rows = await session.sql.fetch(
@@ -184,23 +221,25 @@ async def read_rules(
         session.merchant_id, live, session.now,
     )  # fmt: skip
     inserts = await inserts_by_id(session)
-    free = await _free(session, warehouse, locked)
+    stored = [orjson.loads(row["variants"]) for row in rows]
+    ids = {one["insert_id"] for variants in stored for one in variants}
+    given = [inserts[one] for one in sorted(ids)]
+    free = {} if warehouse is None else await _free(session, registry, given, warehouse, locked)
     facets = await usable_facets(session, registry)
     zone = await session.sql.fetchval(
         "SELECT time_zone FROM merchants WHERE id = $1", session.merchant_id
     )
     made = []
-    for row in rows:
+    for row, variants in zip(rows, stored, strict=True):
         orders = OrderRule.model_validate_json(row["orders"])
         customers = row["customers"] and await read_rule(
             session, registry, orjson.loads(row["customers"]), facets=facets
         )
-        variants = [
-            Variant(inserts[one["insert_id"]], one["weight"], free.get(one["insert_id"], 0))
-            for one in orjson.loads(row["variants"])
-        ]
         made.append(PackingRule(
-            row["id"], row["name"], variants, customers, orders, row["priority"],
+            row["id"], row["name"],
+            [Variant(inserts[one["insert_id"]], one["weight"], free.get(one["insert_id"]))
+             for one in variants],
+            customers, orders, row["priority"],
             row["exclusive"], row["per_customer"], row["per_days"], row["holdout"],
             row["budget"], row["spent"], row["starts_at"], row["ends_at"], row["is_on"],
             await _shop_names(session, orders), session.now, zone,
@@ -208,14 +247,24 @@ async def read_rules(
     return made
 
 
-async def _free(session: Any, warehouse: str | None, locked: bool) -> dict[int, int]:
+async def _free(
+    session: Any, registry: Any, inserts: Sequence[Insert], warehouse: str, locked: bool
+) -> dict[int, int]:
+    """How many can be had of those inserts of which there are not any number."""
     rows = await session.sql.fetch(
         f"""SELECT insert_id, GREATEST(on_hand - reserved, 0) AS free FROM packages_stock
             WHERE merchant_id = $1 AND warehouse = $2
             ORDER BY insert_id {"FOR UPDATE" if locked else ""}""",
         session.merchant_id, warehouse,
     )  # fmt: skip
-    return {row["insert_id"]: row["free"] for row in rows}
+    stock = {row["insert_id"]: row["free"] for row in rows}
+    free = {one.id: stock.get(one.id, 0) for one in inserts if one.tracks_stock}
+    for one in inserts:
+        if one.codes is not None:
+            codes = await free_codes(session, registry, one.codes.source, one.codes.settings)
+            if codes is not None:
+                free[one.id] = min(free.get(one.id, codes), codes)
+    return free
 
 
 async def _shop_names(session: Any, orders: OrderRule) -> Mapping[tuple[str, int], str]:

@@ -8,10 +8,10 @@ import strawberry
 
 from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
-from core.schema.errors import user_errors
-from core.schema.scalars import global_id, money, need_id
+from core.schema.errors import UserError, user_errors
+from core.schema.scalars import JSON, changes, global_id, money, need_id
 from core.schema.segment_words import stored_form
-from core.sdk import HuikeError, SchemaField, Several, to_minor
+from core.sdk import HuikeError, InvalidInput, SchemaField, Several, to_minor
 from plugins.packages import inserts as domain
 from plugins.packages.preview import (
     Choice,
@@ -29,28 +29,26 @@ from plugins.packages.rules import (
     currency_of,
     read_rules,
     switch_rule,
+    update_rule,
 )
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.shapes import (
     PackagesArm,
     PackagesChoice,
+    PackagesCodes,
+    PackagesCodesInput,
     PackagesCount,
     PackagesDryRun,
     PackagesInsert,
-    PackagesInsertArchivePayload,
     PackagesInsertCreateInput,
-    PackagesInsertCreatePayload,
     PackagesInsertKind,
     PackagesLeft,
     PackagesOutcome,
     PackagesRule,
     PackagesRuleCreateInput,
-    PackagesRuleCreatePayload,
-    PackagesRuleStartPayload,
-    PackagesRuleStopPayload,
+    PackagesRuleUpdateInput,
     PackagesStock,
     PackagesStockSetInput,
-    PackagesStockSetPayload,
     PackagesVariant,
     PackagesWhy,
 )
@@ -58,6 +56,55 @@ from plugins.packages.wave_schema import WAVE_FIELDS
 
 PLUGIN = "packages"
 MOST_SHOWN = 200
+Warehouse = Annotated[str, strawberry.argument(description="Whose stock is looked at.")]
+
+
+@strawberry.type
+class PackagesInsertCreatePayload:
+    insert: PackagesInsert | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesInsertArchivePayload:
+    insert: PackagesInsert | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesStockSetPayload:
+    insert: PackagesInsert | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleCreatePayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleUpdatePayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleStartPayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
+class PackagesRuleStopPayload:
+    rule: PackagesRule | None = None
+    errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 async def _insert(session: Any, insert_id: int) -> PackagesInsert:
@@ -72,7 +119,11 @@ async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesI
         PackagesInsert(
             id=global_id("PackagesInsert", one.id), name=one.name,
             kind=PackagesInsertKind(one.kind), sku=one.sku, text=one.text,
-            coupon_code=one.coupon_code, unit_cost=money(one.unit_cost, currency),
+            coupon_code=one.coupon_code,
+            codes=None if one.codes is None else PackagesCodes(
+                source=one.codes.source, settings=JSON(one.codes.settings)
+            ),
+            unit_cost=money(one.unit_cost, currency),
             tracks_stock=one.tracks_stock, low_stock=one.low_stock, archived=one.archived,
             stock=[
                 PackagesStock(warehouse=s.warehouse, on_hand=s.on_hand, reserved=s.reserved)
@@ -81,6 +132,12 @@ async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesI
         )
         for one in found.values()
     ]  # fmt: skip
+
+
+def _codes(given: PackagesCodesInput) -> domain.Codes:
+    if not isinstance(given.settings, dict):
+        raise InvalidInput("settings are an object", ("input", "codes", "settings"))
+    return domain.Codes(given.source, given.settings)
 
 
 def _rule(rule: PackingRule, currency: str) -> PackagesRule:
@@ -154,22 +211,21 @@ async def packages_rules(info: Info) -> list[PackagesRule] | None:
 
 async def packages_dry_run(
     info: Info,
-    warehouse: Annotated[
-        str, strawberry.argument(description="Whose stock counts, as `packagesStockSet` names it.")
-    ],
+    warehouse: Warehouse,
     day: Annotated[
         date,
-        strawberry.argument(description="Orders paid on it, in the merchant's calendar."),
+        strawberry.argument(
+            description="Orders that were paid on this day of the merchant's calendar."
+        ),
     ],
     shop_ids: Annotated[
-        list[strawberry.ID] | None,
-        strawberry.argument(description="Only orders of these shops; without it, of all."),
+        list[strawberry.ID] | None, strawberry.argument(description="Only orders of these shops.")
     ] = None,
     also_off: Annotated[
-        bool, strawberry.argument(description="Try the rules that are switched off, too.")
+        bool, strawberry.argument(description="Whether rules that are off are tried, too.")
     ] = False,
     first: Annotated[
-        int, strawberry.argument(description="How many choices to show, up to 200.")
+        int, strawberry.argument(description=f"How many choices are shown, up to {MOST_SHOWN}.")
     ] = 50,
 ) -> PackagesDryRun | None:
     shops = None if shop_ids is None else [need_id("Shop", one, ("shopIds",)) for one in shop_ids]
@@ -184,12 +240,8 @@ async def packages_dry_run(
 
 async def packages_why(
     info: Info,
-    warehouse: Annotated[
-        str, strawberry.argument(description="Whose stock counts, where no wave has the order yet.")
-    ],
-    order_id: Annotated[
-        strawberry.ID, strawberry.argument(description="The order whose parcels are asked about.")
-    ],
+    warehouse: Warehouse,
+    order_id: Annotated[strawberry.ID, strawberry.argument(description="Which order.")],
 ) -> PackagesWhy | None:
     number = need_id("Order", order_id, ("orderId",))
     async with info.context.read() as session:
@@ -204,12 +256,12 @@ async def packages_why(
 
 async def packages_results(
     info: Info,
-    rule_id: Annotated[
-        strawberry.ID, strawberry.argument(description="The rule whose effect is asked.")
-    ],
+    rule_id: Annotated[strawberry.ID, strawberry.argument(description="Whose results.")],
     days: Annotated[
         int,
-        strawberry.argument(description="1 to 365; only customers whose days are over count."),
+        strawberry.argument(
+            description="How long after the first decision about a customer is looked, 1 to 365."
+        ),
     ] = 60,
 ) -> list[PackagesArm] | None:
     number = need_id("PackagesRule", rule_id, ("ruleId",))
@@ -234,10 +286,12 @@ async def packages_insert_create(
     try:
         async with info.context.work() as w:
             cost = to_minor(input.unit_cost, await currency_of(w))
-            made = await domain.create_insert(w, domain.NewInsert(
-                input.name, domain.InsertKind[input.kind.name], input.sku, input.text,
-                input.coupon_code, cost, input.tracks_stock, input.low_stock,
-            ))  # fmt: skip
+            codes = None if input.codes is None else _codes(input.codes)
+            new = domain.NewInsert(
+                input.name, domain.InsertKind(str(input.kind.value)), input.sku, input.text,
+                input.coupon_code, codes, cost, input.tracks_stock, input.low_stock,
+            )  # fmt: skip
+            made = await domain.create_insert(w, info.context.installation.registry, new)
             return PackagesInsertCreatePayload(insert=await _insert(w, made))
     except (HuikeError, Several) as error:
         return PackagesInsertCreatePayload(errors=user_errors(error))
@@ -295,6 +349,21 @@ async def packages_rule_create(
         return PackagesRuleCreatePayload(errors=user_errors(error))
 
 
+async def packages_rule_update(
+    info: Info, id: strawberry.ID, input: PackagesRuleUpdateInput
+) -> PackagesRuleUpdatePayload | None:
+    try:
+        number = need_id("PackagesRule", id)
+        values = changes(input)
+        async with info.context.work() as w:
+            if values.get("budget") is not None:
+                values["budget"] = to_minor(values["budget"], await currency_of(w))
+            await update_rule(w, number, values)
+            return PackagesRuleUpdatePayload(rule=await _rule_by_id(info, w, number))
+    except (HuikeError, Several) as error:
+        return PackagesRuleUpdatePayload(errors=user_errors(error))
+
+
 async def _switched(info: Info, id: strawberry.ID, is_on: bool) -> PackagesRule | None:
     number = need_id("PackagesRule", id)
     async with info.context.work() as w:
@@ -345,6 +414,10 @@ FIELDS = [
     ), "PACKAGES_PACK"),
     SchemaField("Mutation", "packagesRuleCreate", strawberry.field(
         resolver=packages_rule_create, description="Make a rule, which is off at first.",
+    ), "PACKAGES_WRITE"),
+    SchemaField("Mutation", "packagesRuleUpdate", strawberry.field(
+        resolver=packages_rule_update,
+        description="Change a rule's limits, times, priority or name, for the waves to come.",
     ), "PACKAGES_WRITE"),
     SchemaField("Mutation", "packagesRuleStart", strawberry.field(
         resolver=packages_rule_start, description="Switch a rule on for the waves to come.",

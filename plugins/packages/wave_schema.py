@@ -12,33 +12,33 @@ from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import global_id, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
-from plugins.packages.packing import Parcel, confirm_parcel, parcels_of
+from plugins.packages.packing import LATE, Parcel, confirm_parcel, parcels_of, read_code
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.sheets import wave_file
-from plugins.packages.waves import Wanted, create_wave
+from plugins.packages.waves import Wanted, cancel_wave, create_wave
 
-MOST_WAVES, MOST_SHOWN = 100, 500
+MOST_WAVES, MOST_SHOWN, MOST_SKIPPED = 100, 500, 1_000_000
+Skip = Annotated[int, strawberry.argument(description="Leave out so many from the beginning.")]
 
 
-@strawberry.enum(description="CSV is a pick list, PDF has a card for each parcel.")
+@strawberry.enum(description="What is printed of a wave.")
 class PackagesFileFormat(Enum):
-    CSV = strawberry.enum_value(
-        "csv", description="The pick list: a row for each insert of a parcel."
-    )
-    PDF = strawberry.enum_value(
-        "pdf",
-        description="An A6 page for each parcel: the card, and what the packer needs, with a "
-        "barcode.",
-    )
+    CSV = strawberry.enum_value("csv", description="A pick list, a row for each insert.")
+    PDF = strawberry.enum_value("pdf", description="A card for each parcel, in A6.")
 
 
 @strawberry.enum(description="What happened to an order after its parcels were decided.")
 class PackagesLate(Enum):
-    CLOSED = strawberry.enum_value(
-        "closed", description="The order was closed: the parcel must not be sent."
-    )
-    REFUND = strawberry.enum_value(
-        "refund", description="The buyer asked for money back: look before it is sent."
+    CLOSED = strawberry.enum_value("closed", description="It was closed: do not send the parcel.")
+    REFUND = strawberry.enum_value("refund", description="The buyer asked for money back.")
+
+
+@strawberry.enum(description="Which parcels of a wave.")
+class PackagesParcelFilter(Enum):
+    OPEN = strawberry.enum_value("open", description="Those to be packed.")
+    PACKED = strawberry.enum_value("packed", description="Those that are packed.")
+    LATE = strawberry.enum_value(
+        "late", description="Those whose order changed meanwhile, and are not packed."
     )
 
 
@@ -46,50 +46,43 @@ class PackagesLate(Enum):
 class PackagesRemark(Enum):
     TRYING = strawberry.enum_value("trying", description="It is being written.")
     DONE = strawberry.enum_value("done", description="It stands there.")
-    FAILED = strawberry.enum_value(
-        "failed", description="The platform did not take it; `remarkReason` says why."
-    )
-    UNKNOWN = strawberry.enum_value(
-        "unknown", description="Nobody knows whether the platform took it."
-    )
+    FAILED = strawberry.enum_value("failed", description="The platform refused it.")
+    UNKNOWN = strawberry.enum_value("unknown", description="The platform did not say.")
 
 
 @strawberry.type(description="What goes into a parcel beside the goods.")
 class PackagesItem:
     name: str = strawberry.field(description="The insert's name.")
-    kind: str = strawberry.field(description="As `PackagesInsertKind`, in small letters.")
-    sku: str | None = strawberry.field(description="The warehouse's own number of it.")
-    coupon_code: str | None = strawberry.field(description="The code to print, of a coupon.")
+    kind: str = strawberry.field(description='Such as "card" or "sample".')
+    sku: str | None = strawberry.field(description="What the warehouse picks it by.")
+    coupon_code: str | None = strawberry.field(description="The code on it, if it has one.")
 
 
 @strawberry.type(description="A parcel of a wave.")
 class PackagesParcel:
     code: str = strawberry.field(description="What its barcode says.")
-    order_id: strawberry.ID = strawberry.field(description="The order that it belongs to.")
-    order_number: str = strawberry.field(description="The order's number on the platform.")
-    shop: str = strawberry.field(description="The name of the shop that was bought in.")
-    number: int = strawberry.field(description="Which of the order's parcels.")
+    wave_id: strawberry.ID = strawberry.field(description="The wave that it is packed in.")
+    order_id: strawberry.ID = strawberry.field(description="The order that it is of.")
+    order_number: str = strawberry.field(description="The order's number on its platform.")
+    shop: str = strawberry.field(description="The shop's name.")
+    number: int = strawberry.field(description="Which of the order's parcels, from 1.")
     count: int = strawberry.field(description="How many parcels the order has.")
-    packed_at: datetime | None = strawberry.field(
-        description="When its barcode was scanned; null before that."
-    )
+    packed_at: datetime | None = strawberry.field(description="Null: it is not packed.")
     late: PackagesLate | None = strawberry.field(
-        description="What has happened to the order since; null: nothing."
+        description="What happened to its order since it was decided."
     )
     remark: PackagesRemark | None = strawberry.field(
-        description="Null where remarks are off, or none was tried yet."
+        description="How far the remark on the platform is; null: none was tried."
     )
     remark_reason: str | None = strawberry.field(description="Why there is no remark.")
-    items: list[PackagesItem] = strawberry.field(
-        description="What goes in, by kind and name; empty: nothing but the goods."
-    )
+    items: list[PackagesItem] = strawberry.field(description="What goes in.")
 
 
 @strawberry.type(description="Parcels that a warehouse packs together.")
 class PackagesWave:
     pk: strawberry.Private[int]
     id: strawberry.ID
-    warehouse: str = strawberry.field(description="The name of the warehouse that packs it.")
+    warehouse: str = strawberry.field(description="Whose stock was taken.")
     created_at: datetime
     parcels: int = strawberry.field(description="How many it has.")
     packed: int = strawberry.field(description="How many of them are packed.")
@@ -98,13 +91,13 @@ class PackagesWave:
 
 @strawberry.input(description="An order, and in how many parcels it travels.")
 class PackagesWaveOrderInput:
-    order_id: strawberry.ID = strawberry.field(description="An order that waits to be shipped.")
-    parcels: int = strawberry.field(default=1, description="In how many parcels it travels.")
+    order_id: strawberry.ID = strawberry.field(description="An order that is to be shipped.")
+    parcels: int = strawberry.field(default=1, description="1 to 100.")
 
 
-@strawberry.input
+@strawberry.input(description="Which orders a warehouse packs together.")
 class PackagesWaveCreateInput:
-    warehouse: str = strawberry.field(description="Who packs it, and whose stock is taken.")
+    warehouse: str = strawberry.field(description="Whose stock is taken.")
     orders: list[PackagesWaveOrderInput] | None = strawberry.field(
         default=None, description="Null: all that wait to be shipped and are in no wave."
     )
@@ -114,17 +107,15 @@ class PackagesWaveCreateInput:
     limit: int = strawberry.field(default=500, description="So many of those that wait at most.")
 
 
-@strawberry.input
+@strawberry.input(description="What to print of a wave.")
 class PackagesWaveFileCreateInput:
-    wave_id: strawberry.ID = strawberry.field(description="As `packagesWaves` has it.")
-    format: PackagesFileFormat = strawberry.field(description="What is printed.")
+    wave_id: strawberry.ID = strawberry.field(description="Of which wave.")
+    format: PackagesFileFormat = strawberry.field(description="A list or cards.")
 
 
-@strawberry.input
+@strawberry.input(description="A parcel that is packed.")
 class PackagesParcelConfirmInput:
-    code: str = strawberry.field(
-        description="What its barcode says; a misread one is refused by its check digit."
-    )
+    code: str = strawberry.field(description="What was scanned.")
 
 
 @strawberry.type
@@ -136,10 +127,17 @@ class PackagesWaveCreatePayload:
 
 
 @strawberry.type
+class PackagesWaveCancelPayload:
+    cancelled: int | None = strawberry.field(
+        default=None, description="How many parcels are in no wave any more."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.type
 class PackagesWaveFileCreatePayload:
     file: JobFile | None = strawberry.field(
-        default=None,
-        description="It names customers, so it needs PII_NAME; null if it was refused.",
+        default=None, description="The file, to be fetched by its link; null if it was refused."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -154,7 +152,8 @@ class PackagesParcelConfirmPayload:
 
 def _parcel(one: Parcel) -> PackagesParcel:
     return PackagesParcel(
-        code=one.code, order_id=global_id("Order", one.order_id), order_number=one.order_number,
+        code=one.code, wave_id=global_id("PackagesWave", one.wave_id),
+        order_id=global_id("Order", one.order_id), order_number=one.order_number,
         shop=one.shop, number=one.number, count=one.count, packed_at=one.packed_at,
         late=None if one.late is None else PackagesLate(one.late),
         remark=None if one.remark is None else PackagesRemark(one.remark),
@@ -166,17 +165,24 @@ def _parcel(one: Parcel) -> PackagesParcel:
     )  # fmt: skip
 
 
-async def _waves(session: Any, wave_id: int | None = None) -> list[PackagesWave]:
+async def _waves(
+    session: Any,
+    wave_id: int | None = None,
+    warehouse: str | None = None,
+    first: int = 1,
+    skip: int = 0,
+) -> list[PackagesWave]:
     rows = await session.sql.fetch(
-        """SELECT v.id, v.warehouse, v.created_at,
+        f"""SELECT v.id, v.warehouse, v.created_at,
                   count(*) AS parcels, count(p.packed_at) AS packed,
-                  count(*) FILTER (WHERE p.late IS NOT NULL AND p.packed_at IS NULL) AS late
+                  count(*) FILTER (WHERE {LATE}) AS late
            FROM (SELECT * FROM packages_waves
                  WHERE merchant_id = $1 AND ($2::bigint IS NULL OR id = $2)
-                 ORDER BY id DESC LIMIT $3) v
+                   AND ($3::text IS NULL OR warehouse = $3)
+                 ORDER BY id DESC LIMIT $4 OFFSET $5) v
            JOIN packages_parcels p ON p.merchant_id = $1 AND p.wave_id = v.id
            GROUP BY v.id, v.warehouse, v.created_at ORDER BY v.id DESC""",
-        session.merchant_id, wave_id, MOST_WAVES,
+        session.merchant_id, wave_id, warehouse, first, skip,
     )  # fmt: skip
     return [
         PackagesWave(
@@ -188,29 +194,53 @@ async def _waves(session: Any, wave_id: int | None = None) -> list[PackagesWave]
     ]  # fmt: skip
 
 
-async def packages_waves(info: Info) -> list[PackagesWave] | None:
+async def packages_waves(
+    info: Info,
+    warehouse: Annotated[
+        str | None, strawberry.argument(description="Only its waves; null: all.")
+    ] = None,
+    first: Annotated[int, strawberry.argument(description=f"1 to {MOST_WAVES}.")] = 50,
+    skip: Skip = 0,
+) -> list[PackagesWave] | None:
+    _check_page(first, skip, MOST_WAVES)
     async with info.context.read() as session:
-        return await _waves(session)
+        return await _waves(session, None, warehouse, first, skip)
 
 
 async def packages_parcels(
     info: Info,
-    wave_id: Annotated[
-        strawberry.ID, strawberry.argument(description="As `packagesWaves` has it.")
-    ],
-    first: Annotated[int, strawberry.argument(description="1 to 500.")] = 100,
-    skip: Annotated[
-        int, strawberry.argument(description="Leave so many out at the beginning.")
-    ] = 0,
+    wave_id: Annotated[strawberry.ID, strawberry.argument(description="Of which wave.")],
+    only: Annotated[
+        PackagesParcelFilter | None, strawberry.argument(description="Which; null: all.")
+    ] = None,
+    first: Annotated[int, strawberry.argument(description=f"1 to {MOST_SHOWN}.")] = 100,
+    skip: Skip = 0,
 ) -> list[PackagesParcel] | None:
     number = need_id("PackagesWave", wave_id, ("waveId",))
-    if not skip >= 0 or not 1 <= first <= MOST_SHOWN:
-        raise InvalidInput(f"first is from 1 to {MOST_SHOWN}, skip at least 0", ("first",))
+    _check_page(first, skip, MOST_SHOWN)
     async with info.context.read() as session:
         if not await _waves(session, number):
             return None
-        found = await parcels_of(session, wave_id=number, first=first, skip=skip)
+        found = await parcels_of(
+            session, wave_id=number, only=only and str(only.value), first=first, skip=skip
+        )
     return [_parcel(one) for one in found]
+
+
+def _check_page(first: int, skip: int, most: int) -> None:
+    if not 1 <= first <= most:
+        raise InvalidInput(f"from 1 to {most}", ("first",))
+    if not 0 <= skip <= MOST_SKIPPED:
+        raise InvalidInput(f"from 0 to {MOST_SKIPPED}", ("skip",))
+
+
+async def packages_parcel(
+    info: Info, code: Annotated[str, strawberry.argument(description="What its barcode says.")]
+) -> PackagesParcel | None:
+    number = read_code(code, ("code",))
+    async with info.context.read() as session:
+        found = await parcels_of(session, parcel_id=number)
+    return _parcel(found[0]) if found else None
 
 
 async def packages_wave_create(
@@ -238,13 +268,23 @@ async def packages_wave_create(
     return PackagesWaveCreatePayload(wave=found[0] if found else None)
 
 
+async def packages_wave_cancel(info: Info, id: strawberry.ID) -> PackagesWaveCancelPayload | None:
+    try:
+        number = need_id("PackagesWave", id)
+        async with info.context.work() as w:
+            cancelled = await cancel_wave(w, info.context.installation.registry, number)
+    except (HuikeError, Several) as error:
+        return PackagesWaveCancelPayload(errors=user_errors(error))
+    return PackagesWaveCancelPayload(cancelled=cancelled)
+
+
 async def packages_wave_file_create(
     info: Info, input: PackagesWaveFileCreateInput
 ) -> PackagesWaveFileCreatePayload | None:
     try:
         number = need_id("PackagesWave", input.wave_id, ("input", "waveId"))
         async with info.context.work() as w:
-            file = await kept_file(info, w, await wave_file(w, number, input.format.name.lower()))
+            file = await kept_file(info, w, await wave_file(w, number, str(input.format.value)))
     except (HuikeError, Several) as error:
         return PackagesWaveFileCreatePayload(errors=user_errors(error))
     return PackagesWaveFileCreatePayload(file=file)
@@ -255,7 +295,7 @@ async def packages_parcel_confirm(
 ) -> PackagesParcelConfirmPayload | None:
     try:
         async with info.context.work() as w:
-            parcel = await confirm_parcel(w, input.code)
+            parcel = await confirm_parcel(w, info.context.installation.registry, input.code)
     except (HuikeError, Several) as error:
         return PackagesParcelConfirmPayload(errors=user_errors(error))
     return PackagesParcelConfirmPayload(parcel=_parcel(parcel))
@@ -263,7 +303,7 @@ async def packages_parcel_confirm(
 
 WAVE_FIELDS = [
     SchemaField("Query", "packagesWaves", strawberry.field(
-        resolver=packages_waves, description="The newest waves.",
+        resolver=packages_waves, description="The waves, the newest first.",
     ), "PACKAGES_READ"),
     SchemaField("Query", "packagesParcels", strawberry.field(
         resolver=packages_parcels, description="The parcels of a wave, as they are packed.",
@@ -271,6 +311,15 @@ WAVE_FIELDS = [
     SchemaField("Mutation", "packagesWaveCreate", strawberry.field(
         resolver=packages_wave_create,
         description="Gather parcels that no wave has yet, and decide what goes in.",
+    ), "PACKAGES_PACK"),
+    SchemaField("Query", "packagesParcel", strawberry.field(
+        resolver=packages_parcel,
+        description="The parcel of a barcode, and what goes in; null: there is none.",
+    ), "PACKAGES_READ"),
+    SchemaField("Mutation", "packagesWaveCancel", strawberry.field(
+        resolver=packages_wave_cancel,
+        description="Take a wave back: its parcels that are not packed wait for another one, and "
+        "what was set aside for them is free again.",
     ), "PACKAGES_PACK"),
     SchemaField("Mutation", "packagesWaveFileCreate", strawberry.field(
         resolver=packages_wave_file_create,

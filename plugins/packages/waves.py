@@ -7,9 +7,12 @@ from typing import Any
 from core.domain.customers.tasks import NewTask, TaskKind, create_tasks
 from core.domain.shops.merchants import check_name
 from core.sdk import InvalidInput, NotFound
+from plugins.packages import codes
 from plugins.packages.deciding import decide, of_wave, query_for
 from plugins.packages.inserts import InsertKind, tell_low
 from plugins.packages.outcomes import Outcome
+from plugins.packages.packing import need_wave
+from plugins.packages.returning import give_back
 from plugins.packages.rules import PackingRule, currency_of, read_rules
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.texts import Shown, render
@@ -52,10 +55,39 @@ async def create_wave(
     rules = await read_rules(w, registry, live=True, warehouse=name, locked=True)
     if rules:
         await choose(w, rules, wave_id, count, settings.max_per_parcel)
+        await codes.hold(w, registry, wave_id)
         await _reserve(w, wave_id, name)
         await _make_notes(w, wave_id)
     w.audit("packages_wave.created", {"wave": wave_id, "parcels": count})
     return wave_id
+
+
+async def cancel_wave(w: Any, registry: Any, wave_id: int) -> int:
+    """Take the parcels of a wave that are not packed out of it; returns how many there were.
+
+    What was set aside for them goes back, and their orders wait for a wave again. A wave without
+    parcels is no more. Raises NotFound.
+    """
+    await need_wave(w, wave_id)
+    rows = await w.sql.fetch(
+        """SELECT id FROM packages_parcels
+           WHERE merchant_id = $1 AND wave_id = $2 AND packed_at IS NULL ORDER BY id FOR UPDATE""",
+        w.merchant_id, wave_id,
+    )  # fmt: skip
+    ids = [row["id"] for row in rows]
+    await give_back(w, registry, ids)
+    for table, column in (("packages_choices", "parcel_id"), ("packages_parcels", "id")):
+        await w.sql.execute(
+            f"DELETE FROM {table} WHERE merchant_id = $1 AND {column} = ANY($2::bigint[])",
+            w.merchant_id, ids,
+        )  # fmt: skip
+    await w.sql.execute(
+        """DELETE FROM packages_waves v WHERE merchant_id = $1 AND id = $2 AND NOT EXISTS (
+               SELECT 1 FROM packages_parcels p WHERE p.merchant_id = $1 AND p.wave_id = v.id)""",
+        w.merchant_id, wave_id,
+    )  # fmt: skip
+    w.audit("packages_wave.cancelled", {"wave": wave_id, "parcels": len(ids)})
+    return len(ids)
 
 
 async def choose(
@@ -154,7 +186,8 @@ async def _reserve(w: Any, wave_id: int, warehouse: str) -> None:
 async def _make_notes(w: Any, wave_id: int) -> None:
     """Give staff a task for each note that is to be written by hand."""
     rows = await w.sql.fetch(
-        f"""SELECT p.id, p.order_id, p.customer_id, i.name, i.text, i.coupon_code
+        f"""SELECT c.id AS choice_id, p.id, p.order_id, p.customer_id, i.name, i.text,
+                   i.coupon_code
             FROM packages_choices c
             JOIN packages_parcels p ON p.merchant_id = $1 AND p.id = c.parcel_id
             JOIN packages_inserts i ON i.merchant_id = $1 AND i.id = c.insert_id
@@ -167,8 +200,14 @@ async def _make_notes(w: Any, wave_id: int) -> None:
         for row in rows
     ]
     texts = await render(w, shown)
-    await create_tasks(w, [
+    tasks = await create_tasks(w, [
         (row["customer_id"],
          NewTask(row["name"], TaskKind.PARCEL, texts[place] or "", order_id=row["order_id"]))
         for place, row in enumerate(rows)
     ])  # fmt: skip
+    await w.sql.execute(
+        """UPDATE packages_choices c SET task_id = u.task
+           FROM unnest($2::bigint[], $3::bigint[]) AS u (id, task)
+           WHERE c.merchant_id = $1 AND c.id = u.id""",
+        w.merchant_id, [row["choice_id"] for row in rows], tasks,
+    )  # fmt: skip

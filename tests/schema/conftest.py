@@ -60,6 +60,8 @@ from core.sdk import Reply
 from core.storage import jobs
 from core.testing import TestMerchant
 from core.testing.fixtures import START
+from plugins.coupons.issuing import Recipient, issue
+from plugins.coupons.templates import create_template
 from plugins.packages.inserts import InsertKind, NewInsert, create_insert
 from plugins.packages.packing import code_of
 from plugins.packages.rules import NewRule, create_rule
@@ -67,6 +69,10 @@ from tests.schema.shelf import connected_shop, with_shelf
 
 PASSWORD = "correct horse battery staple"
 PASSWORD_HASH = PasswordHasher().hash(PASSWORD)
+LOVED = {
+    "name": "Loved", "kind": "amount_off", "value": 100, "currency": "CNY", "claimable": True,
+    "transfers": 1,
+}  # fmt: skip
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
 
 
@@ -344,9 +350,15 @@ async def make_world(merchant):
             lambda _: None, lambda _: None,
         )  # fmt: skip
         message = await send_test(w, hook)
-        sample = await create_insert(w, NewInsert("sample", InsertKind.SAMPLE, tracks_stock=True))
+        new = NewInsert("sample", InsertKind.SAMPLE, tracks_stock=True)
+        sample = await create_insert(w, registry, new)
         packing = await create_rule(w, registry, NewRule("sample", [(sample, 1)], None, {}))
         wave, parcel = await packed_wave(w, order)
+        loved, pool = [
+            await create_template(w, LOVED | {"handle": source, "source": source} | more)
+            for source, more in (("own", {"handle": "loved"}), ("pool", {}))
+        ]
+        (coupon,) = await issue(w, loved.id, [Recipient(customer)], "grant")
         token, _ = await create_token(w, registry, "other", ["SHOPS_READ"])
         owner = await add_staff(w, "Olga", "olga@example.com", "owner")
         await w.sql.execute(
@@ -377,16 +389,18 @@ async def make_world(merchant):
         "Connected": connected, "DeadLetter": letter,
         "PlatformDeed": deed,
         "PackagesInsert": sample, "PackagesRule": packing, "PackagesWave": wave,
+        "CouponTemplate": loved.id, "Pool": pool.id, "Coupon": coupon.coupon_id,
     }  # fmt: skip
     renamed = {"Connected": "Shop", "Unused": "Segment", "List": "Segment", "Sent": "Campaign",
                "Reported": "CampaignRun", "Second": "Customer", "Friend": "Customer",
                "Field": "CustomField", "Note": "CustomerNote", "Import": "Job",
                "Counting": "Job", "Traits": "Job", "Journey": "Campaign", "Simulating": "Job",
                "Cap": "SendingCap", "Holiday": "SendingHoliday", "Unknown": "Delivery",
-               "Colleague": "Staff"}  # fmt: skip
+               "Colleague": "Staff", "Pool": "CouponTemplate"}  # fmt: skip
     ids = {kind: global_id(renamed.get(kind, kind), pk) for kind, pk in kinds.items()}
     ids["code"] = friends_code
     ids["parcel"] = code_of(parcel)
+    ids["coupon"] = coupon.code
     ids |= {"invitation": invitation, "refresh": session.refresh}
     return World(merchant, merchant.token, session.access, ids)
 

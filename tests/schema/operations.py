@@ -124,6 +124,11 @@ def variables(name, ids):
             "input": {"waveId": ids["PackagesWave"], "format": "CSV"}
         },
         "packages-parcel-confirm": {"input": {"code": ids["parcel"]}},
+        "packages-parcel": {"code": ids["parcel"]},
+        "packages-wave-cancel": {"id": ids["PackagesWave"]},
+        "packages-rule-update": {
+            "id": ids["PackagesRule"], "input": {"budget": "500.00", "perCustomer": 1}
+        },
         "plugin-enable": {"name": "taobao", "input": {"settings": {}}},
         "plugin-disable": {"name": "taobao"},
         "coupons-template-create": {
@@ -132,6 +137,27 @@ def variables(name, ids):
                 "amount": "10", "threshold": "100", "perCustomer": 1, "validDays": 30,
             }
         },
+        "coupons-coupon": {"code": ids["coupon"]},
+        "coupons-template-update": {"id": ids["CouponTemplate"], "input": {"state": "PAUSED"}},
+        "coupons-codes-make": {"input": {"templateId": ids["CouponTemplate"], "count": 10}},
+        "coupons-codes-import": {"input": {"templateId": ids["Pool"], "codes": ["AA-11", "BB-22"]}},
+        "coupons-codes-file-create": {"input": {"templateId": ids["Pool"]}},
+        "coupons-grant": {
+            "input": {
+                "templateId": ids["CouponTemplate"], "customerIds": [ids["Customer"]], "key": "may",
+            }
+        },
+        "coupons-claim": {
+            "input": {"handle": "loved", "customerId": ids["Customer"], "key": "button"}
+        },
+        "coupons-reserve": {
+            "input": {"basket": {
+                "codes": ["SAVE10"], "currency": "CNY", "order": "E10",
+                "lines": [{"productId": "tea", "amount": "120.00"}],
+            }}
+        },
+        "coupons-revoke": {"input": {"ids": [ids["Coupon"]], "reason": "a mistake"}},
+        "coupons-transfer": {"input": {"id": ids["Coupon"], "customerId": ids["Second"]}},
         "coupons-quote": {
             "basket": {
                 "codes": ["SAVE10"], "currency": "CNY", "order": "E9",

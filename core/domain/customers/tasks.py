@@ -64,21 +64,26 @@ async def create_task(w: Work, customer_id: int, task: NewTask) -> int:
     return task_id
 
 
-async def create_tasks(w: Work, tasks: Sequence[tuple[int, NewTask]]) -> None:
-    """Make a task for each of these customers, who are known to be there. Raises InvalidInput."""
+async def create_tasks(w: Work, tasks: Sequence[tuple[int, NewTask]]) -> list[int]:
+    """Make a task for each of these customers, who are known to be there; returns their ids.
+
+    Raises InvalidInput.
+    """
+    ids = await w.new_ids("tasks", len(tasks))
     columns = zip(*[
-        (customer_id, one.kind, _title(one.title), _text(one.text, "text"), one.order_id,
+        (task_id, customer_id, one.kind, _title(one.title), _text(one.text, "text"), one.order_id,
          one.due_at or w.now, _assignee(one.assignee))
-        for customer_id, one in tasks
+        for task_id, (customer_id, one) in zip(ids, tasks, strict=True)
     ], strict=True)  # fmt: skip
     await w.sql.execute(
-        """INSERT INTO tasks (merchant_id, customer_id, kind, title, text, order_id, due_at,
+        """INSERT INTO tasks (merchant_id, id, customer_id, kind, title, text, order_id, due_at,
                assignee, state, source, version, created_at, updated_at)
            SELECT $1, t.*, 'open', $2, 1, $3, $3
-           FROM unnest($4::bigint[], $5::text[], $6::text[], $7::text[], $8::bigint[],
-                       $9::timestamptz[], $10::text[]) AS t""",
-        w.merchant_id, w.actor, w.now, *(map(list, columns) if tasks else [[]] * 7),
+           FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[],
+                       $10::timestamptz[], $11::text[]) AS t""",
+        w.merchant_id, w.actor, w.now, *(map(list, columns) if tasks else [[]] * 8),
     )  # fmt: skip
+    return ids
 
 
 async def update_task(w: Work, task_id: int, changes: Mapping[str, Any]) -> None:
@@ -111,6 +116,16 @@ async def cancel_task(w: Work, task_id: int, note: str = "") -> None:
     """It need not be done. Raises NotFound, InvalidInput, WrongState."""
     await _open(w, task_id)
     await _end(w, task_id, "cancelled", None, _text(note, "note"))
+
+
+async def cancel_tasks(w: Work, task_ids: Sequence[int], note: str) -> None:
+    """Those of them that are open need not be done."""
+    await w.sql.execute(
+        """UPDATE tasks SET state = 'cancelled', note = $3, ended_at = $4, ended_by = $5,
+               version = version + 1, updated_at = $4
+           WHERE merchant_id = $1 AND id = ANY($2::bigint[]) AND state = 'open'""",
+        w.merchant_id, list(task_ids), note, w.now, w.actor,
+    )  # fmt: skip
 
 
 async def _end(w: Work, task_id: int, state: str, outcome: str | None, note: str) -> None:

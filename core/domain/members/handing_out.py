@@ -3,8 +3,7 @@
 import orjson
 
 from core.domain.members.redeeming import cancel, fulfil, note
-from core.domain.members.rewards import read_settings
-from core.domain.shops.plugins import plugin_context
+from core.domain.shops.plugins import plugin_context, read_settings
 from core.guard import guarded
 from core.registry import CORE, Owned, Registry
 from core.sdk.errors import PluginDisabled, Refused, Unknown
@@ -58,7 +57,7 @@ async def _given(
     stored: str,
     redeemed: Redeemed,
 ) -> str | None:
-    settings = read_settings(owned.value, orjson.loads(stored))
+    settings = read_settings(owned.value.settings, orjson.loads(stored))
     if owned.plugin == CORE:
         context = PluginContext(merchant_id, NoSettings(), db, registry)
         return await owned.value.hand_out(context, settings, redeemed)

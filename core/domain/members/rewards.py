@@ -5,15 +5,16 @@ from typing import Any
 
 import asyncpg
 import orjson
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
 from core.domain.members.points import MAX_POINTS
 from core.domain.shops.merchants import check_name
+from core.domain.shops.plugins import read_settings
 from core.registry import Registry
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several
+from core.sdk.errors import AlreadyExists, InvalidInput, NotFound
 from core.sdk.facets import Text
 from core.sdk.plugin import NoSettings, PluginContext
-from core.sdk.rewards import Redeemed, RewardProvider
+from core.sdk.rewards import Redeemed
 from core.storage.database import Work
 
 COLUMNS = ("name", "cost", "stock", "per_customer", "tier_ids", "valid_from", "valid_until")
@@ -49,7 +50,7 @@ async def create_reward(
         raise InvalidInput(
             f"there is no provider {provider!r}; there are {known}", ("input", "provider")
         )
-    checked = read_settings(owned.value, settings)
+    checked = read_settings(owned.value.settings, settings)
     values = {**dict.fromkeys(COLUMNS), **given}
     await _check(w, values)
     try:
@@ -97,17 +98,6 @@ async def hold_reward(w: Work, reward_id: int, path: tuple[str, ...]) -> Mapping
     if row is None:
         raise NotFound(f"there is no reward {reward_id}", path)
     return row
-
-
-def read_settings(provider: RewardProvider, given: Mapping[str, Any]) -> BaseModel:
-    """A reward's settings, checked by the provider's model. Raises Several of InvalidInput."""
-    try:
-        return provider.settings.model_validate(given)
-    except ValidationError as error:
-        raise Several([
-            InvalidInput(one["msg"], ("input", "settings", *map(str, one["loc"])))
-            for one in error.errors()
-        ]) from None  # fmt: skip
 
 
 def _stored(values: Mapping[str, Any]) -> list[Any]:

@@ -48,7 +48,7 @@ async def enable_plugin(
     async with db.read(merchant_id) as session:
         stored = await _stored(session, name)
     kept = {key: _kept(value, stored.get(key)) for key, value in settings.items()}
-    model = _validated(manifest, kept)
+    model = read_settings(manifest.settings, kept)
     for owned in registry.settings_checks.values():
         if owned.plugin == name:
             try:
@@ -89,7 +89,7 @@ async def plugin_settings(session: Session, registry: Registry, name: str) -> Ba
     )  # fmt: skip
     if manifest is None or not enabled:
         raise PluginDisabled(f"the plugin {name} is not switched on")
-    return _validated(manifest, await _stored(session, name))
+    return read_settings(manifest.settings, await _stored(session, name))
 
 
 async def plugin_context(
@@ -134,16 +134,17 @@ def _manifest(registry: Registry, name: str) -> Manifest:
     return manifest
 
 
-def _validated(manifest: Manifest, settings: Mapping[str, Any]) -> BaseModel:
+def read_settings(
+    model: type[BaseModel], given: Mapping[str, Any], path: tuple[str, ...] = ("input", "settings")
+) -> BaseModel:
+    """What is given, as the model that a plugin reads it by. Raises Several of InvalidInput."""
     try:
-        return manifest.settings.model_validate(dict(settings))
+        return model.model_validate(dict(given))
     except ValidationError as error:
-        raise Several(
-            [
-                InvalidInput(fault["msg"], ("input", "settings", *fault["loc"]))
-                for fault in error.errors(include_input=False, include_url=False)
-            ]
-        ) from None
+        raise Several([
+            InvalidInput(fault["msg"], (*path, *fault["loc"]))
+            for fault in error.errors(include_input=False, include_url=False)
+        ]) from None  # fmt: skip
 
 
 def _dump(model: BaseModel) -> dict[str, Any]:

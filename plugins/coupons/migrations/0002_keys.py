@@ -3,7 +3,7 @@
 from tortoise import migrations
 from tortoise.migrations import operations as ops
 
-STATES = "state IN ('stock', 'granted', 'reserved', 'redeemed', 'expired', 'revoked')"
+STATES = "state IN ('stock', 'held', 'granted', 'reserved', 'redeemed', 'expired', 'revoked')"
 WATCHED = {
     "insert": ("INSERT", "NEW TABLE AS changed"),
     "update": ("UPDATE", "OLD TABLE AS before NEW TABLE AS changed"),
@@ -27,6 +27,8 @@ def statements() -> list[str]:
            WHERE customer_id IS NOT NULL""",
         """CREATE INDEX coupons_coupons_stock ON coupons_coupons (merchant_id, template_id, id)
            WHERE state = 'stock'""",
+        """CREATE INDEX coupons_coupons_held ON coupons_coupons (merchant_id, key)
+           WHERE state = 'held'""",
         """CREATE INDEX coupons_coupons_order ON coupons_coupons (merchant_id, order_ref)
            WHERE order_ref IS NOT NULL""",
         """CREATE INDEX coupons_coupons_lapse ON coupons_coupons (merchant_id, reserved_until)

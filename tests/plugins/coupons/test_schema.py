@@ -2,10 +2,6 @@
 
 from datetime import timedelta
 
-import httpx2
-import pytest
-
-from core.app import create_app
 from core.schema.scalars import global_id
 from tests.plugins.coupons.kit import people
 
@@ -26,24 +22,6 @@ FIGURES = """{ couponsFigures(from: "2026-06-15", to: "2026-06-15") {
     name granted claimed redeemed sales { amount } off { amount } } }"""
 TEN = {"name": "Ten percent", "handle": "ten", "kind": "PERCENT_OFF", "currency": "CNY",
        "percent": "10", "budget": "50.00", "threshold": "100"}  # fmt: skip
-
-
-@pytest.fixture
-async def ask(merchant):
-    transport = httpx2.ASGITransport(create_app(merchant.installation))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
-
-        async def ask(query, **variables):
-            answered = await client.post(
-                "/graphql", json={"query": query, "variables": variables},
-                headers={"authorization": f"Bearer {merchant.token}"},
-            )  # fmt: skip
-            body = answered.json()
-            assert "errors" not in body, body
-            (found,) = body["data"].values()
-            return found
-
-        yield ask
 
 
 def basket(*codes, order="E1", **more):

@@ -44,7 +44,8 @@ async def add_orders(merchant, *records):
 
 async def insert(merchant, name, kind=InsertKind.SAMPLE, stock=None, **more):
     async with merchant.work() as w:
-        made = await create_insert(w, NewInsert(name, kind, tracks_stock=stock is not None, **more))
+        new = NewInsert(name, kind, tracks_stock=stock is not None, **more)
+        made = await create_insert(w, merchant.installation.registry, new)
         if stock is not None:
             await set_stock(w, made, "main", stock)
     return made

@@ -31,7 +31,7 @@ async def parcels(merchant):
 
 async def pack(merchant, parcel):
     async with merchant.work() as w:
-        await confirm_parcel(w, code_of(parcel["id"]))
+        await confirm_parcel(w, merchant.installation.registry, code_of(parcel["id"]))
 
 
 async def test_who_got_an_insert_and_what_came_of_it(merchant):

@@ -1,9 +1,7 @@
 """From the orders that wait to parcels that are packed, by the API."""
 
-import httpx2
 import pytest
 
-from core.app import create_app
 from core.domain.shops.plugins import plugin_context
 from core.sdk import InvalidInput, NotFound, Occurrence
 from core.sdk.orders import OrderState
@@ -13,25 +11,6 @@ from plugins.packages.outcomes import Outcome
 from plugins.packages.packing import code_of, read_code
 from tests.plugins.packages import kit
 from tests.plugins.packages.kit import order
-
-
-@pytest.fixture
-async def ask(merchant):
-    transport = httpx2.ASGITransport(create_app(merchant.installation))
-    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
-
-        async def ask(query, **variables):
-            answered = await client.post(
-                "/graphql", json={"query": query, "variables": variables},
-                headers={"authorization": f"Bearer {merchant.token}"},
-            )  # fmt: skip
-            told = answered.json()
-            assert "errors" not in told, told
-            return told["data"]
-
-        ask.client = client
-        yield ask
-
 
 INSERT = """mutation ($input: PackagesInsertCreateInput!) { packagesInsertCreate(input: $input) {
     insert { id unitCost { amount } } errors { code path message } } }"""

@@ -1,13 +1,8 @@
-"""The actions that plugins bring, found by name, and what a step gives them."""
-
-from collections.abc import Mapping
-from typing import Any
-
-from pydantic import BaseModel, ValidationError
+"""The actions that plugins bring, found by name."""
 
 from core.registry import Registry
 from core.sdk.actions import Action
-from core.sdk.errors import InvalidInput, Several
+from core.sdk.errors import InvalidInput
 
 Path = tuple[str, ...]
 
@@ -19,13 +14,3 @@ def find_action(registry: Registry, name: str, path: Path) -> Action:
         known = ", ".join(sorted(registry.actions)) or "none"
         raise InvalidInput(f"there is no action {name!r}; there are {known}", path)
     return owned.value
-
-
-def read_settings(action: Action, given: Mapping[str, Any], path: Path) -> BaseModel:
-    """A step's settings, checked by the action's model. Raises Several of InvalidInput."""
-    try:
-        return action.settings.model_validate(given)
-    except ValidationError as error:
-        raise Several([
-            InvalidInput(one["msg"], (*path, *map(str, one["loc"]))) for one in error.errors()
-        ]) from None  # fmt: skip

@@ -3,11 +3,12 @@
 from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
-from core.domain.campaigns.journeys.actions import find_action, read_settings
+from core.domain.campaigns.journeys.actions import find_action
 from core.domain.campaigns.journeys.events import fault_of
 from core.domain.customers.fields import MERCHANTS, check_value
 from core.domain.customers.tags import check_tags
 from core.domain.segments.lists import check_list
+from core.domain.shops.plugins import read_settings
 from core.registry import Registry
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
 from core.sdk.flows import Act, ChangeList, Flow, OnEvent, SetField, Step, Tag, WaitFor, Webhook
@@ -21,7 +22,7 @@ async def faults(
 ) -> AsyncIterator[HuikeError]:
     """What is wrong with the trigger's event and with the steps; `path` is the flow's."""
     if isinstance(flow.trigger, OnEvent):
-        fault = fault_of(flow.trigger.type, flow.trigger.where)
+        fault = fault_of(flow.trigger.type, flow.trigger.where, flow.trigger.about)
         if fault:
             yield InvalidInput(fault, (*path, "trigger"))
     for number, step in enumerate(flow.steps):
@@ -57,4 +58,4 @@ async def _check_step(session: Session, registry: Registry, step: Step, path: Pa
                 raise InvalidInput("give an address that begins with https://", (*path, "url"))
         case Act():
             action = find_action(registry, step.action, (*path, "action"))
-            read_settings(action, step.settings, (*path, "settings"))
+            read_settings(action.settings, step.settings, (*path, "settings"))

@@ -18,9 +18,11 @@ def known_events() -> dict[str, list[str]]:
     }
 
 
-def fault_of(event_type: str, where: Filter) -> str | None:
+def fault_of(event_type: str, where: Filter, about: str = "customer_id") -> str | None:
     """What is wrong with waiting for such events, or None."""
     if event_type.startswith(PREFIX):
+        if about != "customer_id":
+            return "an event of your own is about its customer"
         return None if TYPE.fullmatch(event_type) else f"{event_type!r} is no type of an event"
     known = known_events()
     if event_type not in known:
@@ -29,6 +31,8 @@ def fault_of(event_type: str, where: Filter) -> str | None:
             f"your own, whose types begin with {PREFIX!r}"
         )
     strange = sorted(set(where) - set(known[event_type]))
+    if about != "customer_id" and about not in known[event_type]:
+        strange.append(about)
     if strange:
         return (
             f"the event {event_type} has no {', '.join(strange)}; "

@@ -1,13 +1,13 @@
 """What an event tells about whom: the customers, the order, the parcel, and when it happened."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from core.domain.campaigns.journeys.running import Journey
 from core.sdk.events import Occurrence, OrderCreated, ParcelStateChanged
-from core.sdk.flows import Filter
+from core.sdk.flows import Filter, OnEvent
 from core.storage.database import Session
 
 ALL_SHOPS = 0
@@ -31,6 +31,15 @@ class Occasion:
         return self.type == wanted and all(
             self.payload.get(name) in values for name, values in where.items()
         )
+
+    def seen_by(self, journey: Journey) -> "Occasion":
+        """The occasion as it is about those whom the journey's trigger names."""
+        trigger = journey.flow.trigger
+        if not isinstance(trigger, OnEvent) or trigger.type != self.type:
+            return self
+        if trigger.about == "customer_id":
+            return self
+        return replace(self, customer_ids=[self.payload[trigger.about]])
 
     def concerns(self, journey: Journey) -> bool:
         """Whether it is about the shop in whose name the journey speaks, if it is about one."""

@@ -44,14 +44,15 @@ async def hear(db: Database, registry: Registry, occurrence: Occurrence) -> None
         concerned = await journeys(
             session, CONCERNED, occasion.type, occasion.order_id is not None, paused=True
         )
+    seen = [(journey, occasion.seen_by(journey)) for journey in concerned]
     moved = [
-        journey
-        for journey in concerned
-        if occasion.concerns(journey) and await _tell(db, registry, journey, occasion)
+        (journey, own)
+        for journey, own in seen
+        if own.concerns(journey) and await _tell(db, registry, journey, own)
     ]
-    for journey in moved:
+    for journey, own in moved:
         try:
-            await advance_event(db, registry, occurrence.merchant_id, journey, occasion)
+            await advance_event(db, registry, occurrence.merchant_id, journey, own)
         except Exception:
             # they stay due: the sweep goes on with them
             logger.exception("run %s could not go on after an event", journey.run_id)

@@ -1,0 +1,99 @@
+"""What is done by mistake can be taken back, and what a warehouse looks at before it packs."""
+
+from core.schema.scalars import global_id
+from plugins.coupons.stock import take_in
+from plugins.packages.inserts import Codes, InsertKind
+from tests.plugins.coupons import kit as coupons
+from tests.plugins.packages import kit
+from tests.plugins.packages.kit import order
+
+CANCEL = """mutation ($id: ID!) { packagesWaveCancel(id: $id) {
+    cancelled errors { code path } } }"""
+UPDATE = """mutation ($id: ID!, $input: PackagesRuleUpdateInput!) {
+    packagesRuleUpdate(id: $id, input: $input) {
+        rule { name budget { amount } perCustomer endsAt } errors { code path } } }"""
+WAVES = """query ($warehouse: String, $first: Int!, $skip: Int!) {
+    packagesWaves(warehouse: $warehouse, first: $first, skip: $skip) { id parcels packed } }"""
+PARCELS = """query ($id: ID!, $only: PackagesParcelFilter) {
+    packagesParcels(waveId: $id, only: $only) { code orderNumber } }"""
+PARCEL = """query ($code: String!) { packagesParcel(code: $code) {
+    orderNumber packedAt items { name couponCode } } }"""
+CONFIRM = """mutation ($input: PackagesParcelConfirmInput!) { packagesParcelConfirm(input: $input) {
+    parcel { packedAt } errors { code path } } }"""
+
+
+async def test_a_wave_is_taken_back_but_for_what_is_packed(merchant, ask):
+    now = merchant.clock()
+    ids = await kit.add_orders(merchant, *(order(n, f"b{n}", now=now) for n in (1, 2)))
+    made = await coupons.template(merchant, source="pool")
+    async with merchant.work() as w:
+        await take_in(w, made.id, ["AAA1", "BBB2"])
+    card = await kit.insert(
+        merchant, "card", InsertKind.COUPON, stock=5, codes=Codes("coupons", {"template": "ten"})
+    )
+    note = await kit.insert(merchant, "note", InsertKind.NOTE, text="谢谢", unit_cost=100)
+    await kit.rule(merchant, "card", card, per_customer=1)
+    await kit.rule(merchant, "note", note, budget=200)
+    wave = global_id("PackagesWave", await kit.wave(merchant, dict.fromkeys(ids, 1)))
+    first, second = (await ask(PARCELS, id=wave))["packagesParcels"]
+    seen = (await ask(PARCEL, code=second["code"]))["packagesParcel"]
+    assert seen == {
+        "orderNumber": "N2", "packedAt": None,
+        "items": [{"name": "card", "couponCode": "BBB2"}, {"name": "note", "couponCode": None}],
+    }  # fmt: skip
+    await ask(CONFIRM, input={"code": first["code"]})
+    assert (await ask(PARCELS, id=wave, only="OPEN"))["packagesParcels"] == [second]
+    assert (await ask(PARCELS, id=wave, only="PACKED"))["packagesParcels"] == [first]
+    assert (await ask(PARCELS, id=wave, only="LATE"))["packagesParcels"] == []
+
+    for count in (1, 0):
+        told = (await ask(CANCEL, id=wave))["packagesWaveCancel"]
+        assert told == {"cancelled": count, "errors": []}
+    assert await kit.stock(merchant, card) == (4, 0)
+    assert await coupons.entries(merchant) == {"held": 2, "granted": 1, "returned": 1}
+    async with merchant.read() as session:
+        tasks = await session.sql.fetch(
+            "SELECT state FROM tasks WHERE merchant_id = $1 ORDER BY id", merchant.id
+        )
+        spent = await session.sql.fetchval(
+            "SELECT spent FROM packages_rules WHERE merchant_id = $1 AND name = 'note'", merchant.id
+        )
+    assert ([row["state"] for row in tasks], spent) == (["open", "cancelled"], 100)
+    gone = (await ask(CONFIRM, input={"code": second["code"]}))["packagesParcelConfirm"]
+    assert gone["errors"] == [{"code": "NOT_FOUND", "path": ["input", "code"]}]
+
+    again = global_id("PackagesWave", await kit.wave(merchant))
+    waves = (await ask(WAVES, warehouse="main", first=1, skip=0))["packagesWaves"]
+    assert waves == [{"id": again, "parcels": 1, "packed": 0}]
+    assert (await ask(CANCEL, id=again))["packagesWaveCancel"]["cancelled"] == 1
+    left = (await ask(WAVES, first=9, skip=0))["packagesWaves"]
+    assert left == [{"id": wave, "parcels": 1, "packed": 1}]
+    assert (await ask(WAVES, warehouse="other", first=9, skip=0))["packagesWaves"] == []
+    missing = (await ask(CANCEL, id=again))["packagesWaveCancel"]
+    assert missing["errors"] == [{"code": "NOT_FOUND", "path": ["id"]}]
+
+
+async def test_limits_of_a_rule_change(merchant, ask):
+    sample = await kit.insert(merchant, "sample")
+    made = global_id("PackagesRule", await kit.rule(merchant, "rule", sample, per_customer=1))
+    await kit.rule(merchant, "other", sample)
+    given = {
+        "name": "new",
+        "budget": "12.50",
+        "perCustomer": None,
+        "endsAt": "2026-07-01T00:00:00+00:00",
+    }
+    told = (await ask(UPDATE, id=made, input=given))["packagesRuleUpdate"]
+    assert told == {"errors": [], "rule": {
+        "name": "new", "budget": {"amount": "12.50"}, "perCustomer": None,
+        "endsAt": "2026-07-01T00:00:00+00:00",
+    }}  # fmt: skip
+    for wrong, code, path in (
+        ({"name": "other"}, "ALREADY_EXISTS", ["input", "name"]),
+        ({"priority": 1001}, "INVALID_INPUT", ["input", "priority"]),
+        ({"startsAt": "2026-08-01T00:00:00Z"}, "INVALID_INPUT", ["input", "endsAt"]),
+    ):  # fmt: skip
+        told = (await ask(UPDATE, id=made, input=wrong))["packagesRuleUpdate"]
+        assert told["errors"] == [{"code": code, "path": path}]
+    told = (await ask(UPDATE, id=global_id("PackagesRule", 10**9), input={}))["packagesRuleUpdate"]
+    assert told["errors"] == [{"code": "NOT_FOUND", "path": ["id"]}]
