@@ -58,6 +58,7 @@ from core.sdk.connectors import (
 )
 from core.sdk.errors import (
     AlreadyExists,
+    Conflict,
     HuikeError,
     InvalidInput,
     KeyReused,
@@ -178,6 +179,7 @@ __all__ = [
     "Changed",
     "Channel",
     "ChannelSession",
+    "Conflict",
     "ConnectedShop",
     "Connector",
     "ConnectorSession",
