@@ -104,6 +104,7 @@ class _Reader:
     errors: list[HuikeError]
 
     def record(self, one: CustomerInput) -> CustomerRecord:
+        birthday = self.checked(partial(check_birthday, self.today), one.birthday, "birthday")
         if not (one.refs or one.phone or one.email):
             self.fault("give an id, a phone or an email: nobody is found by a name")
         return CustomerRecord(
@@ -111,7 +112,7 @@ class _Reader:
             phone=self.contact(one.phone, normalise_phone, "phone"),
             email=self.contact(one.email, normalise_email, "email"),
             name=self.text(one.name, "name"),
-            birthday=self.checked(partial(check_birthday, self.today), one.birthday, "birthday"),
+            birthday=birthday,
             country=self.checked(check_country, one.country, "country"),
             province=self.text(one.province, "province"),
             city=self.text(one.city, "city"),

@@ -319,7 +319,7 @@ def variables(name, ids):
         "job": {"id": ids["Job"]},
         "job-cancel": {"id": ids["Job"]},
         "job-progress": {"id": ids["Job"]},
-        "staff-second-factor-set": {"input": {"required": True}},
+        "staff-second-factor-set": {"input": {"required": False}},
         "shop-sync-progress": {"shopId": ids["Connected"]},
         "segment-size": {"id": ids["Segment"]},
         "customer-timeline-live": {"customerId": ids["Customer"]},
