@@ -39,21 +39,27 @@ def changes_between(old: str, new: str) -> Changes:
     """How a schema changed, from two texts. Raises GraphQLError for what is no schema."""
     before, after = build_schema(old), build_schema(new)
     found = find_schema_changes(before, after)
+    every = [one.description for one in found if isinstance(one, BreakingChange)]
+    breaking = _not_announced(old, after) if every else []
+    return Changes(
+        breaking,
+        [one for one in every if one not in breaking],
+        [one.description for one in found if isinstance(one, DangerousChange)],
+        [one.description for one in found
+         if not isinstance(one, BreakingChange | DangerousChange)],
+    )  # fmt: skip
+
+
+def _not_announced(old: str, after: GraphQLSchema) -> list[str]:
+    """What breaks even clients that use nothing deprecated."""
     kept = _without_deprecated(old)
     alive = _reachable(kept)
-    breaking = [
+    return [
         one.description
         for one in find_schema_changes(kept, after)
         if isinstance(one, BreakingChange)
         and not (one.type.name == "TYPE_REMOVED" and one.description.split()[0] not in alive)
     ]
-    every = [one.description for one in found if isinstance(one, BreakingChange)]
-    dangerous = [one.description for one in found if isinstance(one, DangerousChange)]
-    safe = [
-        one.description for one in found if not isinstance(one, BreakingChange | DangerousChange)
-    ]
-    removed = [one for one in every if one not in breaking]
-    return Changes(breaking, removed, dangerous, safe)
 
 
 def deprecations(schema: GraphQLSchema) -> Iterator[tuple[str, str]]:

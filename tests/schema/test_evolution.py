@@ -3,11 +3,10 @@
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 from graphql import GraphQLError
 from graphql import build_schema as build_sdl
 
-from core.cli import main
+from core.cli import _show_changes
 from core.schema.build import build_schema
 from core.schema.evolution import REASON, changes_between, deprecations
 
@@ -93,12 +92,19 @@ def test_deprecations_say_since_when(schema):
     assert not REASON.fullmatch("No longer supported")
 
 
-def test_the_command_fails_on_what_breaks_clients(tmp_path):
+def test_the_command_fails_on_what_breaks_clients(tmp_path, capsys):
     other = tmp_path / "old.graphql"
-    other.write_text("type Query { gone: Int }")
-    answer = CliRunner().invoke(main, ["schema", "--since", str(other)])
-    assert answer.exit_code == 1
-    assert "BREAKING: Field Query.gone was removed." in answer.output
+    other.write_text("type Query { gone: Int kept: Int }")
+    with pytest.raises(SystemExit):
+        _show_changes(other, "type Query { kept: Int more: Int }")
+    shown = capsys.readouterr()
+    assert "safe: Field Query.more was added.\nBREAKING: Field Query.gone was removed." in shown.out
+    assert "deprecate it" in shown.err
+    _show_changes(other, "type Query { gone: Int kept: Int }")
+    other.write_text("type {")
+    with pytest.raises(SystemExit):
+        _show_changes(other, "type Query { kept: Int }")
+    assert "is no schema" in capsys.readouterr().err
 
 
 def test_what_is_no_schema_is_refused():
