@@ -33,6 +33,8 @@ logger = logging.getLogger(__name__)
 
 READY_SECONDS = 2
 SHUTDOWN_SECONDS = 20
+UNREAD_SECONDS = 60
+"""A client that takes nothing of what was sent for so long is gone: its memory is freed."""
 
 
 def create_app(installation: Installation) -> Starlette:
@@ -110,7 +112,9 @@ def create_app(installation: Installation) -> Starlette:
                 expose_headers=["x-request-id", "retry-after"],
             )
         )  # fmt: skip
-    return Starlette(routes=routes, middleware=middleware)
+    app = Starlette(routes=routes, middleware=middleware)
+    app.state.live = endpoint.live
+    return app
 
 
 async def serve_forever(settings: Settings, runner_class: Any | None) -> None:
@@ -157,6 +161,8 @@ def listen(host: str, port: int) -> socket.socket:
         raise SettingsError(f"cannot listen on {host}: {error.strerror}") from None
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # its connections take it over
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         listener.bind(address)
         listener.listen(socket.SOMAXCONN)
     except OSError as error:
@@ -192,6 +198,7 @@ async def _serve(app: Starlette, listener: socket.socket, settings: Settings) ->
     def stop() -> None:
         server.force_exit = server.should_exit
         server.should_exit = True
+        app.state.live.close()
 
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -21,7 +21,7 @@ from core.domain.campaigns.timeline import TIMELINE as CAMPAIGN_TIMELINE
 from core.domain.connections.connecting import ConnectionRefused
 from core.domain.connections.push_routes import with_push_routes
 from core.domain.customers.customers import CustomerMerged
-from core.domain.customers.fields import FieldChanged, FieldNotYours
+from core.domain.customers.fields import FieldNotYours
 from core.domain.customers.identities import IdentityTaken
 from core.domain.customers.import_columns import NoIdentityColumn
 from core.domain.customers.importing import AlreadyRunning as CustomersImportRunning
@@ -98,10 +98,10 @@ class CorePlugin:
     def error_codes(self) -> Sequence[type[errors.HuikeError]]:
         return [
             errors.InvalidInput, errors.NotFound, errors.AlreadyExists, errors.WrongState,
-            errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
+            errors.Conflict, errors.KeyReused, errors.PluginDisabled, PluginFailed, SettingsRefused,
             ColumnsMissing, FormatUnknown, AlreadyRunning, FileUnreadable,
             CustomerMerged, IdentityTaken,
-            FieldChanged, FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
+            FieldNotYours, NotEnoughPoints, EarningLimit, RewardUnavailable,
             TooManyTests,
             MembersImportRunning,
             InviteInvalid, LastOwner, CodeNeeded, LoginRefused, LoginPaused, SessionEnded,

@@ -193,14 +193,43 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
 
 
 @main.command("schema")
-def schema_command() -> None:
+@click.option(
+    "--since", type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Print instead what changed since the schema in this file; fails on what breaks clients.",
+)  # fmt: skip
+def schema_command(since: Path | None) -> None:
     """Print the GraphQL schema of the installed plugins."""
     from core.schema.build import build_schema  # only this command and `serve` need it
 
     try:
-        click.echo(build_schema(load_registry(settings_or_fail())).as_str())
+        present = build_schema(load_registry(settings_or_fail())).as_str()
     except RegistryError as error:
         fail(str(error))
+    if since is None:
+        click.echo(present)
+    else:
+        _show_changes(since, present)
+
+
+def _show_changes(since: Path, present: str) -> None:
+    from graphql import GraphQLError
+
+    from core.schema.evolution import changes_between
+
+    try:
+        changes = changes_between(since.read_text(encoding="utf-8"), present)
+    except (OSError, UnicodeDecodeError, GraphQLError) as error:
+        fail(f"{since} is no schema: {error}")
+    for kind, lines in (
+        ("safe", changes.safe),
+        ("dangerous", changes.dangerous),
+        ("removed after a deprecation", changes.removed),
+        ("BREAKING", changes.breaking),
+    ):
+        for line in lines:
+            click.echo(f"{kind}: {line}")
+    if changes.breaking:
+        fail("this breaks clients: deprecate it for one minor version first")
 
 
 @main.command("worker")

@@ -843,6 +843,7 @@ class Migration(migrations.Migration):
                 ('time_zone', fields.TextField(unique=False)),
                 ('currency', fields.CharField(max_length=3)),
                 ('campaigns_need_approval', fields.BooleanField(default=False, db_default=False)),
+                ('second_factor_required', fields.BooleanField(default=False, db_default=False)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'merchants', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A business that uses this server; everything else belongs to one.'},

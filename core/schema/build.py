@@ -9,6 +9,7 @@ from graphql import GraphQLEnumType, GraphQLEnumValue
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 from strawberry.types.field import StrawberryField
+from strawberry.types.graphql import OperationType
 from strawberry.types.scalar import ScalarDefinition
 
 from core.domain.shops.permissions import all_permissions
@@ -51,6 +52,7 @@ from core.schema.introspection import LimitIntrospection
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitTokens, RememberParsed, ValidateOnce
+from core.schema.live import in_time
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
 from core.schema.member_imports import MemberImportMutations
@@ -81,6 +83,7 @@ from core.schema.segment_kinds import SegmentKindMutations
 from core.schema.segment_overlap import SegmentOverlapQueries
 from core.schema.segment_preview import SegmentPreviewQueries
 from core.schema.segment_rules import rule_input
+from core.schema.segment_size import SegmentSubscriptions
 from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQueries
 from core.schema.segment_why import SegmentWhyQueries
 from core.schema.segment_words import SegmentWordsQueries
@@ -92,9 +95,11 @@ from core.schema.spending import LimitCost
 from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
+from core.schema.staff_security import StaffSecurityMutations, StaffSecurityQueries
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
+from core.schema.timeline_news import TimelineSubscriptions
 from core.schema.webhooks import WebhookMutations, WebhookQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
@@ -121,6 +126,7 @@ class Query(
     ConnectionQueries, PlatformDeedQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
     WebhookQueries, WebhookCallQueries,
+    StaffSecurityQueries,
 ):  # fmt: skip
     pass
 
@@ -145,13 +151,17 @@ class Mutation(
     TaskMutations,
     ConnectionMutations, PlatformDeedMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
+    StaffSecurityMutations,
     WebhookMutations, BulkExportMutations,
 ):  # fmt: skip
     pass
 
 
 @strawberry.type
-class Subscription(JobSubscriptions, CampaignSubscriptions, ConnectionSubscriptions):
+class Subscription(
+    JobSubscriptions, CampaignSubscriptions, ConnectionSubscriptions, SegmentSubscriptions,
+    TimelineSubscriptions,
+):  # fmt: skip
     pass
 
 
@@ -209,6 +219,16 @@ class Schema(strawberry.Schema):
                     f"HUIKE_SKIP_PLUGINS={directive.name}"
                 )
         return [*type_definition.fields, *more]
+
+    async def execute(self, *args: Any, **given: Any) -> Any:
+        if "allowed_operation_types" in given:
+            given["allowed_operation_types"] -= {OperationType.SUBSCRIPTION}  # these are streamed
+        return await super().execute(*args, **given)
+
+    async def stream(self, *args: Any, **given: Any) -> Any:
+        context = given["context_value"]
+        seconds = context.installation.settings.request_seconds
+        return in_time(await super().stream(*args, **given), seconds, context.request_id)
 
     def process_errors(self, errors: Any, execution_context: Any = None) -> None:
         """Errors are logged where they are presented, with the request id."""

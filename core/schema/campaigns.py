@@ -56,7 +56,7 @@ from core.schema.delivery_fate import (
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, changes, global_id, need_id, read_id
+from core.schema.scalars import Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.segment_words import Language
 from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
@@ -302,6 +302,7 @@ class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow, WithProposal):
         description="The message of a campaign that has one; its first variant."
     )
     scheduled_at: datetime | None
+    version: int
     created_at: datetime
     updated_at: datetime
 
@@ -366,6 +367,7 @@ def campaign_of(row: Any) -> Campaign:
         pause_reason=row["pause_reason"],
         content=_message(stored_flow(row["flow"])),
         scheduled_at=row["scheduled_at"],
+        version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -474,6 +476,7 @@ class CampaignUpdateInput:
     shop_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(
         default=None, description="Null clears it."
     )
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -633,11 +636,11 @@ class CampaignMutations:
             changed["message_class"] = changed["message_class"].value
         if "options" in changed:
             changed["options"] = options_of(changed["options"])
+        registry = info.context.installation.registry
         async with info.context.work() as w:
             if "flow" in changed:
-                registry = info.context.installation.registry
                 changed["flow"] = await flow_of(w, registry, changed["flow"])
-            await update_campaign(w, info.context.installation.registry, pk, changed)
+            await update_campaign(w, registry, pk, changed, input.if_version)
             return CampaignUpdatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignSchedulePayload)

@@ -24,6 +24,7 @@ from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.errors import FORBIDDEN, UNAUTHENTICATED, RequestError, user_errors
 from core.schema.executor.later import Batch, Later
+from core.schema.live import Live
 from core.schema.reads import seen
 from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
 from core.schema.throttle import Throttle
@@ -39,6 +40,7 @@ NO_TOKEN = "NO_TOKEN"  # noqa: S105 - no password
 """In place of a permission, for the ways to log in; they pause after failures."""
 LOOK_SECONDS = 60.0
 NOBODY = "no valid token: send Authorization: Bearer <token>"
+NO_FACTOR = "everybody needs a second factor here: set one up with staffTotpEnrol"
 
 CHILDREN: dict[str, Callable[..., Any]] = {}
 """Batches of children that a later noun enters for the types of an earlier one.
@@ -69,6 +71,7 @@ class Context:
         self.lasting = lasting
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
         self.throttle: Throttle | None = None
+        self.live: Live | None = None
         # the WebSocket protocol puts these two here
         self.connection_params: dict[str, Any] | None = None
         self.request: Any = None
@@ -106,6 +109,8 @@ class Context:
             raise RequestError(UNAUTHENTICATED, NOBODY)
         if permission == PERSON:
             _ = self.person
+        elif permission != ANY_TOKEN and self.caller.lacks_factor:
+            raise RequestError(FORBIDDEN, NO_FACTOR)
         elif permission != ANY_TOKEN and permission not in self.caller.permissions:
             raise RequestError(FORBIDDEN, f"the token lacks the permission {permission}")
 
@@ -284,13 +289,16 @@ def subscription(permission: str, **options: Any) -> Callable[[Callable[..., Any
     def decorate(resolver: Callable[..., AsyncGenerator[Any]]) -> Any:
         @wraps(resolver)
         async def checked(self: Any, info: Info, **arguments: Any) -> AsyncIterator[Any]:
-            info.context.need(permission)
-            async with (
-                aclosing(resolver(self, info=info, **arguments)) as values,
-                aclosing(while_allowed(info.context, permission, values)) as allowed,
-            ):
-                async for value in allowed:
-                    yield value
+            context = info.context
+            context.need(permission)
+            assert context.live is not None
+            with context.live.place(f"{context.merchant_id}:{context.actor}"):
+                async with (
+                    aclosing(resolver(self, info=info, **arguments)) as values,
+                    aclosing(while_allowed(context, permission, values)) as allowed,
+                ):
+                    async for value in allowed:
+                        yield value
 
         return strawberry.subscription(resolver=checked, directives=[guard(permission)], **options)
 

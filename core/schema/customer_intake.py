@@ -1,28 +1,34 @@
 """Taking in customers from the merchant's own systems: own site, app, till."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import date
 from enum import Enum
+from functools import partial
 from typing import Any, TypeVar
 
 import strawberry
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
-from core.domain.customers.customers import TEXT_LIMIT, check_birthday, check_country
+from core.domain.customers.customers import (
+    TEXT_LIMIT,
+    check_birthday,
+    check_country,
+    merchants_day,
+)
 from core.domain.customers.import_rows import CustomerRecord
 from core.domain.customers.intake import Intake, upsert_customers
 from core.domain.customers.tags import check_tags
 from core.domain.shops.shops import find_shop
+from core.schema.batches import OnError, error_policy, read_batch
 from core.schema.consents import ConsentStatus
 from core.schema.context import Info, mutation
 from core.schema.customer_imports import ImportExisting
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
 from core.schema.scalars import need_id
-from core.sdk.errors import HuikeError, InvalidInput, Several
-from core.storage.database import Work
+from core.sdk.errors import HuikeError, InvalidInput
 
-MAX_BATCH = 500
 T = TypeVar("T")
 
 
@@ -62,6 +68,7 @@ class CustomersUpsertInput:
         default=None, description="The shop that the refs are of; without it the merchant's own."
     )
     existing: ImportExisting = ImportExisting.UPDATE
+    on_error: OnError = error_policy()
 
 
 @strawberry.enum
@@ -82,41 +89,26 @@ class CustomerUpsertResult:
 
 @strawberry.type
 class CustomersUpsertPayload:
-    results: list[CustomerUpsertResult] | None = strawberry.field(
-        default=None, description="One for each customer, in order; null if any has an error."
+    results: list[CustomerUpsertResult | None] | None = strawberry.field(
+        default=None, description="One for each customer, in order; null for one with an error."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-async def records_of(w: Work, given: Sequence[CustomerInput]) -> list[CustomerRecord]:
-    """The customers, normalised. Raises Several with every fault of every one."""
-    if len(given) > MAX_BATCH:
-        raise InvalidInput(f"at most {MAX_BATCH} customers at once", ("input", "customers"))
-    errors: list[HuikeError] = []
-    records = [await _Reader(w, number, errors).record(one) for number, one in enumerate(given)]
-    if errors:
-        raise Several(errors)
-    return records
-
-
+@dataclass(frozen=True)
 class _Reader:
-    """Reads one customer and collects what is wrong with it."""
+    """Reads one customer and collects what is wrong with it; `today` is the merchant's day."""
 
-    def __init__(self, w: Work, number: int, errors: list[HuikeError]) -> None:
-        self.w = w
-        self.number = number
-        self.errors = errors
+    path: tuple[str, ...]
+    today: date
+    errors: list[HuikeError]
 
-    async def record(self, one: CustomerInput) -> CustomerRecord:
-        birthday = one.birthday
-        try:
-            await check_birthday(self.w, birthday)
-        except InvalidInput as error:
-            self.fault(error.message, "birthday")
+    def record(self, one: CustomerInput) -> CustomerRecord:
+        birthday = self.checked(partial(check_birthday, self.today), one.birthday, "birthday")
         if not (one.refs or one.phone or one.email):
             self.fault("give an id, a phone or an email: nobody is found by a name")
         return CustomerRecord(
-            self.number,
+            int(self.path[-1]),
             phone=self.contact(one.phone, normalise_phone, "phone"),
             email=self.contact(one.email, normalise_email, "email"),
             name=self.text(one.name, "name"),
@@ -136,7 +128,7 @@ class _Reader:
         )  # fmt: skip
 
     def fault(self, message: str, *at: str) -> None:
-        self.errors.append(InvalidInput(message, ("input", "customers", str(self.number), *at)))
+        self.errors.append(InvalidInput(message, (*self.path, *at)))
 
     def checked(self, check: Callable[[Any], T], value: Any, at: str) -> T | None:
         try:
@@ -179,17 +171,22 @@ class CustomerIntakeMutations:
             if input.shop_id is not None:
                 pk = need_id("Shop", input.shop_id, ("input", "shopId"))
                 shop_id = (await find_shop(w, str(pk)))["id"]
-            records = await records_of(w, input.customers)
+            today = await merchants_day(w)
+            batch = read_batch(
+                "customers", input.customers, input.on_error,
+                lambda one, path, errors: _Reader(path, today, errors).record(one),
+            )  # fmt: skip
             existing: Any = input.existing.value
             intake = Intake(None, shop_id, existing)
-            taken = await upsert_customers(w, intake, records)
+            taken = await upsert_customers(w, intake, batch.records)
             customers = await customers_by_id(w, [pk for _, pk in taken if pk is not None])
         return CustomersUpsertPayload(
-            results=[
+            results=batch.results(
                 CustomerUpsertResult(
                     outcome=CustomerOutcome(outcome),
                     customer=None if pk is None else customers[pk],
                 )
                 for outcome, pk in taken
-            ]
+            ),
+            errors=batch.errors,
         )

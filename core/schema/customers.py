@@ -32,7 +32,7 @@ from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.profile import CustomerProfile
 from core.schema.rows import Columns, column, columns_sql, computed, reads, selected
-from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
+from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.where import (
     Args,
     DateFilter,
@@ -97,6 +97,7 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     country: str | None = column("country", description="ISO 3166-1, two letters.")
     province: str | None = column("province")
     city: str | None = column("city")
+    version: int = column("version")
     created_at: datetime = column("created_at")
     updated_at: datetime = column("updated_at")
 
@@ -330,6 +331,7 @@ class CustomerUpdateInput:
     city: strawberry.Maybe[str | None]
     phone: strawberry.Maybe[str | None]
     email: strawberry.Maybe[str | None]
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -516,7 +518,7 @@ class CustomerMutations:
     ) -> CustomerUpdatePayload | None:
         pk = need_id("Customer", id)
         async with info.context.work() as w:
-            await update_customer(w, pk, changes(input))
+            await update_customer(w, pk, changes(input), input.if_version)
             return CustomerUpdatePayload(customer=(await customers_by_id(w, [pk]))[pk])
 
     @mutation("CUSTOMERS_WRITE", CustomerTagsAddPayload)

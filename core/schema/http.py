@@ -2,20 +2,19 @@
 
 import asyncio
 import json
+from collections.abc import AsyncGenerator
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 import orjson
 from cross_web import HTTPException
-from graphql import GraphQLError
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
-from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
-from strawberry.types.execution import ExecutionResult
+from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
 
 from core.domain.shops.caller import Caller
 from core.domain.shops.staff.callers import authenticate_bearer
@@ -23,13 +22,15 @@ from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
-from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, TIMEOUT
+from core.schema.errors import BAD_REQUEST, COST_EXCEEDED
+from core.schema.live import Live, patient, timed_out
 from core.schema.throttle import Throttle
 from core.schema.trusted import Refused, SocketHandler, load_documents
 from core.schema.variables import check_body
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
+EVENTS = "text/event-stream"
 PREFLIGHT = "graphql-require-preflight"
 
 
@@ -42,7 +43,7 @@ class Endpoint(GraphQL[Context, None]):
         super().__init__(
             schema,
             graphql_ide=None,
-            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL),
             connection_init_wait_timeout=timedelta(seconds=10),
             multipart_uploads_enabled=True,
             allowed_origins=installation.settings.cors_origins,
@@ -56,6 +57,7 @@ class Endpoint(GraphQL[Context, None]):
             else None
         )
         self.documents = load_documents(settings.documents, settings.trusted_only)
+        self.live = Live()
 
     @property
     def seconds(self) -> float:
@@ -63,9 +65,13 @@ class Endpoint(GraphQL[Context, None]):
         return self.installation.settings.request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "websocket":
-            await self.run(WebSocket(scope, receive=receive, send=send))
-            return
+        async with patient(scope, send) as send_in_time:
+            if scope["type"] == "websocket":
+                await self.run(WebSocket(scope, receive=receive, send=send_in_time))
+            else:
+                await self._serve(scope, receive, send_in_time)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         request = Request(scope, receive)
         media_type = negotiate(request.headers.get("accept"))
         try:
@@ -75,11 +81,16 @@ class Endpoint(GraphQL[Context, None]):
             response = protocol_error(scope, *_status(error), media_type, code)
         finally:
             await request.close()  # an uploaded file's temporary copy
-        await response(scope, receive, send)
+        try:
+            await response(scope, receive, send)
+        finally:
+            if isinstance(response, StreamingResponse):
+                stream = cast("AsyncGenerator[str]", response.body_iterator)
+                await stream.aclose()  # at once, however the client went
 
     async def _answer(self, request: Request, media_type: str | None) -> Response:
         if media_type is None:
-            raise HTTPException(406, f"answers are {GRAPHQL_JSON} or {PLAIN_JSON}")
+            raise HTTPException(406, f"answers are {GRAPHQL_JSON}, {PLAIN_JSON} or {EVENTS}")
         if request.method == "POST":
             _check_content_type(request)
         response: Response = await self.run(request)
@@ -101,8 +112,8 @@ class Endpoint(GraphQL[Context, None]):
                 data = self.parse_json(body)
         except (AttributeError, TypeError, IndexError):  # a map of files of another shape
             raise HTTPException(400, "the body is not a GraphQL request") from None
-        transport = self._get_stream_transport_from_headers(request.headers)
-        return self.documents.read(data, transport.protocol if transport else "http")
+        streamed = negotiate(request.headers.get("accept")) == EVENTS
+        return self.documents.read(data, "sse" if streamed else "http")
 
     async def get_context(
         self, request: Request | WebSocket, response: Response | WebSocket
@@ -114,7 +125,7 @@ class Endpoint(GraphQL[Context, None]):
         lasting = isinstance(request, WebSocket)
         request_id = request.scope["request_id"]
         context = Context(self.installation, caller, request_id, client, lasting)
-        context.throttle = self.throttle
+        context.throttle, context.live = self.throttle, self.live
         return context
 
     async def _caller(self, authorization: Any) -> Caller | None:
@@ -144,10 +155,16 @@ class Endpoint(GraphQL[Context, None]):
             async with asyncio.timeout(None if multipart else self.seconds):
                 return await super().execute_single(*args, **given)
         except TimeoutError:
-            request_id = request.scope["request_id"]
-            extensions = {"code": TIMEOUT, "requestId": request_id}
-            message = f"no answer within {self.seconds} seconds: ask for less at once"
-            return ExecutionResult(data=None, errors=[GraphQLError(message, extensions=extensions)])
+            return timed_out(self.seconds, request.scope["request_id"])
+
+    def _stream_result(self, request: Any, result: Any, transport: Any) -> Any:
+        # the stock one leaves an operation open whose client goes away
+        async def encode(value: Any) -> str:
+            response, _ = await self._process_stream_result(request, value, [])
+            event: str = transport.encode_next(response, self.encode_json)
+            return event
+
+        return lambda: self.live.events(result, encode)
 
     async def process_result(
         self, request: Any, result: Any, strict: bool = False
@@ -191,7 +208,7 @@ def negotiate(accept: str | None) -> str | None:
         ours = PLAIN_JSON if name in ("*/*", "application/*") else name
         if (
             quality > 0
-            and ours in (GRAPHQL_JSON, PLAIN_JSON)
+            and ours in (GRAPHQL_JSON, PLAIN_JSON, EVENTS)
             and (best is None or quality > best[0])
         ):
             best = quality, ours
@@ -218,6 +235,8 @@ def _check_content_type(request: Request) -> None:
 
 
 def _status(error: HTTPException) -> tuple[int, str]:
+    if "subscriptions are not allowed" in error.reason:
+        return 406, f"subscriptions are answered as {EVENTS} or over a WebSocket"
     if "not allowed when using GET" in error.reason:
         return 405, error.reason
     return error.status_code, error.reason
@@ -230,4 +249,5 @@ def protocol_error(
     extensions = {"code": code, "requestId": scope["request_id"]}
     body = orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
     headers = {"allow": "GET, POST"} if status == 405 else None
-    return Response(body, status, headers, f"{media_type or PLAIN_JSON}; charset=utf-8")
+    json_type = GRAPHQL_JSON if media_type == GRAPHQL_JSON else PLAIN_JSON
+    return Response(body, status, headers, f"{json_type}; charset=utf-8")

@@ -26,7 +26,7 @@ from core.domain.members.tiers import TierRule, find_changes, set_tier, summary
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.costs import costs
 from core.schema.errors import UserError
-from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id
+from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.money import from_minor, to_minor
@@ -72,6 +72,7 @@ class MembershipProgramme:
     currency: str
     measure: TierMeasure
     rules: JSON = strawberry.field(description="All rules, as `programmeSet` takes them.")
+    version: int
 
     @field("MEMBERS_READ", description="The lowest first.")
     async def tiers(self, info: Info) -> list[Tier]:
@@ -191,6 +192,7 @@ def programme_of(made: Programme) -> MembershipProgramme:
         currency=made.currency,
         measure=TierMeasure(made.rules.tiers.measure),
         rules=JSON(made.rules.model_dump(mode="json")),
+        version=made.version,
     )
 
 
@@ -267,6 +269,7 @@ class ProgrammeSetInput:
     rules: JSON = strawberry.field(
         description="An object with `tiers`, `points` and `welcome_points`, each of them optional."
     )
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -411,7 +414,7 @@ class MemberMutations:
         if not isinstance(input.rules, dict):
             raise InvalidInput("rules are an object", ("input", "rules"))
         async with info.context.work() as w:
-            await set_programme(w, input.name, input.currency, input.rules)
+            await set_programme(w, input.name, input.currency, input.rules, input.if_version)
             return ProgrammeSetPayload(programme=programme_of(await get_programme(w)))
 
     @mutation("MEMBERS_WRITE", TierCreatePayload)

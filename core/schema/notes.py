@@ -6,7 +6,7 @@ from core.domain.customers.notes import add_note, remove_note, update_note
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
 from core.schema.profile import CustomerNote, notes_by_id
-from core.schema.scalars import global_id, need_id
+from core.schema.scalars import global_id, need_id, version_seen
 
 
 @strawberry.input
@@ -17,6 +17,7 @@ class CustomerNoteAddInput:
 @strawberry.input
 class CustomerNoteUpdateInput:
     text: str
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -54,7 +55,7 @@ class NoteMutations:
     ) -> CustomerNoteUpdatePayload | None:
         pk = need_id("CustomerNote", id)
         async with info.context.work() as w:
-            await update_note(w, pk, input.text)
+            await update_note(w, pk, input.text, input.if_version)
             return CustomerNoteUpdatePayload(note=(await notes_by_id(w, [pk]))[pk])
 
     @mutation("CUSTOMERS_WRITE", CustomerNoteRemovePayload)

@@ -16,11 +16,12 @@ from core.domain.orders.parcels import ingest_traces
 from core.domain.orders.refunds import ingest_refunds
 from core.domain.shops.merchants import check_currency
 from core.domain.shops.shops import find_shop
+from core.schema.batches import Batch, OnError, error_policy, read_batch
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.scalars import need_id
-from core.sdk.errors import HuikeError, InvalidInput, Several
+from core.sdk.errors import HuikeError, InvalidInput
 from core.sdk.money import to_minor
 from core.sdk.orders import (
     LineRecord,
@@ -38,7 +39,6 @@ from core.sdk.orders import (
 T = TypeVar("T")
 R = TypeVar("R")
 
-MAX_BATCH = 500
 UPLOAD_PIECE = 1024**2
 
 
@@ -111,6 +111,7 @@ class OrdersUpsertInput:
     identity_kind: str = strawberry.field(
         default="buyer_id", description="The kind of the orders' buyer ids, such as taobao_nick."
     )
+    on_error: OnError = error_policy()
 
 
 @strawberry.enum
@@ -132,8 +133,8 @@ class OrderUpsertResult:
 
 @strawberry.type
 class OrdersUpsertPayload:
-    results: list[OrderUpsertResult] | None = strawberry.field(
-        default=None, description="One for each order, in order; null if any of them has an error."
+    results: list[OrderUpsertResult | None] | None = strawberry.field(
+        default=None, description="One for each order, in order; null for one with an error."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -150,6 +151,7 @@ class ParcelTraceInput:
 class ParcelsUpsertInput:
     shop_id: strawberry.ID
     parcels: list[ParcelTraceInput] = strawberry.field(description="At most 500.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.enum
@@ -168,8 +170,8 @@ class ParcelUpsertResult:
 
 @strawberry.type
 class ParcelsUpsertPayload:
-    results: list[ParcelUpsertResult] | None = strawberry.field(
-        default=None, description="One for each parcel, in order."
+    results: list[ParcelUpsertResult | None] | None = strawberry.field(
+        default=None, description="One for each parcel, in order; null for one with an error."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -200,6 +202,7 @@ class RefundInput:
 class RefundsUpsertInput:
     shop_id: strawberry.ID
     refunds: list[RefundInput] = strawberry.field(description="At most 500.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.enum
@@ -220,26 +223,23 @@ class RefundUpsertResult:
 
 @strawberry.type
 class RefundsUpsertPayload:
-    results: list[RefundUpsertResult] | None = strawberry.field(
-        default=None, description="One for each refund, in order."
+    results: list[RefundUpsertResult | None] | None = strawberry.field(
+        default=None, description="One for each refund, in order; null for one with an error."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 def read_all(
-    name: str, given: Sequence[T], currency: str, read: Callable[["Reader", T], R]
-) -> list[R]:
-    """The records of a batch, normalised. Raises Several with every fault of every one."""
-    if len(given) > MAX_BATCH:
-        raise InvalidInput(f"at most {MAX_BATCH} {name} at once", ("input", name))
-    errors: list[HuikeError] = []
-    records = [
-        read(Reader(("input", name, str(number)), currency, errors), one)
-        for number, one in enumerate(given)
-    ]
-    if errors:
-        raise Several(errors)
-    return records
+    name: str,
+    given: Sequence[T],
+    on_error: OnError,
+    currency: str,
+    read: Callable[["Reader", T], R],
+) -> Batch[R]:
+    """The records of a batch, normalised; see `read_batch`."""
+    return read_batch(
+        name, given, on_error, lambda one, path, errors: read(Reader(path, currency, errors), one)
+    )
 
 
 class Reader:
@@ -421,13 +421,14 @@ class OrderMutations:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             shop = await find_shop(w, str(shop_id))
-            records = read_all("orders", input.orders, shop["currency"], Reader.order)
-            outcomes = await ingest_orders(w, shop, records, input.identity_kind, events=True)
+            batch = read_all("orders", input.orders, input.on_error, shop["currency"], Reader.order)
+            outcomes = await ingest_orders(w, shop, batch.records, input.identity_kind, events=True)
         return OrdersUpsertPayload(
-            results=[
+            results=batch.results(
                 OrderUpsertResult(external_id=record.external_id, outcome=OrderOutcome(outcome))
-                for record, outcome in zip(records, outcomes, strict=True)
-            ]
+                for record, outcome in zip(batch.records, outcomes, strict=True)
+            ),
+            errors=batch.errors,
         )
 
     @mutation(
@@ -441,15 +442,18 @@ class OrderMutations:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             shop = await find_shop(w, str(shop_id))
-            traces = read_all("parcels", input.parcels, shop["currency"], Reader.trace)
-            outcomes = await ingest_traces(w, shop, traces, events=True)
+            batch = read_all(
+                "parcels", input.parcels, input.on_error, shop["currency"], Reader.trace
+            )
+            outcomes = await ingest_traces(w, shop, batch.records, events=True)
         return ParcelsUpsertPayload(
-            results=[
+            results=batch.results(
                 ParcelUpsertResult(
                     tracking_number=trace.parcel.tracking_number, outcome=ParcelOutcome(outcome)
                 )
-                for trace, outcome in zip(traces, outcomes, strict=True)
-            ]
+                for trace, outcome in zip(batch.records, outcomes, strict=True)
+            ),
+            errors=batch.errors,
         )
 
     @mutation(
@@ -463,13 +467,16 @@ class OrderMutations:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             shop = await find_shop(w, str(shop_id))
-            records = read_all("refunds", input.refunds, shop["currency"], Reader.refund)
-            outcomes = await ingest_refunds(w, shop, records, events=True)
+            batch = read_all(
+                "refunds", input.refunds, input.on_error, shop["currency"], Reader.refund
+            )
+            outcomes = await ingest_refunds(w, shop, batch.records, events=True)
         return RefundsUpsertPayload(
-            results=[
+            results=batch.results(
                 RefundUpsertResult(external_id=record.external_id, outcome=RefundOutcome(outcome))
-                for record, outcome in zip(records, outcomes, strict=True)
-            ]
+                for record, outcome in zip(batch.records, outcomes, strict=True)
+            ),
+            errors=batch.errors,
         )
 
     @mutation(

@@ -119,6 +119,7 @@ async def field_values_of(session: Session, pks: list[int]) -> dict[int, list[Cu
 class CustomerNote(Node):
     text: str
     author: str = strawberry.field(description="Who wrote it: `token:12` is the token's number.")
+    version: int
     created_at: datetime
     updated_at: datetime
 
@@ -128,6 +129,7 @@ def note_of(row: Any) -> CustomerNote:
         id=global_id("CustomerNote", row["id"]),
         text=row["text"],
         author=row["author"],
+        version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )

@@ -8,7 +8,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core.schema.http import protocol_error
+from core.schema.http import EVENTS, protocol_error
 
 JSON_BYTES = 5 * 1024**2
 UPLOAD_OVERHEAD = 64 * 1024
@@ -64,12 +64,13 @@ class Requests:
         self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]
     ) -> None:
         started = time.monotonic()
-        status = 0
+        status, streamed = 0, False
 
         async def tell(message: Message) -> None:
-            nonlocal status
+            nonlocal status, streamed
             if message["type"] == "http.response.start":
                 status = message["status"]
+                streamed = (b"content-type", EVENTS.encode()) in message.get("headers", ())
                 message["headers"] = [
                     *message.get("headers", ()), (b"x-request-id", scope["request_id"].encode())
                 ]  # fmt: skip
@@ -89,7 +90,8 @@ class Requests:
             route = path if path in ROUTES else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
             self.metrics.count.labels(method, route, str(status or 500)).inc()
-            self.metrics.seconds.labels(route).observe(time.monotonic() - started)
+            if not streamed:  # it lasts as long as somebody looks
+                self.metrics.seconds.labels(route).observe(time.monotonic() - started)
 
     def _limit(self, headers: dict[str, str]) -> int:
         if headers.get("content-type", "").startswith("multipart/form-data"):

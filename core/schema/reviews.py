@@ -11,6 +11,7 @@ import strawberry
 from core.domain.orders.review_words import review_words, set_review_words
 from core.domain.orders.reviews import STARS, ingest_reviews
 from core.domain.shops.shops import find_shop
+from core.schema.batches import OnError, error_policy
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
@@ -237,6 +238,7 @@ class ReviewInput:
 class ReviewsUpsertInput:
     shop_id: strawberry.ID
     reviews: list[ReviewInput] = strawberry.field(description="At most 500.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.enum
@@ -257,8 +259,8 @@ class ReviewUpsertResult:
 
 @strawberry.type
 class ReviewsUpsertPayload:
-    results: list[ReviewUpsertResult] | None = strawberry.field(
-        default=None, description="One for each review, in order."
+    results: list[ReviewUpsertResult | None] | None = strawberry.field(
+        default=None, description="One for each review, in order; null for one with an error."
     )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
@@ -325,13 +327,16 @@ class ReviewMutations:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             shop = await find_shop(w, str(shop_id))
-            records = read_all("reviews", input.reviews, shop["currency"], read_review)
-            outcomes = await ingest_reviews(w, shop["id"], records)
+            batch = read_all(
+                "reviews", input.reviews, input.on_error, shop["currency"], read_review
+            )
+            outcomes = await ingest_reviews(w, shop["id"], batch.records)
         return ReviewsUpsertPayload(
-            results=[
+            results=batch.results(
                 ReviewUpsertResult(external_id=record.external_id, outcome=ReviewOutcome(outcome))
-                for record, outcome in zip(records, outcomes, strict=True)
-            ]
+                for record, outcome in zip(batch.records, outcomes, strict=True)
+            ),
+            errors=batch.errors,
         )
 
     @mutation(

@@ -97,6 +97,14 @@ def need_id(type_name: str, text: str, path: tuple[str, ...] = ("id",)) -> int:
     return number
 
 
+def version_seen() -> Any:
+    """The field with which an update holds only for the object as its author saw it."""
+    return strawberry.field(
+        default=None,
+        description="Change it only if it still has this `version`, else the error is `CONFLICT`.",
+    )
+
+
 def changes(given: Any) -> dict[str, Any]:
     """The values of an input that were given, null included; absent ones are left out."""
     return {

@@ -13,7 +13,16 @@ from core.domain.segments.tree import upgraded
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import JSON, Node, SegmentRule, changes, global_id, need_id, read_id
+from core.schema.scalars import (
+    JSON,
+    Node,
+    SegmentRule,
+    changes,
+    global_id,
+    need_id,
+    read_id,
+    version_seen,
+)
 from core.schema.segment_facets import FacetInfo, facet_infos
 from core.schema.segment_growth import SegmentGrowth
 from core.schema.segment_members import SegmentMembers
@@ -57,6 +66,7 @@ class Segment(Node, SegmentWords, SegmentPreviewed, SegmentGrowth, SegmentMember
         description="Why its rule cannot be asked at present, such as a plugin that is switched "
         "off; its members stay as they were meanwhile."
     )
+    version: int
     created_at: datetime
     updated_at: datetime
 
@@ -72,6 +82,7 @@ def segment_of(row: Any) -> Segment:
         size=row["size"],
         refreshed_at=row["refreshed_at"],
         problem=row["problem"],
+        version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -140,6 +151,7 @@ class SegmentUpdateInput:
     name: strawberry.Maybe[str]
     description: strawberry.Maybe[str]
     rule: strawberry.Maybe[SegmentRule]
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -208,7 +220,7 @@ class SegmentMutations:
         async with info.context.work() as w:
             if changed.get("rule") is not None:
                 changed["rule"] = await stored_rule(w, registry, changed["rule"])
-            await update_segment(w, registry, pk, changed)
+            await update_segment(w, registry, pk, changed, input.if_version)
             return SegmentUpdatePayload(segment=(await segments_by_id(w, [pk]))[pk])
 
     @mutation("SEGMENTS_WRITE", SegmentDeletePayload)

@@ -12,7 +12,15 @@ from core.domain.shops.tokens import create_token, revoke_token, rotate_token
 from core.schema.context import ANY_TOKEN, Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, PermissionName, changes, global_id, need_id, read_id
+from core.schema.scalars import (
+    Node,
+    PermissionName,
+    changes,
+    global_id,
+    need_id,
+    read_id,
+    version_seen,
+)
 from core.schema.where import IdColumn, IdFilter, StringFilter
 from core.storage.database import Session
 
@@ -38,6 +46,7 @@ class Shop(Node):
     external_id: str | None
     time_zone: str
     currency: str
+    version: int
     created_at: datetime
 
 
@@ -91,6 +100,7 @@ class ShopUpdateInput:
     )
     time_zone: strawberry.Maybe[str]
     currency: strawberry.Maybe[str]
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -151,6 +161,7 @@ def shop_of(row: Any) -> Shop:
         external_id=row["external_id"],
         time_zone=row["time_zone"],
         currency=row["currency"],
+        version=row["version"],
         created_at=row["created_at"],
     )
 
@@ -265,7 +276,7 @@ class ShopMutations:
     ) -> ShopUpdatePayload | None:
         pk = need_id("Shop", id)
         async with info.context.work() as w:
-            await update_shop(w, pk, changes(input))
+            await update_shop(w, pk, changes(input), input.if_version)
             return ShopUpdatePayload(shop=(await shops_by_id(w, [pk]))[pk])
 
     @mutation("TOKENS_WRITE", TokenCreatePayload)

@@ -12,6 +12,7 @@ from core.domain.shops.staff.credentials import (
     end_totp,
 )
 from core.domain.shops.staff.login import log_in
+from core.domain.shops.staff.second_factor import lacks_second_factor
 from core.domain.shops.staff.sessions import Tokens, end_own_session, refresh_session
 from core.schema.context import NO_TOKEN, PERSON, Info, mutation
 from core.schema.errors import UserError
@@ -78,6 +79,11 @@ class StaffTotpDisableInput:
 @strawberry.type
 class StaffLoginPayload:
     tokens: StaffTokens | None = None
+    second_factor_needed: bool | None = strawberry.field(
+        default=None,
+        description="Whether nothing works with these tokens but setting up a second factor, by "
+        "`staffTotpEnrol` and `staffTotpConfirm`.",
+    )
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -161,7 +167,9 @@ class StaffLoginMutations:
             context.installation.db, merchant_id, input.email, input.password, input.code,
             context.client,
         )  # fmt: skip
-        return StaffLoginPayload(tokens=tokens_of(tokens))
+        async with context.installation.db.read(merchant_id) as session:
+            lacks = await lacks_second_factor(session, tokens.staff_id)
+        return StaffLoginPayload(tokens=tokens_of(tokens), second_factor_needed=lacks)
 
     @mutation(
         NO_TOKEN, StaffRefreshPayload,

@@ -22,7 +22,7 @@ from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.orders import Order, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, changes, global_id, need_id, version_seen
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.storage.database import Session
 
@@ -56,6 +56,7 @@ class Task(Node):
     )
     ended_at: datetime | None
     ended_by: str | None
+    version: int
     created_at: datetime
     updated_at: datetime
 
@@ -86,6 +87,7 @@ def task_of(row: Any) -> Task:
         source=row["source"],
         ended_at=row["ended_at"],
         ended_by=row["ended_by"],
+        version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -174,6 +176,7 @@ class TaskUpdateInput:
     text: strawberry.Maybe[str]
     due_at: strawberry.Maybe[datetime]
     assignee: strawberry.Maybe[str | None]
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -261,9 +264,8 @@ class TaskMutations:
         self, info: Info, id: strawberry.ID, input: TaskUpdateInput
     ) -> TaskUpdatePayload | None:
         pk = need_id("Task", id)
-        changes = {name: maybe.value for name, maybe in vars(input).items() if maybe is not None}
         async with info.context.work() as w:
-            await update_task(w, pk, changes)
+            await update_task(w, pk, changes(input), input.if_version)
             return TaskUpdatePayload(task=await _told(w, pk))
 
     @mutation("TASKS_WRITE", TaskFinishPayload, description="Say what came of it.")

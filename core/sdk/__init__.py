@@ -59,6 +59,7 @@ from core.sdk.connectors import (
 )
 from core.sdk.errors import (
     AlreadyExists,
+    Conflict,
     HuikeError,
     InvalidInput,
     KeyReused,
@@ -181,6 +182,7 @@ __all__ = [
     "Channel",
     "ChannelSession",
     "CodeSource",
+    "Conflict",
     "ConnectedShop",
     "Connector",
     "ConnectorSession",

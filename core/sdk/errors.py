@@ -48,6 +48,12 @@ class WrongState(HuikeError):
     cure = "Read the object's state again; the message says what it must be."
 
 
+class Conflict(HuikeError):
+    code = "CONFLICT"
+    cause = "The object was changed since the version that `ifVersion` names."
+    cure = "Read it again, and decide anew what to change."
+
+
 class KeyReused(HuikeError):
     code = "IDEMPOTENCY_KEY_REUSED"
     cause = "The idempotency key was used before with other input."

@@ -80,6 +80,8 @@ async def _finish(
             w.merchant_id, occurrence.id, orjson.dumps(sorted(seen)).decode(), error,
             w.now + timedelta(seconds=2 ** row["attempts"]), w.now if finished else None,
         )  # fmt: skip
+        if customer_id := occurrence.payload.get("customer_id"):
+            await w.notify("customer", customer_id)
     return finished
 
 

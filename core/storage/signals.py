@@ -33,15 +33,22 @@ class Signals:
                 await self._task
             self._task = None
 
-    async def changes(self, topic: str, merchant_id: int, key: int) -> AsyncGenerator[None, None]:
-        """Yields at once, and then after each change; bursts are folded into one."""
+    async def changes(
+        self, topic: str, merchant_id: int, key: int, at_least_every: float | None = None
+    ) -> AsyncGenerator[None, None]:
+        """Yields at once, and then after each change; bursts are folded into one.
+
+        With a number of seconds it yields then as well, for what does not tell of each change.
+        """
         name = f"{topic}:{merchant_id}:{key}"
         event = asyncio.Event()
         self._waiting[name].add(event)
         try:
             while True:
                 yield None
-                await event.wait()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(at_least_every):
+                        await event.wait()
                 event.clear()
         finally:
             self._waiting[name].discard(event)

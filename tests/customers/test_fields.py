@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from core.domain.customers import fields as module
 from core.domain.customers.fields import (
     FieldChange,
-    FieldChanged,
     FieldDefinition,
     FieldNotYours,
     FieldRemoval,
@@ -21,6 +20,7 @@ from core.domain.customers.fields import (
     update_field,
 )
 from core.sdk import AlreadyExists, InvalidInput, NotFound, Several, WrongState
+from core.sdk.errors import Conflict
 from core.storage import jobs
 from tests.customers.kit import add_customer, add_customers, logged
 
@@ -169,7 +169,7 @@ async def test_of_many_who_read_the_same_version_one_writes(merchant):
         outcomes = await asyncio.gather(*(write(n + 100 * version, version) for n in range(12)))
         lost = [error for error in outcomes if error is not None]
         assert len(lost) == 11
-        assert all(isinstance(error, FieldChanged) for error in lost)
+        assert all(isinstance(error, Conflict) for error in lost)
         assert lost[0].path == ("input", "fields", "0", "if_version")
     async with merchant.read() as session:
         (found,) = (await read_fields(session, [pk]))[pk].values()

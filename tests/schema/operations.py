@@ -18,7 +18,10 @@ ELSEWHERE = {
 }  # fmt: skip
 """Tried where there are an identity provider and an authenticator app: test_staff_*.py."""
 PASSWORD, NEW_PASSWORD = "correct horse battery staple", "another staple of batteries"
-SUBSCRIPTIONS = {"job-progress", "campaign-progress", "shop-sync-progress"}
+SUBSCRIPTIONS = {
+    "job-progress", "campaign-progress", "shop-sync-progress", "segment-size",
+    "customer-timeline-live",
+}  # fmt: skip
 CONTENT = [
     {"field": "subject", "text": "new"},
     {"field": "html", "text": '<a href="{{ unsubscribe_url }}">x</a>'},
@@ -342,6 +345,10 @@ def variables(name, ids):
         "job": {"id": ids["Job"]},
         "job-cancel": {"id": ids["Job"]},
         "job-progress": {"id": ids["Job"]},
+        "staff-second-factor-set": {"input": {"required": False}},
+        "shop-sync-progress": {"shopId": ids["Connected"]},
+        "segment-size": {"id": ids["Segment"]},
+        "customer-timeline-live": {"customerId": ids["Customer"]},
         "segment": {"id": ids["Segment"]},
         "segment-growth": {"id": ids["Segment"], "from": "2026-06-01", "to": "2026-06-15"},
         "segment-overlap": {"ids": [ids["Segment"], ids["Unused"]]},

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx2
 import pytest
@@ -24,8 +25,8 @@ CAMPAIGN = "subscription ($id: ID!) { campaignProgress(id: $id) { state runs { s
 
 
 @contextlib.asynccontextmanager
-async def subscribed(address, token, query, **variables):
-    async with websockets.connect(address, subprotocols=[PROTOCOL]) as socket:
+async def subscribed(address, token, query, options=MappingProxyType({}), **variables):
+    async with websockets.connect(address, subprotocols=[PROTOCOL], **options) as socket:
         payload = {"Authorization": f"Bearer {token}"}
         await socket.send(json.dumps({"type": "connection_init", "payload": payload}))
         assert json.loads(await socket.recv())["type"] == "connection_ack"

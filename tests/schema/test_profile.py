@@ -56,7 +56,7 @@ async def test_absent_fields_stay_null_clears_and_versions_are_kept(api, world):
         {"name": "custom.size", "value": "L", "version": 1},
     ]
     found = await set_values(api, world, {"field": "custom.price", "value": "11", "ifVersion": 1})
-    assert [error["code"] for error in found["errors"]] == ["FIELD_CHANGED"]
+    assert [error["code"] for error in found["errors"]] == ["CONFLICT"]
     assert found["errors"][0]["path"] == ["input", "fields", "0", "ifVersion"]
     found = await set_values(api, world, {"field": "custom.size", "value": None})
     assert [one["name"] for one in found["customer"]["fields"]] == ["custom.price"]

@@ -59,6 +59,43 @@ async def test_from_the_invitation_to_the_end(api, world):
     assert [error["code"] for error in spent["errors"]] == ["SESSION_ENDED"]
 
 
+async def test_a_merchant_asks_everybody_for_a_second_factor(api, address, world):
+    required = {"input": {"required": True}}
+    refused = await act(api, world.person, "staff-second-factor-set", **required)
+    assert [error["code"] for error in refused["errors"]] == ["WRONG_STATE"]
+    async with subscribed(address, world.person, JOB, id=world.ids["Job"]) as socket:
+        assert (await message(socket))["payload"]["data"]
+        done = await act(api, world.token, "staff-second-factor-set", **required)
+        assert (done["required"], done["errors"]) == (True, [])
+        await ends(socket, "FORBIDDEN")
+    # a login leads to the enrolment and to nothing else; programs go on
+    login = {**operations.variables("staff-login", world.ids)["input"],
+             "password": operations.PASSWORD}  # fmt: skip
+    given = await act(api, None, "staff-login", input=login)
+    assert given["secondFactorNeeded"] is True
+    token = given["tokens"]["accessToken"]
+    assert (await api.data(token, "{ viewer { permissions } }"))["viewer"]["permissions"] == []
+    answer = await api(token, "{ merchant { name } }")
+    assert answer["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+    assert "staffTotpEnrol" in answer["errors"][0]["message"]
+    assert (await api.data(world.token, "{ staffSecondFactorRequired }")) == {
+        "staffSecondFactorRequired": True
+    }
+    made = await act(api, token, "staff-totp-enrol", input={"password": operations.PASSWORD})
+    code = {"code": pyotp.parse_uri(made["uri"]).at(world.merchant.clock())}
+    codes = (await act(api, token, "staff-totp-confirm", input=code))["recoveryCodes"]
+    assert (await api.data(token, "{ merchant { name } }"))["merchant"]
+    given = await act(api, None, "staff-login", input={**login, "code": codes[0]})
+    assert given["secondFactorNeeded"] is False
+    # it cannot be taken off again while it is asked for
+    ending = {"password": operations.PASSWORD, "code": codes[1]}
+    refused = await act(api, token, "staff-totp-disable", input=ending)
+    assert [error["code"] for error in refused["errors"]] == ["WRONG_STATE"]
+    off = {"input": {"required": False}}
+    assert (await act(api, token, "staff-second-factor-set", **off))["required"] is False
+    assert (await act(api, token, "staff-totp-disable", input=ending))["disabled"] is True
+
+
 async def test_a_login_is_one_merchants(api, world, stranger):
     values = operations.variables("staff-login", world.ids)["input"]
     async with stranger.merchant.work() as w:

@@ -24,6 +24,7 @@ from core.sdk.channels import MessageClass
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
 from core.sdk.flows import Flow, OnAudience, OnSegment, Options, Schedule
 from core.storage.database import Session, Work
+from core.storage.versions import check_version
 
 MESSAGE = frozenset({"segment_id", "content", "message_class"})
 BEFORE = ("draft", "review", "approved", "scheduled")
@@ -90,17 +91,22 @@ async def create_flow_campaign(
 
 
 async def update_campaign(
-    w: Work, registry: Registry, campaign_id: int, changes: Mapping[str, Any]
+    w: Work,
+    registry: Registry,
+    campaign_id: int,
+    changes: Mapping[str, Any],
+    if_version: int | None = None,
 ) -> None:
     """Change a campaign not yet started: its name, shop_id, options (Options) and flow (Flow).
 
     A journey can be changed while it is on: other options or another flow make a new version, or
     where campaigns need approval a proposal (all but the name needs it then). Of a campaign of one
     message to one segment, segment_id, content and message_class can be changed instead of the
-    flow. What was reviewed has to be reviewed again. Raises WrongState, NotFound, InvalidInput,
-    Several, AlreadyExists.
+    flow. What was reviewed has to be reviewed again. Raises WrongState, NotFound,
+    InvalidInput, Several, AlreadyExists, and Conflict for one of another version than `if_version`.
     """
     row = await locked_campaign(w, campaign_id)
+    check_version(row["version"], if_version)
     live = row["kind"] == "journey" and row["state"] in LIVE
     if not live:
         require_state(row, BEFORE, "changed")

@@ -18,6 +18,7 @@ from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
 from core.sdk.errors import HuikeError, InvalidInput, NotFound
 from core.storage.database import Session, Work
+from core.storage.versions import hold_version
 
 TEXT_LIMIT = 200
 MAX_AGE = 130
@@ -73,19 +74,23 @@ async def kept_customer(session: Session, customer_id: int) -> int | None:
     return found
 
 
-async def update_customer(w: Work, customer_id: int, changes: Mapping[str, Any]) -> None:
+async def update_customer(
+    w: Work, customer_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Change name, country, province, city, birthday, phone or email; None clears.
 
-    Other keys are a bug. Raises NotFound, InvalidInput.
+    Other keys are a bug. Raises NotFound, InvalidInput, and Conflict for a customer of another
+    version than `if_version`.
     """
     await lock_customers(w)
+    await hold_version(w, "customers", customer_id, if_version)
     before = await get_customer(w, customer_id)
     columns: dict[str, Any] = {}
     for field, value in changes.items():
         if field in ("phone", "email"):
             columns |= _contact_columns(w, customer_id, field, value)
         elif field == "birthday":
-            columns[field] = await check_birthday(w, value)
+            columns[field] = check_birthday(await merchants_day(w), value)
         elif field == "country":
             columns[field] = check_country(value)
         else:
@@ -149,10 +154,14 @@ async def _move_identity(
         )  # fmt: skip
 
 
-async def check_birthday(w: Work, value: date | None) -> date | None:
+async def merchants_day(session: Session) -> date:
+    """What day it is where the merchant is."""
+    return session.now.astimezone(ZoneInfo(await time_zone_of(session))).date()
+
+
+def check_birthday(today: date, value: date | None) -> date | None:
     if value is None:
         return None
-    today = w.now.astimezone(ZoneInfo(await time_zone_of(w))).date()
     if value > today:
         raise InvalidInput("a birthday lies in the past", ("input", "birthday"))
     if (today.year - value.year, today.month, today.day) > (MAX_AGE, value.month, value.day):

@@ -19,6 +19,7 @@ from core.domain.shops.merchants import check_name
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
+from core.storage.versions import check_version
 
 MERCHANTS = "custom"
 """The namespace that merchants own."""
@@ -45,12 +46,6 @@ class FieldNotYours(HuikeError):
     code = "FIELD_NOT_YOURS"
     cause = "The custom field's namespace belongs to somebody else: each plugin owns its own."
     cure = "Use a field of the namespace `custom`, or change the value where the plugin offers it."
-
-
-class FieldChanged(HuikeError):
-    code = "FIELD_CHANGED"
-    cause = "The custom field's value was changed since it was read: its version is another one."
-    cure = "Read the value and its version again, then decide and repeat the call."
 
 
 @dataclass(frozen=True)
@@ -400,18 +395,13 @@ async def _read_changes(
             stored[name] = _checked(
                 fields, name, change.value, owner, (*path, "field"), (*path, "value")
             )
-            if change.if_version is not None:
-                _check_version(versions.get(fields[name]["id"], 0), change, (*path, "if_version"))
+            version = versions.get(fields[name]["id"], 0)
+            check_version(version, change.if_version, (*path, "if_version"))
         except HuikeError as error:
             errors.append(error)
     if errors:
         raise Several(errors)
     return stored
-
-
-def _check_version(version: int, change: FieldChange, path: tuple[str, ...]) -> None:
-    if version != change.if_version:
-        raise FieldChanged(f"the value of {change.field} has version {version} by now", path)
 
 
 def _checked(

@@ -6,6 +6,7 @@ from typing import Any
 from core.domain.customers.log import log_event
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage.database import Work
+from core.storage.versions import check_version
 
 TEXT_LIMIT = 5_000
 
@@ -29,10 +30,11 @@ async def add_note(w: Work, customer_id: int, text: str) -> int:
     return note_id
 
 
-async def update_note(w: Work, note_id: int, text: str) -> None:
-    """Write a note anew; its author stays. Raises NotFound, InvalidInput."""
+async def update_note(w: Work, note_id: int, text: str, if_version: int | None = None) -> None:
+    """Write a note anew; its author stays. Raises NotFound, InvalidInput, Conflict."""
     text = _checked(text)
     note = await _held_note(w, note_id)
+    check_version(note["version"], if_version)
     if note["text"] == text:
         return
     await w.sql.execute(

@@ -13,6 +13,7 @@ from core.sdk.actions import Subject
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.facets import Text
 from core.storage.database import Session, Work
+from core.storage.versions import check_version
 
 TITLE_LIMIT, TEXT_LIMIT, ASSIGNEE_LIMIT = 200, 5_000, 100
 
@@ -86,12 +87,15 @@ async def create_tasks(w: Work, tasks: Sequence[tuple[int, NewTask]]) -> list[in
     return ids
 
 
-async def update_task(w: Work, task_id: int, changes: Mapping[str, Any]) -> None:
+async def update_task(
+    w: Work, task_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Change title, text, due_at or assignee of an open task.
 
-    Raises NotFound, InvalidInput, and WrongState for one that is over.
+    Raises NotFound, InvalidInput, Conflict, and WrongState for one that is over.
     """
     row = await _open(w, task_id)
+    check_version(row["version"], if_version)
     if "due_at" in changes and changes["due_at"] is None:
         raise InvalidInput("a task is due at some time", ("input", "dueAt"))
     new = {**row, **changes}

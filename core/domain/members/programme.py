@@ -15,6 +15,7 @@ from core.domain.members.tiers import TierRule
 from core.domain.shops.merchants import check_name
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several, WrongState
 from core.storage.database import Session, Work
+from core.storage.versions import check_version
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,7 @@ class Programme:
     rules: Rules
     tiers: Sequence[TierRule]
     zone: ZoneInfo
+    version: int
 
 
 async def find_programme(session: Session) -> Programme | None:
@@ -44,7 +46,7 @@ async def find_programme(session: Session) -> Programme | None:
     )
     return Programme(
         row["name"], row["currency"], Rules.model_validate_json(row["rules"]),
-        [TierRule(**tier) for tier in tiers], ZoneInfo(row["time_zone"]),
+        [TierRule(**tier) for tier in tiers], ZoneInfo(row["time_zone"]), row["version"],
     )  # fmt: skip
 
 
@@ -56,12 +58,20 @@ async def get_programme(session: Session) -> Programme:
     return programme
 
 
-async def set_programme(w: Work, name: str, currency: str, rules: Mapping[str, Any]) -> None:
+async def set_programme(
+    w: Work, name: str, currency: str, rules: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Write the programme, a new one or other rules of the present one.
 
-    Raises Several of InvalidInput; WrongState for another currency once there are members.
+    Raises Several of InvalidInput; WrongState for another currency once there are members; Conflict
+    for a programme of another version than `if_version`, of which 0 is that there is none.
     """
     checked = check_rules(rules)
+    if if_version is not None:
+        version = await w.sql.fetchval(
+            "SELECT version FROM programmes WHERE merchant_id = $1 FOR NO KEY UPDATE", w.merchant_id
+        )
+        check_version(version or 0, if_version)
     await _check_rewards(w, checked)
     before = await find_programme(w)
     if before is not None and before.currency != currency and await _has_members(w):

@@ -15,6 +15,7 @@ from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
 from core.sdk.facets import SHOWN
 from core.storage.database import Session, Work
+from core.storage.versions import hold_version
 
 DESCRIPTION_LIMIT = 1_000
 
@@ -91,13 +92,18 @@ async def _insert(
 
 
 async def update_segment(
-    w: Work, registry: Registry, segment_id: int, changes: Mapping[str, Any]
+    w: Work,
+    registry: Registry,
+    segment_id: int,
+    changes: Mapping[str, Any],
+    if_version: int | None = None,
 ) -> None:
     """Change name, description or rule (a stored rule) of a segment; other keys are a bug.
 
     With another rule the members follow soon, those of segments that refer to this one too. Runs
     that have begun keep the rule that they began with. Raises NotFound, InvalidInput, Several of
-    InvalidInput, AlreadyExists, and WrongState for a rule of a segment that has none.
+    InvalidInput, AlreadyExists, WrongState for a rule of a segment that has none, and Conflict for
+    one of another version than `if_version`.
     """
     assert set(changes) <= {"name", "description", "rule"}
     for key, value in changes.items():
@@ -113,6 +119,8 @@ async def update_segment(
             "SELECT id FROM segments WHERE merchant_id = $1 ORDER BY id FOR NO KEY UPDATE",
             w.merchant_id,
         )
+    await hold_version(w, "segments", segment_id, if_version)
+    if "rule" in changes:
         segment = await get_segment(w, segment_id)
         if segment["kind"] != "dynamic":
             raise WrongState(f"a {segment['kind']} has no rule to change", ("input", "rule"))

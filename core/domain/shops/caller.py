@@ -10,7 +10,8 @@ class Caller:
 
     `until` is when the rights end unless something ends them before; None: they do not by
     themselves. `proof` is the hash of a token's secret as it was presented. `acting` names what
-    acts with rights that somebody gave it, such as "webhook:3".
+    acts with rights that somebody gave it, such as "webhook:3". Who `lacks_factor` has no rights
+    until a second factor is set up.
     """
 
     merchant_id: int
@@ -21,6 +22,7 @@ class Caller:
     until: datetime | None = None
     proof: bytes = field(default=b"", repr=False, compare=False)
     acting: str | None = None
+    lacks_factor: bool = False
 
     @property
     def actor(self) -> str:

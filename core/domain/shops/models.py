@@ -16,6 +16,7 @@ class Merchant(Model):
     time_zone = fields.TextField()
     currency = fields.CharField(max_length=3)
     campaigns_need_approval = fields.BooleanField(default=False, db_default=False)
+    second_factor_required = fields.BooleanField(default=False, db_default=False)
     created_at = fields.DatetimeField()
 
     class Meta:

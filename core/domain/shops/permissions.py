@@ -16,6 +16,7 @@ CORE_PERMISSIONS = (
     Permission("STAFF_WRITE", "Invite staff, give them roles, reset and disable them."),
     Permission("ROLES_WRITE", "Make and change roles."),
     Permission("STAFF_OIDC_WRITE", "Decide which identity provider staff log in by."),
+    Permission("STAFF_SECURITY_WRITE", "Decide whether staff need a second factor."),
     Permission("CUSTOMERS_READ", "See customers, their names and contact data masked."),
     Permission("CUSTOMERS_WRITE", "Change customers, their tags and their consent."),
     Permission("CUSTOMERS_DATA_EXPORT", "Export all that is stored about one customer."),

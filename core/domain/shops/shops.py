@@ -9,6 +9,7 @@ from core.domain.shops.merchants import check_currency, check_name, check_time_z
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound
 from core.storage import jobs
 from core.storage.database import Session, Work
+from core.storage.versions import hold_version
 
 REFRESH_KIND = "facts.refresh"
 """The job that recomputes figures by a shop's days; see core.domain.orders.facts."""
@@ -50,12 +51,15 @@ async def create_shop(
     return shop_id
 
 
-async def update_shop(w: Work, shop_id: int, changes: Mapping[str, Any]) -> None:
+async def update_shop(
+    w: Work, shop_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Change name, external_id, time_zone or currency of a shop; other keys are a bug.
 
     With another time zone its days are others: a job brings the customers' figures in line.
-    Raises NotFound, AlreadyExists.
+    Raises NotFound, AlreadyExists, and Conflict for a shop of another version than `if_version`.
     """
+    await hold_version(w, "shops", shop_id, if_version)
     checks = {"name": check_name, "time_zone": check_time_zone, "currency": check_currency}
     sets: list[str] = ["version = version + 1"]
     args: list[Any] = [w.merchant_id, shop_id]

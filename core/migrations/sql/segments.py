@@ -234,6 +234,21 @@ MERGES = [
        ON customer_merges FOR EACH ROW EXECUTE FUNCTION customer_merges_hold_segments()""",
 ]
 
+# Whoever watches a segment's size hears of it, whatever wrote its members down.
+TELLS = [
+    """CREATE FUNCTION segments_tell() RETURNS trigger LANGUAGE plpgsql AS $$
+       BEGIN
+           PERFORM pg_notify('huike', format('segment:%s:%s', OLD.merchant_id, OLD.id));
+           RETURN NULL;
+       END $$""",
+    """CREATE TRIGGER segments_tell_change AFTER UPDATE ON segments FOR EACH ROW
+       WHEN ((OLD.size, OLD.refreshed_at, OLD.problem)
+             IS DISTINCT FROM (NEW.size, NEW.refreshed_at, NEW.problem))
+       EXECUTE FUNCTION segments_tell()""",
+    """CREATE TRIGGER segments_tell_end AFTER DELETE ON segments FOR EACH ROW
+       EXECUTE FUNCTION segments_tell()""",
+]
+
 
 def statements() -> list[str]:
     made = [SIZES, FOLLOWS, watch_function(ANY_TABLE, CUSTOMER, "")]
@@ -242,4 +257,4 @@ def statements() -> list[str]:
         function = f"{table}_changed"
         made.append(watch_function(function, customer, columns, table == "deliveries"))
         made += triggers(table, function, function)
-    return [*made, *ASK_EVERYBODY, *MERGES]
+    return [*made, *ASK_EVERYBODY, *MERGES, *TELLS]

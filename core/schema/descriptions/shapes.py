@@ -38,6 +38,7 @@ _EVERY_FIELD = {
     "id": "Global and opaque; `node` finds objects by it.",
     "createdAt": "When it was made here.",
     "updatedAt": "When it last changed here.",
+    "version": "Another one after each change; `ifVersion` of its update takes it.",
     "sentence": "It in one sentence.",
     "currency": "ISO 4217, three letters.",
     "channel": _CHANNEL,

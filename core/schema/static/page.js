@@ -63,12 +63,22 @@
 
   const root = ReactDOM.createRoot(document.getElementById("graphiql"));
   let shown = 0;
+  // what an example needs, to be filled in
+  const variablesOf = (query) => {
+    const head = (query || "").replace(/#.*/g, "").split("{")[0];
+    const found = [...head.matchAll(/\$(\w+)\s*:\s*(\[?)(\w+)/g)].map(
+      ([, name, list, kind]) => [name, list ? [] : /Input$|Where$/.test(kind) ? {} : null]);
+    return found.length ? JSON.stringify(Object.fromEntries(found), null, 2) : undefined;
+  };
   const render = (query) => {
     shown += 1;
+    const variables = variablesOf(query);
     root.render(React.createElement(GraphiQL, {
       key: shown,
       fetcher,
       query,
+      variables,
+      defaultEditorToolsVisibility: variables ? "variables" : false,
       defaultQuery: "# Put your token into the box above, then run this.\n{\n  viewer {\n    merchant { name }\n    permissions\n  }\n}\n",
       shouldPersistHeaders: false,
       isHeadersEditorEnabled: false,

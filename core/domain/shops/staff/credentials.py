@@ -10,6 +10,7 @@ from core.domain.shops.staff.accounts import email_of, staff_row
 from core.domain.shops.staff.login import REFUSED, LoginRefused, take_code, totp_place
 from core.domain.shops.staff.passwords import check_password, hash_password, matches
 from core.domain.shops.staff.pauses import account_subject, count_try, forgive
+from core.domain.shops.staff.second_factor import second_factor_required
 from core.domain.shops.staff.sessions import end_sessions
 from core.domain.shops.staff.totp import (
     new_recovery_codes,
@@ -104,6 +105,8 @@ async def end_totp(db: Database, merchant_id: int, staff_id: int, password: str,
         row = await _unchanged(w, row)
         if row["totp_since"] is None:
             raise WrongState("there is no second factor", ("input",))
+        if await second_factor_required(w):
+            raise WrongState("everybody needs a second factor here", ("input",))
         right = await take_code(w, row, code)
         if right:
             await w.sql.execute(

@@ -185,8 +185,11 @@ async def session_caller(
     """
     async with db.read(merchant_id) as session:
         row = await session.sql.fetchrow(
-            """SELECT s.*, p.role, r.permissions, r.sub_account
+            """SELECT s.*, p.role, r.permissions, r.sub_account,
+                      m.second_factor_required AND p.totp_since IS NULL
+                          AND s.method = 'password' AS lacks_factor
                FROM staff_sessions s
+               JOIN merchants m ON m.id = s.merchant_id
                JOIN staff p ON p.merchant_id = s.merchant_id AND p.id = s.staff_id
                LEFT JOIN roles r ON r.merchant_id = s.merchant_id AND r.name = p.role
                WHERE s.merchant_id = $1 AND s.id = $2 AND s.ended_at IS NULL
@@ -210,8 +213,9 @@ async def session_caller(
     role = role_of(registry, row["role"], row if row["permissions"] is not None else None)
     return Caller(
         merchant_id,
-        role.permissions if role is not None else frozenset(),
+        role.permissions if role is not None and not row["lacks_factor"] else frozenset(),
         staff_id=row["staff_id"],
         session_id=session_id,
         until=until,
+        lacks_factor=row["lacks_factor"],
     )

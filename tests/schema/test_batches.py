@@ -1,0 +1,126 @@
+"""Batches over the API: what becomes of the others when one record is wrong."""
+
+import pytest
+
+from core.schema.scalars import camel
+
+AT = "2026-06-01T10:00:00+08:00"
+
+
+def order(number, **more):
+    return {"externalId": f"B{number}", "state": "COMPLETED", "currency": "CNY", "total": "5",
+            "paid": "5", "orderedAt": AT, "buyerId": f"b{number}", **more}  # fmt: skip
+
+
+def refund(number, **more):
+    return {"externalId": f"R{number}", "orderExternalId": "B0", "state": "REQUESTED",
+            "amount": "5", "requestedAt": AT, **more}  # fmt: skip
+
+
+def review(number, **more):
+    return {"externalId": f"V{number}", "orderExternalId": "B0", "at": AT, **more}
+
+
+def parcel(number, **more):
+    return {"orderExternalId": "B0", "trackingNumber": f"T{number}", **more}
+
+
+def person(number, **more):
+    return {"name": f"n{number}", "phone": f"1390000111{number}", **more}
+
+
+BATCHES = {
+    "orders": (order, {"total": "-1", "externalId": " "}, 2),
+    "refunds": (refund, {"quantity": 0}, 1),
+    "reviews": (review, {"stars": 9}, 1),
+    "parcels": (parcel, {"trackingNumber": " "}, 1),
+    "customers": (person, {"phone": "1390", "country": "XX", "birthday": "2999-01-01"}, 3),
+}
+
+
+async def upsert(api, world, name, records, **given):
+    query = """mutation ($input: %sUpsertInput!) { answer: %sUpsert(input: $input) {
+        results { outcome } errors { code path } } }""" % (name.capitalize(), name)  # noqa: UP031
+    shop = {} if name == "customers" else {"shopId": world.ids["Shop"]}
+    data = await api.data(world.token, query, input={name: records, **shop, **given})
+    return data["answer"]
+
+
+@pytest.mark.parametrize("name", BATCHES)
+async def test_one_wrong_record_ends_the_batch_or_is_left_out(api, world, name):
+    make, fault, faults = BATCHES[name]
+    records = [make(0), make(1, **fault), make(2)]
+    answer = await upsert(api, world, name, records)
+    assert answer["results"] is None
+    assert [error["path"][:3] for error in answer["errors"]] == [["input", name, "1"]] * faults
+    assert await upsert(api, world, name, records, onError="ABORT") == answer
+    kept = await upsert(api, world, name, records, onError="CONTINUE")
+    assert kept["errors"] == answer["errors"]
+    first, wrong, last = kept["results"]
+    assert wrong is None
+    assert first == last
+    # nothing of the first two calls was done, so that both are new now
+    assert first["outcome"] in ("CREATED", "WAITING")
+    again = await upsert(api, world, name, records, onError="CONTINUE")
+    assert again["results"][0]["outcome"] in ("UNCHANGED", "WAITING", "UPDATED")
+
+
+async def test_a_batch_of_faults_only_is_told(api, world):
+    answer = await upsert(api, world, "orders", [order(1, total="-1")], onError="CONTINUE")
+    assert answer["results"] == [None]
+    assert len(answer["errors"]) == 1
+
+
+@pytest.mark.parametrize("policy", ["ABORT", "CONTINUE"])
+async def test_too_many_are_refused_as_a_whole(api, world, policy):
+    answer = await upsert(api, world, "parcels", [parcel(0)] * 501, onError=policy)
+    assert answer["results"] is None
+    assert [error["path"] for error in answer["errors"]] == [["input", "parcels"]]
+
+
+# -- versions ------------------------------------------------------------------------------------
+
+UPDATES = {
+    "shop-update": ("shop", "Shop", {"name": "other"}),
+    "customer-update": ("customer", "Customer", {"city": "杭州市"}),
+    "segment-update": ("segment", "Segment", {"description": "other"}),
+    "campaign-update": ("campaign", "Campaign", {"name": "other"}),
+    "customer-note-update": ("note", "CustomerNote", {"text": "other"}),
+    "task-update": ("task", "Task", {"text": "other"}),
+}
+
+
+@pytest.mark.parametrize("name", UPDATES)
+async def test_an_update_holds_for_the_version_that_was_seen(api, world, name):
+    noun, kind, change = UPDATES[name]
+    field = camel(name.replace("-", "_"))
+    kinds = {"CustomerNote": "Note"}
+    query = """mutation ($id: ID!, $input: %sInput!) { answer: %s(id: $id, input: $input) {
+        %s { version } errors { code path } } }""" % (  # noqa: UP031
+        field[0].upper() + field[1:], field, noun,
+    )  # fmt: skip
+    given = {"id": world.ids[kinds.get(kind, kind)]}
+
+    async def update(**more):
+        return (await api.data(world.token, query, input={**change, **more}, **given))["answer"]
+
+    first = (await update())[noun]["version"]
+    conflict = [{"code": "CONFLICT", "path": ["input", "ifVersion"]}]
+    assert await update(ifVersion=first - 1) == {noun: None, "errors": conflict}
+    change[next(iter(change))] += "!"
+    assert (await update(ifVersion=first))[noun]["version"] == first + 1
+    assert (await update(ifVersion=first))["errors"] == conflict
+
+
+async def test_a_programme_has_a_version_too(api, world):
+    query = """mutation ($input: ProgrammeSetInput!) { programmeSet(input: $input) {
+        programme { version } errors { code path } } }"""
+    given = {"name": "Club", "currency": "CNY", "rules": {}}
+
+    async def set_(**more):
+        data = await api.data(world.token, query, input={**given, **more})
+        return data["programmeSet"]
+
+    version = (await set_())["programme"]["version"]
+    assert (await set_(ifVersion=version))["programme"]["version"] == version + 1
+    assert [error["code"] for error in (await set_(ifVersion=0))["errors"]] == ["CONFLICT"]
