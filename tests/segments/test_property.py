@@ -47,7 +47,7 @@ LEADING = st.one_of(
     st.tuples(orders.LEAVES, purchases.LEAVES).map(lambda both: {"any": list(both)}),
     st.tuples(GATHERED, TREES).map(lambda both: {"all": list(both)}),
 )
-RULES = 4_500
+RULES = 3_000
 AT_ONCE = 20
 """Rules asked in one statement."""
 

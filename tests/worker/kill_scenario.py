@@ -31,8 +31,8 @@ from tests.processes import Process
 from tests.sending_kit import add_customers, campaign_row, enable_email, make_campaign, until
 from worker.runner import Runner
 
-RECIPIENTS = 5000
-CAMPAIGNS = 4
+RECIPIENTS = 3000
+CAMPAIGNS = 2
 KILLS_PER_CAMPAIGN = 5
 LEASE_SECONDS = 2
 SECONDS = 300
@@ -130,7 +130,7 @@ async def started_campaign(merchant, number):
 
 
 async def kill_workers(merchant, sink, workers):
-    """kill -9 of workers at random moments, 20 times, two workers at a time."""
+    """kill -9 of workers at random moments, ten times, two workers at a time."""
     workers.add()
     workers.add()
     for number in range(CAMPAIGNS):

@@ -35,7 +35,7 @@ def test_killed_engines_lose_nobody_and_send_nothing_twice(tmp_path):
 def test_a_provider_that_falls_silent_and_kills_of_everything_lose_nobody():
     """A few of the rounds of `python -m tests.worker.kill_rounds`, which makes hundreds."""
     done = subprocess.run(
-        [sys.executable, "-m", "tests.worker.kill_rounds", "--rounds", "3", "--kills", "3",
+        [sys.executable, "-m", "tests.worker.kill_rounds", "--rounds", "2", "--kills", "3",
          "--recipients", "400"],
         capture_output=True, text=True, timeout=300, cwd=ROOT,
     )  # fmt: skip
