@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from worker.duties import SHOP_ROOMS, Duties
 from worker.runner import Runner
 
@@ -12,6 +14,7 @@ async def until(check):
             await asyncio.sleep(0.05)
 
 
+@pytest.mark.slow
 async def test_a_running_worker_brings_a_shop_in_and_follows_it(shop):
     fair = shop.fair
     fair.order("old", "done", at=fair.now() - 7200)

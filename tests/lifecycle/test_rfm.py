@@ -247,6 +247,7 @@ async def test_the_job_measures_every_shop_and_the_products(merchant):
         assert await session.sql.fetchval(left, session.merchant_id) == 0
 
 
+@pytest.mark.slow
 async def test_it_is_due_once_in_a_merchants_day_from_the_night_on(merchant):
     db, clock = merchant.installation.db, merchant.clock
 

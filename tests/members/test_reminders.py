@@ -89,9 +89,9 @@ async def test_the_next_tier_is_told_when_little_is_missing_to_it(merchant):
             await join(w, pk, "page")
             await buy(merchant, w, pk, paid)
     await review(merchant)
-    expected = [NextTierNear(near, silver, 10_000), NextTierNear(reached, gold, 40_000)]
-    assert await told(merchant, NextTierNear) == expected
-    assert await told(merchant, NextTierNear) == expected
+    expected = {NextTierNear(near, silver, 10_000), NextTierNear(reached, gold, 40_000)}
+    assert set(await told(merchant, NextTierNear)) == expected
+    assert set(await told(merchant, NextTierNear)) == expected
     async with merchant.work() as w:
         await buy(merchant, w, near, 3700)
     await review(merchant)

@@ -184,7 +184,6 @@ async def test_a_campaign_is_checked_and_does_not_start_with_errors(api, world):
         ("WARNING", "the picture '/logo.png' has no width"),
         ("WARNING", "it is pictures with hardly any text"),
         ("WARNING", "a marketing message needs a link to unsu"[:40]),
-        ("WARNING", "clicks on https"),
     }
     started = await ask(api, world, START, id=world.ids["Campaign"])
     assert started["run"] is None
