@@ -160,11 +160,11 @@ async def kill_engines(merchant, sink, workers):
     await until(lambda: sink.count() > 1000, SECONDS)
     with redis.Redis(unix_socket_path=str(engines._redis_socket())) as client:
         os.kill(client.info("server")["process_id"], signal.SIGKILL)
-    await until(lambda: sink.count() > 1800, SECONDS)
+    await until(lambda: sink.count() > 1400, SECONDS)
     stop_postgres(home, signal.SIGINT)
     await asyncio.sleep(0.5)
     engines._start_postgres()
-    await until(lambda: sink.count() > 3000, SECONDS)
+    await until(lambda: sink.count() > 2000, SECONDS)
     stop_postgres(home, signal.SIGQUIT)
     engines._start_postgres()
     engines._start_redis()
