@@ -35,10 +35,17 @@ class _Breaker:
 _breakers: dict[tuple[str, int], _Breaker] = {}
 
 
-async def guarded(plugin: str, merchant_id: int, seconds: float, call: Awaitable[T]) -> T:
+async def guarded(
+    plugin: str,
+    merchant_id: int,
+    seconds: float,
+    call: Awaitable[T],
+    expected: tuple[type[Exception], ...] = (),
+) -> T:
     """Await a plugin's call.
 
-    Expected errors (HuikeError, OutsideError) pass through; anything else becomes PluginFailed.
+    Expected errors (HuikeError, OutsideError, and those given) pass through; anything else becomes
+    PluginFailed.
     After FAILURES_TO_OPEN of those in a row the plugin is not called for OPEN_SECONDS.
     """
     breaker = _breakers.setdefault((plugin, merchant_id), _Breaker())
@@ -46,10 +53,11 @@ async def guarded(plugin: str, merchant_id: int, seconds: float, call: Awaitable
         if asyncio.iscoroutine(call):
             call.close()
         raise PluginFailed(f"plugin {plugin} failed too often and rests for a while")
+    passing: tuple[type[Exception], ...] = (HuikeError, Several, OutsideError, *expected)
     try:
         async with asyncio.timeout(seconds):
             result = await call
-    except (HuikeError, Several, OutsideError):
+    except passing:
         breaker.failures = 0
         raise
     except Exception as error:

@@ -14,10 +14,7 @@ from multiprocessing import get_context
 from pathlib import Path
 
 _context = get_context("forkserver")
-_context.set_forkserver_preload(
-    ["core.cli", "core.app", "core.schema.build", "worker.runner", "plugins.email.plugin",
-     "plugins.taobao.plugin", "uvloop", "pytest"]
-)  # fmt: skip
+_context.set_forkserver_preload(["tests.preloaded", "uvloop", "pytest"])
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,12 @@
 """Putting the schema together: core's nouns, and what the plugins contribute."""
 
+from datetime import datetime
+from decimal import Decimal
 from functools import wraps
 from inspect import isawaitable
 from typing import Any
 
+import asyncpg
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue
 from strawberry.schema.config import StrawberryConfig
@@ -43,7 +46,8 @@ from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.descriptions import describe
-from core.schema.errors import CustomerError, InputError, PresentErrors
+from core.schema.errors import CustomerError, InputError, PresentErrors, RequestError
+from core.schema.exact import DATE_TIME, DECIMAL
 from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
@@ -103,6 +107,7 @@ from core.schema.timeline_news import TimelineSubscriptions
 from core.schema.webhooks import WebhookMutations, WebhookQueries
 from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
+from core.storage.connections import BudgetSpent
 
 
 @strawberry.type
@@ -165,6 +170,11 @@ class Subscription(
     pass
 
 
+OF_THE_REQUEST = (
+    RequestError, BudgetSpent, asyncpg.CharacterNotInRepertoireError, asyncpg.DataError,
+)  # fmt: skip
+"""What a request does wrong inside a plugin's field is no failure of the plugin."""
+
 EXTENSIONS = (
     PresentErrors, RenewRights, AuditReads, LimitTokens, RememberParsed, LimitIntrospection,
     LimitCost, ValidateOnce, LimitStatements,
@@ -200,6 +210,8 @@ class Schema(strawberry.Schema):
                     PermissionName: _made("Permission", _permissions(registry)),
                     SegmentRule: _made("SegmentRuleInput", rule),
                     JSON: strawberry.scalar(name="JSON", description="Any JSON value."),
+                    Decimal: DECIMAL,
+                    datetime: DATE_TIME,
                 },
             ),
         )
@@ -286,9 +298,8 @@ def _plugin_field(registry: Registry, owned: Owned[SchemaField]) -> StrawberryFi
             enabled = plugin in await enabled_plugins(session)
         if not enabled:
             raise PluginDisabled(f"the plugin {plugin} is not switched on")
-        return await guarded(
-            plugin, context.merchant_id, timeout, _awaited(resolver, arguments, named)
-        )
+        call = _awaited(resolver, arguments, named)
+        return await guarded(plugin, context.merchant_id, timeout, call, OF_THE_REQUEST)
 
     if not any(
         name.name == "info" for name in given.field.base_resolver.signature.parameters.values()

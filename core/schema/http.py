@@ -32,6 +32,8 @@ GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
 EVENTS = "text/event-stream"
 PREFLIGHT = "graphql-require-preflight"
+UPLOAD_FACTOR = 10
+"""So many times as long as others may a request with a file take."""
 
 
 class Endpoint(GraphQL[Context, None]):
@@ -151,8 +153,8 @@ class Endpoint(GraphQL[Context, None]):
         request: Request = args[0] if args else given["request"]
         multipart = request.headers.get("content-type", "").startswith("multipart/")
         try:
-            # an upload takes as long as it takes
-            async with asyncio.timeout(None if multipart else self.seconds):
+            # a file has come in by now, but has to be read and kept
+            async with asyncio.timeout(self.seconds * (UPLOAD_FACTOR if multipart else 1)):
                 return await super().execute_single(*args, **given)
         except TimeoutError:
             return timed_out(self.seconds, request.scope["request_id"])

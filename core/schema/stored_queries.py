@@ -43,7 +43,8 @@ def check_query(
         raise InvalidInput("give one query, and fragments if needed", path)
     if fault := check_size(parsed):
         raise InvalidInput(fault, path)
-    if faults := validate(schema._schema, parsed):
+    hidden = schema.config.disable_field_suggestions
+    if faults := validate(schema._schema, parsed, hide_suggestions=hidden):
         raise InvalidInput("; ".join(one.message for one in faults[:FAULTS]), path)
     return parsed, operations[0]
 

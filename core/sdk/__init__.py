@@ -109,7 +109,7 @@ from core.sdk.identities import Identity, app_scope_id
 from core.sdk.members import (
     PlatformMember,
 )
-from core.sdk.money import from_minor, to_minor
+from core.sdk.money import from_minor, minor_of, to_minor
 from core.sdk.orders import (
     TERMINAL_REFUND_STATES,
     TERMINAL_STATES,
@@ -309,6 +309,7 @@ __all__ = [
     "from_minor",
     "hookimpl",
     "marketing_hours",
+    "minor_of",
     "parameter",
     "to_minor",
 ]  # fmt: skip

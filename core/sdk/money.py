@@ -3,6 +3,8 @@
 from decimal import ROUND_HALF_UP, Decimal, InvalidOperation, Overflow
 from typing import Any
 
+from core.sdk.errors import InvalidInput
+
 # Currencies whose minor unit is not 1/100 (ISO 4217).
 EXPONENTS = {
     **dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF", "XPF", "PYG"), 0),
@@ -27,6 +29,14 @@ def to_minor(amount: Decimal, currency: str) -> int:
     if scaled != scaled.to_integral_value():
         raise ValueError(f"{amount} has more than {exponent(currency)} decimals of {currency}")
     return int(scaled)
+
+
+def minor_of(amount: Decimal, currency: str, path: tuple[str, ...]) -> int:
+    """Minor units of an amount that somebody has written. Raises InvalidInput at the path."""
+    try:
+        return to_minor(amount, currency)
+    except ValueError as error:
+        raise InvalidInput(str(error), path) from None
 
 
 def read_minor(told: Any, currency: str, rounded: bool = False) -> int:

@@ -82,10 +82,10 @@ class Session:
 
         Its connection holds it, so that a killed process frees it at once.
         """
+        self.sql.must_reset()  # also of a task that is cancelled while it asks
         taken: bool = await self.sql.fetchval(
             "SELECT pg_try_advisory_lock($1::int, $2::int)", space, key
         )
-        self.sql.must_reset()
         return taken
 
     async def hurry(self) -> None:

@@ -1,5 +1,6 @@
 """The doorbell over Redis: an arq job that means "look now". Redis holds no truth."""
 
+import asyncio
 import logging
 from typing import Any
 
@@ -12,6 +13,8 @@ logger = logging.getLogger(__name__)
 
 SHORT_QUEUE = "huike:short"
 LONG_QUEUE = "huike:long"
+RING_SECONDS = 1.0
+"""A server of Redis that does not answer holds nobody up any longer: a sweep finds the work."""
 RedisPool = ArqRedis
 """The pool of connections that doorbells and workers share."""
 
@@ -31,7 +34,8 @@ class RedisDoorbell:
     async def ring(self, job: str, *args: int) -> None:
         queue = LONG_QUEUE if job in LONG_JOBS else SHORT_QUEUE
         try:
-            await self.pool.enqueue_job(job, *args, _queue_name=queue)
+            async with asyncio.timeout(RING_SECONDS):
+                await self.pool.enqueue_job(job, *args, _queue_name=queue)
         except (RedisError, OSError) as error:
             logger.warning("no ring for %s %s, a sweep will find it: %s", job, args, error)
 

@@ -91,6 +91,8 @@ async def _hand_over(
     handlers: Mapping[str, tuple[Container[str], Handler]],
     seen: set[str],
 ) -> str | None:
+    """The first subscriber's failure, if any; the others are told all the same."""
+    failed: str | None = None
     for name, (types, handle) in handlers.items():
         if name in seen or occurrence.type not in types:
             continue
@@ -98,9 +100,10 @@ async def _hand_over(
             await handle(db, occurrence)
         except Exception as error:
             logger.exception("subscriber %s failed on event %s", name, occurrence.id)
-            return f"{name}: {type(error).__name__}"
-        seen.add(name)
-    return None
+            failed = failed or f"{name}: {type(error).__name__}"
+        else:
+            seen.add(name)
+    return failed
 
 
 async def merchants_with_open_events(db: Database) -> list[int]:

@@ -44,14 +44,14 @@ class Allowance:
             return f"each customer can have {most}"
         return None
 
-    def take(self, customer_id: int | None) -> None:
-        """Count a coupon that is had."""
+    def take(self, customer_id: int | None, count: int = 1) -> None:
+        """Count coupons that are had."""
         if self.left is not None:
-            self.left -= 1
+            self.left -= count
         if self.today is not None:
-            self.today -= 1
+            self.today -= count
         if customer_id is not None:
-            self.had[customer_id] += 1
+            self.had[customer_id] += count
 
 
 async def cap_by_stock(session: Any, allowed: Allowance, most: int) -> None:

@@ -119,9 +119,11 @@ async def use(
     new: list[_Coupon] = []
     entries: list[tuple[_Coupon, str]] = []
     for purchase in purchases:
-        outcome, used = _reckon(found, purchase, deed, w.now)
+        outcome, used = _reckon(found, purchase, w.now)
         outcomes.append(outcome)
         if deed == "quote" or not outcome.done:
+            for coupon, quoted in used:
+                _count(found, coupon, quoted, purchase.basket, -1)
             continue
         sales = _sales(purchase.basket, outcome.amount)
         address = _address(w, purchase.basket)
@@ -264,9 +266,12 @@ async def _platforms(w: Any, shops: Sequence[int]) -> dict[int, str]:
 
 
 def _reckon(
-    found: _Found, purchase: Purchase, deed: Deed, now: datetime
+    found: _Found, purchase: Purchase, now: datetime
 ) -> tuple[Outcome, list[tuple[_Coupon, Quoted]]]:
-    """What each code is worth for the basket; `done` if all of them can be used."""
+    """What each code is worth for the basket; `done` if all of them can be used.
+
+    Those that can are counted, so that the codes of a basket share a budget and limits.
+    """
     basket, left, stack = purchase.basket, Left.of(purchase.basket), Stack()
     platform = found.platforms.get(basket.shop_id or 0)
     wanted = [(code, _named(found, normal(code), basket)) for code in purchase.codes]
@@ -291,6 +296,7 @@ def _reckon(
         if quoted.reason is None:
             stack.templates.append(template)
             used.append((named, quoted))
+            _count(found, named, quoted, basket)
     return Outcome(len(used) == len(wanted), quotes, guessed), used
 
 
@@ -339,16 +345,23 @@ def _quote(
     return Quoted(code, amount, None, template.gift, template.id, coupon.id)
 
 
+def _count(found: _Found, coupon: _Coupon, quoted: Quoted, basket: Basket, times: int = 1) -> None:
+    """Count a coupon that the basket uses against its template's budget and limits."""
+    if coupon.state == "redeemed":
+        return  # of this order, and counted long ago
+    held = coupon.amount if coupon.state == "reserved" else 0
+    found.spent[coupon.template_id] += times * (quoted.amount - held)
+    if coupon.state in ("public", "stock"):
+        found.allowed[coupon.template_id].take(basket.customer_id, times)
+
+
 def _apply(
     found: _Found, coupon: _Coupon, quoted: Quoted, basket: Basket, deed: Deed,
     until: datetime | None,
 ) -> None:  # fmt: skip
     """Note that the coupon is used, for this purchase and those that follow."""
     template = found.templates[coupon.template_id]
-    held = coupon.amount if coupon.state == "reserved" else 0
-    found.spent[template.id] += quoted.amount - held
     if coupon.state in ("public", "stock"):
-        found.allowed[template.id].take(basket.customer_id)
         found.issued[template.id] += 1
     coupon.state = "reserved" if deed == "reserve" else "redeemed"
     coupon.customer_id = coupon.customer_id or basket.customer_id

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from enum import Enum
 from typing import Any
 
@@ -11,8 +11,7 @@ import strawberry
 from core.schema.context import Info
 from core.schema.errors import UserError
 from core.schema.scalars import Money, global_id, money, need_id
-from core.sdk import InvalidInput
-from core.sdk.money import to_minor
+from core.sdk import InvalidInput, minor_of
 from plugins.coupons.allowance import count_stock
 from plugins.coupons.issuing import Issued
 from plugins.coupons.quoting import Basket, Line, Quoted
@@ -286,12 +285,7 @@ class CouponsTemplateUpdatePayload:
 
 def minor(amount: Decimal | None, currency: str, name: str) -> int | None:
     """An amount in minor units. Raises InvalidInput, with the value's name in its path."""
-    if amount is None:
-        return None
-    try:
-        return to_minor(amount, currency)
-    except (ValueError, InvalidOperation) as error:
-        raise InvalidInput(str(error), ("input", name)) from None
+    return None if amount is None else minor_of(amount, currency, ("input", name))
 
 
 def template_values(given: CouponsTemplateCreateInput) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from decimal import Decimal
 from pydantic import BaseModel, Field
 
 from core.domain.orders.facts import COUNTED
-from core.sdk import InvalidInput, Query, Say, to_minor
+from core.sdk import InvalidInput, Query, Say, minor_of, to_minor
 
 MOST = 1_000_000
 
@@ -41,9 +41,9 @@ class OrderRule(BaseModel, extra="forbid"):
             least, most = getattr(self, low), getattr(self, high)
             if least is not None and most is not None and least > most:
                 raise InvalidInput(f"{low} is greater than {high}", ("input", "orders"))
-        for amount in (self.paid_at_least, self.paid_at_most):
-            if amount is not None:
-                to_minor(amount, currency)
+        for name in ("paid_at_least", "paid_at_most"):
+            if (amount := getattr(self, name)) is not None:
+                minor_of(amount, currency, ("input", "orders", name))
 
     def sql(self, q: Query, currency: str) -> str:
         """A condition, never NULL, on order `o`, its purchase `n.nth` and its parcel `k.number`."""

@@ -11,7 +11,7 @@ from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
 from core.schema.scalars import JSON, changes, global_id, money, need_id
 from core.schema.segment_words import stored_form
-from core.sdk import HuikeError, InvalidInput, SchemaField, Several, to_minor
+from core.sdk import HuikeError, InvalidInput, SchemaField, Several, minor_of
 from plugins.packages import inserts as domain
 from plugins.packages.preview import (
     Choice,
@@ -285,7 +285,7 @@ async def packages_insert_create(
 ) -> PackagesInsertCreatePayload | None:
     try:
         async with info.context.work() as w:
-            cost = to_minor(input.unit_cost, await currency_of(w))
+            cost = minor_of(input.unit_cost, await currency_of(w), ("input", "unitCost"))
             codes = None if input.codes is None else _codes(input.codes)
             new = domain.NewInsert(
                 input.name, domain.InsertKind(str(input.kind.value)), input.sku, input.text,
@@ -337,11 +337,13 @@ async def packages_rule_create(
             for n, one in enumerate(input.variants)
         ]
         async with info.context.work() as w:
-            currency = await currency_of(w)
+            currency, budget = await currency_of(w), None
+            if input.budget is not None:
+                budget = minor_of(input.budget, currency, ("input", "budget"))
             made = await create_rule(w, info.context.installation.registry, NewRule(
                 input.name, variants, customers, orders, input.priority, input.exclusive,
                 input.per_customer, input.per_days, int(input.holdout * PARTS),
-                None if input.budget is None else to_minor(input.budget, currency),
+                budget,
                 input.starts_at, input.ends_at,
             ))  # fmt: skip
             return PackagesRuleCreatePayload(rule=await _rule_by_id(info, w, made))
@@ -357,7 +359,8 @@ async def packages_rule_update(
         values = changes(input)
         async with info.context.work() as w:
             if values.get("budget") is not None:
-                values["budget"] = to_minor(values["budget"], await currency_of(w))
+                currency = await currency_of(w)
+                values["budget"] = minor_of(values["budget"], currency, ("input", "budget"))
             await update_rule(w, number, values)
             return PackagesRuleUpdatePayload(rule=await _rule_by_id(info, w, number))
     except (HuikeError, Several) as error:

@@ -33,7 +33,7 @@ def test_keys_are_rotated_and_retired(home):  # noqa: F811
     done = huike(home, "keys", "rotate")
     assert done.returncode == 0, done.stderr
     assert "key 2 seals from now on" in done.stdout
-    assert "merchant 1: 4 values sealed anew, 0 left" in done.stdout
+    assert "merchant 1: 5 values sealed anew, 0 left" in done.stdout
     assert huike(home, "keys").stdout == (
         "key 1: opens only, 0 days old\nkey 2: seals and opens, 0 days old\n"
     )

@@ -194,7 +194,7 @@ async def test_a_rule_alone_starts_from_what_it_asks(merchant, people):
     oracle = Oracle(people)
     starts = Counter()
     async with merchant.read() as session:
-        for rule in drawn(LEADING, RULES // 10):
+        for rule in drawn(LEADING, RULES // 6):
             stored = await stored_rule(session, merchant.installation.registry, rule)
             read = replace(
                 await read_rule(session, merchant.installation.registry, stored), now=START
@@ -215,7 +215,7 @@ COUNTED = {"order_count", "purchase_count", "days_since_last_purchase"}
 
 async def test_what_is_found_explains_the_answer(merchant, people):
     oracle = Oracle(people)
-    rules = drawn(LEAVES, RULES // 10)
+    rules = drawn(LEAVES, RULES // 5)
     compared = 0
     async with merchant.read() as session:
         stored = await stored_rule(session, merchant.installation.registry, {"all": rules})

@@ -69,19 +69,20 @@ async def test_events_come_in_order_and_once(db, merchant):
 async def test_a_failure_holds_the_later_events_up_and_is_tried_again_alone(db, merchant):
     await emit(merchant, 1, 2, 3)
     fine, flaky = Subscriber(), Subscriber(2)
-    handlers = {"fine": (TYPES, fine), "flaky": (TYPES, flaky)}
+    last = Subscriber()  # it is told, though the one before it failed
+    handlers = {"fine": (TYPES, fine), "flaky": (TYPES, flaky), "last": (TYPES, last)}
     assert await outbox.drain(db, merchant.id, handlers) == 1
-    assert (fine.got, flaky.got) == ([1, 2], [1])
+    assert (fine.got, flaky.got, last.got) == ([1, 2], [1], [1, 2])
     _, waiting, _ = await rows(merchant)
     assert waiting["error"] == "flaky: ConnectionError"
-    assert orjson.loads(waiting["handled_by"]) == ["fine"]
+    assert orjson.loads(waiting["handled_by"]) == ["fine", "last"]
     assert waiting["next_at"] == merchant.clock() + timedelta(seconds=1)
     flaky.failing.clear()
     assert await outbox.drain(db, merchant.id, handlers) == 0
     assert merchant.id not in await outbox.merchants_with_open_events(db)
     merchant.clock.move(timedelta(seconds=1))
     assert await outbox.drain(db, merchant.id, handlers) == 2
-    assert (fine.got, flaky.got) == ([1, 2, 3], [1, 2, 3])
+    assert (fine.got, flaky.got, last.got) == ([1, 2, 3], [1, 2, 3], [1, 2, 3])
 
 
 async def test_an_event_that_never_succeeds_is_set_aside_with_its_error(db, merchant):

@@ -117,7 +117,7 @@ async def resume_campaign(w: Work, registry: Registry, campaign_id: int) -> int 
     require_state(row, ("paused",), "resumed")
     await _check_channels(w, registry, row)
     runs = await w.sql.fetch(
-        """UPDATE campaign_runs SET pause_reason = NULL, resume_at = NULL,
+        """UPDATE campaign_runs SET pause_reason = NULL, resume_at = NULL, resting = NULL,
                state = CASE WHEN planned_at IS NULL THEN 'planning' ELSE 'running' END
            WHERE merchant_id = $1 AND campaign_id = $2 AND state = 'paused' RETURNING id""",
         w.merchant_id, campaign_id,

@@ -1,5 +1,6 @@
 """Opening a merchant's channel, for what is done beside the sending of runs."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
@@ -45,6 +46,7 @@ async def opened_channel(
         yield opened, call
     finally:
         try:
-            await call(manager.__aexit__(None, None, None))
+            async with asyncio.timeout(call.timeout):
+                await manager.__aexit__(None, None, None)
         except Exception:
             logger.exception("plugin %s failed to close its connections", plugin)

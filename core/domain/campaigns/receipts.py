@@ -12,6 +12,7 @@ a message is a fold of all its receipts that does not depend on their order:
   suppressions of the channel.
 """
 
+import logging
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
@@ -25,6 +26,8 @@ from core.sdk.channels import Channel, DeliveryReceipt
 from core.sdk.facets import Query
 from core.sdk.money import to_millionths
 from core.storage.database import SYSTEM, Database, Work
+
+logger = logging.getLogger(__name__)
 
 RANK = "array_position(ARRAY['accepted', 'undelivered', 'bounced', 'delivered', 'complained'], {})"
 MATCH_DAYS = 7
@@ -83,7 +86,10 @@ async def match_waiting(db: Database, registry: Registry) -> None:
     for row in rows:
         owned = registry.channels.get(row["channel"])
         if owned is not None:
-            await _match_channel(db, row["merchant_id"], owned.value)
+            try:
+                await _match_channel(db, row["merchant_id"], owned.value)
+            except Exception:
+                logger.exception("receipts of merchant %s are not matched", row["merchant_id"])
 
 
 async def _match_channel(db: Database, merchant_id: int, channel: Channel) -> None:

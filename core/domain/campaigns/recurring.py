@@ -87,6 +87,9 @@ async def _occur(db: Database, registry: Registry, merchant_id: int, campaign_id
         logger.warning("campaign %s cannot go on and is paused: %s", campaign_id, error)
         async with db.work(merchant_id) as w:
             await pause_run(w, campaign_id, str(error))
+    except Exception:
+        # whatever it is, the others that are due must not wait for it
+        logger.exception("campaign %s of merchant %s could not go on", campaign_id, merchant_id)
 
 
 async def _catch_up(w: Work, registry: Registry, row: Mapping[str, Any]) -> None:

@@ -52,6 +52,9 @@ async def _start(db: Database, registry: Registry, merchant_id: int, campaign_id
         logger.warning("campaign %s cannot start and is paused: %s", campaign_id, error)
         async with db.work(merchant_id) as w:
             await pause_run(w, campaign_id, str(error))
+    except Exception:
+        # whatever it is, the others that are due must not wait for it
+        logger.exception("campaign %s of merchant %s could not start", campaign_id, merchant_id)
 
 
 def _moment(row: Mapping[str, Any]) -> datetime:

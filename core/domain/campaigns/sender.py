@@ -287,7 +287,16 @@ class Sender:
                 continue  # they were given back, or went with another batch
             ids = [row["id"] for row in rows]
             self._active.update(ids)
-            outcomes = await self._send(rows)
+            try:
+                outcomes = await self._send(rows)
+            except Exception:  # an answer that makes no sense: it may have gone out
+                logger.exception(
+                    "run %s: an answer of the channel cannot be read", self._lane.run_id
+                )
+                outcomes = [
+                    Outcome(one, "unknown", None, "the channel's answer cannot be read")
+                    for one in ids
+                ]
             self._active.difference_update(ids)
             self._outcomes += outcomes
             if (len(self._queue) <= self._low_water and not self._none_due) or not self._active:

@@ -1,5 +1,7 @@
 """Opening a connected shop: its token, its session, and every call into the connector guarded."""
 
+import asyncio
+import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -22,7 +24,11 @@ from core.storage.keyring import Keyring
 FAILURES = (HuikeError, Several, OutsideError)
 """How a call into a connector can end badly; `guarded` lets nothing else out."""
 
+CLOSING_SECONDS = 10.0
+
 TOKENS = TypeAdapter(Token)
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -133,7 +139,12 @@ async def open_shop(
     try:
         yield Access(db, platform, shop, connection, opened)
     finally:
-        await platform.call(manager.__aexit__(None, None, None))
+        # not through the guard: what was done stands, and must be told, however closing goes
+        try:
+            async with asyncio.timeout(CLOSING_SECONDS):
+                await manager.__aexit__(None, None, None)
+        except Exception:
+            logger.exception("connector %s failed to close its connections", connector.name)
 
 
 def seal_token(keyring: Keyring, merchant_id: int, shop_id: int, token: Token) -> bytes:

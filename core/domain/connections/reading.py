@@ -78,15 +78,17 @@ async def _read(
     kind: Kind,
     queue: "asyncio.Queue[Page | Exception | None]",
 ) -> None:
-    pages = access.session.pull(resource, window, kind)
+    pages: Any = None
 
     async def next_page() -> Page | TooMuch | None:
         try:
-            return await anext(pages, None)
+            page: Page | None = await anext(pages, None)
         except TooMuch as error:  # no failure: the guard must not count it
             return error
+        return page
 
     try:
+        pages = access.session.pull(resource, window, kind)
         while isinstance(page := await access.platform.call(next_page()), Page):
             await queue.put(page)
         await queue.put(page)

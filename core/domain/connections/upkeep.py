@@ -41,23 +41,28 @@ async def look_after(db: Database, registry: Registry, merchant_id: int, shop_id
         connection = await connection_of(session, shop_id)
         now = session.now
     due = {name: connection[name] is not None and connection[name] <= now
-           for name in ("refresh_at", "check_at", "listen_at", "count_at")}  # fmt: skip
+           for name in ("refresh_at", *UPKEEP)}  # fmt: skip
     if due["refresh_at"] and not await _refresh(db, registry, merchant_id, shop_id):
         return
-    wanted = [name for name in ("check_at", "listen_at", "count_at") if due[name]]
+    wanted = [name for name in UPKEEP if due[name]]
     claimed = [name for name in wanted if await _claim(db, merchant_id, shop_id, name)]
     if not claimed:
         return
+    left = list(claimed)
     try:
         async with open_shop(db, registry, merchant_id, shop_id, Priority.PUSH) as access:
-            if "check_at" in claimed:
-                await _check(access)
-            if "listen_at" in claimed:
-                await _listen(access)
-            if "count_at" in claimed:
-                await count_days(access)
+            for name, work in UPKEEP.items():
+                if name not in claimed:
+                    continue
+                try:
+                    await work(access)
+                except ReconnectNeeded:
+                    raise
+                except FAILURES as error:  # one of them does not keep the others from their turn
+                    await _failed(db, merchant_id, connection, [name], error)
+                left.remove(name)
     except FAILURES as error:
-        await _failed(db, merchant_id, connection, claimed, error)
+        await _failed(db, merchant_id, connection, left, error)
 
 
 async def _claim(db: Database, merchant_id: int, shop_id: int, name: str) -> bool:
@@ -200,3 +205,7 @@ async def _listen(access: Access) -> None:
                WHERE merchant_id = $1 AND shop_id = $2 AND listen_at IS NOT NULL""",
             w.merchant_id, access.shop["id"], w.now + LISTEN_EVERY,
         )  # fmt: skip
+
+
+UPKEEP = {"listen_at": _listen, "check_at": _check, "count_at": count_days}
+"""By when each is due; messages first, since they wait."""

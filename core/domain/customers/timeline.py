@@ -45,7 +45,7 @@ TIMELINE = [
             "note_added": "Note written",
             "note_changed": "Note changed",
             "note_removed": "Note removed",
-            "task_done": "{title}: {outcome}",
+            "task_done": "Task done: {outcome}",
             "field_changed": "Fields changed: {fields}",
             "changed": "Changed: {columns}",
         },

@@ -4,12 +4,15 @@ The audit log, the delivery ledger, orders and customers are not in the list: th
 figures and proofs rest on.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage import jobs
 from core.storage.database import SYSTEM, Database, Session, Work
+
+logger = logging.getLogger(__name__)
 
 CHUNK = 2000
 MAX_DAYS = 36_500
@@ -170,7 +173,10 @@ async def house_keep(db: Database) -> bool:
     async with db.read(SYSTEM) as session:
         merchants = await session.sql.fetch("SELECT id FROM merchants ORDER BY id")
     for row in merchants:
-        await apply_rules(db, row["id"])
+        try:
+            await apply_rules(db, row["id"])
+        except Exception:
+            logger.exception("the house of merchant %s is not kept this hour", row["id"])
     return True
 
 

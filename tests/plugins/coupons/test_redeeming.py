@@ -180,6 +180,29 @@ async def test_printed_codes_and_those_that_do_not_go_together(merchant):
     assert half.max_off == 4000
 
 
+async def test_the_codes_of_one_basket_share_budget_and_limits(merchant):
+    (person,) = await people(merchant, 1)
+    made = await template(merchant, budget=1500)
+    given = [(await grant(merchant, made, person))[0].code for _ in range(2)]
+    for deed in ("quote", "redeem"):
+        both = await buy(merchant, given, "o1", deed=deed)
+        assert [one.reason for one in both.codes] == [None, "its budget is used up"]
+        assert not both.done
+    assert (await stored(merchant))["spent"] == 0
+    assert (await buy(merchant, given[0], "o2")).done  # what was refused is not counted
+    printed = await template(merchant, name="Printed", handle="printed", per_customer=1)
+    async with merchant.work() as w:
+        await fill(w, printed.id, 2)
+        rows = await w.sql.fetch(
+            "SELECT code FROM coupons_coupons WHERE merchant_id = $1 AND template_id = $2",
+            merchant.id, printed.id,
+        )  # fmt: skip
+    codes = [row["code"] for row in rows]
+    both = await buy(merchant, codes, "o3", customer_id=person)
+    assert [one.reason for one in both.codes] == [None, "each customer can have 1"]
+    assert (await buy(merchant, codes[1], "o3", customer_id=person)).done
+
+
 async def test_wrong_baskets_are_refused(merchant):
     for wrong in ({"order": None}, {"order": "x" * 201}):
         with pytest.raises(InvalidInput):

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from core.domain.campaigns.policy.places import check_place
+from core.domain.campaigns.policy.resting import wake_runs
 from core.domain.campaigns.policy.windows import Rules, Span, never_open
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
@@ -38,6 +39,7 @@ async def set_hours(
             raise InvalidInput(f"there can be {MAX_SPANS} spans at most", ("input", name))
     if never_open(Rules(open=(tuple(open_),) if open_ else (), quiet=tuple(quiet))):
         raise InvalidInput("this leaves no time at all for messages", ("input", "quiet"))
+    await wake_runs(w)
     w.audit("sending_hours.set", {"shop_id": shop_id, "channel": channel})
     if not open_ and not quiet:
         await w.sql.execute(
@@ -77,6 +79,7 @@ async def set_holidays(
                          updated_at = EXCLUDED.updated_at""",
         w.merchant_id, shop_id, sorted(set(days)), check_name(name), service, w.now,
     )  # fmt: skip
+    await wake_runs(w)
     w.audit("sending_holidays.set", {"shop_id": shop_id, "days": len(set(days))})
 
 
@@ -88,6 +91,7 @@ async def delete_holiday(w: Work, holiday_id: int) -> None:
     )  # fmt: skip
     if gone is None:
         raise NotFound(f"there is no holiday {holiday_id}", ("id",))
+    await wake_runs(w)
     w.audit("sending_holidays.deleted", {"holiday_id": holiday_id})
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from core.domain.campaigns.policy.places import check_place
+from core.domain.campaigns.policy.resting import wake_runs
 from core.registry import Registry
 from core.sdk.errors import InvalidInput
 from core.storage.buckets import CLOCK_WENT_BACK, Bucket
@@ -44,6 +45,7 @@ async def set_rate(
         )
     if seconds not in (SECOND, MINUTE):
         raise InvalidInput("a rate is for a second or a minute", ("input", "per"))
+    await wake_runs(w)
     w.audit("sending_rate.set", {"channel": channel, "messages": messages, "seconds": seconds})
     if messages is None:
         await w.sql.execute(

@@ -49,6 +49,7 @@ async def change_password(
             "UPDATE staff SET password_hash = $3 WHERE merchant_id = $1 AND id = $2",
             merchant_id, staff_id, stored,
         )  # fmt: skip
+        await _forgive(w, row)
         ended = await end_sessions(w, staff_id, but=session_id)
         w.audit("staff.password_changed", {"staff": staff_id, "sessions_ended": len(ended)})
     return len(ended)
@@ -70,6 +71,7 @@ async def begin_totp(db: Database, merchant_id: int, staff_id: int, password: st
             "UPDATE staff SET totp_sealed = $3, totp_step = 0 WHERE merchant_id = $1 AND id = $2",
             merchant_id, staff_id, w.keyring.seal(secret, totp_place(merchant_id, staff_id)),
         )  # fmt: skip
+        await _forgive(w, row)
     return Enrolment(secret, otpauth_uri(secret, email_of(db.keyring, row), merchant))
 
 
@@ -100,7 +102,7 @@ async def confirm_totp(w: Work, staff_id: int, code: str) -> list[str]:
 
 async def end_totp(db: Database, merchant_id: int, staff_id: int, password: str, code: str) -> None:
     """Switch the second factor off. Raises LoginRefused, WrongState without one, LoginPaused."""
-    row = await _proven(db, merchant_id, staff_id, password, PASSWORD, forgiven=False)
+    row = await _proven(db, merchant_id, staff_id, password, PASSWORD)
     async with _work(db, merchant_id, staff_id) as w:
         row = await _unchanged(w, row)
         if row["totp_since"] is None:
@@ -114,7 +116,7 @@ async def end_totp(db: Database, merchant_id: int, staff_id: int, password: str,
                    WHERE merchant_id = $1 AND id = $2""",
                 merchant_id, staff_id,
             )  # fmt: skip
-            await forgive(w, [account_subject(w.keyring, merchant_id, email_of(w.keyring, row))])
+            await _forgive(w, row)
             w.audit("staff.totp_disabled", {"staff": staff_id})
     if not right:
         raise LoginRefused("the code is wrong", ("input", "code"))
@@ -126,9 +128,11 @@ async def _proven(
     staff_id: int,
     password: str,
     path: tuple[str, ...],
-    forgiven: bool = True,
 ) -> asyncpg.Record:
-    """The account, whose password was given once more: a stolen session is not enough."""
+    """The account, whose password was given once more: a stolen session is not enough.
+
+    The try counts until the caller has done what it was for: else codes could be guessed between.
+    """
     async with db.read(merchant_id) as session:
         row = await staff_row(session, staff_id)
     if row["password_hash"] is None:
@@ -139,10 +143,11 @@ async def _proven(
         async with _work(db, merchant_id, staff_id) as w:
             w.audit("staff.password_refused", {"staff": staff_id})
         raise LoginRefused(REFUSED, path)
-    if forgiven:
-        async with _work(db, merchant_id, staff_id) as w:
-            await forgive(w, subjects)
     return row
+
+
+async def _forgive(w: Work, row: asyncpg.Record) -> None:
+    await forgive(w, [account_subject(w.keyring, w.merchant_id, email_of(w.keyring, row))])
 
 
 async def _unchanged(w: Work, row: asyncpg.Record) -> asyncpg.Record:
