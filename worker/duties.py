@@ -47,7 +47,7 @@ KEPT_SENDS = 1
 """Of these so many are kept for runs with service messages, which bulk must not hold up."""
 SHOP_ROOMS = {"shops.upkeep": 8, "shops.fetch": 8, "shops.sync": 8, "shops.backfill": 4}
 """How many shops are served at once, by kind of work: mostly it waits for platforms."""
-ROOMS = {**SHOP_ROOMS, "webhooks.deliver": 16}
+ROOMS = {**SHOP_ROOMS, "webhooks.deliver": 16, "webhooks.post": 8}
 """Servers of webhooks, too, mostly have to be waited for."""
 OWN_ROOM = frozenset({"run.send", *ROOMS})
 STOP_SECONDS = 20.0
@@ -279,9 +279,13 @@ class Duties:
 
     async def _post(self, merchant_id: int) -> None:
         installation = self._installation
-        await posting.post_due(
-            installation.db, merchant_id, self.stopping, installation.settings.private_webhooks
-        )
+        # others who wait get this room, as below
+        while (
+            await posting.post_due(
+                installation.db, merchant_id, installation.settings.private_webhooks
+            ) and not self._turned_away and not self.stopping.is_set()
+        ):  # fmt: skip
+            pass
 
     async def _deliver(self, merchant_id: int, webhook_id: int) -> None:
         installation = self._installation

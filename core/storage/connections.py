@@ -33,6 +33,9 @@ class Budget:
             )
 
 
+FREE = ("ROLLBACK", "SELECT pg_advisory_unlock_all")
+"""What gives a connection back is never refused: it would be lost, and what it holds with it."""
+
 budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
 """Of the present request; there is none in workers and commands."""
 
@@ -65,7 +68,8 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         return str(super().get_reset_query())
 
     def execute(self, query: str, *args: Any, **named: Any) -> Any:
-        _spend()
+        if not query.lstrip().startswith(FREE):
+            _spend()
         if (head := query[:10].upper()).startswith("SET ") and head != "SET LOCAL ":
             self._changed = True
         return super().execute(query, *args, **named)

@@ -45,9 +45,8 @@ async def serving(server):
 
 
 async def post(merchant, allow_private=True):
-    await post_due(
-        merchant.installation.db, merchant.id, asyncio.Event(), allow_private=allow_private
-    )
+    while await post_due(merchant.installation.db, merchant.id, allow_private):
+        pass
 
 
 async def calls(merchant):

@@ -33,18 +33,18 @@ AT_ONCE = 20
 TAKEN = timedelta(seconds=60)
 
 
-async def post_due(
-    db: Database, merchant_id: int, stop: asyncio.Event, allow_private: bool = False
-) -> None:
-    """Make the calls of a merchant that are due, until there are none or `stop` is set.
+async def post_due(db: Database, merchant_id: int, allow_private: bool = False) -> bool:
+    """Make some of a merchant's calls that are due; returns whether there were any.
 
     Servers that are not on a public address are not called, unless `allow_private`.
     """
-    async with outbound_client() as client:
-        while not stop.is_set() and (rows := await _take(db, merchant_id)):
+    rows = await _take(db, merchant_id)
+    if rows:
+        async with outbound_client() as client:
             calls = (_post(db, client, row, allow_private) for row in rows)
             answers = await asyncio.gather(*calls)
-            await _record(db, merchant_id, rows, answers)
+        await _record(db, merchant_id, rows, answers)
+    return bool(rows)
 
 
 async def merchants_due(db: Database) -> list[int]:
