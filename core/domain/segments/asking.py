@@ -5,7 +5,7 @@ the zones and the minute stay the same; within a minute no day begins anywhere, 
 clock itself moves in its parameters.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -13,11 +13,9 @@ from typing import Any
 
 from core.domain.segments.compile import Compiler
 from core.domain.segments.members import differences
+from core.domain.segments.recent import Recent
 from core.domain.segments.rules import Rule
 from core.domain.segments.tree import leaves
-
-MAX_KEPT = 500
-"""Merchants whose statements are kept at most."""
 
 TICK = timedelta(microseconds=1)
 
@@ -46,7 +44,7 @@ class _Statement:
         return args
 
 
-_kept: OrderedDict[int, _Statement] = OrderedDict()
+_kept = Recent[_Statement]()
 
 
 def asked_about(
@@ -57,7 +55,7 @@ def asked_about(
     `rules` are of one merchant and one instant, by their segments.
     """
     first = next(iter(rules.values()))
-    kept = _kept.get(first.merchant_id)
+    kept = _kept.find(first.merchant_id)
     if kept is None or not kept.fits(rules):
         kept = _build(rules)
         later = _build(
@@ -66,10 +64,7 @@ def asked_about(
         clock = _moving(kept, later)
         if clock is None:
             return kept.sql, kept.args_for(customer_ids, first.now)
-        kept = _kept[first.merchant_id] = replace(kept, clock=clock)
-    _kept.move_to_end(first.merchant_id)
-    while len(_kept) > MAX_KEPT:
-        _kept.popitem(last=False)
+        kept = _kept.keep(first.merchant_id, replace(kept, clock=clock))
     return kept.sql, kept.args_for(customer_ids, first.now)
 
 

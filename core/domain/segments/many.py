@@ -4,12 +4,12 @@ Reading a rule checks every part of it, which is far dearer than asking the data
 customer. So what was read stays in this process until one of the rules changes.
 """
 
-from collections import OrderedDict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from core.domain.segments.fields import check_fields
+from core.domain.segments.recent import Recent
 from core.domain.segments.rules import (
     Reference,
     Rule,
@@ -25,9 +25,6 @@ from core.registry import Registry
 from core.sdk.errors import Several
 from core.storage.database import Session
 
-MAX_KEPT = 500
-"""Merchants whose rules are kept at most."""
-
 
 @dataclass(frozen=True)
 class _Read:
@@ -41,7 +38,7 @@ class _Read:
     leaves: Mapping[int, list[Leaf]]
 
 
-_kept: OrderedDict[int, _Read] = OrderedDict()
+_kept = Recent[_Read]()
 
 
 async def read_rules(
@@ -79,7 +76,7 @@ async def _read(session: Session, registry: Registry) -> _Read:
         session.merchant_id,
     )
     rows = tuple(map(tuple, found))
-    kept = _kept.get(session.merchant_id)
+    kept = _kept.find(session.merchant_id)
     if kept is None or kept.rows != rows or kept.facets != facets:
         segments = {row["id"]: as_stored(row) for row in found}
         roots: dict[int, Node] = {}
@@ -92,11 +89,8 @@ async def _read(session: Session, registry: Registry) -> _Read:
                     faults[number] = fault
         references = {number: references_in(root) for number, root in roots.items()}
         questions = {number: list(leaves(root)) for number, root in roots.items()}
-        kept = _Read(rows, facets, roots, faults, references, questions)
-        _kept[session.merchant_id] = kept
-    _kept.move_to_end(session.merchant_id)
-    while len(_kept) > MAX_KEPT:
-        _kept.popitem(last=False)
+        read = _Read(rows, facets, roots, faults, references, questions)
+        kept = _kept.keep(session.merchant_id, read)
     return kept
 
 
