@@ -4,8 +4,9 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from typing import ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from core.sdk.errors import HuikeError, OutsideError, Several
 
@@ -71,3 +72,16 @@ async def guarded(
         raise PluginFailed(f"plugin {plugin} {what}") from error
     breaker.failures = 0
     return result
+
+
+async def closed(plugin: str, session: AbstractAsyncContextManager[Any], seconds: float) -> None:
+    """Close what a plugin has opened, whatever comes of that.
+
+    Not guarded: what was done stands and has to be told, and a breaker that is open must not keep
+    connections from being closed.
+    """
+    try:
+        async with asyncio.timeout(seconds):
+            await session.__aexit__(None, None, None)
+    except Exception:
+        logger.exception("plugin %s failed to close its connections", plugin)

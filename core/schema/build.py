@@ -6,7 +6,6 @@ from functools import wraps
 from inspect import isawaitable
 from typing import Any
 
-import asyncpg
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue
 from strawberry.schema.config import StrawberryConfig
@@ -46,7 +45,13 @@ from core.schema.customer_intake import CustomerIntakeMutations
 from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.descriptions import describe
-from core.schema.errors import CustomerError, InputError, PresentErrors, RequestError
+from core.schema.errors import (
+    NOT_STORABLE,
+    CustomerError,
+    InputError,
+    PresentErrors,
+    RequestError,
+)
 from core.schema.exact import DATE_TIME, DECIMAL
 from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
@@ -170,9 +175,7 @@ class Subscription(
     pass
 
 
-OF_THE_REQUEST = (
-    RequestError, BudgetSpent, asyncpg.CharacterNotInRepertoireError, asyncpg.DataError,
-)  # fmt: skip
+OF_THE_REQUEST = (RequestError, BudgetSpent, *NOT_STORABLE)
 """What a request does wrong inside a plugin's field is no failure of the plugin."""
 
 EXTENSIONS = (

@@ -26,6 +26,10 @@ TIMEOUT = "TIMEOUT"
 INTERNAL = "INTERNAL"
 
 
+NOT_STORABLE = (asyncpg.CharacterNotInRepertoireError, asyncpg.DataError)
+"""What the database says of a client's value that it cannot keep."""
+
+
 class RequestError(Exception):
     """A fault of the request as a whole, with one of the codes above."""
 
@@ -86,7 +90,7 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
         message = str(cause)
     elif isinstance(cause, BudgetSpent):
         code = COST_EXCEEDED
-    elif isinstance(cause, asyncpg.CharacterNotInRepertoireError | asyncpg.exceptions.DataError):
+    elif isinstance(cause, NOT_STORABLE):
         message = "a value cannot be stored: it is out of range, or holds the character NUL"
     elif cause is not None and error.path is not None:
         code, message = INTERNAL, f"an unexpected error; the log has it under {request_id}"

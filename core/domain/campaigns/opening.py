@@ -1,7 +1,5 @@
 """Opening a merchant's channel, for what is done beside the sending of runs."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -9,12 +7,10 @@ from typing import TypeVar
 
 from core.domain.campaigns.flows import campaign_channel
 from core.domain.shops.plugins import plugin_context
-from core.guard import guarded
+from core.guard import closed, guarded
 from core.registry import Registry
 from core.sdk.channels import ChannelSession, opening
 from core.storage.database import Database
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -45,8 +41,4 @@ async def opened_channel(
     try:
         yield opened, call
     finally:
-        try:
-            async with asyncio.timeout(call.timeout):
-                await manager.__aexit__(None, None, None)
-        except Exception:
-            logger.exception("plugin %s failed to close its connections", plugin)
+        await closed(plugin, manager, call.timeout)

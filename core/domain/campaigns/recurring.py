@@ -7,7 +7,7 @@ from itertools import islice, takewhile
 from typing import Any
 
 from core.domain.campaigns.campaigns import await_next, campaign_holidays, campaign_zone
-from core.domain.campaigns.control import begin_run, pause_run
+from core.domain.campaigns.control import begin_run, pause_troubled
 from core.domain.campaigns.flows import stored_flow, stored_options
 from core.domain.campaigns.journeys.recurring import let_in_again
 from core.domain.campaigns.occurrences import begin, begun, moved, recurrences
@@ -84,9 +84,7 @@ async def _occur(db: Database, registry: Registry, merchant_id: int, campaign_id
             if row is not None:
                 await _catch_up(w, registry, row)
     except (HuikeError, Several) as error:
-        logger.warning("campaign %s cannot go on and is paused: %s", campaign_id, error)
-        async with db.work(merchant_id) as w:
-            await pause_run(w, campaign_id, str(error))
+        await pause_troubled(db, merchant_id, campaign_id, str(error))
     except Exception:
         # whatever it is, the others that are due must not wait for it
         logger.exception("campaign %s of merchant %s could not go on", campaign_id, merchant_id)

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from core.domain.campaigns.control import pause_run, start_campaign
+from core.domain.campaigns.control import pause_run, pause_troubled, start_campaign
 from core.domain.campaigns.flows import stored_flow, stored_options
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several
@@ -49,9 +49,7 @@ async def _start(db: Database, registry: Registry, merchant_id: int, campaign_id
             else:
                 await start_campaign(w, registry, campaign_id)
     except (HuikeError, Several) as error:
-        logger.warning("campaign %s cannot start and is paused: %s", campaign_id, error)
-        async with db.work(merchant_id) as w:
-            await pause_run(w, campaign_id, str(error))
+        await pause_troubled(db, merchant_id, campaign_id, str(error))
     except Exception:
         # whatever it is, the others that are due must not wait for it
         logger.exception("campaign %s of merchant %s could not start", campaign_id, merchant_id)

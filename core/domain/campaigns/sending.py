@@ -25,7 +25,7 @@ from core.domain.campaigns.reconciling import first_pauses
 from core.domain.campaigns.sender import Lane, Sender
 from core.domain.campaigns.variants import release_variants
 from core.domain.shops.plugins import plugin_context
-from core.guard import PluginFailed, guarded
+from core.guard import PluginFailed, closed, guarded
 from core.registry import Registry
 from core.sdk.channels import opening
 from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Several, Unknown
@@ -134,7 +134,7 @@ async def _send_step(
         sender = Sender(db, registry, lane, session, base_url, lease, ended)
         await sender.work()
     finally:
-        await _closed(manager, lane)
+        await closed(lane.plugin, manager, lane.timeout)
     if sender.pause_reason is not None:
         await pause_troubled(db, merchant_id, lane.campaign_id, sender.pause_reason)
     elif sender.rest_reason is not None:
@@ -143,14 +143,6 @@ async def _send_step(
         await _rest_until(db, merchant_id, lane.run_id, lane.step, sender.closed.at)
         return False
     return sender.pause_reason is None and sender.rest_reason is None
-
-
-async def _closed(manager: Any, lane: Lane) -> None:
-    try:
-        async with asyncio.timeout(lane.timeout):
-            await manager.__aexit__(None, None, None)
-    except Exception:
-        logger.exception("plugin %s failed to close its connections", lane.plugin)
 
 
 async def _campaign_of(db: Database, merchant_id: int, run_id: int) -> int:

@@ -1,7 +1,5 @@
 """Opening a connected shop: its token, its session, and every call into the connector guarded."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -13,7 +11,7 @@ from pydantic import BaseModel, TypeAdapter
 
 from core.domain.connections.calls import Calls, Priority
 from core.domain.shops.plugins import plugin_settings
-from core.guard import guarded
+from core.guard import closed, guarded
 from core.registry import Registry
 from core.sdk.connectors import ConnectedShop, Connector, ConnectorSession, Token, TokenOf
 from core.sdk.errors import HuikeError, NotFound, OutsideError, Several, WrongState
@@ -27,8 +25,6 @@ FAILURES = (HuikeError, Several, OutsideError)
 CLOSING_SECONDS = 10.0
 
 TOKENS = TypeAdapter(Token)
-
-logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -139,12 +135,7 @@ async def open_shop(
     try:
         yield Access(db, platform, shop, connection, opened)
     finally:
-        # not through the guard: what was done stands, and must be told, however closing goes
-        try:
-            async with asyncio.timeout(CLOSING_SECONDS):
-                await manager.__aexit__(None, None, None)
-        except Exception:
-            logger.exception("connector %s failed to close its connections", connector.name)
+        await closed(platform.plugin, manager, CLOSING_SECONDS)
 
 
 def seal_token(keyring: Keyring, merchant_id: int, shop_id: int, token: Token) -> bytes:

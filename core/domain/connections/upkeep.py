@@ -51,11 +51,9 @@ async def look_after(db: Database, registry: Registry, merchant_id: int, shop_id
     left = list(claimed)
     try:
         async with open_shop(db, registry, merchant_id, shop_id, Priority.PUSH) as access:
-            for name, work in UPKEEP.items():
-                if name not in claimed:
-                    continue
+            for name in claimed:
                 try:
-                    await work(access)
+                    await UPKEEP[name](access)
                 except ReconnectNeeded:
                     raise
                 except FAILURES as error:  # one of them does not keep the others from their turn
