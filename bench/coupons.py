@@ -18,6 +18,7 @@ from core.cli import run
 from core.domain.shops.setup import set_up_merchant
 from core.installation import Installation, open_installation
 from core.settings import Settings
+from plugins.coupons.checkout import Asked, redeem_asked
 from plugins.coupons.codes import make_codes
 from plugins.coupons.quoting import Basket, Line
 from plugins.coupons.redeeming import Purchase, use
@@ -26,7 +27,7 @@ from plugins.coupons.templates import create_template
 
 CODES = 200_000
 AT_ONCE = 100_000
-QUOTES, SINGLE, MANY = 500, 500, 20_000
+QUOTES, SINGLE, MANY = 500, 2_000, 20_000
 CLIENTS, BATCH = 16, 500
 TEN_OFF = {
     "name": "Ten off", "handle": "ten", "kind": "amount_off", "value": 1000, "currency": "CNY",
@@ -104,8 +105,8 @@ async def one_by_one(installation: Installation, merchant_id: int, codes: Sequen
         while left:
             code = left.pop()
             bought = Purchase(Basket("CNY", [Line("tea", 20_000)], order=f"{code}{number}"), [code])
-            async with installation.db.work(merchant_id) as w:
-                (outcome,) = await use(w, [bought], "redeem")
+            asked = Asked(bought, client=str(number))
+            outcome = await installation.db.together(merchant_id, "till", redeem_asked, asked)
             used += outcome.done
 
     started = time.perf_counter()

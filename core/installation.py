@@ -129,7 +129,7 @@ async def open_installation(
         if with_redis:
             redis = await connect_redis(redis_url)
             doorbell = RedisDoorbell(redis)
-            stack.push_async_callback(redis.aclose)
+            stack.push_async_callback(doorbell.close)
         await database.connect(database_url, apps, settings.pool_size)
         stack.push_async_callback(database.disconnect)
         if check_schema:

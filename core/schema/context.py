@@ -30,6 +30,7 @@ from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
 from core.schema.throttle import Throttle
 from core.sdk.errors import HuikeError, Several
 from core.storage.database import Session, Work
+from core.storage.together import Do
 
 R = TypeVar("R")
 ANY_TOKEN = "ANY_TOKEN"  # noqa: S105 - no password
@@ -131,6 +132,10 @@ class Context:
 
     def work(self) -> AbstractAsyncContextManager[Work]:
         return self.installation.db.work(self.merchant_id, self.actor)
+
+    def together(self, do: Do, item: Any) -> Awaitable[Any]:
+        """Have `do` serve this caller's item with those of other requests; see together.py."""
+        return self.installation.db.together(self.merchant_id, self.actor, do, item)
 
     def load(
         self, key: Any, pk: Any, batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, R]]]

@@ -22,6 +22,7 @@ from core.sdk.events import Event
 from core.storage import chain
 from core.storage.connections import Connection
 from core.storage.keyring import Keyring
+from core.storage.together import Together
 
 logger = logging.getLogger(__name__)
 
@@ -188,6 +189,8 @@ class Database:
         self.keyring = keyring
         self.clock = clock
         self.doorbell = doorbell
+        self.together = Together(self.work)
+        """Does what many callers ask for at once in shared transactions; see together.py."""
 
     @asynccontextmanager
     async def read(self, merchant_id: int, actor: str = "system") -> AsyncIterator[Session]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ SHORT_QUEUE = "huike:short"
 LONG_QUEUE = "huike:long"
 RING_SECONDS = 1.0
 """A server of Redis that does not answer holds nobody up any longer: a sweep finds the work."""
+PAUSE_SECONDS = 0.05
 RedisPool = ArqRedis
 """The pool of connections that doorbells and workers share."""
 
@@ -26,20 +28,42 @@ class RedisUnavailable(Exception):
 
 
 class RedisDoorbell:
-    """Rings by enqueuing an arq job; without Redis the ring is lost and a sweep finds the work."""
+    """Rings by enqueuing an arq job; without Redis the ring is lost and a sweep finds the work.
+
+    Nobody waits for Redis: rings are sent in the background, the same ones once in PAUSE_SECONDS,
+    so that a busy merchant's commits do not cost a message each.
+    """
 
     def __init__(self, pool: RedisPool) -> None:
         self.pool = pool
+        self._waiting: dict[tuple[str, tuple[int, ...]], None] = {}
+        self._sender: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def ring(self, job: str, *args: int) -> None:
-        queue = LONG_QUEUE if job in LONG_JOBS else SHORT_QUEUE
-        try:
-            async with asyncio.timeout(RING_SECONDS):
-                await self.pool.enqueue_job(job, *args, _queue_name=queue)
-        except (RedisError, OSError) as error:
-            logger.warning("no ring for %s %s, a sweep will find it: %s", job, args, error)
+        self._waiting[job, args] = None
+        if self._sender is None or self._sender.done():
+            self._sender = asyncio.create_task(self._send(), name="doorbell")
+
+    async def _send(self) -> None:
+        while self._waiting:
+            # what is rung for from here on may have missed its worker, and is sent again
+            rings, self._waiting = self._waiting, {}
+            try:
+                for job, args in rings:
+                    queue = LONG_QUEUE if job in LONG_JOBS else SHORT_QUEUE
+                    async with asyncio.timeout(RING_SECONDS):
+                        await self.pool.enqueue_job(job, *args, _queue_name=queue)
+            except (RedisError, OSError) as error:
+                logger.warning("no ring for %d jobs, a sweep will find them: %s", len(rings), error)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), PAUSE_SECONDS)
 
     async def close(self) -> None:
+        """Send what waits, and leave Redis."""
+        self._closing.set()
+        if self._sender is not None:
+            await self._sender
         await self.pool.aclose()
 
 

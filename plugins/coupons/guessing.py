@@ -1,5 +1,6 @@
 """Keeping guessers out: who gives many codes that do not exist has to wait."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from typing import Any
 
@@ -10,12 +11,12 @@ FREE = 10
 PERIOD = timedelta(hours=1)
 
 
-async def check_client(session: Any, client: str) -> None:
-    """Raises CouponGuessing for a client that has missed too often."""
+async def check_clients(session: Any, clients: Collection[str]) -> None:
+    """Raises CouponGuessing if one of the clients has missed too often."""
     since = await session.sql.fetchval(
-        """SELECT since FROM coupons_guesses WHERE merchant_id = $1 AND client = $2
-              AND misses >= $3 AND since > $4""",
-        session.merchant_id, client, FREE, session.now - PERIOD,
+        """SELECT max(since) FROM coupons_guesses WHERE merchant_id = $1
+              AND client = ANY($2::text[]) AND misses >= $3 AND since > $4""",
+        session.merchant_id, sorted(clients), FREE, session.now - PERIOD,
     )  # fmt: skip
     if since is not None:
         raise CouponGuessing(

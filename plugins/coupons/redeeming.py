@@ -193,30 +193,22 @@ async def _find(w: Any, purchases: Sequence[Purchase], *, lock: bool) -> _Found:
     if lock:
         await lock_orders(w, refs)
     named = await w.sql.fetch(
-        """SELECT id, template_id, code, state FROM coupons_coupons
-               WHERE merchant_id = $1 AND code = ANY($2::text[])
-           UNION ALL SELECT id, template_id, NULL, state FROM coupons_coupons
-               WHERE merchant_id = $1 AND order_ref = ANY($3::text[])
-           UNION ALL SELECT NULL, id, public_code, 'public' FROM coupons_templates
-               WHERE merchant_id = $1 AND public_code = ANY($2::text[])""",
+        """SELECT c.id, c.template_id, c.code, c.state, t.budget IS NOT NULL AS budgeted
+           FROM (SELECT id, template_id, code, state FROM coupons_coupons
+                     WHERE merchant_id = $1 AND code = ANY($2::text[])
+                 UNION ALL SELECT id, template_id, NULL, state FROM coupons_coupons
+                     WHERE merchant_id = $1 AND order_ref = ANY($3::text[])
+                 UNION ALL SELECT NULL, id, public_code, 'public' FROM coupons_templates
+                     WHERE merchant_id = $1 AND public_code = ANY($2::text[])) c
+           JOIN coupons_templates t ON t.merchant_id = $1 AND t.id = c.template_id""",
         w.merchant_id, codes, refs,
     )  # fmt: skip
-    template_ids = sorted({row["template_id"] for row in named})
     coupon_ids = sorted({row["id"] for row in named if row["id"] is not None})
     counted = {row["template_id"] for row in named if row["state"] in ("public", "stock")}
-    if lock:
-        # what a granted coupon of a template without a budget needs no lock for
-        await w.sql.execute(
-            """SELECT 1 FROM coupons_templates WHERE merchant_id = $1 AND id = ANY($2::bigint[])
-                  AND (budget IS NOT NULL OR id = ANY($3::bigint[]))
-               ORDER BY id FOR NO KEY UPDATE""",
-            w.merchant_id, template_ids, sorted(counted),
-        )  # fmt: skip
-    rows = await w.sql.fetch(
-        "SELECT * FROM coupons_templates WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
-        w.merchant_id, template_ids,
-    )  # fmt: skip
-    templates = {row["id"]: read_template(row) for row in rows}
+    # a granted coupon of a template without a budget changes nothing of its template
+    shared = counted | {row["template_id"] for row in named if row["budgeted"]} if lock else set()
+    templates = await _templates(w, shared, "FOR NO KEY UPDATE")
+    templates |= await _templates(w, {row["template_id"] for row in named} - shared)
     rows = await w.sql.fetch(
         f"""SELECT * FROM coupons_coupons WHERE merchant_id = $1 AND id = ANY($2::bigint[])
             ORDER BY id {"FOR UPDATE" if lock else ""}""",
@@ -251,6 +243,17 @@ async def _find(w: Any, purchases: Sequence[Purchase], *, lock: bool) -> _Found:
             w, [one for one in templates.values() if one.id in counted], people
         ),
     )  # fmt: skip
+
+
+async def _templates(w: Any, ids: set[int], lock: str = "") -> dict[int, Template]:
+    if not ids:
+        return {}
+    rows = await w.sql.fetch(
+        f"""SELECT * FROM coupons_templates WHERE merchant_id = $1 AND id = ANY($2::bigint[])
+            ORDER BY id {lock}""",
+        w.merchant_id, sorted(ids),
+    )  # fmt: skip
+    return {row["id"]: read_template(row) for row in rows}
 
 
 async def _platforms(w: Any, shops: Sequence[int]) -> dict[int, str]:

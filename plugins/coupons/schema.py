@@ -13,14 +13,15 @@ from core.schema.errors import UserError, user_errors
 from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
+from plugins.coupons.checkout import Asked, redeem_asked, reserve_asked
 from plugins.coupons.codes import MAX_CODE
 from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
-from plugins.coupons.guessing import check_client, count_misses
+from plugins.coupons.guessing import check_clients, count_misses
 from plugins.coupons.issuing import Recipient, issue
-from plugins.coupons.redeeming import Deed, use
+from plugins.coupons.redeeming import use
 from plugins.coupons.shapes import (
     COUPON,
     ERRORS,
@@ -417,7 +418,7 @@ async def quote(
 ) -> CouponOutcome | None:
     client = _client(info, basket)
     async with info.context.read() as session:
-        await check_client(session, client)
+        await check_clients(session, [client])
         (found,) = await use(session, [purchase(basket)], "quote")
     if found.guessed:
         async with info.context.work() as w:
@@ -425,30 +426,16 @@ async def quote(
     return outcome_shape(found, basket.currency)
 
 
-async def _use(
-    info: Info, baskets: list[CouponBasketInput], deed: Deed, until: datetime | None = None
-) -> list[CouponOutcome]:
-    purchases = [purchase(one) for one in baskets]
-    clients = [_client(info, one) for one in baskets]
-    async with info.context.work() as w:
-        for client in sorted(set(clients)):
-            await check_client(w, client)
-        found = await use(w, purchases, deed, until or w.now + RESERVED_FOR)
-        missed: dict[str, int] = {}
-        for client, outcome in zip(clients, found, strict=True):
-            if outcome.guessed:
-                missed[client] = missed.get(client, 0) + outcome.guessed
-        for client in sorted(missed):
-            await count_misses(w, client, missed[client])
-    return [
-        outcome_shape(outcome, one.currency) for outcome, one in zip(found, baskets, strict=True)
-    ]
+def _asked(info: Info, basket: CouponBasketInput) -> Asked:
+    return Asked(purchase(basket), _client(info, basket))
 
 
 async def reserve(info: Info, input: CouponsReserveInput) -> CouponsReservePayload | None:
     async def call() -> dict[str, Any]:
-        (found,) = await _use(info, [input.basket], "reserve", input.until)
-        return {"outcome": found}
+        async with info.context.work() as w:
+            until = input.until or w.now + RESERVED_FOR
+            (found,) = await reserve_asked(w, [_asked(info, input.basket)], until)
+        return {"outcome": outcome_shape(found, input.basket.currency)}
 
     made: CouponsReservePayload = await _answered(CouponsReservePayload, call)
     return made
@@ -456,7 +443,18 @@ async def reserve(info: Info, input: CouponsReserveInput) -> CouponsReservePaylo
 
 async def redeem(info: Info, input: CouponsRedeemInput) -> CouponsRedeemPayload | None:
     async def call() -> dict[str, Any]:
-        return {"outcomes": await _use(info, input.baskets, "redeem")}
+        asked = [_asked(info, one) for one in input.baskets]
+        if len(asked) == 1:  # a till's: others of the same templates wait for each other
+            found = [await info.context.together(redeem_asked, asked[0])]
+        else:
+            async with info.context.work() as w:
+                found = await redeem_asked(w, asked)
+        return {
+            "outcomes": [
+                outcome_shape(outcome, one.currency)
+                for outcome, one in zip(found, input.baskets, strict=True)
+            ]
+        }
 
     made: CouponsRedeemPayload = await _answered(CouponsRedeemPayload, call)
     return made

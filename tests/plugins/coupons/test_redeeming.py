@@ -7,8 +7,10 @@ import pytest
 
 from core.sdk import InvalidInput
 from plugins.coupons import ending
+from plugins.coupons.checkout import Asked, redeem_asked
 from plugins.coupons.errors import CouponsExhausted, CouponUnusable
 from plugins.coupons.issuing import Recipient, issue
+from plugins.coupons.redeeming import Purchase
 from plugins.coupons.stock import fill, take_in
 from tests.plugins.coupons.kit import basket, buy, entries, people, stored, template
 
@@ -51,6 +53,27 @@ async def test_the_budget_holds_for_many_at_once(merchant):
         buy(merchant, one.code, f"o{one.coupon_id}") for one in given
     ))  # fmt: skip
     assert sum(one.done for one in outcomes) == 5
+    assert (await stored(merchant))["spent"] == 5000
+
+
+async def test_tills_that_ask_at_the_same_time(merchant):
+    made = await template(merchant, budget=5500)
+    given = await grant(merchant, made, *await people(merchant, 12))
+    together = merchant.installation.db.together
+
+    def ask(code, order, amount=20_000):
+        asked = Asked(Purchase(basket(amount, order=order), [code]), "till")
+        return together(merchant.id, "till", redeem_asked, asked)
+
+    outcomes = await asyncio.gather(
+        *(ask(one.code, f"o{one.coupon_id}") for one in given for _ in range(2)),
+        ask(given[0].code, "wrong", -1), ask("ABC", "unknown"), return_exceptions=True,
+    )  # fmt: skip
+    # the same order twice has the same answer; who asks wrongly spoils nothing for the others
+    assert all(a.done == b.done for a, b in zip(outcomes[0:24:2], outcomes[1:24:2], strict=True))
+    assert sum(one.done for one in outcomes[0:24:2]) == 5
+    assert isinstance(outcomes[24], InvalidInput)
+    assert not outcomes[25].done
     assert (await stored(merchant))["spent"] == 5000
 
 
