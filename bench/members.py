@@ -118,9 +118,10 @@ async def _load(
             await w.sql.execute(statement, merchant_id, w.now, members, *args)
         # every spend takes from the lots that follow the first
         await w.sql.execute(
-            """INSERT INTO points_entries (merchant_id, customer_id, kind, points, lot, at, actor)
+            """INSERT INTO points_entries (merchant_id, customer_id, kind, points, lot, at, actor,
+                   settled)
                SELECT $1, n, 'spend', -50, FALSE, $2::timestamptz - (200 - k) * interval '1 hour',
-                      'bench'
+                      'bench', TRUE
                FROM generate_series(1, $4::int) k, generate_series(1, $3::int) n""",
             merchant_id, w.now, members, spends,
         )  # fmt: skip

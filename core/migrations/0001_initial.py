@@ -1513,6 +1513,7 @@ class Migration(migrations.Migration):
                 ('rule', fields.TextField(null=True, unique=False)),
                 ('reason', fields.TextField(null=True, unique=False)),
                 ('actor', fields.TextField(unique=False)),
+                ('settled', fields.BooleanField(default=False, db_default=False)),
             ],
             options={'table': 'points_entries', 'app': 'core', 'pk_attr': 'id', 'table_description': 'An entry of the points ledger; entries are only ever added.'},
             bases=['Model'],

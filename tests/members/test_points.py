@@ -334,4 +334,11 @@ async def test_random_histories_agree_with_a_plain_ledger(merchant, seed):
                       WHERE u.merchant_id = $1 AND u.lot_id = l.id) BETWEEN 0 AND l.points""",
             merchant.id,
         )  # fmt: skip
+        settled_too_soon = await session.sql.fetchval(
+            """SELECT count(*) FROM points_entries e WHERE e.merchant_id = $1 AND e.settled
+                  AND abs(e.points) <> abs((SELECT COALESCE(sum(u.points), 0) FROM points_uses u
+                      WHERE u.merchant_id = $1 AND (u.lot_id = e.id OR u.entry_id = e.id)))""",
+            merchant.id,
+        )  # fmt: skip
     assert overdrawn == 0
+    assert settled_too_soon == 0

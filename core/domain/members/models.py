@@ -173,7 +173,8 @@ class PointsEntry(Model):
 
     A positive entry with `lot` set is a lot of points of its own, which can be used from
     `available_at` until `expires_at`. Every other entry takes from lots, or gives back to them:
-    see PointsUse. `reverses` is the entry that this one takes back, in whole or in part.
+    see PointsUse. `reverses` is the entry that this one takes back, in whole or in part. `settled`
+    spares adding up again what nothing is left of: a lot used up, an entry covered by lots.
     """
 
     id = Id()
@@ -190,6 +191,7 @@ class PointsEntry(Model):
     rule = fields.TextField(null=True)
     reason = fields.TextField(null=True)
     actor = fields.TextField()
+    settled = fields.BooleanField(default=False, db_default=False)
 
     class Meta:
         table = "points_entries"

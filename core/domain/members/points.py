@@ -4,7 +4,8 @@ A *lot* is what was earned at once: it can be used from `available_at` until `ex
 takes points away takes them from lots, the one that expires first before the others, and says so in
 `points_uses`; what no lot can cover is a debt, which the next lot covers first. Nothing is ever
 changed or deleted, so a balance can be told for any instant: what is left of the lots that can be
-used then, less the debts.
+used then, less the debts. An entry that counts for nothing from now on is marked as `settled`, so
+that who takes points need not add up a member's whole history; only a return takes the mark away.
 
     balance(t) = sum over lots usable at t of (points - uses until t)
                - sum over entries until t of (taken - covered by uses until t)
@@ -49,13 +50,53 @@ WORTH = f"""(CASE
 """What the entry `e` adds to its customer's balance at {now}, as SQL; see the formula above."""
 
 
-USE = f"""INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
-    SELECT $1, {{entry}}, id, LEAST(points, $3::bigint - before), $4 FROM (
-        SELECT id, points, sum(points) OVER (ORDER BY expires_at NULLS LAST, id) - points AS before
-        FROM ({LEFT.format(until="")} AND l.customer_id = $2 AND l.available_at <= $4
-              AND COALESCE(l.expires_at > $4, TRUE)) usable WHERE points > 0) lots
-    WHERE before < $3"""
-"""Has the entry {{entry}} take $3 points at $4 from the usable lots of customer $2."""
+USABLE = f"""{LEFT.format(until="")} AND l.customer_id = $2 AND NOT l.settled
+    AND l.available_at <= {{at}} AND COALESCE(l.expires_at > {{at}}, TRUE)"""
+"""What is left of the lots that customer $2 can use at {{at}}."""
+
+USE = """
+    used AS (
+        INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+        SELECT $1, entry.id, lot.id, LEAST(lot.points, $3::bigint - lot.before), entry.at
+        FROM {entry} entry (id, at), (
+            SELECT id, points,
+                   sum(points) OVER (ORDER BY expires_at NULLS LAST, id) - points AS before
+            FROM lots WHERE points > 0) lot
+        WHERE lot.before < $3 RETURNING lot_id, points),
+    emptied AS (
+        UPDATE points_entries e SET settled = TRUE
+        FROM used JOIN lots ON lots.id = used.lot_id AND lots.points = used.points
+        WHERE e.merchant_id = $1 AND e.id = used.lot_id)"""
+"""Has the entry take $3 points of the usable `lots`, those that expire first before the others."""
+
+TAKE = f"""
+    WITH moment AS MATERIALIZED (
+        SELECT at, EXISTS (SELECT 1 FROM points_holds WHERE merchant_id = $1 AND customer_id = $2
+                           AND state = 'held' AND expires_at <= at) AS lapsed
+        FROM (SELECT GREATEST($4, (SELECT max(at) FROM points_entries
+                                   WHERE merchant_id = $1 AND customer_id = $2)) AS at) latest),
+    lots AS MATERIALIZED ({USABLE.format(at="(SELECT at FROM moment)")}),
+    debts AS (
+        SELECT sum(-e.points - COALESCE((SELECT sum(u.points) FROM points_uses u
+                   WHERE u.merchant_id = $1 AND u.entry_id = e.id AND u.at <= m.at), 0)) AS points
+        FROM points_entries e, moment m
+        WHERE e.merchant_id = $1 AND e.customer_id = $2 AND NOT e.lot AND NOT e.settled),
+    balance AS MATERIALIZED (
+        SELECT usable, (usable - COALESCE((SELECT points FROM debts), 0))::bigint AS available
+        FROM (SELECT COALESCE(sum(points), 0) AS usable FROM lots) l),
+    entered AS (
+        INSERT INTO points_entries (merchant_id, customer_id, kind, points, lot, at, order_id,
+            reason, actor, settled)
+        SELECT $1, $2, $5, -$3::bigint, FALSE, at, $6, $7, $8, usable >= $3 FROM moment, balance
+        WHERE NOT lapsed AND ($9 OR available >= $3) RETURNING id, at),
+    {USE.format(entry="entered")}
+    SELECT available, lapsed, at, (SELECT id FROM entered) FROM balance, moment
+"""
+"""Takes $3 points of customer $2, unless a hold has lapsed that nobody wrote down yet, or there are
+too few of them and $9 lets nobody have debts.
+
+The moment is now, $4; or when the customer's points changed last, if a transaction that began after
+this one was quicker: what it took must not be overlooked as something of the future."""
 
 
 class NotEnoughPoints(HuikeError):
@@ -154,23 +195,30 @@ async def give(w: Work, kind: str, lots: Sequence[Lot]) -> list[int]:
     """
     customer_ids = sorted({lot.customer_id for lot in lots})
     await lock(w, customer_ids)
-    ids = await w.new_ids("points_entries", len(lots))
-    await w.sql.execute(
-        """INSERT INTO points_entries (id, merchant_id, customer_id, kind, points, lot, at,
-               available_at, expires_at, order_id, rule, reason, actor)
-           SELECT u.id, $1, u.customer, $2, u.points, TRUE, $3, u.available, u.expires, u.order_id,
-                  u.rule, u.reason, $4
-           FROM unnest($5::bigint[], $6::bigint[], $7::bigint[], $8::timestamptz[],
-                       $9::timestamptz[], $10::bigint[], $11::text[], $12::text[])
-                AS u (id, customer, points, available, expires, order_id, rule, reason)""",
-        w.merchant_id, kind, w.now, w.actor, ids, [lot.customer_id for lot in lots],
+    row = await w.sql.fetchrow(
+        f"""WITH made AS MATERIALIZED (
+                SELECT nextval(s.name) AS id, u.*
+                FROM (SELECT pg_get_serial_sequence('points_entries', 'id')::regclass AS name) s,
+                    unnest($5::bigint[], $6::bigint[], $7::timestamptz[], $8::timestamptz[],
+                           $9::bigint[], $10::text[], $11::text[]) WITH ORDINALITY
+                        AS u (customer, points, available, expires, order_id, rule, reason, place)),
+            entered AS (
+                INSERT INTO points_entries (id, merchant_id, customer_id, kind, points, lot, at,
+                    available_at, expires_at, order_id, rule, reason, actor)
+                SELECT id, $1, customer, $3, points, TRUE, $4, available, expires, order_id, rule,
+                       reason, $12 FROM made)
+            SELECT ARRAY(SELECT id FROM made ORDER BY place) AS ids,
+                   ARRAY(SELECT DISTINCT customer_id
+                         FROM ({OPEN_DEBTS.format(whom="= ANY($2::bigint[])")}) d
+                         WHERE points > 0 ORDER BY 1) AS debtors""",
+        w.merchant_id, customer_ids, kind, w.now, [lot.customer_id for lot in lots],
         [lot.points for lot in lots], [lot.available_at for lot in lots],
         [lot.expires_at for lot in lots], [lot.order_id for lot in lots],
-        [lot.rule for lot in lots], [lot.reason for lot in lots],
+        [lot.rule for lot in lots], [lot.reason for lot in lots], w.actor,
     )  # fmt: skip
-    debtors = await _debtors(w, customer_ids) if len(customer_ids) > 1 else customer_ids
-    for customer_id in debtors:
+    for customer_id in row["debtors"]:
         await _cover_debts(w, customer_id)
+    ids: list[int] = row["ids"]
     return ids
 
 
@@ -191,23 +239,17 @@ async def take(
     if not 0 < points <= MAX_POINTS:
         raise InvalidInput(f"points must be from 1 to {MAX_POINTS}", ("input", "points"))
     await lock(w, [customer_id])
-    at, lapsed = await _moment(w, customer_id)
-    if lapsed:
-        await release_lapsed(w, customer_id, at)
-    available = (await balances(w, [customer_id], at))[customer_id].available
-    if points > available and not debt:
+    given = (w.merchant_id, customer_id, points, w.now, kind, order_id, reason, w.actor, debt)
+    row = await w.sql.fetchrow(TAKE, *given)
+    if row["lapsed"]:
+        await release_lapsed(w, customer_id, row["at"])
+        row = await w.sql.fetchrow(TAKE, *given)
+    entry_id: int | None = row["id"]
+    if entry_id is None:
         raise NotEnoughPoints(
-            f"the customer has {available} points, {points} are to be taken", ("input", "points")
+            f"the customer has {row['available']} points, {points} are to be taken",
+            ("input", "points"),
         )
-    entry_id: int = await w.sql.fetchval(
-        f"""WITH entered AS (
-                INSERT INTO points_entries (merchant_id, customer_id, kind, points, lot, at,
-                    order_id, reason, actor)
-                VALUES ($1, $2, $5, -$3::bigint, FALSE, $4, $6, $7, $8) RETURNING id),
-            used AS ({USE.format(entry="(SELECT id FROM entered)")})
-            SELECT id FROM entered""",
-        w.merchant_id, customer_id, points, at, kind, order_id, reason, w.actor,
-    )  # fmt: skip
     return entry_id
 
 
@@ -303,19 +345,23 @@ async def give_back(
         )
     back_id = await _enter(w, entry["customer_id"], "return", wanted, reverses=entry_id, at=at)
     await w.sql.execute(
-        """INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
-           SELECT $1, $3, lot_id, -LEAST(points, $4 - before), $5
-           FROM (SELECT t.lot_id, t.points,
-                        sum(t.points) OVER (ORDER BY l.expires_at DESC NULLS FIRST, l.id DESC)
-                            - t.points AS before
-                 FROM (SELECT lot_id, sum(points)::bigint AS points FROM points_uses u
-                       WHERE u.merchant_id = $1 AND (u.entry_id = $2 OR u.entry_id IN (
-                           SELECT id FROM points_entries
-                           WHERE merchant_id = $1 AND reverses = $2))
-                       GROUP BY lot_id) t
-                 JOIN points_entries l ON l.merchant_id = $1 AND l.id = t.lot_id
-                 WHERE t.points > 0) open
-           WHERE before < $4""",
+        """WITH used AS (
+               INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+               SELECT $1, $3, lot_id, -LEAST(points, $4::bigint - before), $5
+               FROM (SELECT t.lot_id, t.points,
+                            sum(t.points) OVER (ORDER BY l.expires_at DESC NULLS FIRST, l.id DESC)
+                                - t.points AS before
+                     FROM (SELECT lot_id, sum(points)::bigint AS points FROM points_uses u
+                           WHERE u.merchant_id = $1 AND (u.entry_id = $2 OR u.entry_id IN (
+                               SELECT id FROM points_entries
+                               WHERE merchant_id = $1 AND reverses = $2))
+                           GROUP BY lot_id) t
+                     JOIN points_entries l ON l.merchant_id = $1 AND l.id = t.lot_id
+                     WHERE t.points > 0) open
+               WHERE before < $4 RETURNING lot_id, points)
+           UPDATE points_entries e SET settled = NOT e.lot
+           WHERE e.merchant_id = $1 AND (e.id IN (SELECT lot_id FROM used)
+               OR e.id = $3 AND (SELECT -sum(points) FROM used) = $4)""",
         w.merchant_id, entry_id, back_id, wanted, at or w.now,
     )  # fmt: skip
     await _cover_debts(w, entry["customer_id"])
@@ -391,20 +437,6 @@ async def lock(w: Work, customer_ids: Sequence[int]) -> None:
         raise NotFound(f"there is no customer {min(missing)}", ("input", "customerId"))
 
 
-async def _moment(w: Work, customer_id: int) -> tuple[datetime, bool]:
-    """Now; or when the customer's points changed last, if a transaction that began after this one
-    was quicker: what it took must not be overlooked as something of the future. And whether a hold
-    may have lapsed by then."""
-    row = await w.sql.fetchrow(
-        """SELECT GREATEST($3, (SELECT max(at) FROM points_entries
-                                WHERE merchant_id = $1 AND customer_id = $2)) AS at,
-                  EXISTS (SELECT 1 FROM points_holds WHERE merchant_id = $1 AND customer_id = $2
-                          AND state = 'held') AS held""",
-        w.merchant_id, customer_id, w.now,
-    )  # fmt: skip
-    return row["at"], row["held"]
-
-
 async def _lock_owner(w: Work, entry_id: int) -> None:
     """Lock the customer of an entry, so that what is read of it afterwards stays true."""
     await w.sql.execute(
@@ -438,8 +470,10 @@ async def _enter(
 async def _use(w: Work, entry_id: int, customer_id: int, points: int, at: datetime) -> None:
     """Take points from the customer's usable lots, as far as they go."""
     await w.sql.execute(
-        USE.format(entry="$5::bigint"), w.merchant_id, customer_id, points, at, entry_id
-    )
+        f"""WITH lots AS MATERIALIZED ({USABLE.format(at="$4")}),
+            {USE.format(entry="(VALUES ($5::bigint, $4::timestamptz))")} SELECT""",
+        w.merchant_id, customer_id, points, at, entry_id,
+    )  # fmt: skip
 
 
 OPEN_DEBTS = """SELECT e.id, e.customer_id, -e.points - COALESCE((
@@ -449,17 +483,9 @@ OPEN_DEBTS = """SELECT e.id, e.customer_id, -e.points - COALESCE((
             WHERE v.merchant_id = $1 AND v.entry_id = r.id), 0)) FROM points_entries r
             WHERE r.merchant_id = $1 AND r.reverses = e.id), 0)::bigint AS points
     FROM points_entries e
-    WHERE e.merchant_id = $1 AND e.customer_id {whom} AND NOT e.lot AND e.points < 0"""
+    WHERE e.merchant_id = $1 AND e.customer_id {whom} AND NOT e.lot AND e.points < 0
+      AND NOT e.settled"""
 """What entries took and no lot has covered, nor a return undone."""
-
-
-async def _debtors(w: Work, customer_ids: Sequence[int]) -> list[int]:
-    rows = await w.sql.fetch(
-        f"""SELECT DISTINCT customer_id FROM ({OPEN_DEBTS.format(**MANY)}) d
-            WHERE points > 0 ORDER BY 1""",
-        w.merchant_id, list(customer_ids),
-    )  # fmt: skip
-    return [row["customer_id"] for row in rows]
 
 
 async def _cover_debts(w: Work, customer_id: int) -> None:
@@ -472,12 +498,19 @@ async def _cover_debts(w: Work, customer_id: int) -> None:
                 SELECT id, points, available_at,
                        sum(points) OVER (ORDER BY available_at, expires_at NULLS LAST, id) AS upto
                 FROM ({LEFT.format(until="")} AND l.customer_id = $2::bigint
-                      AND COALESCE(l.expires_at > $3, TRUE)) open WHERE points > 0)
-            INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
-            SELECT $1, d.id, l.id,
-                   LEAST(d.upto, l.upto) - GREATEST(d.upto - d.points, l.upto - l.points),
-                   GREATEST($3::timestamptz, l.available_at)
-            FROM debts d JOIN lots l
-              ON l.upto > d.upto - d.points AND d.upto > l.upto - l.points""",
+                      AND NOT l.settled AND COALESCE(l.expires_at > $3, TRUE)) open
+                WHERE points > 0),
+            used AS (
+                INSERT INTO points_uses (merchant_id, entry_id, lot_id, points, at)
+                SELECT $1, d.id, l.id,
+                       LEAST(d.upto, l.upto) - GREATEST(d.upto - d.points, l.upto - l.points),
+                       GREATEST($3::timestamptz, l.available_at)
+                FROM debts d JOIN lots l
+                      ON l.upto > d.upto - d.points AND d.upto > l.upto - l.points
+                RETURNING lot_id, points)
+            UPDATE points_entries e SET settled = TRUE
+            FROM (SELECT lot_id, sum(points) AS points FROM used GROUP BY lot_id) u
+            JOIN lots l ON l.id = u.lot_id AND l.points = u.points
+            WHERE e.merchant_id = $1 AND e.id = u.lot_id""",
         w.merchant_id, customer_id, w.now,
     )  # fmt: skip
