@@ -23,6 +23,36 @@ TELL = """INSERT INTO member_reminders (merchant_id, customer_id, kind, occasion
     ON CONFLICT (merchant_id, customer_id, kind, occasion) DO NOTHING
     RETURNING customer_id, occasion"""
 
+"""The (customer, occasion) of $4 and $5 that nobody was told of before."""
+
+UTC = """to_jsonb({column} AT TIME ZONE 'UTC') #>> '{{}}' || '+00:00'"""
+TELL_POINTS = f"""
+    WITH due AS MATERIALIZED (
+        SELECT customer_id, {UTC.format(column="l.expires_at")} AS expires_at,
+               sum(points)::bigint AS points,
+               (SELECT min(d) FROM unnest($4::int[]) d
+                WHERE l.expires_at <= $3 + d * interval '1 day') AS days
+        FROM ({LEFT.format(until=f"AND NOT {LAPSED.format(entry='u.entry_id', now='$3')}")}
+              AND l.customer_id = ANY($2::bigint[])
+              AND l.available_at <= $3 AND l.expires_at > $3 AND l.expires_at <= $5) l
+        GROUP BY customer_id, l.expires_at HAVING sum(points) > 0),
+    told AS (
+        INSERT INTO member_reminders (merchant_id, customer_id, kind, occasion, at)
+        SELECT $1, customer_id, '{PointsExpiring.type}', expires_at || '/' || days, $3 FROM due
+        ON CONFLICT (merchant_id, customer_id, kind, occasion) DO NOTHING
+        RETURNING customer_id, occasion),
+    events AS (
+        INSERT INTO outbox_events
+            (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
+        SELECT $1, '{PointsExpiring.type}',
+               jsonb_build_object('customer_id', customer_id, 'points', points,
+                                  'expires_at', expires_at, 'days', days), $3, $3, '[]', 0
+        FROM due JOIN told USING (customer_id) WHERE occasion = expires_at || '/' || days
+        ORDER BY customer_id, expires_at)
+    SELECT count(*) FROM told
+"""
+"""Tells customers $2 of what expires until $5, with one statement for all, since it may be all."""
+
 
 async def merchants_to_remind(db: Database) -> list[int]:
     """Merchants whose members were not looked at yet on this day of the merchant's calendar."""
@@ -74,24 +104,12 @@ async def _tell_points(w: Work, programme: Programme, customer_ids: Sequence[int
     days = sorted(programme.rules.reminders.points_days)
     if not days:
         return
-    until = f"AND NOT {LAPSED.format(entry='u.entry_id', now='$3')}"
-    rows = await w.sql.fetch(
-        f"""SELECT l.customer_id, l.expires_at, sum(l.points)::bigint AS points,
-                   (SELECT min(d) FROM unnest($4::int[]) d
-                    WHERE l.expires_at <= $3 + d * interval '1 day') AS days
-            FROM ({LEFT.format(until=until)} AND l.customer_id = ANY($2::bigint[])
-                  AND l.available_at <= $3 AND l.expires_at > $3 AND l.expires_at <= $5) l
-            GROUP BY l.customer_id, l.expires_at HAVING sum(l.points) > 0
-            ORDER BY l.customer_id, l.expires_at""",
-        w.merchant_id, list(customer_ids), w.now, days, w.now + timedelta(days=days[-1]),
+    told = await w.sql.fetchval(
+        TELL_POINTS, w.merchant_id, list(customer_ids), w.now, days,
+        w.now + timedelta(days=days[-1]),
     )  # fmt: skip
-    due = {
-        (row["customer_id"], f"{row['expires_at'].isoformat()}/{row['days']}"): PointsExpiring(
-            row["customer_id"], row["points"], row["expires_at"].isoformat(), row["days"]
-        )
-        for row in rows
-    }
-    await _tell(w, PointsExpiring.type, due)
+    if told:
+        w.ring("outbox.drain", w.merchant_id)
 
 
 async def _tell_endings(w: Work, programme: Programme, customer_ids: Sequence[int]) -> None:
