@@ -95,7 +95,7 @@ async def _load(
                 SELECT $1, $4, n || '-' || k, n, 'completed', 'CNY', p.paid, p.paid, 0, p.at, p.at,
                        '', $2
                 FROM generate_series(1, $3::int) n, generate_series(1, 2) k,
-                     LATERAL (SELECT (n * 7919 + k * 104729) % 60000 AS paid,
+                     LATERAL (SELECT (n::bigint * 7919 + k * 104729) % 60000 AS paid,
                          $2::timestamptz - ((n * 31 + k * 17) % 400) * interval '1 day' AS at) p""",
              (shop_id,)),
             ("""INSERT INTO tier_intervals (merchant_id, customer_id, tier_id, valid_from,
