@@ -39,6 +39,7 @@ max_connections = 200
 max_wal_size = '4GB'
 shared_buffers = '256MB'
 timezone = 'UTC'
+work_mem = '32MB'
 """
 
 
