@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 
 from pydantic import BaseModel
 
@@ -101,10 +102,15 @@ async def _open(channel: SmsChannel, context: PluginContext) -> AsyncIterator[Ch
 
 @dataclass(slots=True)
 class Pending:
-    """A message in hand, what was made of it, and who certainly did not send it."""
+    """A message in hand, what was made of it, and who certainly did not send it.
+
+    At most `most` messages share its call; `again` says that it goes out anew, with fewer.
+    """
 
     message: OutgoingMessage
     avoid: set[str]
+    most: int = BATCH
+    again: bool = False
     provider: str = ""
     text: Text | None = None
     spend: budget.Spend | None = None
@@ -282,8 +288,9 @@ class SmsSession:
         for name, those in by_provider.items():
             provider = self._providers[name]
             places = provider.calls([one.text for one in those if one.text is not None])
-            for call in places:
-                messages = [those[place] for place in call]
+            for messages in chain.from_iterable(
+                _parts([those[place] for place in call]) for call in places
+            ):
                 alone = messages[0].message.key if len(messages) == 1 else None
                 found.append(Call(provider, alone or f"b{uuid.uuid4().hex}", messages))
         return found
@@ -294,6 +301,11 @@ class SmsSession:
             try:
                 answers = await call.provider.send(call.serial, texts)
             except OutsideError as error:
+                if len(texts) > 1 and _of_message(error):
+                    # none was taken because of one of them: halves find out which it is
+                    for one in call.messages:
+                        one.most, one.again = len(texts) // 2, True
+                    return
                 answers = [error] * len(texts)
         given = self._given[call.provider.name]
         for one, text, answer in zip(call.messages, texts, answers, strict=True):
@@ -304,7 +316,7 @@ class SmsSession:
         unspent = [
             one.spend for one in ready
             if one.spend is not None
-            and isinstance(one.answer, RetryLater | Refused | ReconnectNeeded)
+            and (one.again or isinstance(one.answer, RetryLater | Refused | ReconnectNeeded))
         ]  # fmt: skip
         blocked = [one for one in ready if isinstance(one.answer, Blocked)]
         if not unspent and not blocked:
@@ -322,12 +334,14 @@ class SmsSession:
             ])  # fmt: skip
 
     def _goes_on(self, one: Pending) -> bool:
-        """Whether another provider is to be tried; the one that failed rests for a while."""
+        """Whether it is to be tried again, with fewer others or by another provider; the one that
+        failed rests for a while."""
+        if one.again:
+            one.again = False
+            return True
         answer = one.answer
-        if not isinstance(answer, ReconnectNeeded | RetryLater):
+        if not isinstance(answer, ReconnectNeeded | RetryLater) or _of_message(answer):
             return False
-        if isinstance(answer, RetryLater) and answer.provider is None:
-            return False  # the number has had enough, whoever sends
         one.avoid.add(one.provider)
         self._resting[one.provider] = self._clock() + REST
         way = way_of(self._settings, one.message.shop_id, one.message.message_class)
@@ -336,3 +350,19 @@ class SmsSession:
         logger.warning("%s; another provider takes over", answer)
         one.answer, one.failure = None, answer
         return True
+
+
+def _of_message(error: OutsideError) -> bool:
+    """Whether the message or its number is the reason, whoever sends."""
+    return isinstance(error, Refused) or (isinstance(error, RetryLater) and error.provider is None)
+
+
+def _parts(messages: Sequence[Pending]) -> list[list[Pending]]:
+    """Messages of one call, in several where there may not be so many."""
+    parts: list[list[Pending]] = []
+    for one in sorted(messages, key=lambda one: one.most):
+        if parts and len(parts[-1]) < parts[-1][0].most:
+            parts[-1].append(one)
+        else:
+            parts.append([one])
+    return parts

@@ -66,9 +66,9 @@ class Migration(migrations.Migration):
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
                 ('merchant_id', fields.BigIntField()),
                 ('name', fields.TextField(unique=False)),
-                ('delivery_id', fields.BigIntField()),
+                ('asked_until', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'sms_sweeps', 'app': 'sms', 'pk_attr': 'id', 'table_description': "How far messages without a receipt were asked for: the last delivery's id."},
+            options={'table': 'sms_sweeps', 'app': 'sms', 'pk_attr': 'id', 'table_description': 'Up to which time of sending messages without an end were asked for, at an age of theirs.'},
             bases=['Model'],
         ),
         ops.CreateModel(
