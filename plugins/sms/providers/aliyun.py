@@ -17,7 +17,7 @@ from core.sdk import MessageClass, Receipt, Trace
 from core.sdk.channels import DeliveryReceipt
 from plugins.sms.http import Caller
 from plugins.sms.providers.aliyun_codes import BAD_NUMBERS, meaning_of
-from plugins.sms.providers.aliyun_signature import encoded, signed_headers
+from plugins.sms.providers.aliyun_signature import Signing, encoded
 from plugins.sms.providers.protocol import Answer, Registered, Sought, verdict
 from plugins.sms.settings import AliyunSettings
 from plugins.sms.templates import State
@@ -52,8 +52,9 @@ class Aliyun:
         self, settings: AliyunSettings, caller: Caller, clock: Callable[[], datetime]
     ) -> None:
         self.name = settings.name
-        self._settings = settings
-        self._secret = settings.access_key_secret.get_secret_value()
+        self._signing = Signing(
+            settings.access_key_id, settings.access_key_secret.get_secret_value()
+        )
         self._caller = caller
         self._clock = clock
         self._nonce = secrets.token_hex(16)
@@ -196,9 +197,7 @@ class Aliyun:
         }
         if body:
             headers["content-type"] = FORM
-        signed = signed_headers(
-            self._settings.access_key_id, self._secret, "POST", query, headers, body
-        )
+        signed = self._signing.headers(query, headers, body)
         answered = await self._caller.ask("POST", f"{self._endpoint}/?{query}", signed, body)
         answer = answered.json()
         code = answer.get("Code") if isinstance(answer, dict) else None

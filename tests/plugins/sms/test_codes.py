@@ -48,6 +48,19 @@ def clock():
     return NOW
 
 
+def account(vendor, endpoint):
+    match vendor:
+        case "aliyun":
+            return AliyunSettings(kind="aliyun", access_key_id="testAK", access_key_secret="testSK",
+                                  endpoint=endpoint)  # fmt: skip
+        case "tencent":
+            return TencentSettings(kind="tencent", secret_id="testID", secret_key="testSK",
+                                   app_id="1400006666", endpoint=endpoint)  # fmt: skip
+        case _:
+            return TwilioSettings(kind="twilio", account_sid="AC0", auth_token="secret",
+                                  sender="+15005550006", endpoint=endpoint)  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 async def opened():
     """(stand-in, client) of each vendor, by its name."""
@@ -58,17 +71,10 @@ async def opened():
         aliyun.open() as a, tencent.open() as t, two.open() as w, connections() as session,
     ):  # fmt: skip
         yield {
-            "aliyun": (aliyun, outside(AliyunSettings(
-                kind="aliyun", access_key_id="testAK", access_key_secret="testSK", endpoint=a,
-            ), session, clock)),
-            "tencent": (tencent, outside(TencentSettings(
-                kind="tencent", secret_id="testID", secret_key="testSK", app_id="1400006666",
-                endpoint=t,
-            ), session, clock)),
-            "twilio": (two, outside(TwilioSettings(
-                kind="twilio", account_sid="AC0", auth_token="secret", sender="+15005550006",
-                endpoint=w,
-            ), session, clock)),
+            vendor: (stand_in, outside(account(vendor, url), session, clock))
+            for vendor, stand_in, url in (
+                ("aliyun", aliyun, a), ("tencent", tencent, t), ("twilio", two, w),
+            )
         }  # fmt: skip
 
 
@@ -192,13 +198,12 @@ async def test_a_wrong_key_or_clock_is_the_accounts(secret, at):
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("vendor", ["aliyun", "tencent", "twilio"])
-async def test_an_answer_without_a_code_says_neither_yes_nor_no(opened, vendor, status, body, kind):
+async def test_an_answer_without_a_code_says_neither_yes_nor_no(vendor, status, body, kind):
     async def answer(request):
         return web.Response(status=status, body=body)
 
     async with served(answer) as url, connections() as session:
-        settings = opened[vendor][1]._settings.model_copy(update={"endpoint": url})
-        found = await sent(outside(settings, session, clock))
+        found = await sent(outside(account(vendor, url), session, clock))
     assert isinstance(found, kind), found
 
 
@@ -206,9 +211,7 @@ async def test_nobody_there_is_certain_and_silence_is_not(monkeypatch):
     monkeypatch.setattr(http, "ANSWER_SECONDS", 0.2)
     stand_in = AliyunStandIn(clock)
     async with stand_in.open() as url, connections() as session:
-        settings = AliyunSettings(
-            kind="aliyun", access_key_id="testAK", access_key_secret="testSK", endpoint=url
-        )
+        settings = account("aliyun", url)
         stand_in.mood = "hang before"
         assert isinstance(await sent(outside(settings, session, clock)), Unknown)
         gone = settings.model_copy(update={"endpoint": "http://127.0.0.1:9"})
