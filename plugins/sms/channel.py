@@ -35,7 +35,7 @@ from plugins.sms import budget
 from plugins.sms.http import connections
 from plugins.sms.making import made
 from plugins.sms.providers.protocol import Answer, Blocked, Finding, Provider, Sought
-from plugins.sms.records import approved_templates, record, recorded
+from plugins.sms.records import approved_templates, record, recorded, unreserved
 from plugins.sms.routing import Way, way_of
 from plugins.sms.settings import SmsSettings
 from plugins.sms.templates import Templates
@@ -180,7 +180,16 @@ class SmsSession:
         """Ask the providers that had the messages; one that never was begun is absent."""
         async with self._context.database.read(self._context.merchant_id) as session:
             known = await recorded(session, [message.key for message in messages])
-        return await asyncio.gather(*(self._find(one, known.get(one.key)) for one in messages))
+        found = await asyncio.gather(*(self._find(one, known.get(one.key)) for one in messages))
+        absent = [
+            one.key for one, trace in zip(messages, found, strict=True)
+            if trace is Trace.ABSENT and one.key in known
+        ]  # fmt: skip
+        if absent:
+            async with self._context.database.work(self._context.merchant_id) as w:
+                if spends := await unreserved(w, absent):
+                    await budget.give_back(w, spends)
+        return found
 
     async def _find(
         self, message: SoughtMessage, handed: tuple[str, str] | None
@@ -267,14 +276,14 @@ class SmsSession:
             return []
         database, merchant_id = self._context.database, self._context.merchant_id
         async with database.work(merchant_id) as w:
-            spends = [one.spend or budget.Spend(0, {}) for one in ready]
+            spends = [one.spend or budget.NOTHING for one in ready]
             for one, refusal in zip(ready, await budget.reserve(w, spends), strict=True):
                 one.answer = refusal
             ready = [one for one in ready if one.answer is None]
             calls = self._calls(ready)
             await record(w, [
                 (one.message.key, one.provider, call.serial, one.text.signature,
-                 prefix_of(one.text.to))
+                 prefix_of(one.text.to), one.spend or budget.NOTHING)
                 for call in calls for one in call.messages if one.text is not None
             ])  # fmt: skip
         return calls
@@ -313,17 +322,18 @@ class SmsSession:
 
     async def _settle(self, ready: Sequence[Pending]) -> None:
         """Give back what was not spent, and have numbers that block us left alone."""
-        unspent = [
-            one.spend for one in ready
+        unspent = {
+            one.message.key: one.spend for one in ready
             if one.spend is not None
             and (one.again or isinstance(one.answer, RetryLater | Refused | ReconnectNeeded))
-        ]  # fmt: skip
+        }  # fmt: skip
         blocked = [one for one in ready if isinstance(one.answer, Blocked)]
         if not unspent and not blocked:
             return
         async with self._context.database.work(self._context.merchant_id) as w:
             if unspent:
-                await budget.give_back(w, unspent)
+                await budget.give_back(w, list(unspent.values()))
+                await unreserved(w, list(unspent))
             await take_receipts(w, self._channel, [
                 DeliveryReceipt(
                     f"blocked:{one.message.key}", "bounced", w.now, key=one.message.key,

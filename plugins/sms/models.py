@@ -19,6 +19,8 @@ class SmsMessage(Model):
     serial = fields.TextField()
     signature = fields.TextField()
     prefix = fields.TextField()
+    reserved = fields.BigIntField()
+    scopes = fields.TextField()
     at = fields.DatetimeField()
 
     class Meta:

@@ -16,6 +16,8 @@ class Migration(migrations.Migration):
                 ('serial', fields.TextField(unique=False)),
                 ('signature', fields.TextField(unique=False)),
                 ('prefix', fields.TextField(unique=False)),
+                ('reserved', fields.BigIntField()),
+                ('scopes', fields.TextField(unique=False)),
                 ('at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'sms_messages', 'app': 'sms', 'pk_attr': 'id', 'table_description': 'How a message was last handed over; its id is that of its delivery.'},

@@ -254,6 +254,29 @@ async def test_a_busy_vendor_alone_is_tried_again(shop, vendor):
     assert await states(shop, run_id) == ["sent"] * 3
 
 
+async def spent(shop):
+    """The money that counts, in millionths, of all scopes."""
+    async with shop.read() as session:
+        return await session.sql.fetchval(
+            "SELECT sum(amount) FROM sms_spending WHERE merchant_id = $1", shop.id
+        )
+
+
+async def test_money_of_what_was_never_sent_comes_back_once(shop, vendor, impatient):
+    await enable(shop, vendor, budget={"campaign": "0.14"})
+    vendor.mood = "hang before"
+    run_id = await sent(shop)
+    vendor.mood = None
+    assert await spent(shop) == 3 * 45_000  # perhaps they are under way
+    await reconcile(shop, timedelta(minutes=1))
+    assert await spent(shop) == 3 * 45_000
+    await reconcile(shop, timedelta(hours=1))
+    assert await spent(shop) == 0
+    await send(shop, run_id)
+    assert await states(shop, run_id) == ["sent"] * 3
+    assert await spent(shop) == 3 * 45_000
+
+
 async def test_one_bad_number_does_not_take_a_batch_with_it(shop, vendor):
     vendor.refuse |= {
         "13800138003": ("isv.MOBILE_NUMBER_ILLEGAL", "非法手机号"),
@@ -267,11 +290,7 @@ async def test_one_bad_number_does_not_take_a_batch_with_it(shop, vendor):
     assert sorted(message.phone for message in vendor.messages) == [
         f"1380013800{number}" for number in range(10) if number not in (3, 7)
     ]
-    async with shop.read() as session:
-        spent = await session.sql.fetchval(
-            "SELECT sum(amount) FROM sms_spending WHERE merchant_id = $1", shop.id
-        )
-    assert spent == 8 * 45_000
+    assert await spent(shop) == 8 * 45_000
 
 
 async def test_a_text_that_nobody_takes_fails_for_all(shop, vendor):
