@@ -142,10 +142,26 @@ async def test_a_receipt_for_another_merchant_changes_nothing(shop, vendor, inst
     assert {row["receipt"] for row in await rows(shop, run_id)} == {None}
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b'[{"phone_number": "138"}]', b"{", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"[1]", b'[{"phone_number": "138"}]', b"{", b"\xff",
+                                  b"[" * 100_000])  # fmt: skip
 async def test_a_malformed_push_is_refused(shop, body):
     with pytest.raises(InvalidInput):
         await kit.push(shop, "sms.aliyun", body)
+
+
+async def test_odd_characters_in_a_push_lose_nothing(shop, vendor):
+    run_id = await sent(shop, 2)
+    reports = [vendor.end(message) for message in vendor.messages]
+    reports[0] |= {"success": False, "err_code": "UNDELIV", "err_msg": "half \ud83d, \x00"}
+    await kit.push(shop, "sms.aliyun", json.dumps(reports).encode())
+    assert [row["receipt"] for row in await rows(shop, run_id)] == ["undelivered", "delivered"]
+    reply = {"phone_number": "13800138000", "content": "退订\ud83d", "sequence_id": 7,
+             "send_time": "2026-06-15 12:01:00", "dest_code": "\x00"}  # fmt: skip
+    await kit.push(shop, "sms.aliyun", json.dumps([reply]).encode())
+    async with shop.read() as session:
+        assert await session.sql.fetchval(
+            "SELECT count(*) FROM inbound_messages WHERE merchant_id = $1", shop.id
+        ) == 1  # fmt: skip
 
 
 async def test_a_push_of_a_vendor_that_the_merchant_does_not_have_is_refused(shop):
