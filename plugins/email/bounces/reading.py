@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from html import unescape
 
+from core.domain.campaigns.ledger import storable
 from core.sdk import DeliveryReceipt, Reply
 from plugins.email.bounces.causes import STATUS, cause_of, receipt_of
 from plugins.email.message import text_of
@@ -259,7 +260,7 @@ def _plain(part: Message) -> str:
         text = data[: TEXT_LIMIT * 4].decode(charset, "replace")
     except (LookupError, ValueError):
         text = data.decode("utf-8", "replace")
-    return _clean(text[:TEXT_LIMIT])
+    return storable(text[:TEXT_LIMIT])
 
 
 def _bytes(part: Message) -> bytes:
@@ -268,11 +269,6 @@ def _bytes(part: Message) -> bytes:
     except (TypeError, ValueError):  # the name of its character set is none
         return b""
     return data if isinstance(data, bytes) else b""
-
-
-def _clean(text: str) -> str:
-    """The text without what cannot be stored: NUL, and halves of characters."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()
 
 
 def _decoded(message: Message, name: str) -> str:
@@ -285,7 +281,7 @@ def _decoded(message: Message, name: str) -> str:
         )
     except (LookupError, ValueError, email.errors.HeaderParseError):
         text = str(message.get(name, ""))
-    return _clean(text)
+    return storable(text)
 
 
 def _is_from_machine(message: Message) -> bool:

@@ -108,7 +108,7 @@ async def test_one_mail_that_cannot_be_read_holds_up_no_others(merchant):
         b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n)
         for n in range(1500)
     )
-    bounce = mail("postfix_unknown", gone).replace(b"smtp;", b"smtp; \x00")
+    bounce = mail("postfix_unknown", gone).replace(b"smtp;", b"smtp; \x00\xff")
     async with imap_server() as server:
         await enable(merchant, settings(server.port))
         await read(merchant)
