@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -60,7 +60,7 @@ def sink(folder: Path) -> Iterator[tuple[int, Path]]:
         process.terminate()
 
 
-async def bare(port: int, messages: list[tuple[str, bytes]]) -> float:
+async def bare(port: int, messages: Sequence[tuple[str, bytes]]) -> float:
     """Messages per second of nothing but aiosmtplib."""
     waiting = iter(messages)
     connections = [

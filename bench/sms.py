@@ -2,11 +2,11 @@
 
 In batches against the tests' stand-in, which checks every signature, in a process of its own; one
 by one against a server that only answers, beside bare aiohttp that posts requests signed before.
-Prints one JSON line per figure; rates per core count the processor time of the client's process.
+Prints one JSON line per figure; rates per core and the ratio count the processor time of the
+client's process. The memory is that of twice as many messages.
 """
 
 import asyncio
-import gc
 import statistics
 import subprocess
 import sys
@@ -23,6 +23,7 @@ from yarl import URL
 
 from bench.large import show
 from bench.sms_server import TEMPLATE
+from bench.turns import memory_growth, rates_compared, timed
 from core.sdk import Receipt
 from plugins.sms.http import CONNECTIONS, Caller, connections
 from plugins.sms.making import outside
@@ -50,56 +51,46 @@ def main() -> None:
 
 async def measure(count: int) -> None:
     with server("stand_in") as url:
-        rates, cores = [], []
-        for _ in range(ROUNDS):
-            seconds, used = await in_batches(url, count)
-            rates.append(count / seconds)
-            cores.append(count / used)
-        show("SMS in batches of 100, against the stand-in", statistics.median(rates), "messages/s",
-             spread=spread(rates))  # fmt: skip
-        show("the same per core of the client", statistics.median(cores), "messages/s",
-             spread=spread(cores))  # fmt: skip
+        rates = [await timed(count, in_batches(url, count)) for _ in range(ROUNDS)]
+        for figure, values in (
+            ("sms_batches", [rate.clock for rate in rates]),
+            ("sms_batches_per_core", [rate.processor for rate in rates]),
+        ):
+            show(figure, statistics.median(values), "messages/s", low=round(min(values)),
+                 high=round(max(values)), goal=5000)  # fmt: skip
+        await memory_growth("sms_memory_growth", partial(in_batches, url), 2 * count)
     singles = count // 5
+    texts = [text(number, "service") for number in range(singles)]
+    requests = await signed(texts)
     with server("plain") as url:
-        ours, bare = [], []
-        for _ in range(ROUNDS):
-            bare.append(singles / await bare_aiohttp(url, singles))
-            ours.append(singles / await one_by_one(url, singles))
-        show("SMS one by one", statistics.median(ours), "messages/s", spread=spread(ours))
-        show("bare aiohttp, signed beforehand", statistics.median(bare), "messages/s",
-             spread=spread(bare))  # fmt: skip
-        show("ratio", statistics.median(ours) / statistics.median(bare), "")
+        await one_by_one(url, texts)
+        pairs = [
+            (await timed(singles, one_by_one(url, texts)),
+             await timed(singles, bare_aiohttp(url, requests)))
+            for _ in range(ROUNDS)
+        ]  # fmt: skip
+        rates_compared("sms_singles", pairs, "bare aiohttp, signed beforehand", 0.8)
 
 
-def spread(values: Sequence[float]) -> float:
-    """From the least to the most, as a share of the median."""
-    return round((max(values) - min(values)) / statistics.median(values), 3)
-
-
-async def in_batches(url: str, count: int) -> tuple[float, float]:
-    """(seconds, processor seconds) for so many personalised messages."""
+async def in_batches(url: str, count: int) -> None:
+    """Make and send so many personalised messages."""
+    run = time.perf_counter()
     async with connections() as session:
         client = opened(url, session)
-        batches = [
-            [text(number, "marketing") for number in range(start, start + BATCH)]
+        batches = (
+            partial(
+                client.send, f"{run}-{start}",
+                [text(number, "marketing") for number in range(start, start + BATCH)],
+            )
             for start in range(0, count, BATCH)
-        ]
-        gc.collect()
-        began, used = time.perf_counter(), time.process_time()
-        await spread_out(
-            [partial(client.send, f"b{began}-{n}", batch) for n, batch in enumerate(batches)],
-            AT_ONCE,
-        )
-        return time.perf_counter() - began, time.process_time() - used
+        )  # fmt: skip
+        await spread_out(batches, AT_ONCE)
 
 
-async def one_by_one(url: str, count: int) -> float:
+async def one_by_one(url: str, texts: Sequence[Text]) -> None:
     async with connections() as session:
         client = opened(url, session)
-        texts = [text(number, "service") for number in range(count)]
-        began = time.perf_counter()
-        await spread_out([partial(client.send, one.key, [one]) for one in texts], CONNECTIONS)
-        return time.perf_counter() - began
+        await spread_out((partial(client.send, one.key, [one]) for one in texts), CONNECTIONS)
 
 
 class Recorder(Caller):
@@ -119,30 +110,32 @@ class _Fine:
         return {"Code": "OK", "BizId": "1"}
 
 
-async def bare_aiohttp(url: str, count: int) -> float:
+async def signed(texts: Sequence[Text]) -> Sequence[tuple[str, Any, Any]]:
+    """The requests that send the texts."""
     recorder = Recorder()
-    client = Aliyun(settings(url), recorder, now)
-    for number in range(count):
-        one = text(number, "service")
+    client = Aliyun(settings("http://127.0.0.1"), recorder, now)
+    for one in texts:
         await client.send(one.key, [one])
+    return recorder.requests
+
+
+async def bare_aiohttp(url: str, requests: Sequence[tuple[str, Any, Any]]) -> None:
     async with ClientSession(connector=TCPConnector(limit=CONNECTIONS)) as session:
 
         async def post(request: tuple[str, Any, Any]) -> None:
             where, headers, body = request
-            async with session.post(URL(where, encoded=True), headers=headers, data=body) as answer:
+            there = URL(url + where.removeprefix("http://127.0.0.1"), encoded=True)
+            async with session.post(there, headers=headers, data=body) as answer:
                 await answer.read()
 
-        began = time.perf_counter()
-        await spread_out([partial(post, request) for request in recorder.requests], CONNECTIONS)
-        return time.perf_counter() - began
+        await spread_out((partial(post, request) for request in requests), CONNECTIONS)
 
 
-async def spread_out(calls: Sequence[Callable[[], Awaitable[Any]]], at_once: int) -> None:
+async def spread_out(calls: Iterator[Callable[[], Awaitable[Any]]], at_once: int) -> None:
     """Make the calls, so many at the same time; one that fails ends the benchmark."""
-    waiting = iter(calls)
 
     async def work() -> None:
-        for call in waiting:
+        for call in calls:
             answers = await call()
             assert answers is None or all(isinstance(one, Receipt) for one in answers)
 

@@ -25,7 +25,7 @@ class SmtpPool:
     async def deliver(
         self, letter: Letter, builder: MessageBuilder, message_class: MessageClass
     ) -> Receipt:
-        data = builder.bytes_of(letter)
+        data = await builder.signed(letter)
         sender = return_path(self._path, letter.key) if self._path else builder.from_address
         connection = self._take()
         if connection is not None:

@@ -22,6 +22,9 @@ class Spend:
     limits: dict[str, int]
 
 
+NOTHING = Spend(0, {})
+
+
 def spend(budget: Budget, cost: Decimal, day: str, campaign_id: int | None) -> Spend:
     """What a message counts for."""
     limits = {}

@@ -8,6 +8,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
+from itertools import chain
 
 from pydantic import BaseModel
 
@@ -34,7 +35,7 @@ from plugins.sms import budget
 from plugins.sms.http import connections
 from plugins.sms.making import made
 from plugins.sms.providers.protocol import Answer, Blocked, Finding, Provider, Sought
-from plugins.sms.records import approved_templates, record, recorded
+from plugins.sms.records import approved_templates, record, recorded, unreserved
 from plugins.sms.routing import Way, way_of
 from plugins.sms.settings import SmsSettings
 from plugins.sms.templates import Templates
@@ -101,10 +102,15 @@ async def _open(channel: SmsChannel, context: PluginContext) -> AsyncIterator[Ch
 
 @dataclass(slots=True)
 class Pending:
-    """A message in hand, what was made of it, and who certainly did not send it."""
+    """A message in hand, what was made of it, and who certainly did not send it.
+
+    At most `most` messages share its call; `again` says that it goes out anew, with fewer.
+    """
 
     message: OutgoingMessage
     avoid: set[str]
+    most: int = BATCH
+    again: bool = False
     provider: str = ""
     text: Text | None = None
     spend: budget.Spend | None = None
@@ -174,7 +180,16 @@ class SmsSession:
         """Ask the providers that had the messages; one that never was begun is absent."""
         async with self._context.database.read(self._context.merchant_id) as session:
             known = await recorded(session, [message.key for message in messages])
-        return await asyncio.gather(*(self._find(one, known.get(one.key)) for one in messages))
+        found = await asyncio.gather(*(self._find(one, known.get(one.key)) for one in messages))
+        absent = [
+            one.key for one, trace in zip(messages, found, strict=True)
+            if trace is Trace.ABSENT and one.key in known
+        ]  # fmt: skip
+        if absent:
+            async with self._context.database.work(self._context.merchant_id) as w:
+                if spends := await unreserved(w, absent):
+                    await budget.give_back(w, spends)
+        return found
 
     async def _find(
         self, message: SoughtMessage, handed: tuple[str, str] | None
@@ -261,14 +276,14 @@ class SmsSession:
             return []
         database, merchant_id = self._context.database, self._context.merchant_id
         async with database.work(merchant_id) as w:
-            spends = [one.spend or budget.Spend(0, {}) for one in ready]
+            spends = [one.spend or budget.NOTHING for one in ready]
             for one, refusal in zip(ready, await budget.reserve(w, spends), strict=True):
                 one.answer = refusal
             ready = [one for one in ready if one.answer is None]
             calls = self._calls(ready)
             await record(w, [
                 (one.message.key, one.provider, call.serial, one.text.signature,
-                 prefix_of(one.text.to))
+                 prefix_of(one.text.to), one.spend or budget.NOTHING)
                 for call in calls for one in call.messages if one.text is not None
             ])  # fmt: skip
         return calls
@@ -282,8 +297,9 @@ class SmsSession:
         for name, those in by_provider.items():
             provider = self._providers[name]
             places = provider.calls([one.text for one in those if one.text is not None])
-            for call in places:
-                messages = [those[place] for place in call]
+            for messages in chain.from_iterable(
+                _parts([those[place] for place in call]) for call in places
+            ):
                 alone = messages[0].message.key if len(messages) == 1 else None
                 found.append(Call(provider, alone or f"b{uuid.uuid4().hex}", messages))
         return found
@@ -294,6 +310,11 @@ class SmsSession:
             try:
                 answers = await call.provider.send(call.serial, texts)
             except OutsideError as error:
+                if len(texts) > 1 and _of_message(error):
+                    # none was taken because of one of them: halves find out which it is
+                    for one in call.messages:
+                        one.most, one.again = len(texts) // 2, True
+                    return
                 answers = [error] * len(texts)
         given = self._given[call.provider.name]
         for one, text, answer in zip(call.messages, texts, answers, strict=True):
@@ -301,17 +322,18 @@ class SmsSession:
 
     async def _settle(self, ready: Sequence[Pending]) -> None:
         """Give back what was not spent, and have numbers that block us left alone."""
-        unspent = [
-            one.spend for one in ready
+        unspent = {
+            one.message.key: one.spend for one in ready
             if one.spend is not None
-            and isinstance(one.answer, RetryLater | Refused | ReconnectNeeded)
-        ]  # fmt: skip
+            and (one.again or isinstance(one.answer, RetryLater | Refused | ReconnectNeeded))
+        }  # fmt: skip
         blocked = [one for one in ready if isinstance(one.answer, Blocked)]
         if not unspent and not blocked:
             return
         async with self._context.database.work(self._context.merchant_id) as w:
             if unspent:
-                await budget.give_back(w, unspent)
+                await budget.give_back(w, list(unspent.values()))
+                await unreserved(w, list(unspent))
             await take_receipts(w, self._channel, [
                 DeliveryReceipt(
                     f"blocked:{one.message.key}", "bounced", w.now, key=one.message.key,
@@ -322,12 +344,14 @@ class SmsSession:
             ])  # fmt: skip
 
     def _goes_on(self, one: Pending) -> bool:
-        """Whether another provider is to be tried; the one that failed rests for a while."""
+        """Whether it is to be tried again, with fewer others or by another provider; the one that
+        failed rests for a while."""
+        if one.again:
+            one.again = False
+            return True
         answer = one.answer
-        if not isinstance(answer, ReconnectNeeded | RetryLater):
+        if not isinstance(answer, ReconnectNeeded | RetryLater) or _of_message(answer):
             return False
-        if isinstance(answer, RetryLater) and answer.provider is None:
-            return False  # the number has had enough, whoever sends
         one.avoid.add(one.provider)
         self._resting[one.provider] = self._clock() + REST
         way = way_of(self._settings, one.message.shop_id, one.message.message_class)
@@ -336,3 +360,19 @@ class SmsSession:
         logger.warning("%s; another provider takes over", answer)
         one.answer, one.failure = None, answer
         return True
+
+
+def _of_message(error: OutsideError) -> bool:
+    """Whether the message or its number is the reason, whoever sends."""
+    return isinstance(error, Refused) or (isinstance(error, RetryLater) and error.provider is None)
+
+
+def _parts(messages: Sequence[Pending]) -> list[list[Pending]]:
+    """Messages of one call, in several where there may not be so many."""
+    parts: list[list[Pending]] = []
+    for one in sorted(messages, key=lambda one: one.most):
+        if parts and len(parts[-1]) < parts[-1][0].most:
+            parts[-1].append(one)
+        else:
+            parts.append([one])
+    return parts

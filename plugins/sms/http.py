@@ -73,7 +73,11 @@ class Caller:
         """
         try:
             async with self._session.request(
-                method, URL(url, encoded=True), headers=headers, data=body, allow_redirects=False
+                method,
+                URL(url, encoded=True),
+                headers=headers,
+                data=body or None,
+                allow_redirects=False,
             ) as response:
                 answered = Answered(response.status, await response.read())
         except (ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:

@@ -1,6 +1,7 @@
 """Work by the clock: what the pretended carrier has to tell, missing receipts, and templates."""
 
 import asyncio
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,13 +28,15 @@ from plugins.sms.settings import SmsSettings
 
 PORTION = 1000
 SOUGHT = 200
-MISSING_AFTER = timedelta(hours=12)
+LOOKS = {"half a day": timedelta(hours=12), "three days": timedelta(days=3)}
+"""How old a message without an end is when it is asked for: most have one at the first look, and at
+the second the carriers have given up the others."""
 MISSING_FOR = timedelta(days=25)
 """Vendors forget a message after 30 days."""
-SWEEP = "missing"
 AGES = {"sms_sandbox": 30, "sms_messages": 400, "sms_spending": 400}
 """Days after which rows are of no use any more."""
 REPLIES = {"opts_out": "R", "replies": "谢谢"}
+Providers = Mapping[str, Provider]
 STATUSES: dict[str, ReceiptStatus] = {"bad_number": "bounced", "undelivered": "undelivered"}
 
 
@@ -75,49 +78,76 @@ def _receipt(w: Any, row: Any) -> DeliveryReceipt:
 
 
 async def ask_for_missing(context: PluginContext) -> None:
-    """Ask once for each message whose end nobody told within half a day."""
+    """Ask for the messages of which nobody told the end, at each age of LOOKS once.
+
+    Raises RetryLater when a provider cannot say; then the same ones are asked for next time.
+    """
     settings = context.settings
     assert isinstance(settings, SmsSettings)
+    failing: dict[str, str] = {}
     async with connections() as http:
         providers = made(settings.providers, http, context)
-        while await _ask_for_some(context, providers):
-            pass
+        for name, age in LOOKS.items():
+            await _look(context, providers, name, age, failing)
+    if failing:
+        raise RetryLater("; ".join(f"{name}: {words}" for name, words in failing.items()))
 
 
-async def _ask_for_some(context: PluginContext, providers: dict[str, Provider]) -> bool:
-    database, merchant_id = context.database, context.merchant_id
-    async with database.read(merchant_id) as session:
-        after = await session.sql.fetchval(
-            "SELECT delivery_id FROM sms_sweeps WHERE merchant_id = $1 AND name = $2",
-            merchant_id, SWEEP,
+async def _look(
+    context: PluginContext, providers: Providers, name: str, age: timedelta, failing: dict[str, str]
+) -> None:
+    async with context.database.read(context.merchant_id) as session:
+        until = session.now - age
+        since = await session.sql.fetchval(
+            """SELECT GREATEST(max(asked_until), $3::timestamptz) FROM sms_sweeps
+               WHERE merchant_id = $1 AND name = $2""",
+            session.merchant_id, name, session.now - MISSING_FOR,
         )  # fmt: skip
-        now: datetime = session.now
-        messages, last = await without_receipt(
-            session, SmsChannel(), after or 0, now - MISSING_FOR, now - MISSING_AFTER, SOUGHT
-        )
+    after: int | None = 0
+    while after is not None:
+        after = await _ask_for_some(context, providers, (since, until), after, failing)
+    if failing:
+        return
+    async with context.database.work(context.merchant_id) as w:
+        await w.sql.execute(
+            """INSERT INTO sms_sweeps (merchant_id, name, asked_until) VALUES ($1, $2, $3)
+               ON CONFLICT (merchant_id, name) DO UPDATE SET asked_until = excluded.asked_until""",
+            w.merchant_id, name, until,
+        )  # fmt: skip
+
+
+async def _ask_for_some(
+    context: PluginContext,
+    providers: Providers,
+    sent: tuple[datetime, datetime],
+    after: int,
+    failing: dict[str, str],
+) -> int | None:
+    async with context.database.read(context.merchant_id) as session:
+        messages, last = await without_receipt(session, SmsChannel(), after, *sent, SOUGHT)
         known = await recorded(session, [one.key for one in messages])
-    receipts = await asyncio.gather(*(_ended(one, known, providers) for one in messages))
-    async with database.work(merchant_id) as w:
-        await take_receipts(w, SmsChannel(), [one for one in receipts if one is not None])
-        if messages:
-            await w.sql.execute(
-                """INSERT INTO sms_sweeps (merchant_id, name, delivery_id) VALUES ($1, $2, $3)
-                   ON CONFLICT (merchant_id, name) DO UPDATE
-                       SET delivery_id = excluded.delivery_id""",
-                merchant_id, SWEEP, max(one.delivery_id for one in messages),
-            )  # fmt: skip
-    return last is not None
+    ends = await asyncio.gather(*(_ended(one, known, providers, failing) for one in messages))
+    async with context.database.work(context.merchant_id) as w:
+        await take_receipts(w, SmsChannel(), [one for one in ends if one is not None])
+    return last
 
 
 async def _ended(
-    one: HandedOver, known: dict[str, tuple[str, str]], providers: dict[str, Provider]
+    one: HandedOver,
+    known: Mapping[str, tuple[str, str]],
+    providers: Providers,
+    failing: dict[str, str],
 ) -> DeliveryReceipt | None:
     name, serial = known.get(one.key, (one.provider or "", one.key))
     provider = providers.get(name)
-    if provider is None or not isinstance(provider, Finding):
+    if provider is None or name in failing or not isinstance(provider, Finding):
         return None
     sought = SoughtMessage(one.key, one.to, name, one.at)
-    return await provider.ended(Sought(sought, serial, one.provider_id))
+    try:
+        return await provider.ended(Sought(sought, serial, one.provider_id))
+    except OutsideError as error:
+        failing[name] = str(error)
+        return None
 
 
 async def sync(context: PluginContext) -> None:

@@ -19,6 +19,8 @@ class SmsMessage(Model):
     serial = fields.TextField()
     signature = fields.TextField()
     prefix = fields.TextField()
+    reserved = fields.BigIntField()
+    scopes = fields.TextField()
     at = fields.DatetimeField()
 
     class Meta:
@@ -68,12 +70,12 @@ class SmsSpending(Model):
 
 
 class SmsSweep(Model):
-    """How far messages without a receipt were asked for: the last delivery's id."""
+    """Up to which time of sending messages without an end were asked for, at an age of theirs."""
 
     id = Id()
     merchant_id = fields.BigIntField()
     name = fields.TextField()
-    delivery_id = fields.BigIntField()
+    asked_until = fields.DatetimeField()
 
     class Meta:
         table = "sms_sweeps"

@@ -8,6 +8,7 @@ from typing import Annotated
 import strawberry
 
 from core.domain.shops.plugins import plugin_context, plugin_settings
+from core.domain.shops.shops import shop_exists
 from core.schema.campaign_parts import MessageClass
 from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
@@ -184,6 +185,8 @@ async def sms_text_check(
     context = info.context
     shop = None if shop_id is None else need_id("Shop", shop_id, ("shopId",))
     async with context.read() as session:
+        if shop is not None and not await shop_exists(session, shop):
+            return None
         settings = await plugin_settings(session, context.installation.registry, PLUGIN)
         approved = await approved_templates(session)
     assert isinstance(settings, SmsSettings)
@@ -252,7 +255,8 @@ FIELDS = [
     ), "SMS_READ"),
     SchemaField("Query", "smsTextCheck", strawberry.field(
         resolver=sms_text_check,
-        description="What would become of a text: parts, price, template and what is wrong.",
+        description="What would become of a text: parts, price, template and what is wrong. "
+        "Null: there is no such shop.",
     ), "SMS_READ"),
     SchemaField("Mutation", "smsTemplateSubmit", strawberry.field(
         resolver=sms_template_submit, description="Hand a template in for review at a provider.",

@@ -169,6 +169,8 @@ async def make_world(merchant):
     async with merchant.work() as w:
         email = {"host": "localhost", "port": 25, "tls": "none", "from_address": "a@example.com"}
         await _store(w, "email", True, email)
+        sms = {"providers": [{"kind": "sandbox"}], "signature": "小店"}
+        await _store(w, "sms", True, sms)
         customer = await w.sql.fetchval(
             """INSERT INTO customers (merchant_id, name, province, version, created_at, updated_at)
                VALUES ($1, '张三', '浙江省', 1, $2, $2) RETURNING id""",

@@ -15,8 +15,10 @@ PERSONS = {
 """What somebody who has logged in does, not a program."""
 ELSEWHERE = {
     "staff-oidc-start", "staff-oidc-finish", "staff-totp-confirm", "staff-totp-disable",
+    "sms-template-submit",
 }  # fmt: skip
-"""Tried where there are an identity provider and an authenticator app: test_staff_*.py."""
+"""Tried where there are an identity provider and an authenticator app: test_staff_*.py; or a
+vendor: plugins/sms/test_schema.py."""
 PASSWORD, NEW_PASSWORD = "correct horse battery staple", "another staple of batteries"
 SUBSCRIPTIONS = {
     "job-progress", "campaign-progress", "shop-sync-progress", "segment-size",
@@ -173,6 +175,8 @@ def variables(name, ids):
                 "lines": [{"productId": "tea", "amount": "120.00", "quantity": 2}],
             }]}
         },
+        "sms-arrivals": {"from": "2026-06-01", "to": "2026-06-30"},
+        "sms-text-check": {"text": "好久不见，拒收请回复R", "shopId": ids["Shop"]},
         "coupons-figures": {"from": "2026-06-01", "to": "2026-06-30"},
         "coupons-release": {"input": {"order": "E9", "redeemed": True}},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},

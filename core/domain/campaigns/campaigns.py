@@ -19,6 +19,7 @@ from core.domain.campaigns.occurrences import next_begin
 from core.domain.campaigns.proposals import Change, propose
 from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.shops.merchants import check_name
+from core.domain.shops.shops import shop_exists
 from core.registry import Registry
 from core.sdk.channels import MessageClass
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
@@ -279,10 +280,7 @@ async def _checked(
         await check_flow(w, registry, flow, simple)
     except Several as several:
         errors += several.errors
-    if shop_id is not None and not await w.sql.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM shops WHERE merchant_id = $1 AND id = $2)",
-        w.merchant_id, shop_id,
-    ):  # fmt: skip
+    if shop_id is not None and not await shop_exists(w, shop_id):
         errors.append(NotFound(f"there is no shop {shop_id}", ("input", "shop")))
     if errors:
         raise Several(errors)

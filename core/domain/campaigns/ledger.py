@@ -364,4 +364,9 @@ async def resolve(w: Work, verdicts: Sequence[Verdict]) -> list[int]:
 
 def cut(text: str | None) -> str | None:
     """A provider's words, short enough to be stored."""
-    return None if text is None else text.replace("\x00", "")[:DETAIL_LIMIT]
+    return None if text is None else storable(text)[:DETAIL_LIMIT]
+
+
+def storable(text: str) -> str:
+    """A text from outside without what cannot be stored: NUL, and halves of characters."""
+    return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -3,6 +3,7 @@
 import unicodedata
 from collections.abc import Sequence
 
+from core.domain.campaigns.ledger import storable
 from core.domain.campaigns.links import read_message_key
 from core.domain.customers.consent import ALL_SHOPS, unsubscribe
 from core.domain.customers.suppressions import (
@@ -71,7 +72,7 @@ async def _take(w: Work, channel: Channel, reply: Reply, opt_out: bool) -> bool:
     else:
         delivery_id, customer_id, shop_id = answered
     (message_id,) = await w.new_ids("inbound_messages", 1)
-    text = reply.text.replace("\x00", "")[:TEXT_LIMIT]
+    text = storable(reply.text)[:TEXT_LIMIT]
     stored = await w.sql.fetchval(
         """INSERT INTO inbound_messages (id, merchant_id, channel, event_key, address_index,
                text_sealed, customer_id, delivery_id, shop_id, opt_out, at, received_at)

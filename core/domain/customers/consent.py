@@ -14,6 +14,7 @@ import orjson
 from core.domain.customers.customers import get_customer
 from core.domain.customers.identify import lock_customers
 from core.domain.customers.suppressions import OF_IDENTITIES, UNSUBSCRIBED, suppress_all
+from core.domain.shops.shops import shop_exists
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
 from core.sdk.events import ConsentGranted, ConsentWithdrawn, CustomerUnsubscribed
 from core.storage.database import Session, Work
@@ -228,7 +229,7 @@ async def check_word(session: Session, word: Word) -> None:
         )
     if len(_json(word.evidence) or "") > EVIDENCE_LIMIT:
         errors.append(_wrong("evidence", f"evidence has at most {EVIDENCE_LIMIT} bytes of JSON"))
-    if word.shop_id != ALL_SHOPS and not await _shop_exists(session, word.shop_id):
+    if word.shop_id != ALL_SHOPS and not await shop_exists(session, word.shop_id):
         errors.append(NotFound("there is no shop with this id", ("input", "shopId")))
     if errors:
         raise errors[0] if len(errors) == 1 else Several(errors)
@@ -236,14 +237,6 @@ async def check_word(session: Session, word: Word) -> None:
 
 def _wrong(name: str, message: str) -> InvalidInput:
     return InvalidInput(message, ("input", name))
-
-
-async def _shop_exists(session: Session, shop_id: int) -> bool:
-    found: bool = await session.sql.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM shops WHERE merchant_id = $1 AND id = $2)",
-        session.merchant_id, shop_id,
-    )  # fmt: skip
-    return found
 
 
 async def _lock(w: Work, customer_ids: Sequence[int], path: tuple[str, ...]) -> None:

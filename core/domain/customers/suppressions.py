@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
+from core.domain.shops.shops import shop_exists
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage.database import Session, Work
 from core.storage.keyring import Keyring
@@ -183,9 +184,5 @@ async def _check(session: Session, channel: str, reason: str, shop_id: int) -> N
     check_reason(reason)
     if not 0 < len(channel.strip()) <= NAME_LIMIT or "\x00" in channel:
         raise InvalidInput(f"a channel has 1 to {NAME_LIMIT} characters", ("input", "channel"))
-    known = shop_id == 0 or await session.sql.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM shops WHERE merchant_id = $1 AND id = $2)",
-        session.merchant_id, shop_id,
-    )  # fmt: skip
-    if not known:
+    if shop_id != 0 and not await shop_exists(session, shop_id):
         raise NotFound("there is no shop with this id", ("input", "shopId"))

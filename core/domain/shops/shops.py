@@ -84,6 +84,15 @@ async def update_shop(
         await jobs.enqueue(w, REFRESH_KIND, {"shop_id": shop_id})
 
 
+async def shop_exists(session: Session, shop_id: int) -> bool:
+    """Whether the merchant has this shop."""
+    found: bool = await session.sql.fetchval(
+        "SELECT EXISTS (SELECT 1 FROM shops WHERE merchant_id = $1 AND id = $2)",
+        session.merchant_id, shop_id,
+    )  # fmt: skip
+    return found
+
+
 async def find_shop(session: Session, name_or_id: str) -> Mapping[str, Any]:
     """A shop by its name or its number. Raises NotFound, which names the shops there are."""
     rows = await session.sql.fetch(

@@ -28,7 +28,7 @@ class MailgunApi:
         form = aiohttp.FormData()
         form.add_field("to", letter.to)
         form.add_field(
-            "message", builder.bytes_of(letter), filename="message.eml",
+            "message", await builder.signed(letter), filename="message.eml",
             content_type="message/rfc822",
         )  # fmt: skip
         form.add_field("o:tracking", "no")

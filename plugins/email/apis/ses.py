@@ -46,7 +46,7 @@ class SesApi:
         request = {
             "FromEmailAddress": builder.sender,
             "Destination": {"ToAddresses": [letter.to]},
-            "Content": {"Raw": {"Data": base64.b64encode(builder.bytes_of(letter)).decode()}},
+            "Content": {"Raw": {"Data": base64.b64encode(await builder.signed(letter)).decode()}},
             "EmailTags": [{"Name": TAG, "Value": tag(letter.key)}],
         }
         if self._settings.configuration_set:

@@ -6,6 +6,7 @@ found, so nothing is passed over, and what comes twice counts once.
 
 import asyncio
 import imaplib
+import logging
 import re
 import ssl
 from collections.abc import Iterator
@@ -16,6 +17,8 @@ from core.domain.campaigns.replies import take_replies
 from core.sdk import Channel, PluginContext, ReconnectNeeded, RetryLater
 from plugins.email.bounces.reading import Incoming, read_mail
 from plugins.email.settings import EmailSettings, Mailbox
+
+logger = logging.getLogger(__name__)
 
 SECONDS = 15.0
 PORTION = 100
@@ -55,7 +58,10 @@ async def read_mailbox(context: PluginContext, channel: Channel) -> None:
         portion = await asyncio.to_thread(fetch, mailbox, place)
         found = Incoming()
         for raw in portion.mails:
-            read_mail(raw, context.database.clock(), found)
+            try:
+                read_mail(raw, context.database.clock(), found)
+            except Exception:  # anybody can write to the mailbox; one mail holds up no others
+                logger.exception("a mail of %s is passed over", _name(mailbox))
         async with context.database.work(context.merchant_id) as w:
             await take_receipts(w, channel, found.receipts)
             await take_replies(w, channel, found.replies)

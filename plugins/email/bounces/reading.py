@@ -5,6 +5,8 @@ a message knows its key.
 """
 
 import email
+import email.errors
+import email.header
 import email.utils
 import hashlib
 import re
@@ -14,6 +16,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from html import unescape
 
+from core.domain.campaigns.ledger import storable
 from core.sdk import DeliveryReceipt, Reply
 from plugins.email.bounces.causes import STATUS, cause_of, receipt_of
 from plugins.email.message import text_of
@@ -52,7 +55,7 @@ class Incoming:
 
 def read_mail(raw: bytes, now: datetime, into: Incoming) -> None:
     """Add what a mail says. `now` stands for its time if that cannot be believed."""
-    message = email.message_from_bytes(raw)
+    message = email.message_from_bytes(raw.replace(b"\x00", b""))
     at = _time(message, now)
     kind = _report_type(message)
     if kind == "delivery-status":
@@ -172,9 +175,9 @@ def _report_type(message: Message) -> str | None:
 
 def _blocks(message: Message, kind: str) -> Iterator[Message]:
     for part in message.walk():
-        payload = part.get_payload()
-        if part.get_content_type() != kind or not isinstance(payload, list):
+        if part.get_content_type() != kind:
             continue
+        payload = _held(part)
         if part.get("content-transfer-encoding", "").strip().lower() in (
             "base64",
             "quoted-printable",
@@ -185,17 +188,21 @@ def _blocks(message: Message, kind: str) -> Iterator[Message]:
             coded.set_payload("\n\n".join(str(one) for one in payload).strip())
             yield from map(email.message_from_string, re.split(r"\n\s*\n", _plain(coded)))
         else:
-            yield from (one for one in payload if isinstance(one, Message))
+            yield from payload
+
+
+def _held(part: Message) -> list[Message]:
+    """The messages that a part consists of; none if it is a text."""
+    payload = part.get_payload() if part.is_multipart() else []
+    return [one for one in payload if isinstance(one, Message)]
 
 
 def _own_parts(message: Message) -> Iterator[Message]:
     """The parts of a mail without those of the mails that it holds."""
     yield message
-    payload = message.get_payload()
-    if message.is_multipart() and message.get_content_maintype() == "multipart":
-        for part in payload:
-            if isinstance(part, Message):
-                yield from _own_parts(part)
+    if message.get_content_maintype() == "multipart":
+        for part in _held(message):
+            yield from _own_parts(part)
 
 
 def _key(message: Message) -> str | None:
@@ -226,10 +233,8 @@ def _key_of_paths(message: Message) -> str | None:
 
 
 def _raw(part: Message) -> str:
-    payload = part.get_payload()
-    if isinstance(payload, list):
-        return "\n".join(str(one.get("message-id", "")) for one in payload
-                         if isinstance(one, Message))  # fmt: skip
+    if part.is_multipart():
+        return "\n".join(str(one.get("message-id", "")) for one in _held(part))
     return "\n".join(re.findall(r"^message-id:\s*(\S+)", _plain(part), re.I | re.M))
 
 
@@ -249,26 +254,34 @@ def _text(message: Message) -> str:
 
 
 def _plain(part: Message) -> str:
-    data = part.get_payload(decode=True)
-    if not isinstance(data, bytes):
-        return ""
+    data = _bytes(part)
     charset = part.get_content_charset() or "utf-8"
     try:
-        return data[: TEXT_LIMIT * 4].decode(charset, "replace")[:TEXT_LIMIT]
-    except LookupError:
-        return data[:TEXT_LIMIT].decode("utf-8", "replace")
+        text = data[: TEXT_LIMIT * 4].decode(charset, "replace")
+    except (LookupError, ValueError):
+        text = data.decode("utf-8", "replace")
+    return storable(text[:TEXT_LIMIT])
+
+
+def _bytes(part: Message) -> bytes:
+    try:
+        data = part.get_payload(decode=True)
+    except (TypeError, ValueError):  # the name of its character set is none
+        return b""
+    return data if isinstance(data, bytes) else b""
 
 
 def _decoded(message: Message, name: str) -> str:
     pieces: Sequence[tuple[bytes | str, str | None]]
     try:
         pieces = email.header.decode_header(str(message.get(name, "")))
-        return "".join(
+        text = "".join(
             piece if isinstance(piece, str) else piece.decode(charset or "utf-8", "replace")
             for piece, charset in pieces
         )
-    except (LookupError, ValueError):
-        return str(message.get(name, ""))
+    except (LookupError, ValueError, email.errors.HeaderParseError):
+        text = str(message.get(name, ""))
+    return storable(text)
 
 
 def _is_from_machine(message: Message) -> bool:

@@ -3,7 +3,8 @@
 A call is never repeated here: the vendor says that sending is not idempotent.
 """
 
-import uuid
+import itertools
+import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -16,7 +17,7 @@ from core.sdk import MessageClass, Receipt, Trace
 from core.sdk.channels import DeliveryReceipt
 from plugins.sms.http import Caller
 from plugins.sms.providers.aliyun_codes import BAD_NUMBERS, meaning_of
-from plugins.sms.providers.aliyun_signature import encoded, signed_headers
+from plugins.sms.providers.aliyun_signature import Signing, encoded
 from plugins.sms.providers.protocol import Answer, Registered, Sought, verdict
 from plugins.sms.settings import AliyunSettings
 from plugins.sms.templates import State
@@ -26,6 +27,7 @@ VERSION = "2017-05-25"
 FORM = "application/x-www-form-urlencoded"
 BATCH = 100
 PAGE = 50
+SECONDS = len("2026-01-02T03:04:05")
 MAX_PAGES = 200
 ZONE = ZoneInfo("Asia/Shanghai")
 FAILED, DELIVERED = 2, 3
@@ -50,10 +52,13 @@ class Aliyun:
         self, settings: AliyunSettings, caller: Caller, clock: Callable[[], datetime]
     ) -> None:
         self.name = settings.name
-        self._settings = settings
-        self._secret = settings.access_key_secret.get_secret_value()
+        self._signing = Signing(
+            settings.access_key_id, settings.access_key_secret.get_secret_value()
+        )
         self._caller = caller
         self._clock = clock
+        self._nonce = secrets.token_hex(16)
+        self._calls = itertools.count()
         self._endpoint = settings.endpoint.rstrip("/")
         self._host = urlsplit(settings.endpoint).netloc
 
@@ -187,14 +192,12 @@ class Aliyun:
             "host": self._host,
             "x-acs-action": action,
             "x-acs-version": VERSION,
-            "x-acs-date": f"{self._clock().astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}",
-            "x-acs-signature-nonce": uuid.uuid4().hex,
+            "x-acs-date": f"{self._clock().astimezone(UTC).isoformat()[:SECONDS]}Z",
+            "x-acs-signature-nonce": f"{self._nonce}{next(self._calls)}",
         }
         if body:
             headers["content-type"] = FORM
-        signed = signed_headers(
-            self._settings.access_key_id, self._secret, "POST", query, headers, body
-        )
+        signed = self._signing.headers(query, headers, body)
         answered = await self._caller.ask("POST", f"{self._endpoint}/?{query}", signed, body)
         answer = answered.json()
         code = answer.get("Code") if isinstance(answer, dict) else None

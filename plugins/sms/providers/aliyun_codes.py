@@ -33,9 +33,6 @@ CODES = {
     "isv.EXTEND_CODE_ERROR": Meaning.ACCOUNT,
     "isv.DOMESTIC_NUMBER_NOT_SUPPORTED": Meaning.ACCOUNT,
     "isp.SYSTEM_ERROR": Meaning.BUSY,
-    "Throttling": Meaning.BUSY,
-    "Throttling.User": Meaning.BUSY,
-    "Throttling.Api": Meaning.BUSY,
     "ServiceUnavailable": Meaning.BUSY,
     "SignatureDoesNotMatch": Meaning.ACCOUNT,
     "SignatureNonceUsed": Meaning.BUSY,
@@ -43,7 +40,6 @@ CODES = {
     "InvalidAccessKeyId.NotFound": Meaning.ACCOUNT,
     "InvalidAccessKeyId.Inactive": Meaning.ACCOUNT,
     "Forbidden.RAM": Meaning.ACCOUNT,
-    "InternalError": Meaning.UNKNOWN,
 }
 LEVELS = {"天级": Meaning.DAY, "小时级": Meaning.HOUR, "分钟级": Meaning.MINUTE}
 
@@ -57,10 +53,13 @@ BAD_NUMBERS = frozenset({
 def meaning_of(code: str, words: str) -> Meaning:
     """What a code means; one that we do not know stops the campaign, so that somebody reads it.
 
-    A number's limit says in its words for how long ("触发天级流控Permits:10").
+    A number's limit says in its words for how long ("触发天级流控Permits:10"). After an error
+    inside the vendor's house the message may be under way.
     """
     if code == "isv.BUSINESS_LIMIT_CONTROL":
         return next((found for word, found in LEVELS.items() if word in words), Meaning.HOUR)
     if code.startswith("Throttling"):
         return Meaning.BUSY
+    if code.startswith("InternalError"):
+        return Meaning.UNKNOWN
     return CODES.get(code, Meaning.ACCOUNT)

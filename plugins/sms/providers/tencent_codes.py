@@ -57,6 +57,9 @@ CODES = {
     "InternalError.Timeout": Meaning.UNKNOWN,
     "InternalError.SendAndRecvFail": Meaning.UNKNOWN,
     "InternalError.RequestTimeException": Meaning.ACCOUNT,
+    "InternalError.JsonParseFail": Meaning.ACCOUNT,
+    "InternalError.SigFieldMissing": Meaning.ACCOUNT,
+    "InternalError.SigVerificationFail": Meaning.ACCOUNT,
     "InternalError.ParseBackendResponseFail": Meaning.UNKNOWN,
     "InternalError.UnknownError": Meaning.UNKNOWN,
     "InternalError.OtherError": Meaning.UNKNOWN,
@@ -65,5 +68,9 @@ CODES = {
 
 
 def meaning_of(code: str) -> Meaning:
-    """What a code means; one that we do not know stops the campaign, so that somebody reads it."""
-    return CODES.get(code, Meaning.ACCOUNT)
+    """What a code means; one that we do not know stops the campaign, so that somebody reads it.
+
+    After an error within the vendor's own house the message may be under way.
+    """
+    inside = code.startswith("InternalError")
+    return CODES.get(code, Meaning.UNKNOWN if inside else Meaning.ACCOUNT)

@@ -2,6 +2,7 @@
 
 import base64
 import re
+import threading
 from types import SimpleNamespace
 
 import dkim
@@ -93,6 +94,22 @@ def built(keys, kinds=("rsa", "ed25519"), url="https://x.example/u/1", **content
     return builder.build(
         OutgoingMessage("1.2.key", "a@example.com", fields, "marketing", url)
     )[1]  # fmt: skip
+
+
+@pytest.mark.parametrize(("kind", "apart"), [("rsa", True), ("ed25519", False)])
+async def test_slow_signatures_are_made_beside_the_event_loop(keys, kind, apart):
+    threads = set()
+
+    class Watched(Signer):
+        def signature(self, signed):
+            threads.add(threading.get_ident())
+            return super().signature(signed)
+
+    builder = MessageBuilder("a@example.com", "", None, [Watched("example.com", kind, keys[kind])])
+    message = OutgoingMessage("1.2.key", "b@example.com", {"subject": "x", "html": "y"}, "service")
+    raw = await builder.signed(builder.letter(message))
+    assert verdict(keys, raw, 0)
+    assert (threading.get_ident() not in threads) is apart
 
 
 def verdict(keys, raw, number):

@@ -102,6 +102,22 @@ async def test_a_forged_bounce_suppresses_nobody(merchant):
     assert await fate(merchant, mine) == ("sent", "bounced", "bounced")
 
 
+async def test_one_mail_that_cannot_be_read_holds_up_no_others(merchant):
+    (gone,), _ = await send_all(merchant, ["gone"])
+    nested = b"".join(
+        b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (n, n)
+        for n in range(1500)
+    )
+    bounce = mail("postfix_unknown", gone).replace(b"smtp;", b"smtp; \x00\xff")
+    async with imap_server() as server:
+        await enable(merchant, settings(server.port))
+        await read(merchant)
+        for raw in (b"From: a@y.example\r\n" + nested, bounce):
+            server.add(raw)
+        await read(merchant)
+    assert await fate(merchant, gone) == ("sent", "bounced", "bounced")
+
+
 async def test_a_mailbox_that_cannot_be_read_says_why(merchant):
     async with imap_server() as server:
         for changes, error in (

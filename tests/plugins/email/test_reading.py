@@ -62,6 +62,21 @@ def test_a_complaint_and_a_wish_to_be_left_alone():
         assert (nothing.receipts, nothing.replies) == ([], [])
 
 
+@pytest.mark.parametrize("head", [
+    "From: a@y.example\nContent-Type: text/plain; charset=\"utf-8\x00\"",
+    "From: a@y.example\nContent-Type: text/plain; charset*=us-ascii''utf%00",
+    "From: a@y.example\nContent-Type: text/plain; charset=unicode_escape",
+    "From: a@y.example\nContent-Type: text/plain; charset=hex",
+    "From: =?utf-8?b?!?= <a@y.example>\nSubject: =?utf-8?q?=00=ff?=",
+    "From: a@y.example\nSubject: =?gb2312?B?xOO6w?=",
+])  # fmt: skip
+def test_no_mail_is_poison(head):
+    (reply,) = read(f"{head}\nMessage-ID: <1@y>\n\nSTOP \\ud800 \x00").replies
+    assert reply.sender == "a@y.example"
+    assert "\x00" not in reply.text
+    assert reply.text.encode()
+
+
 def test_a_report_without_a_key_is_nothing():
     for name in ("postfix_unknown", "arf_abuse", "qmail_unknown"):
         text = mail(name).replace("{original}", "Subject: hello\n")

@@ -90,7 +90,7 @@ async def test_sendgrid(merchant, post, now):
     events = [
         sendgrid_event(gone, "bounce", type="bounce", status="5.1.1", reason="550 no such user"),
         sendgrid_event(blocked, "bounce", type="blocked", status="5.7.1", reason="550 spam"),
-        sendgrid_event(full, "bounce", type="bounce", status="5.2.2", reason="552 mailbox full"),
+        sendgrid_event(full, "bounce", type="bounce", status="5.2.2", reason="552 full \ud83d\x00"),
         sendgrid_event(happy, "delivered"), sendgrid_event(happy, "open"),
         sendgrid_event(happy, "deferred", response="451 try again"),
         sendgrid_event(angry, "spamreport"), sendgrid_event(left, "unsubscribe"), "nonsense", {},

@@ -7,6 +7,7 @@ from core.app import create_app
 from core.schema.scalars import global_id
 from tests.plugins.sms import kit
 from tests.plugins.sms.kit import send
+from tests.schema.operations import text
 from tests.stand_ins.aliyun import AliyunStandIn
 
 
@@ -42,8 +43,7 @@ async def test_arrivals_by_provider_signature_and_carrier(merchant, ask):
     ]  # fmt: skip
 
 
-SUBMIT = """mutation ($input: SmsTemplateSubmitInput!) {
-    smsTemplateSubmit(input: $input) { template { code state } errors { code path message } } }"""
+SUBMIT = text("sms-template-submit")
 
 
 async def test_a_template_is_handed_in_reviewed_and_used(merchant, ask):
@@ -59,22 +59,23 @@ async def test_a_template_is_handed_in_reviewed_and_used(merchant, ask):
             ["input", "text"]
         ] * 3  # fmt: skip
         made = await ask(SUBMIT, input=given)
-        template = made["data"]["smsTemplateSubmit"]["template"]
-        assert template == {"code": "SMS_1", "state": "PENDING"}
-        check = """query ($text: String!, $shop: ID) {
-            smsTextCheck(text: $text, shopId: $shop) { signature parts problems
-                providers { provider template price problem } } }"""
-        text = "亲爱的张三，好久不见，拒收请回复R"
-        (before,) = (await ask(check, text=text))["data"]["smsTextCheck"]["providers"]
+        assert made["data"]["smsTemplateSubmit"] == {"errors": [], "template": {
+            "provider": "aliyun", "code": "SMS_1", "name": "唤醒", "text": kit.TEMPLATE,
+            "state": "PENDING",
+        }}  # fmt: skip
+        check, words = text("sms-text-check"), "亲爱的张三，好久不见，拒收请回复R"
+        (before,) = (await ask(check, text=words))["data"]["smsTextCheck"]["providers"]
         assert before["problem"] == "no approved template reads like this"
         vendor.templates["SMS_1"]["AuditStatus"] = "AUDIT_STATE_PASS"
         merchant.clock.move(kit.MINUTE)
         await kit.tick(merchant, "sms.sync")
-        after = (await ask(check, text=text, shop=global_id("Shop", 1)))["data"]["smsTextCheck"]
+        after = (await ask(check, text=words, shopId=global_id("Shop", merchant.shop_id)))["data"][
+            "smsTextCheck"
+        ]
         assert after == {
             "signature": "小店", "parts": 1, "problems": [],
             "providers": [{"provider": "aliyun", "template": "SMS_1", "price": "0.045",
-                           "problem": None}],
+                           "currency": "CNY", "problem": None}],
         }  # fmt: skip
         listed = await ask("{ smsTemplates { code state } smsSignatures { name state } }")
         assert listed["data"] == {

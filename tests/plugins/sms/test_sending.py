@@ -5,8 +5,8 @@ import pytest
 
 from core.domain.campaigns import reconciling
 from core.domain.campaigns.receipts import match_waiting
-from core.sdk import InvalidInput, Refused
-from plugins.sms import http
+from core.sdk import InvalidInput, Refused, RetryLater
+from plugins.sms import http, jobs
 from tests.plugins.sms import kit
 from tests.plugins.sms.kit import rows, send
 from tests.stand_ins.aliyun import AliyunStandIn
@@ -142,10 +142,26 @@ async def test_a_receipt_for_another_merchant_changes_nothing(shop, vendor, inst
     assert {row["receipt"] for row in await rows(shop, run_id)} == {None}
 
 
-@pytest.mark.parametrize("body", [b"", b"[1]", b'[{"phone_number": "138"}]', b"{", b"\xff"])
+@pytest.mark.parametrize("body", [b"", b"[1]", b'[{"phone_number": "138"}]', b"{", b"\xff",
+                                  b"[" * 100_000])  # fmt: skip
 async def test_a_malformed_push_is_refused(shop, body):
     with pytest.raises(InvalidInput):
         await kit.push(shop, "sms.aliyun", body)
+
+
+async def test_odd_characters_in_a_push_lose_nothing(shop, vendor):
+    run_id = await sent(shop, 2)
+    reports = [vendor.end(message) for message in vendor.messages]
+    reports[0] |= {"success": False, "err_code": "UNDELIV", "err_msg": "half \ud83d, \x00"}
+    await kit.push(shop, "sms.aliyun", json.dumps(reports).encode())
+    assert [row["receipt"] for row in await rows(shop, run_id)] == ["undelivered", "delivered"]
+    reply = {"phone_number": "13800138000", "content": "退订\ud83d", "sequence_id": 7,
+             "send_time": "2026-06-15 12:01:00", "dest_code": "\x00"}  # fmt: skip
+    await kit.push(shop, "sms.aliyun", json.dumps([reply]).encode())
+    async with shop.read() as session:
+        assert await session.sql.fetchval(
+            "SELECT count(*) FROM inbound_messages WHERE merchant_id = $1", shop.id
+        ) == 1  # fmt: skip
 
 
 async def test_a_push_of_a_vendor_that_the_merchant_does_not_have_is_refused(shop):
@@ -254,6 +270,52 @@ async def test_a_busy_vendor_alone_is_tried_again(shop, vendor):
     assert await states(shop, run_id) == ["sent"] * 3
 
 
+async def spent(shop):
+    """The money that counts, in millionths, of all scopes."""
+    async with shop.read() as session:
+        return await session.sql.fetchval(
+            "SELECT sum(amount) FROM sms_spending WHERE merchant_id = $1", shop.id
+        )
+
+
+async def test_money_of_what_was_never_sent_comes_back_once(shop, vendor, impatient):
+    await enable(shop, vendor, budget={"campaign": "0.14"})
+    vendor.mood = "hang before"
+    run_id = await sent(shop)
+    vendor.mood = None
+    assert await spent(shop) == 3 * 45_000  # perhaps they are under way
+    await reconcile(shop, timedelta(minutes=1))
+    assert await spent(shop) == 3 * 45_000
+    await reconcile(shop, timedelta(hours=1))
+    assert await spent(shop) == 0
+    await send(shop, run_id)
+    assert await states(shop, run_id) == ["sent"] * 3
+    assert await spent(shop) == 3 * 45_000
+
+
+async def test_one_bad_number_does_not_take_a_batch_with_it(shop, vendor):
+    vendor.refuse |= {
+        "13800138003": ("isv.MOBILE_NUMBER_ILLEGAL", "非法手机号"),
+        "13800138007": ("isv.BUSINESS_LIMIT_CONTROL", "触发天级流控Permits:10"),
+    }
+    await enable(shop, vendor, budget={"campaign": "1"})
+    run_id = await sent(shop, 10)
+    expected = ["sent"] * 10
+    expected[3], expected[7] = "failed", "pending"
+    assert await states(shop, run_id) == expected
+    assert sorted(message.phone for message in vendor.messages) == [
+        f"1380013800{number}" for number in range(10) if number not in (3, 7)
+    ]
+    assert await spent(shop) == 8 * 45_000
+
+
+async def test_a_text_that_nobody_takes_fails_for_all(shop, vendor):
+    vendor.mood = "isv.SMS_CONTENT_ILLEGAL"
+    run_id = await sent(shop, 5)
+    assert await states(shop, run_id) == ["failed"] * 5
+    assert not vendor.messages
+
+
 async def test_a_number_that_has_had_enough_waits_a_day(shop, vendor):
     vendor.limit_per_number = 0
     run_id = await sent(shop, 1)
@@ -273,6 +335,51 @@ async def test_receipts_that_never_came_are_asked_for(shop, vendor):
     asked = len(vendor.calls)
     await kit.tick(shop, "sms.missing")
     assert len(vendor.calls) == asked  # each is asked for once
+    # the third is under way for long, and at last the carrier gives it up
+    vendor.end(vendor.messages[2], "EXPIRED")
+    shop.clock.move(timedelta(days=2))
+    await kit.tick(shop, "sms.missing")
+    assert len(vendor.calls) == asked
+    shop.clock.move(timedelta(hours=12))
+    await kit.tick(shop, "sms.missing")
+    assert [row["receipt"] for row in await rows(shop, run_id)][2] == "undelivered"
+
+
+async def test_a_message_that_had_to_wait_is_asked_for_in_its_turn(shop, vendor):
+    vendor.refuse["13800138000"] = ("isv.BUSINESS_LIMIT_CONTROL", "触发天级流控Permits:10")
+    run_id = await sent(shop, 2)
+    assert await states(shop, run_id) == ["pending", "sent"]
+    vendor.refuse.clear()
+    for message in vendor.messages:
+        vendor.end(message, "DELIVERED")
+    shop.clock.move(timedelta(days=1))
+    await kit.tick(shop, "sms.missing")
+    await send(shop, run_id)
+    vendor.end(vendor.messages[-1], "DELIVERED")
+    shop.clock.move(timedelta(days=1))
+    await kit.tick(shop, "sms.missing")
+    assert [row["receipt"] for row in await rows(shop, run_id)] == ["delivered"] * 2
+
+
+async def test_while_a_vendor_is_away_its_messages_stay_to_be_asked_for(shop, vendor, monkeypatch):
+    monkeypatch.setattr(jobs, "SOUGHT", 1)
+    run_id = await sent(shop)
+    vendor.end(vendor.messages[2], "DELIVERED")
+    async with shop.work() as w:  # one is asked for no more: nobody knows his number
+        await w.sql.execute(
+            """UPDATE customers SET phone_sealed = NULL, phone_index = NULL
+               WHERE merchant_id = $1 AND id = (
+                   SELECT min(customer_id) FROM deliveries WHERE merchant_id = $1)""",
+            shop.id,
+        )  # fmt: skip
+    shop.clock.move(timedelta(hours=13))
+    vendor.mood = "503 before"
+    with pytest.raises(RetryLater, match="aliyun answers 503"):
+        await kit.tick(shop, "sms.missing")
+    vendor.mood = None
+    shop.clock.move(timedelta(hours=1))
+    await kit.tick(shop, "sms.missing")
+    assert [row["receipt"] for row in await rows(shop, run_id)] == [None, None, "delivered"]
 
 
 # -- money --------------------------------------------------------------------------------------

@@ -3,7 +3,7 @@
 import hashlib
 import re
 
-from plugins.sms.providers.aliyun_signature import encoded, signed_headers
+from plugins.sms.providers.aliyun_signature import Signing, encoded
 from plugins.sms.providers.tencent_signature import authorization
 from plugins.sms.providers.twilio import signature
 from tests.stand_ins import aliyun
@@ -39,7 +39,7 @@ def test_version_3_of_alibaba_cloud():
         "x-acs-date": "2023-10-26T10:22:32Z", "x-acs-version": "2014-05-26",
         "x-acs-signature-nonce": "3156853299f313e23d1673dc12e1703d",
     }  # fmt: skip
-    signed = signed_headers("YourAccessKeyId", "YourAccessKeySecret", "POST", query, headers, b"")
+    signed = Signing("YourAccessKeyId", "YourAccessKeySecret").headers(query, headers, b"")
     assert made(signed) == "06563a9e1b43f5dfe96b81484da74bceab24a1d853912eee15083a6f0f3283c0"
     assert signed["x-acs-content-sha256"] == hashlib.sha256(b"").hexdigest()
 
@@ -52,7 +52,7 @@ def test_version_3_with_chinese_and_odd_characters():
     }  # fmt: skip
     # the example's business parameters are those of version 1, region and all
     for query in (EXAMPLE, EXAMPLE | {"RegionId": "cn-hangzhou"}):
-        signed = signed_headers("testAK", "testSK", "POST", encoded(query), headers, b"")
+        signed = Signing("testAK", "testSK").headers(encoded(query), headers, b"")
         if made(signed) == "0159a37089429b9c0e1e0662bfdc9561d2fcd24390e70cce3e30f5637643163b":
             return
     raise AssertionError("the signature is another one")

@@ -1,5 +1,6 @@
 """What a rule of the sending policy is about: a shop or all, a channel or all."""
 
+from core.domain.shops.shops import shop_exists
 from core.registry import Registry
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
 from core.storage.database import Work
@@ -13,10 +14,7 @@ async def check_place(
 ) -> None:
     """Raises Several of NotFound and InvalidInput for a shop or channel that is not there."""
     errors: list[HuikeError] = []
-    if shop_id != ALL_SHOPS and not await w.sql.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM shops WHERE merchant_id = $1 AND id = $2)",
-        w.merchant_id, shop_id,
-    ):  # fmt: skip
+    if shop_id != ALL_SHOPS and not await shop_exists(w, shop_id):
         errors.append(NotFound(f"there is no shop {shop_id}", ("input", "shopId")))
     if channel != ALL_CHANNELS and channel not in registry.channels:
         known = ", ".join(sorted(registry.channels)) or "none"
