@@ -1,8 +1,9 @@
 """Opening a connected shop: its token, its session, and every call into the connector guarded."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
@@ -46,13 +47,18 @@ class Platform:
 
 @dataclass(frozen=True)
 class Access:
-    """A shop, opened. `connection` and `shop` are their rows."""
+    """A shop, opened. `connection` and `shop` are their rows.
+
+    Who stores takes `storing` first: the database would make him wait all the same, with a
+    connection that others lack.
+    """
 
     db: Database
     platform: Platform
     shop: Mapping[str, Any]
     connection: Mapping[str, Any]
     session: ConnectorSession
+    storing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def merchant_id(self) -> int:

@@ -109,7 +109,7 @@ async def store(access: Access, records: Sequence[Record], hold: Hold) -> list[s
     if not records:
         return []
     try:
-        async with access.db.work(access.merchant_id) as w:
+        async with access.storing, access.db.work(access.merchant_id) as w:
             # what a crash of the database forgets is read again: the cursor's move waits for all
             await w.sql.execute("SET LOCAL synchronous_commit TO off")
             await hold(w, len(records))
