@@ -8,7 +8,7 @@ from typing import Any
 
 import strawberry
 
-from core.domain.connections import attempts, calls, counting, dead_letters
+from core.domain.connections import attempts, calls, counting, dead_letters, opening
 from core.domain.connections.connecting import connect_with_token, disconnect, set_paused
 from core.domain.connections.inbox import ask_again
 from core.domain.connections.report import Following, Past, Report, reports
@@ -21,7 +21,7 @@ from core.schema.jobs import Job, jobs_by_id
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.connectors import Authorising, Pushed, Resource, Token, Verifying
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import InvalidInput, NotFound, PluginDisabled
 from core.storage.database import Session
 
 LETTERS = 100
@@ -147,10 +147,14 @@ class ShopSync:
 
     @field("SHOPS_READ", description="Of the shop and of the app that it is read by.")
     async def calls(self, info: Info) -> list[ShopSyncCalls]:
-        owned = info.context.installation.registry.connectors.get(self.platform)
-        budgets = owned.value.budgets if owned else ()
+        registry = info.context.installation.registry
         async with info.context.read() as session:
-            used = await calls.usage(session, self.platform, budgets, self.pk)
+            try:
+                platform = await opening.platform_of(session, registry, self.platform)
+            except (NotFound, PluginDisabled):
+                return []
+            budgets = platform.connector.budgets
+            used = await calls.usage(session, platform.buckets(self.pk), budgets)
         return [
             ShopSyncCalls(
                 scope=one.scope,

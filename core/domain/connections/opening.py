@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
-from core.domain.connections.calls import Calls, Priority
+from core.domain.connections.calls import Buckets, Calls, Priority, app_of
 from core.domain.shops.plugins import plugin_settings
 from core.guard import closed, guarded
 from core.registry import Registry
@@ -39,6 +39,11 @@ class Platform:
     settings: BaseModel
     merchant_id: int
     seconds: float
+
+    def buckets(self, shop_id: int) -> Buckets:
+        """Where the calls of a shop are counted."""
+        app = app_of(self.connector, self.settings)
+        return Buckets(self.merchant_id, self.connector.name, shop_id, app)
 
     async def call(self, call: Awaitable[T]) -> T:
         """Await a call into the connector. Raises one of FAILURES."""
@@ -133,9 +138,8 @@ async def open_shop(
         open_token(db.keyring, connection),
         ahead(connection),
     )
-    meter = Calls(
-        db, merchant_id, connector.name, connector.budgets, shop_id, shop["time_zone"], priority
-    )
+    buckets = platform.buckets(shop_id)
+    meter = Calls(db, buckets, connector.budgets, shop["time_zone"], priority)
     manager = connector.open(platform.settings, connected, meter)
     opened = await platform.call(manager.__aenter__())
     try:
