@@ -15,6 +15,7 @@ import statistics
 import sys
 import tempfile
 import time
+from bisect import bisect_right
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -34,7 +35,8 @@ from core.settings import Settings
 from worker.runner import Runner
 
 DEFAULTS = (50_000, 100, 10)
-"""Orders, changes a second, seconds of changes."""
+"""Orders, changes a second, seconds of changes; no order changes twice."""
+TICK = 0.1
 
 
 # -- the measurements ---------------------------------------------------------------------------
@@ -44,6 +46,8 @@ def main() -> None:
     """Measure and print one JSON line per figure."""
     given = [int(text) for text in sys.argv[1:] if text.isdecimal()]
     orders, changes, seconds = (*given, *DEFAULTS[len(given) :])
+    if changes * seconds > orders:
+        sys.exit("there are more changes than orders")
     with (
         platform(orders) as connector,
         tempfile.TemporaryDirectory(prefix="huike-bench-") as folder,
@@ -123,29 +127,29 @@ async def _push(
     process, runner = psutil.Process(), Runner(installation)
     await runner.start()
     await asyncio.sleep(5)  # what is due after the backfill is done
-    group = max(1, changes // 10)  # as from a queue that is asked now and then
-    sent: list[datetime] = []
-    used, size, began = (
-        await _used(installation, merchant_id, shop_id),
-        _size(process),
-        time.monotonic(),
-    )
+    total = changes * seconds
+    sent: list[tuple[int, datetime]] = []
+    used, size = await _used(installation, merchant_id, shop_id), _size(process)
+    began, n = time.monotonic(), 0
     try:
         async with connector.changing() as change:
-            for n in range(0, changes * seconds, group):
-                await asyncio.sleep(max(0.0, began + n / changes - time.monotonic()))
-                await change(n, n + group)
+            while n < total:
+                await asyncio.sleep(TICK)
+                # what is due by now, as from a queue that is asked now and then
+                end = min(total, int((time.monotonic() - began) * changes))
+                await change(n, end)
                 now = datetime.now(UTC)
                 told = [
-                    Changed(f"m{number}", "1", Resource.ORDERS,
-                            str(FIRST + number % connector.orders), now.replace(microsecond=0))
-                    for number in range(n, n + group)
+                    Changed(f"m{number}", "1", Resource.ORDERS, str(FIRST + number),
+                            now.replace(microsecond=0))
+                    for number in range(n, end)
                 ]  # fmt: skip
-                sent.append(now)
                 async with installation.db.work(merchant_id) as w:
                     await take_in(w, connector.name, told)
+                sent.append((n, now))
+                n = end
         late = time.monotonic() - began - seconds
-        lags = await _lags(installation, merchant_id, sent, group, changes * seconds)
+        lags = await _lags(installation, merchant_id, sent, total)
         took = time.monotonic() - began
         calls = await _used(installation, merchant_id, shop_id) - used
     finally:
@@ -154,11 +158,11 @@ async def _push(
     course = [statistics.median(lags[n : n + tenth]) for n in range(0, 10 * tenth, tenth)]
     lags.sort()
     show("lag from push to event", statistics.median(lags), "s", changes_per_second=changes,
-         events=len(lags), of=changes * seconds, p95=round(lags[int(len(lags) * 0.95)], 3),
+         events=len(lags), of=total, p95=round(lags[int(len(lags) * 0.95)], 3),
          largest=round(lags[-1], 3), course=[round(one, 1) for one in course],
          pushed_late=round(late, 2), all_told_after=round(took, 1))  # fmt: skip
-    show("calls of these changes", calls, "calls", least=-(-changes * seconds // PAGE),
-         one_each=changes * seconds)  # fmt: skip
+    least = -(-total // PAGE)
+    show("calls of these changes", calls, "calls", least=least, one_each=total)
     show("memory meanwhile", _size(process), "MiB", at_first=round(size, 1))
 
 
@@ -176,12 +180,9 @@ async def _used(installation: Installation, merchant_id: int, shop_id: int) -> i
 
 
 async def _lags(
-    installation: Installation, merchant_id: int, sent: Sequence[datetime], group: int, count: int
+    installation: Installation, merchant_id: int, sent: Sequence[tuple[int, datetime]], count: int
 ) -> list[float]:
-    """Seconds from each change to its event, in the order of the changes.
-
-    An order that changes again tells of that by an event of its own.
-    """
+    """Seconds from each change to its event, in the order of the changes."""
     deadline = time.monotonic() + 3 * PATIENCE
     while True:
         async with installation.db.read(merchant_id) as session:
@@ -196,7 +197,8 @@ async def _lags(
             break
         await asyncio.sleep(0.5)
     places = sorted((int(row[0]) - FIRST, row[1]) for row in rows)
-    return [(at - sent[place // group]).total_seconds() for place, at in places]
+    firsts = [first for first, _ in sent]
+    return [(at - sent[bisect_right(firsts, place) - 1][1]).total_seconds() for place, at in places]
 
 
 def _windows(changes: int) -> None:

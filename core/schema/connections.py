@@ -71,6 +71,7 @@ class ShopSyncPast:
     failed: int = strawberry.field(description="Given up; `shopResync` reads a day again.")
     records: int
     ends_at: datetime | None = strawberry.field(description="When it will be done, estimated.")
+    problem: str | None = strawberry.field(description="The last, of a stretch that is not done.")
 
 
 @strawberry.type(description="How far one resource is in step.")
@@ -188,11 +189,7 @@ class ShopSync:
     @field("SHOPS_READ", description="The newest first, at most 100; with `open` those not taken.")
     async def dead_letters(self, info: Info, open: bool = True) -> list[DeadLetter]:
         async with info.context.read() as session:
-            rows = await session.sql.fetch(
-                """SELECT * FROM dead_letters WHERE merchant_id = $1 AND shop_id = $2
-                     AND (state = 'open' OR NOT $3) ORDER BY at DESC, id DESC LIMIT $4""",
-                session.merchant_id, self.pk, open, LETTERS,
-            )  # fmt: skip
+            rows = await dead_letters.letters_of(session, self.pk, LETTERS, settled=not open)
         return [letter_of(row) for row in rows]
 
 
@@ -324,6 +321,7 @@ def _past(one: Past) -> ShopSyncPast:
         failed=one.failed,
         records=one.records,
         ends_at=one.ends_at,
+        problem=one.problem,
     )
 
 

@@ -105,7 +105,7 @@ from core.sdk.events import (
     SegmentLeft,
 )
 from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
-from core.sdk.hooks import hookimpl
+from core.sdk.hooks import ConnectorPlugin, hookimpl
 from core.sdk.identities import Identity, app_scope_id
 from core.sdk.members import (
     PlatformMember,
@@ -186,6 +186,7 @@ __all__ = [
     "Conflict",
     "ConnectedShop",
     "Connector",
+    "ConnectorPlugin",
     "ConnectorSession",
     "ConsentGranted",
     "ConsentWithdrawn",

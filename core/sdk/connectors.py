@@ -163,7 +163,7 @@ class ConnectorSession(Protocol):
     Every method raises RetryLater (with `after` where the platform names it), ReconnectNeeded (the
     seller must authorise again), Refused (this request never succeeds: kept as a dead letter) or,
     for actions, Unknown. Each call to the platform first awaits `spend()` of the `Meter` that the
-    session was opened with. `fetch` is called several times at once.
+    session was opened with. `fetch` and `pull` are called several times at once.
     """
 
     async def capabilities(self) -> frozenset[str]:

@@ -8,9 +8,8 @@ from hashlib import blake2b
 import orjson
 
 from core.sdk import Changed, Refused, Resource, WebRequest, WebResponse
-from core.sdk.answers import rows
+from core.sdk.answers import moment, rows
 from core.sdk.signing import check_pushed
-from plugins.woocommerce.orders import moment
 from plugins.woocommerce.settings import WooCommerceSettings
 
 TRIAL = re.compile(rb"webhook_id=[0-9]+")
