@@ -151,6 +151,13 @@ async def _failed(db: Database, shop_id: int, part: Slice, error: Exception) -> 
     hopeless = isinstance(error, Refused) or (not rests and part.failures + 1 >= MAX_FAILURES)
     async with db.work(part.merchant_id) as w:
         next_at = w.now + pause_after(error, part.failures)
+        if rests:  # in one order, whoever else fails at the same time
+            await w.sql.execute(
+                """SELECT id FROM sync_slices
+                   WHERE merchant_id = $1 AND shop_id = $2 AND state = 'waiting'
+                   ORDER BY id FOR UPDATE""",
+                w.merchant_id, shop_id,
+            )  # fmt: skip
         await w.sql.execute(
             """UPDATE sync_slices SET state = $4, next_at = $5, failures = failures + 1,
                    problem = $6, lease_owner = NULL, lease_until = NULL

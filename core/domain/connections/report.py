@@ -116,7 +116,8 @@ def _report(
     row: Mapping[str, Any], now: datetime, past: list[Past], following: list[Following]
 ) -> Report:
     state = state_of(row, now)
-    wrong = row["problem"] or any(one.problem for one in (*past, *following))
+    told = [*(one.problem for one in past), *(one.problem for one in following)]
+    wrong = row["problem"] or any(told)
     return Report(
         row["shop_id"], row["connector"], state, orjson.loads(row["capabilities"]),
         row["connected_at"], row["expires_at"], row["refresh_until"], ahead(row),
