@@ -7,6 +7,7 @@ decides, and events come from the changes of stored states.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -31,7 +32,7 @@ PROGRESS = {
     OrderState.COMPLETED: 5, OrderState.CLOSED_UNPAID: 6, OrderState.CLOSED_REFUNDED: 6,
 }  # fmt: skip
 
-REQUIRED = ("begins_as", "currency", "total", "paid", "ordered_at")
+REQUIRED = attrgetter("begins_as", "currency", "total", "paid", "ordered_at")
 """What a record must tell of an order that is not stored yet."""
 
 ORDER_COLUMNS = (
@@ -177,8 +178,7 @@ def is_older(record: OrderRecord, state: OrderState | None, modified_at: datetim
 def judge(record: OrderRecord, digest: bytes, before: Stored | None) -> str:
     """What a snapshot does to the stored order."""
     if before is None:
-        complete = all(getattr(record, name) is not None for name in REQUIRED)
-        return CREATED if complete else INCOMPLETE
+        return INCOMPLETE if None in REQUIRED(record) else CREATED
     if digest == before.content_hash or is_older(record, before.state, before.modified_at):
         return UNCHANGED
     return UPDATED
