@@ -82,7 +82,7 @@ async def test_what_is_never_shown_is_left_to_the_windows(shop, push):
 
 async def test_what_comes_faster_than_it_is_fetched_is_read_by_lists(shop, push):
     """The newest are fetched; the windows, read at once and nearly up to now, answer the others."""
-    fair, numbers = shop.fair, [f"o{n}" for n in range(130)]
+    fair, numbers = shop.fair, [f"o{n}" for n in range(160)]
     for number in numbers:
         fair.order(number, "new")
     await push(*(fair.message("order", number) for number in numbers))
@@ -96,7 +96,7 @@ async def test_what_comes_faster_than_it_is_fetched_is_read_by_lists(shop, push)
     )
     assert len(fair.called("orders.get")) == 100
     events = await shop.events()
-    assert len(events) == len({order for _, order, _ in events}) == 130
+    assert len(events) == len({order for _, order, _ in events}) == 160
 
 
 async def test_a_list_answers_only_messages_of_what_it_shows(shop, push):

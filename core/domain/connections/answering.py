@@ -12,17 +12,19 @@ LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 """When our own wishes to see an entity whole were sent: no list fulfils them."""
 
 
-BEHIND = timedelta(seconds=10)
-"""Messages that wait so long come faster than they are fetched: windows have to help."""
+BEHIND, MANY = timedelta(seconds=10), 50
+"""So many messages that wait so long come faster than they are fetched: windows have to help."""
 
 
-async def fetches_lag(session: Session, shop_id: int) -> bool:
-    """Whether messages of the shop wait for longer than fetching them should take."""
+async def fetches_lag(session: Session, shop_id: int, resource: Resource) -> bool:
+    """Whether messages about a resource of the shop come faster than they are fetched."""
     found: bool = await session.sql.fetchval(
-        """SELECT EXISTS (SELECT 1 FROM push_inbox
-                          WHERE merchant_id = $1 AND shop_id = $2 AND done_at IS NULL
-                            AND next_at <= $3 AND received_at < $3::timestamptz - $4::interval)""",
-        session.merchant_id, shop_id, session.now, BEHIND,
+        """SELECT count(*) = $6 FROM (
+               SELECT 1 FROM push_inbox
+               WHERE merchant_id = $1 AND shop_id = $2 AND resource = $3 AND done_at IS NULL
+                 AND next_at <= $4 AND received_at < $4::timestamptz - $5::interval
+               LIMIT $6::bigint) waiting""",
+        session.merchant_id, shop_id, resource.value, session.now, BEHIND, MANY,
     )  # fmt: skip
     return found
 

@@ -89,7 +89,7 @@ async def _follow(access: Access, cursor: Cursor, stop: asyncio.Event) -> None:
         await _release(access, cursor, LONG_PAUSE)
         return
     async with access.db.read(access.merchant_id) as session:
-        if await fetches_lag(session, access.shop["id"]):
+        if await fetches_lag(session, access.shop["id"], cursor.resource):
             sync = replace(sync, safety=min(sync.safety, HURRIED_SAFETY))
     turn_ends = time.monotonic() + TURN_SECONDS
     longest: timedelta | None = None

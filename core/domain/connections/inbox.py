@@ -5,7 +5,7 @@ new state.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -134,7 +134,7 @@ async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id:
     if not entities:
         return False
     if len(entities) == ENTITIES:
-        await _call_windows(db, merchant_id, shop_id)
+        await _call_windows(db, merchant_id, shop_id, {one.resource for one in entities})
     try:
         async with open_shop(db, registry, merchant_id, shop_id, Priority.PUSH) as access:
             await _fetch_all(access, entities)
@@ -166,20 +166,23 @@ async def _claim(db: Database, merchant_id: int, shop_id: int) -> list[Entity]:
     return [Entity(Resource(row["resource"]), *tuple(row)[1:]) for row in rows]
 
 
-async def _call_windows(db: Database, merchant_id: int, shop_id: int) -> None:
+async def _call_windows(
+    db: Database, merchant_id: int, shop_id: int, resources: Collection[Resource]
+) -> None:
     """If messages come faster than they are fetched, have the windows read now.
 
     A list brings many changes by one call.
     """
     async with db.work(merchant_id) as w:
-        if await fetches_lag(w, shop_id):
-            await w.sql.execute(
-                """UPDATE sync_cursors SET next_at = $3
-                   WHERE merchant_id = $1 AND shop_id = $2 AND next_at > $3 AND failures = 0
-                     AND lease_owner IS NULL""",
-                merchant_id, shop_id, w.now,
-            )  # fmt: skip
-            w.ring("shops.sync", merchant_id, shop_id)
+        for resource in resources:
+            if await fetches_lag(w, shop_id, resource):
+                await w.sql.execute(
+                    """UPDATE sync_cursors SET next_at = $4
+                       WHERE merchant_id = $1 AND shop_id = $2 AND resource = $3
+                         AND next_at > $4 AND failures = 0 AND lease_owner IS NULL""",
+                    merchant_id, shop_id, resource.value, w.now,
+                )  # fmt: skip
+                w.ring("shops.sync", merchant_id, shop_id)
 
 
 async def _fetch_all(access: Access, entities: Sequence[Entity]) -> None:
