@@ -8,14 +8,11 @@ from core.sdk.contacts import normalise_email, normalise_phone
 from core.sdk.money import read_minor
 
 STATES = {
-    "pending": OrderState.CREATED_UNPAID,
-    "failed": OrderState.CREATED_UNPAID,
-    "on-hold": OrderState.CREATED_UNPAID,
-    "processing": OrderState.TO_SHIP,
-    "completed": OrderState.COMPLETED,
-    "cancelled": OrderState.CLOSED_UNPAID,
+    "pending": OrderState.CREATED_UNPAID, "failed": OrderState.CREATED_UNPAID,
+    "on-hold": OrderState.CREATED_UNPAID, "processing": OrderState.TO_SHIP,
+    "completed": OrderState.COMPLETED, "cancelled": OrderState.CLOSED_UNPAID,
     "refunded": OrderState.CLOSED_REFUNDED,
-}
+}  # fmt: skip
 """Others, which extensions of a store add, and the bin say nothing of how far an order has come."""
 ONCE_PAID = {"on-hold": OrderState.PAID_ON_HOLD, "cancelled": OrderState.CLOSED_REFUNDED}
 DRAFTS = frozenset({"auto-draft", "checkout-draft"})
