@@ -4,192 +4,39 @@
 
 The platform, a process of its own, gives ORDERS orders (50,000 without it) of 30 days in pages of
 100. They are fetched and parsed alone, and then backfilled with storage; the ratio is that of the
-two. Then CHANGES changes a second (100) are pushed for SECONDS (10); the lag is from the push to
-the event in the outbox. The calls that windows need are computed by the driver's own arithmetic.
+two. Then CHANGES changes a second (100) of as many orders are pushed for SECONDS (10); the lag is
+from the push to the event in the outbox. A large shop in a promotion: 500000 500 300.
+The calls that windows need are computed by the driver's own arithmetic.
 """
 
 import asyncio
-import contextlib
-import hashlib
-import multiprocessing
-import random
+import gc
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
-from dataclasses import replace
+from bisect import bisect_right
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import httpx2
-import orjson
 import psutil
-from pydantic import BaseModel
 
+from bench.heap import DAYS, FIRST, PAGE, PATIENCE, Connector, Free, connected, platform
 from bench.large import show
-from bench.processes import free_port
 from core.cli import run
 from core.domain.connections.backfill import read_past
-from core.domain.connections.connecting import connect
 from core.domain.connections.inbox import take_in
-from core.domain.connections.opening import platform_of
 from core.domain.connections.windows import Position, after_reading, next_window
-from core.domain.shops.plugins import enable_plugin
-from core.domain.shops.setup import set_up_merchant
 from core.installation import Installation, open_installation
-from core.registry import Owned
-from core.sdk import (
-    Authorised,
-    Budget,
-    Changed,
-    ConnectedShop,
-    Kind,
-    LineRecord,
-    Manifest,
-    Meter,
-    NoSettings,
-    OrderRecord,
-    OrderState,
-    Page,
-    Record,
-    Resource,
-    Sync,
-    Text,
-    Token,
-    Window,
-)
+from core.sdk import Changed, ConnectedShop, Kind, NoSettings, Resource, Sync, Token, Window
 from core.settings import Settings
 from worker.runner import Runner
 
 DEFAULTS = (50_000, 100, 10)
-"""Orders, changes a second, seconds of changes."""
-PAGE, DAYS = 100, 30
-PATIENCE = 60.0
-
-
-# -- the platform -------------------------------------------------------------------------------
-
-
-def serve(port: int, orders: int, end: int) -> None:
-    """Answer the paths /<first order>/<last order> and /get/<order>, until killed."""
-    dice = random.Random(1)
-    rows = [_row(n, end - int(n * DAYS * 86_400 / orders) - 5, dice) for n in range(orders)]
-    asyncio.run(_listen(port, rows))
-
-
-def _row(number: int, created: int, dice: random.Random) -> dict[str, Any]:
-    buyer = hashlib.blake2b(str(dice.randrange(10**6)).encode(), digest_size=12).hexdigest()
-    return {
-        "tid": 10**15 + number, "status": "PAID", "created": created, "modified": created,
-        "payment": f"{dice.randrange(1, 500)}.90", "ouid": buyer, "state": "浙江省",
-        "city": "杭州市",
-        "orders": [{"oid": 10**15 + number, "title": "龙井茶 250克", "num": 1, "sku": "250"}],
-    }  # fmt: skip
-
-
-async def _listen(port: int, rows: list[dict[str, Any]]) -> None:
-    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
-            while True:
-                head = await reader.readuntil(b"\r\n\r\n")
-                first, last = head.split(b" ", 2)[1].decode().strip("/").split("/")
-                if first == "get":
-                    now = int(time.time())
-                    found = [rows[int(last)] | {"status": "SENT", "modified": now}]
-                else:
-                    found = rows[int(first) : int(last)]
-                body = orjson.dumps({"total": len(rows), "rows": found})
-                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n"
-                             b"content-length: %d\r\n\r\n" % len(body) + body)  # fmt: skip
-                await writer.drain()
-
-    server = await asyncio.start_server(talk, "127.0.0.1", port)
-    async with server:
-        await server.serve_forever()
-
-
-# -- its connector ------------------------------------------------------------------------------
-
-
-class Session:
-    """Reads the one long list; a window is a part of it."""
-
-    def __init__(self, connector: "Connector", client: httpx2.AsyncClient, meter: Meter) -> None:
-        self.connector, self.client, self.meter = connector, client, meter
-
-    async def capabilities(self) -> frozenset[str]:
-        return frozenset()
-
-    async def pull(self, resource: Resource, window: Window, kind: Kind) -> AsyncIterator[Page]:
-        first, last = self.connector.places(window)
-        if kind is Kind.INCREMENTAL:
-            return
-        for start in range(first, last, PAGE):
-            rows = await self.rows(f"/{start}/{min(last, start + PAGE)}")
-            yield Page([record(row) for row in rows], last - first)
-
-    async def fetch(self, resource: Resource, external_id: str) -> Sequence[Record]:
-        return [record(row) for row in await self.rows(f"/get/{int(external_id) - 10**15}")]
-
-    async def rows(self, path: str) -> list[Any]:
-        await self.meter.spend("orders")
-        answer = await self.client.get(path)
-        rows: list[Any] = orjson.loads(answer.content)["rows"]
-        return rows
-
-
-def record(row: Any) -> OrderRecord:
-    paid = round(float(row["payment"]) * 100)
-    created = datetime.fromtimestamp(row["created"], UTC)
-    state = OrderState.SHIPPED if row["status"] == "SENT" else OrderState.TO_SHIP
-    return OrderRecord(
-        str(row["tid"]), state, "CNY", paid, paid, created, paid_at=created,
-        platform_state=row["status"], modified_at=datetime.fromtimestamp(row["modified"], UTC),
-        buyer_id=row["ouid"], province=row["state"], city=row["city"],
-        lines=[LineRecord(str(line["oid"]), line["title"], line["num"], line["sku"])
-               for line in row["orders"]],
-    )  # fmt: skip
-
-
-class Connector:
-    name = "heap"
-    title = Text("Heap", "堆")
-    identity_kind = "heap_buyer"
-    budgets: Sequence[Budget] = ()
-
-    def __init__(self, port: int, orders: int, end: datetime) -> None:
-        self.url, self.orders, self.end = f"http://127.0.0.1:{port}", orders, end
-        self.resources: Mapping[Resource, Sync] = {
-            Resource.ORDERS: Sync(reach=timedelta(days=DAYS), slice=timedelta(days=1))
-        }
-
-    def places(self, window: Window) -> tuple[int, int]:
-        """The part of the list, the newest first, that was created in a window."""
-        each = timedelta(days=DAYS) / self.orders
-        first = max(0, (self.end - window.end) // each)
-        return first, min(self.orders, (self.end - window.start) // each + 1)
-
-    @asynccontextmanager
-    async def open(
-        self, settings: BaseModel, shop: ConnectedShop, meter: Meter
-    ) -> AsyncIterator[Session]:
-        async with httpx2.AsyncClient(base_url=self.url, verify=False) as client:
-            yield Session(self, client, meter)
-
-
-class Free:
-    """A meter that counts, and lets everything through."""
-
-    calls = 0
-
-    async def spend(self, api: str, calls: int = 1) -> None:
-        self.calls += calls
-
-    async def ban(self, scope: str, seconds: float) -> None:
-        raise AssertionError("nothing is banned here")
+"""Orders, changes a second, seconds of changes; no order changes twice."""
+TICK = 0.1
 
 
 # -- the measurements ---------------------------------------------------------------------------
@@ -199,36 +46,23 @@ def main() -> None:
     """Measure and print one JSON line per figure."""
     given = [int(text) for text in sys.argv[1:] if text.isdecimal()]
     orders, changes, seconds = (*given, *DEFAULTS[len(given) :])
-    port, end = free_port(), datetime.now(UTC).replace(microsecond=0)
-    platform = multiprocessing.Process(
-        target=serve, args=(port, orders, int(end.timestamp())), daemon=True
-    )
-    platform.start()
-    try:
-        with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
-            run(_measure(Path(folder) / "home", Connector(port, orders, end), changes, seconds))
-    finally:
-        platform.kill()
+    if changes * seconds > orders:
+        sys.exit("there are more changes than orders")
+    with (
+        platform(orders) as connector,
+        tempfile.TemporaryDirectory(prefix="huike-bench-") as folder,
+    ):
+        run(_measure(Path(folder) / "home", connector, changes, seconds))
     _windows(changes)
 
 
 async def _measure(home: Path, connector: Connector, changes: int, seconds: int) -> None:
     alone = await _alone(connector)
     async with open_installation(Settings(home=home)) as opened:
-        manifest = Manifest("heap", "Heap", "1.0", ">=0.1", settings=NoSettings)
-        registry = replace(
-            opened.registry,
-            manifests={**opened.registry.manifests, "heap": manifest},
-            connectors={"heap": Owned("heap", connector)},
-        )
-        installation = replace(opened, registry=registry)
-        made = await set_up_merchant(installation.db, registry, "Bench")
-        await enable_plugin(installation.db, made.merchant_id, registry, "heap", {})
-        async with installation.db.work(made.merchant_id) as w:
-            platform = await platform_of(w, registry, "heap")
-            shop_id = await connect(w, platform, Authorised("1", "Heap", Token("t")))
-        await _backfill(installation, made.merchant_id, shop_id, connector, alone)
-        await _push(installation, made.merchant_id, connector, changes, seconds)
+        installation, merchant_id, shop_id = await connected(opened, connector)
+        gc.freeze()  # as a worker does
+        await backfill(installation, merchant_id, shop_id, connector, alone)
+        await _push(installation, merchant_id, shop_id, connector, changes, seconds)
 
 
 async def _alone(connector: Connector) -> float:
@@ -249,9 +83,10 @@ async def _alone(connector: Connector) -> float:
             await asyncio.sleep(0.2)
 
 
-async def _backfill(
+async def backfill(
     installation: Installation, merchant_id: int, shop_id: int, connector: Connector, alone: float
 ) -> None:
+    """Read the past, and show how fast that was."""
     process, sizes = psutil.Process(), []
 
     async def watch() -> None:
@@ -269,10 +104,7 @@ async def _backfill(
         stored = await session.sql.fetchval(
             "SELECT count(*) FROM orders WHERE merchant_id = $1", merchant_id
         )
-        calls = await session.sql.fetchval(
-            """SELECT used FROM call_budgets WHERE merchant_id = $1 AND scope = $2""",
-            merchant_id, f"shop:{shop_id}",
-        )  # fmt: skip
+    calls = await _used(installation, merchant_id, shop_id)
     assert stored == connector.orders, stored
     cpu = now.user + now.system - used.user - used.system
     quarter = max(1, len(sizes) // 4)
@@ -284,48 +116,89 @@ async def _backfill(
 
 
 async def _push(
-    installation: Installation, merchant_id: int, connector: Connector, changes: int, seconds: int
+    installation: Installation,
+    merchant_id: int,
+    shop_id: int,
+    connector: Connector,
+    changes: int,
+    seconds: int,
 ) -> None:
     """Push changes at a steady rate to a running worker, and see when their events are there."""
-    runner = Runner(installation)
+    process, runner = psutil.Process(), Runner(installation)
     await runner.start()
     await asyncio.sleep(5)  # what is due after the backfill is done
-    sent: dict[str, datetime] = {}
-    began = time.monotonic()
+    total = changes * seconds
+    sent: list[tuple[int, datetime]] = []
+    used, size = await _used(installation, merchant_id, shop_id), _size(process)
+    began, n = time.monotonic(), 0
     try:
-        for n in range(changes * seconds):
-            await asyncio.sleep(max(0.0, began + n / changes - time.monotonic()))
-            number = str(10**15 + n)
-            now = datetime.now(UTC)
-            change = Changed(f"m{n}", "1", Resource.ORDERS, number, now.replace(microsecond=0))
-            sent[number] = now
-            async with installation.db.work(merchant_id) as w:
-                await take_in(w, connector.name, [change])
-        lags = await _lags(installation, merchant_id, sent)
+        async with connector.changing() as change:
+            while n < total:
+                await asyncio.sleep(TICK)
+                # what is due by now, as from a queue that is asked now and then
+                end = min(total, int((time.monotonic() - began) * changes))
+                await change(n, end)
+                now = datetime.now(UTC)
+                told = [
+                    Changed(f"m{number}", "1", Resource.ORDERS, str(FIRST + number),
+                            now.replace(microsecond=0))
+                    for number in range(n, end)
+                ]  # fmt: skip
+                async with installation.db.work(merchant_id) as w:
+                    await take_in(w, connector.name, told)
+                sent.append((n, now))
+                n = end
+        late = time.monotonic() - began - seconds
+        lags = await _lags(installation, merchant_id, sent, total)
+        took = time.monotonic() - began
+        calls = await _used(installation, merchant_id, shop_id) - used
     finally:
         await runner.stop()
+    tenth = max(1, len(lags) // 10)
+    course = [statistics.median(lags[n : n + tenth]) for n in range(0, 10 * tenth, tenth)]
     lags.sort()
     show("lag from push to event", statistics.median(lags), "s", changes_per_second=changes,
-         events=len(lags), of=len(sent), p95=round(lags[int(len(lags) * 0.95)], 3),
-         largest=round(lags[-1], 3))  # fmt: skip
+         events=len(lags), of=total, p95=round(lags[int(len(lags) * 0.95)], 3),
+         largest=round(lags[-1], 3), course=[round(one, 1) for one in course],
+         pushed_late=round(late, 2), all_told_after=round(took, 1))  # fmt: skip
+    least = -(-total // PAGE)
+    show("calls of these changes", calls, "calls", least=least, one_each=total)
+    show("memory meanwhile", _size(process), "MiB", at_first=round(size, 1))
+
+
+def _size(process: psutil.Process) -> float:
+    return float(process.memory_info().rss / 2**20)
+
+
+async def _used(installation: Installation, merchant_id: int, shop_id: int) -> int:
+    async with installation.db.read(merchant_id) as session:
+        used: int = await session.sql.fetchval(
+            "SELECT used FROM call_budgets WHERE merchant_id = $1 AND scope = $2",
+            merchant_id, f"shop:{shop_id}",
+        )  # fmt: skip
+    return used
 
 
 async def _lags(
-    installation: Installation, merchant_id: int, sent: Mapping[str, datetime]
+    installation: Installation, merchant_id: int, sent: Sequence[tuple[int, datetime]], count: int
 ) -> list[float]:
-    deadline = time.monotonic() + PATIENCE
+    """Seconds from each change to its event, in the order of the changes."""
+    deadline = time.monotonic() + 3 * PATIENCE
     while True:
         async with installation.db.read(merchant_id) as session:
             rows = await session.sql.fetch(
                 """SELECT o.external_id, e.created_at FROM outbox_events e
                    JOIN orders o ON o.merchant_id = e.merchant_id
                                AND o.id = (e.payload ->> 'order_id')::bigint
-                   WHERE e.merchant_id = $1 AND e.type = 'order.state_changed'""",
+                   WHERE e.merchant_id = $1 AND e.type = 'order.state_changed' ORDER BY e.id""",
                 merchant_id,
             )
-        if len(rows) >= len(sent) or time.monotonic() > deadline:
-            return [(row[1] - sent[row[0]]).total_seconds() for row in rows]
-        await asyncio.sleep(0.2)
+        if len(rows) >= count or time.monotonic() > deadline:
+            break
+        await asyncio.sleep(0.5)
+    places = sorted((int(row[0]) - FIRST, row[1]) for row in rows)
+    firsts = [first for first, _ in sent]
+    return [(at - sent[bisect_right(firsts, place) - 1][1]).total_seconds() for place, at in places]
 
 
 def _windows(changes: int) -> None:

@@ -950,6 +950,9 @@ async def _shop_token(
     click.echo(f"shop {shop_id} is connected")
 
 
+LETTERS_SHOWN = 10
+
+
 @shop.command("status")
 @merchant_option
 @click.argument("shop_name", metavar="[SHOP]", required=False)
@@ -959,6 +962,7 @@ def shop_status(merchant: int | None, shop_name: str | None) -> None:
 
 
 async def _shop_status(merchant: int | None, shop_name: str | None) -> None:
+    from core.domain.connections.dead_letters import letters_of
     from core.domain.connections.deeds import open_deeds
     from core.domain.connections.report import reports
     from core.domain.shops.shops import find_shop
@@ -972,19 +976,32 @@ async def _shop_status(merchant: int | None, shop_name: str | None) -> None:
             )
             found = await reports(session, chosen)
             deeds = await open_deeds(session, chosen[0] if chosen else None)
+            letters = {
+                one.shop_id: await letters_of(session, one.shop_id, LETTERS_SHOWN) for one in found
+            }
     names = {row["id"]: row["name"] for row in rows}
     for report in found:
         click.echo(f"{names[report.shop_id]} ({report.connector}): {report.state}")
         for past in report.past:
             ends = f", until about {past.ends_at:%Y-%m-%d %H:%M} UTC" if past.ends_at else ""
             given_up = f", {past.failed} given up" if past.failed else ""
+            told = f"; {past.problem}" if past.problem else ""
             click.echo(
                 f"  past {past.resource}: {past.done} of {past.slices} stretches, "
-                f"{past.records} records{given_up}{ends}"
+                f"{past.records} records{given_up}{ends}{told}"
             )
         for one in report.following:
             told = f"; {one.problem}" if one.problem else ""
             click.echo(f"  {one.resource}: {one.lag.total_seconds():.0f} s behind{told}")
+        if report.waiting_messages:
+            click.echo(f"  {report.waiting_messages} changes are told and not fetched yet")
+        for letter in letters[report.shop_id]:
+            click.echo(
+                f"  {letter['resource']} {letter['external_id']} was not taken in: "
+                f"{letter['reason']}; `huike shop retry {letter['id']}` asks for it again"
+            )
+        if report.dead_letters > len(letters[report.shop_id]):
+            click.echo(f"  in all {report.dead_letters} were not taken in")
         for problem in filter(None, (report.problem, report.cure)):
             click.echo(f"  {problem}")
     for deed in deeds:
@@ -1014,6 +1031,25 @@ async def _shop_settle(merchant: int | None, number: int, done: bool) -> None:
         async with installation.db.work(merchant_id, "command") as w:
             await settle(w, number, done)
     click.echo("settled")
+
+
+@shop.command("retry")
+@merchant_option
+@click.argument("number", type=int)
+def shop_retry(merchant: int | None, number: int) -> None:
+    """Ask a platform once more for what was not taken in, as `huike shop status` lists it."""
+    run(_shop_retry(merchant, number))
+
+
+async def _shop_retry(merchant: int | None, number: int) -> None:
+    from core.domain.connections.dead_letters import letter_of
+    from core.domain.connections.inbox import ask_again
+
+    async with open_installation(settings_or_fail(), with_redis=False) as installation:
+        merchant_id = await merchant_id_of(installation, merchant)
+        async with installation.db.work(merchant_id, "command") as w:
+            await ask_again(w, await letter_of(w, number))
+    click.echo("done; `huike shop status` shows how it goes on")
 
 
 @shop.command("resync")
@@ -1059,13 +1095,17 @@ async def _set_paused(merchant: int | None, shop_name: str, paused: bool) -> Non
 @shop.command("disconnect")
 @merchant_option
 @shop_argument
-def shop_disconnect(merchant: int | None, shop_name: str) -> None:
-    """Forget a shop's token and follow it no more; what came in stays."""
+@click.option("--erase", is_flag=True, help="Erase the people who are known by this shop alone.")
+def shop_disconnect(merchant: int | None, shop_name: str, erase: bool) -> None:
+    """Forget a shop's token and follow it no more; what came in stays, unless --erase is given."""
+    if erase:
+        click.confirm("The shop's people are erased for good. Go on?", abort=True)
 
     async def end(w: Work, _: Registry, shop_id: int) -> None:
         from core.domain.connections.connecting import disconnect
+        from core.domain.privacy.shop_erasure import disconnect_and_erase
 
-        await disconnect(w, shop_id)
+        await (disconnect_and_erase if erase else disconnect)(w, shop_id)
 
     run(_with_shop(merchant, shop_name, end))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -63,6 +64,9 @@ class Runner:
             with contextlib.suppress(NotImplementedError):  # not on every platform
                 loop.add_signal_handler(number, stop.set)
         await self.start()
+        # what is there now stays: looked through for garbage no more, which was a sixth of the
+        # time that a shop's past takes
+        gc.freeze()
         logger.info("the worker is ready (process %s)", os.getpid())
         try:
             await stop.wait()

@@ -152,6 +152,7 @@ INDEXES = [
     "CREATE INDEX delivery_receipts_delivery ON delivery_receipts (merchant_id, delivery_id) WHERE delivery_id IS NOT NULL",
     "CREATE INDEX delivery_receipts_waiting ON delivery_receipts (merchant_id, received_at) WHERE delivery_id IS NULL",
     "CREATE INDEX inbound_messages_customer ON inbound_messages (merchant_id, customer_id, at)",
+    "CREATE INDEX push_inbox_about ON push_inbox (merchant_id, shop_id, resource, external_id) WHERE done_at IS NULL",
     "CREATE INDEX push_inbox_open ON push_inbox (merchant_id, shop_id, next_at) WHERE done_at IS NULL",
     "CREATE INDEX shops_external ON shops (merchant_id, platform, external_id) WHERE external_id IS NOT NULL",
     "CREATE INDEX sync_slices_waiting ON sync_slices (merchant_id, shop_id, ends_at) WHERE state = 'waiting'",

@@ -8,7 +8,7 @@ from typing import Any
 
 import strawberry
 
-from core.domain.connections import attempts, calls, counting, dead_letters
+from core.domain.connections import attempts, calls, counting, dead_letters, opening
 from core.domain.connections.connecting import connect_with_token, disconnect, set_paused
 from core.domain.connections.inbox import ask_again
 from core.domain.connections.report import Following, Past, Report, reports
@@ -21,7 +21,7 @@ from core.schema.jobs import Job, jobs_by_id
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.connectors import Authorising, Pushed, Resource, Token, Verifying
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import InvalidInput, NotFound, PluginDisabled
 from core.storage.database import Session
 
 LETTERS = 100
@@ -71,6 +71,7 @@ class ShopSyncPast:
     failed: int = strawberry.field(description="Given up; `shopResync` reads a day again.")
     records: int
     ends_at: datetime | None = strawberry.field(description="When it will be done, estimated.")
+    problem: str | None = strawberry.field(description="The last, of a stretch that is not done.")
 
 
 @strawberry.type(description="How far one resource is in step.")
@@ -147,10 +148,14 @@ class ShopSync:
 
     @field("SHOPS_READ", description="Of the shop and of the app that it is read by.")
     async def calls(self, info: Info) -> list[ShopSyncCalls]:
-        owned = info.context.installation.registry.connectors.get(self.platform)
-        budgets = owned.value.budgets if owned else ()
+        registry = info.context.installation.registry
         async with info.context.read() as session:
-            used = await calls.usage(session, self.platform, budgets, self.pk)
+            try:
+                platform = await opening.platform_of(session, registry, self.platform)
+            except (NotFound, PluginDisabled):
+                return []
+            budgets = platform.connector.budgets
+            used = await calls.usage(session, platform.buckets(self.pk), budgets)
         return [
             ShopSyncCalls(
                 scope=one.scope,
@@ -184,11 +189,7 @@ class ShopSync:
     @field("SHOPS_READ", description="The newest first, at most 100; with `open` those not taken.")
     async def dead_letters(self, info: Info, open: bool = True) -> list[DeadLetter]:
         async with info.context.read() as session:
-            rows = await session.sql.fetch(
-                """SELECT * FROM dead_letters WHERE merchant_id = $1 AND shop_id = $2
-                     AND (state = 'open' OR NOT $3) ORDER BY at DESC, id DESC LIMIT $4""",
-                session.merchant_id, self.pk, open, LETTERS,
-            )  # fmt: skip
+            rows = await dead_letters.letters_of(session, self.pk, LETTERS, settled=not open)
         return [letter_of(row) for row in rows]
 
 
@@ -320,6 +321,7 @@ def _past(one: Past) -> ShopSyncPast:
         failed=one.failed,
         records=one.records,
         ends_at=one.ends_at,
+        problem=one.problem,
     )
 
 

@@ -49,6 +49,7 @@ from core.sdk.connectors import (
     Queue,
     Record,
     Resource,
+    SharedApp,
     Sync,
     Timed,
     Token,
@@ -104,7 +105,7 @@ from core.sdk.events import (
     SegmentLeft,
 )
 from core.sdk.facets import Facet, Fault, Query, Rows, Say, Text, check_bounds
-from core.sdk.hooks import hookimpl
+from core.sdk.hooks import ConnectorPlugin, hookimpl
 from core.sdk.identities import Identity, app_scope_id
 from core.sdk.members import (
     PlatformMember,
@@ -185,6 +186,7 @@ __all__ = [
     "Conflict",
     "ConnectedShop",
     "Connector",
+    "ConnectorPlugin",
     "ConnectorSession",
     "ConsentGranted",
     "ConsentWithdrawn",
@@ -280,6 +282,7 @@ __all__ = [
     "SegmentLeft",
     "SettingsCheck",
     "Several",
+    "SharedApp",
     "SoughtMessage",
     "Subject",
     "Subscriber",

@@ -1,6 +1,7 @@
 """Reading what platforms answer: values, lists, and rows as records."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, tzinfo
 from typing import Any
 
 import orjson
@@ -22,6 +23,17 @@ def text(value: Any) -> str | None:
 def number(value: Any) -> int | None:
     """A count that may come as text. Raises ValueError."""
     return None if value is None or value == "" else int(value)
+
+
+def moment(value: Any, zone: tzinfo = UTC) -> datetime | None:
+    """An instant of "2026-01-01 12:00:00", or with a T; of `zone` unless it names an offset itself.
+
+    Raises ValueError.
+    """
+    if value is None or value == "":
+        return None
+    told = datetime.fromisoformat(str(value))
+    return told.replace(tzinfo=zone) if told.tzinfo is None else told
 
 
 def flag(value: Any) -> bool:

@@ -135,8 +135,8 @@ class Sync:
 class Budget:
     """Calls that the platform allows: `calls` in `seconds`, shared by all workers.
 
-    `scope` is "app" for all of a merchant's shops together, since they are read by one app, and
-    "shop" for each.
+    `scope` is "app" for all of a merchant's shops together, since they are read by one app (and
+    for those of other merchants who have the same, see SharedApp), and "shop" for each.
     """
 
     scope: str
@@ -163,7 +163,7 @@ class ConnectorSession(Protocol):
     Every method raises RetryLater (with `after` where the platform names it), ReconnectNeeded (the
     seller must authorise again), Refused (this request never succeeds: kept as a dead letter) or,
     for actions, Unknown. Each call to the platform first awaits `spend()` of the `Meter` that the
-    session was opened with. `fetch` is called several times at once.
+    session was opened with. `fetch` and `pull` are called several times at once.
     """
 
     async def capabilities(self) -> frozenset[str]:
@@ -222,6 +222,18 @@ class Authorising(Protocol):
 
     async def refresh(self, settings: BaseModel, token: Token) -> Token:
         """A new token. Raises ReconnectNeeded when the seller has to come back himself."""
+
+
+@runtime_checkable
+class SharedApp(Protocol):
+    """A connector whose platform counts the calls of an app, whichever merchant makes them."""
+
+    def app(self, settings: BaseModel) -> str | None:
+        """What only those know who have the app, such as key and secret; None without one.
+
+        Merchants who give the same share the budgets of scope "app", and its bans. It is kept as
+        a hash.
+        """
 
 
 @runtime_checkable

@@ -28,7 +28,7 @@ from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
-from core.sdk.plugin import HealthCheck, SchemaField, SettingsCheck, Subscriber
+from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
 from core.sdk.recipes import Recipe
 from core.sdk.rewards import RewardProvider
 from core.sdk.ticks import Tick
@@ -40,6 +40,19 @@ PROJECT = "huike"
 
 hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
+
+
+class ConnectorPlugin:
+    """A plugin that brings connectors and nothing else."""
+
+    def __init__(self, manifest: Manifest, *connectors: Connector) -> None:
+        self.manifest = manifest
+        self._connectors = connectors
+
+    @hookimpl
+    def connectors(self) -> Sequence[Connector]:
+        """Those that were given."""
+        return self._connectors
 
 
 class Hooks:

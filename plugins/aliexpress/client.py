@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-from core.sdk import ReconnectNeeded
 from core.sdk.gateways import GatewayClient
 from core.sdk.signing import sign
 from plugins.aliexpress.answers import unwrap
@@ -26,11 +25,7 @@ class Client(GatewayClient[AliExpressSettings]):
     meaning = staticmethod(meaning)
 
     def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
-        key, secret = self.settings.app_key, self.settings.app_secret
-        if key is None or secret is None:
-            raise ReconnectNeeded(
-                "the plugin's settings have no app_key and app_secret yet: fill them in"
-            )
+        key, secret = self.settings.key_and_secret()
         form = {name: _written(value) for name, value in params.items() if value is not None}
         shape, token_name, prefix = self.settings.shape(api), "access_token", ""
         if shape == "business":
@@ -46,7 +41,7 @@ class Client(GatewayClient[AliExpressSettings]):
         }  # fmt: skip
         if self.token is not None:
             form[token_name] = self.token.access
-        form["sign"] = sign(form, secret.get_secret_value(), SIGN_METHOD, prefix)
+        form["sign"] = sign(form, secret, SIGN_METHOD, prefix)
         return url, form
 
 

@@ -30,6 +30,7 @@ from core.sdk import (
     WebResponse,
     Window,
 )
+from core.sdk.apps import app_known_by, consent_url
 from plugins.aliexpress import coupons, oauth, orders, pushes, refunds, reviews
 from plugins.aliexpress.client import Client
 from plugins.aliexpress.settings import AliExpressSettings
@@ -73,8 +74,12 @@ class AliExpressConnector:
         async with opened as client:
             yield AliExpressSession(client, shop)
 
+    def app(self, settings: BaseModel) -> str | None:
+        return app_known_by(settings)
+
     def authorise_url(self, settings: BaseModel, state: str, callback: str) -> str:
-        return oauth.authorise_url(_ours(settings), state, callback)
+        ours = _ours(settings)
+        return consent_url(ours, ours.authorize_url, state, callback, force_auth="true")
 
     async def exchange(self, settings: BaseModel, code: str, callback: str) -> Authorised:
         return await oauth.exchange(_ours(settings), self._clock, code)

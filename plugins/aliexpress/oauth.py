@@ -1,27 +1,16 @@
 """How a seller lets us in, and how long."""
 
-from datetime import datetime, timedelta
-from urllib.parse import urlencode
+from datetime import datetime
 
 from core.clock import Clock
 from core.sdk import Authorised, ReconnectNeeded, Refused, Token
 from core.sdk.answers import Row, text
+from core.sdk.apps import end_told
 from plugins.aliexpress.client import Client
 from plugins.aliexpress.settings import AliExpressSettings
 
 CREATE, REFRESH = "/auth/token/create", "/auth/token/refresh"
 SHOP = "aliexpress.merchant.profile.get"
-
-
-def authorise_url(settings: AliExpressSettings, state: str, callback: str) -> str:
-    """The page on which the seller agrees. Raises ReconnectNeeded without an app."""
-    if settings.app_key is None:
-        raise ReconnectNeeded("fill in app_key and app_secret first")
-    query = {
-        "response_type": "code", "force_auth": "true", "client_id": settings.app_key,
-        "redirect_uri": callback, "state": state,
-    }  # fmt: skip
-    return f"{settings.authorize_url}?{urlencode(query)}"
 
 
 async def exchange(settings: AliExpressSettings, clock: Clock, code: str) -> Authorised:
@@ -69,16 +58,8 @@ def token_of(told: Row, now: datetime, before: Token | None = None) -> Token:
     refresh = text(told.get("refresh_token")) or (before.refresh if before else None)
     if str(told.get("refresh_expires_in")) == "0":
         refresh = None
-    until = _end(told, "refresh_expires_in", "refresh_token_valid_time", now)
+    until = end_told(told, "refresh_expires_in", "refresh_token_valid_time", now)
     known = before.refresh_until if before else None
     if known is not None:
         until = known if until is None else min(known, until)
-    return Token(access, refresh, _end(told, "expires_in", "expire_time", now), until)
-
-
-def _end(told: Row, seconds: str, at: str, now: datetime) -> datetime | None:
-    """An end as the answer tells it: the instant in milliseconds, or seconds from now."""
-    if int(told.get(at) or 0) > 0:
-        return datetime.fromtimestamp(int(told[at]) / 1000, now.tzinfo)
-    left = int(told.get(seconds) or 0)
-    return now + timedelta(seconds=left) if left > 0 else None
+    return Token(access, refresh, end_told(told, "expires_in", "expire_time", now), until)

@@ -1,17 +1,18 @@
 """What a merchant fills in for AliExpress: the app at the open platform."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator
 
+from core.sdk.apps import AppSettings
 from core.sdk.gateways import check_address
 
 Shape = Literal["business", "path", "rest2"]
 """How an API is called: by its name at /sync, by its path at /rest, or at /rest/2.0."""
 
 
-class AliExpressSettings(BaseModel, extra="forbid"):
+class AliExpressSettings(AppSettings):
     """The app that shops authorise.
 
     `shapes` says how APIs are called whose way is not to be seen by their names; its keys are
@@ -21,8 +22,6 @@ class AliExpressSettings(BaseModel, extra="forbid"):
     is the kind of message that reminders are sent as.
     """
 
-    app_key: str | None = Field(default=None, pattern=r"^[0-9]{1,20}$")
-    app_secret: SecretStr | None = None
     gateway: str = "https://api-sg.aliexpress.com"
     authorize_url: str = "https://api-sg.aliexpress.com/oauth/authorize"
     shapes: Mapping[str, Shape] = {}
@@ -35,12 +34,6 @@ class AliExpressSettings(BaseModel, extra="forbid"):
     @classmethod
     def _is_safe(cls, value: str) -> str:
         return check_address(value).rstrip("/")
-
-    @model_validator(mode="after")
-    def _has_both_or_none(self) -> Self:
-        if bool(self.app_key) != bool(self.app_secret and self.app_secret.get_secret_value()):
-            raise ValueError("app_key and app_secret belong together: give both or neither")
-        return self
 
     def shape(self, api: str) -> Shape:
         """How an API is called: as it is set, else by a path if its name is one."""

@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 
-from core.sdk import ReconnectNeeded
 from core.sdk.gateways import GatewayClient
 from core.sdk.signing import sign
 from plugins.taobao.answers import unwrap
@@ -28,11 +27,7 @@ class Client(GatewayClient[TaobaoSettings]):
     def signed(self, api: str, params: Mapping[str, Any]) -> tuple[str, Mapping[str, str]]:
         if self.token is not None:
             check_class(self.token, api, self.now())
-        key, secret = self.settings.app_key, self.settings.app_secret
-        if key is None or secret is None:
-            raise ReconnectNeeded(
-                "the plugin's settings have no app_key and app_secret yet: fill them in"
-            )
+        key, secret = self.settings.key_and_secret()
         form = {name: _written(value) for name, value in params.items() if value is not None}
         form |= {
             "method": api, "app_key": key, "timestamp": shown(self.now()), "v": "2.0",
@@ -40,7 +35,7 @@ class Client(GatewayClient[TaobaoSettings]):
         }  # fmt: skip
         if self.token is not None:
             form["session"] = self.token.access
-        form["sign"] = sign(form, secret.get_secret_value(), SIGN_METHOD)
+        form["sign"] = sign(form, secret, SIGN_METHOD)
         return self.settings.gateway, form
 
 

@@ -30,6 +30,7 @@ from core.sdk import (
     Window,
     WriteRemark,
 )
+from core.sdk.apps import app_known_by, consent_url
 from plugins.taobao import (
     coupons,
     members,
@@ -90,8 +91,12 @@ class TaobaoConnector:
         async with opened as client:
             yield TaobaoSession(client, shop)
 
+    def app(self, settings: BaseModel) -> str | None:
+        return app_known_by(settings)
+
     def authorise_url(self, settings: BaseModel, state: str, callback: str) -> str:
-        return oauth.authorise_url(_ours(settings), state, callback)
+        ours = _ours(settings)
+        return consent_url(ours, ours.authorize_url, state, callback, view="web")
 
     async def exchange(self, settings: BaseModel, code: str, callback: str) -> Authorised:
         return await oauth.exchange(_ours(settings), self._clock, code)

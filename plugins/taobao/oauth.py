@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
-from urllib.parse import unquote, urlencode
+from urllib.parse import unquote
 
 import orjson
 
@@ -18,17 +18,6 @@ from plugins.taobao.tokens import token_of
 
 CREATE, REFRESH = "taobao.top.auth.token.create", "taobao.top.auth.token.refresh"
 SELLER = "taobao.user.seller.get"
-
-
-def authorise_url(settings: TaobaoSettings, state: str, callback: str) -> str:
-    """The page on which the seller agrees. Raises ReconnectNeeded without an app."""
-    if settings.app_key is None:
-        raise ReconnectNeeded("fill in app_key and app_secret first")
-    query = {
-        "response_type": "code", "client_id": settings.app_key, "redirect_uri": callback,
-        "state": state, "view": "web",
-    }  # fmt: skip
-    return f"{settings.authorize_url}?{urlencode(query)}"
 
 
 async def exchange(settings: TaobaoSettings, clock: Clock, code: str) -> Authorised:

@@ -2,12 +2,13 @@
 
 from typing import Literal, Self
 
-from pydantic import BaseModel, Field, SecretStr, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from core.sdk.apps import AppSettings
 from core.sdk.gateways import check_address
 
 
-class TaobaoSettings(BaseModel, extra="forbid"):
+class TaobaoSettings(AppSettings):
     """The app that shops authorise. Without it only files of orders can be read.
 
     `mode` is "crm" for an app of the CRM category, which is given no order's nick, phone or oaid,
@@ -16,8 +17,6 @@ class TaobaoSettings(BaseModel, extra="forbid"):
     `sms_sign_name` the signature that was approved for them.
     """
 
-    app_key: str | None = Field(default=None, pattern=r"^[0-9]{1,20}$")
-    app_secret: SecretStr | None = None
     mode: Literal["crm", "full"] = "crm"
     message_group: str | None = Field(default=None, min_length=1, max_length=32)
     sms_group: str | None = Field(default=None, min_length=1, max_length=32)
@@ -31,9 +30,7 @@ class TaobaoSettings(BaseModel, extra="forbid"):
         return check_address(value)
 
     @model_validator(mode="after")
-    def _has_both_or_none(self) -> Self:
-        if bool(self.app_key) != bool(self.app_secret and self.app_secret.get_secret_value()):
-            raise ValueError("app_key and app_secret belong together: give both or neither")
+    def _has_an_app_for_messages(self) -> Self:
         if self.sms_sign_name and not self.app_key:
             raise ValueError("text messages need app_key and app_secret")
         return self

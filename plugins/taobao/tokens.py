@@ -5,10 +5,11 @@ which class is as the open platform groups its APIs; one that is not named here 
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from core.sdk import ReconnectNeeded, Token
+from core.sdk.apps import end_told
 
 CLASSES = ("r1", "r2", "w1", "w2")
 SENSITIVE_READS = ("taobao.trade.", "taobao.trades.", "taobao.refund", "taobao.crm.member")
@@ -46,25 +47,17 @@ def token_of(result: Mapping[str, Any], now: datetime, before: Token | None = No
     """
     more = dict(before.more) if before else {}
     for kind in CLASSES:
-        end = _end(result, f"{kind}_expires_in", f"{kind}_valid", now)
+        end = end_told(result, f"{kind}_expires_in", f"{kind}_valid", now)
         if end is not None:
             more[kind] = end.isoformat()
         else:
             more.pop(kind, None)
     refresh = result.get("refresh_token") or (before.refresh if before else None)
-    until = _end(result, "re_expires_in", "refresh_token_valid_time", now)
+    until = end_told(result, "re_expires_in", "refresh_token_valid_time", now)
     return Token(
         str(result["access_token"]),
         str(refresh) if refresh else None,
-        _end(result, "expires_in", "expire_time", now),
+        end_told(result, "expires_in", "expire_time", now),
         until or (before.refresh_until if before else None),
         more,
     )
-
-
-def _end(result: Mapping[str, Any], seconds: str, at: str, now: datetime) -> datetime | None:
-    """An end as the answer tells it: the instant in milliseconds, or seconds from now."""
-    if int(result.get(at) or 0) > 0:
-        return datetime.fromtimestamp(int(result[at]) / 1000, now.tzinfo)
-    left = int(result.get(seconds) or 0)
-    return now + timedelta(seconds=left) if left > 0 else None

@@ -1,8 +1,10 @@
 """How the platform writes things: ids as text or number, yuan as text, times of GMT+8."""
 
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
+from core.sdk import answers
 from core.sdk.money import read_minor
 
 ZONE = timezone(timedelta(hours=8))
@@ -10,17 +12,12 @@ ZONE = timezone(timedelta(hours=8))
 TIME = "%Y-%m-%d %H:%M:%S"
 CURRENCY = "CNY"
 
+moment = partial(answers.moment, zone=ZONE)
+
 
 def fen(yuan: Any) -> int | None:
     """Minor units of an amount such as "200.07", exactly. Raises ValueError."""
     return None if yuan is None or yuan == "" else read_minor(yuan, CURRENCY)
-
-
-def moment(value: Any) -> datetime | None:
-    """An instant of "2026-01-01 12:00:00". Raises ValueError."""
-    if value is None or value == "":
-        return None
-    return datetime.strptime(str(value), TIME).replace(tzinfo=ZONE)
 
 
 def shown(at: datetime) -> str:

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, timedelta
 
 from pydantic import BaseModel
 
@@ -29,7 +29,7 @@ from core.sdk import (
 from core.sdk.answers import Row, one, page, rows, text
 from plugins.woocommerce import pushes
 from plugins.woocommerce.client import Access, Client
-from plugins.woocommerce.orders import DRAFTS, order, refund, refund_row, shown
+from plugins.woocommerce.orders import DRAFTS, order, refund, refund_row
 from plugins.woocommerce.settings import WooCommerceSettings
 
 RESOURCES = {
@@ -140,7 +140,8 @@ class WooCommerceSession:
 def _span(window: Window, kind: Kind) -> dict[str, str | int]:
     """The window as a query. The store leaves both ends out, which are to be in."""
     by = "modified_" if kind is Kind.INCREMENTAL else ""
-    return {
-        f"{by}after": shown(window.start - SECOND), f"{by}before": shown(window.end + SECOND),
-        "dates_are_gmt": "true",
-    }  # fmt: skip
+    after, before = (
+        at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+        for at in (window.start - SECOND, window.end + SECOND)
+    )
+    return {f"{by}after": after, f"{by}before": before, "dates_are_gmt": "true"}

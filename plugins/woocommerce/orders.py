@@ -1,23 +1,18 @@
 """What the fields of orders and refunds mean."""
 
-from datetime import UTC, datetime
 from functools import partial
-from typing import Any
 
 from core.sdk import Identity, LineRecord, OrderRecord, OrderState, RefundRecord, RefundState
-from core.sdk.answers import Row, number, rows, text
+from core.sdk.answers import Row, moment, number, rows, text
 from core.sdk.contacts import normalise_email, normalise_phone
 from core.sdk.money import read_minor
 
 STATES = {
-    "pending": OrderState.CREATED_UNPAID,
-    "failed": OrderState.CREATED_UNPAID,
-    "on-hold": OrderState.CREATED_UNPAID,
-    "processing": OrderState.TO_SHIP,
-    "completed": OrderState.COMPLETED,
-    "cancelled": OrderState.CLOSED_UNPAID,
+    "pending": OrderState.CREATED_UNPAID, "failed": OrderState.CREATED_UNPAID,
+    "on-hold": OrderState.CREATED_UNPAID, "processing": OrderState.TO_SHIP,
+    "completed": OrderState.COMPLETED, "cancelled": OrderState.CLOSED_UNPAID,
     "refunded": OrderState.CLOSED_REFUNDED,
-}
+}  # fmt: skip
 """Others, which extensions of a store add, and the bin say nothing of how far an order has come."""
 ONCE_PAID = {"on-hold": OrderState.PAID_ON_HOLD, "cancelled": OrderState.CLOSED_REFUNDED}
 DRAFTS = frozenset({"auto-draft", "checkout-draft"})
@@ -118,13 +113,3 @@ def refund(row: Row) -> RefundRecord:
         refunded_at=at,
         modified_at=at,
     )
-
-
-def moment(value: Any) -> datetime | None:
-    """An instant of "2026-01-01T04:00:00", which is UTC. Raises ValueError."""
-    return datetime.fromisoformat(str(value)).replace(tzinfo=UTC) if value else None
-
-
-def shown(at: datetime) -> str:
-    """An instant as the store wants it."""
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")

@@ -127,6 +127,7 @@ def test_a_shop_that_is_not_connected_says_what_to_do(home):
     assert "no plugin connects shops of 'moon'" in refused(huike(home, "shop", "connect", "moon"))
     assert "not connected" in refused(huike(home, "shop", "pause", "1"))
     assert "there is no deed 7" in refused(huike(home, "shop", "settle", "7", "done"))
+    assert "there is no dead letter 7" in refused(huike(home, "shop", "retry", "7"))
     assert "there is no shop 'x'" in refused(huike(home, "shop", "resync", "x", "2026-06-01"))
 
 

@@ -4,6 +4,7 @@ import httpx2
 import pytest
 
 from core.app import create_app
+from core.domain.connections.due import shops_due
 from core.domain.shops.web_routes import route_url
 
 BASE = "http://crm.example"
@@ -77,6 +78,45 @@ async def test_what_is_never_shown_is_left_to_the_windows(shop, push):
     assert len(shop.fair.called("orders.get")) == 4
     (row,) = await shop.ask("SELECT done_at FROM push_inbox WHERE merchant_id = $1")
     assert row["done_at"] is not None
+
+
+async def test_what_comes_faster_than_it_is_fetched_is_read_by_lists(shop, push):
+    """The newest are fetched; the windows, read at once and nearly up to now, answer the others."""
+    fair, numbers = shop.fair, [f"o{n}" for n in range(160)]
+    for number in numbers:
+        fair.order(number, "new")
+    await push(*(fair.message("order", number) for number in numbers))
+    shop.later(seconds=11)
+    await shop.do("shops.fetch")
+    assert ("shops.sync", shop.merchant.id, shop.id) in await shops_due(shop.db, shop.registry)
+    await shop.do("shops.sync")
+    assert sorted(await shop.orders()) == sorted(numbers)
+    assert (
+        await shop.ask("SELECT 1 FROM push_inbox WHERE merchant_id = $1 AND done_at IS NULL") == []
+    )
+    assert len(fair.called("orders.get")) == 100
+    events = await shop.events()
+    assert len(events) == len({order for _, order, _ in events}) == 160
+
+
+async def test_a_list_answers_only_messages_of_what_it_shows(shop, push):
+    fair = shop.fair
+    fair.order("o1", "new")
+    await push(fair.message("order", "o1"))
+    shop.later(seconds=70)
+    await shop.do("shops.sync")
+    fair.order("o1", "paid", hidden=500)
+    await push(fair.message("order", "o1"))
+    shop.later(seconds=70)
+    await shop.do("shops.sync")
+    assert await shop.orders() == {"o1": "new"}
+    assert fair.called("orders.get") == []
+    rows = await shop.ask(
+        "SELECT done_at IS NOT NULL FROM push_inbox WHERE merchant_id = $1 ORDER BY id"
+    )
+    assert [row[0] for row in rows] == [True, False]
+    await shop.work("shops.fetch")
+    assert await shop.orders() == {"o1": "paid"}
 
 
 async def test_a_forged_message_is_refused_and_one_of_another_shop_is_dropped(shop, push):

@@ -1,11 +1,12 @@
 """Faults of the platform: what is tried again, what is given up, and who is told."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
 
 from core.domain.connections import dead_letters
-from core.domain.connections.calls import Calls, Priority, usage
+from core.domain.connections.calls import Buckets, Calls, Priority, usage
 from core.domain.connections.inbox import ask_again
 from core.domain.connections.report import reports
 from core.domain.connections.trouble import LAST_PAUSE, pause_after
@@ -145,14 +146,14 @@ async def test_one_shops_slowness_is_its_own(shop):
     assert await shop.orders() == {"o1": "new"}
 
 
-def calls_of(shop, budgets, priority=Priority.PUSH, waits=None):
+def calls_of(shop, budgets, priority=Priority.PUSH, waits=None, merchants_on=0, app=None):
     async def sleep(seconds):
         (waits if waits is not None else []).append(seconds)
         shop.later(seconds=seconds)
 
     return Calls(
-        shop.db, shop.merchant.id, "fair", budgets, shop.merchant.shop_id, "Asia/Shanghai",
-        priority, sleep,
+        shop.db, Buckets(shop.merchant.id + merchants_on, "fair", shop.merchant.shop_id, app),
+        budgets, "Asia/Shanghai", priority, sleep,
     )  # fmt: skip
 
 
@@ -167,7 +168,8 @@ async def test_no_second_sees_more_calls_than_the_platform_allows(shop):
         assert sum(start <= at < start + timedelta(seconds=1) for at in made) <= 50
     assert made[-1] - made[0] < timedelta(seconds=3)
     async with shop.merchant.read() as session:
-        used = await usage(session, "fair", budgets, shop.merchant.shop_id)
+        at = Buckets(shop.merchant.id, "fair", shop.merchant.shop_id)
+        used = await usage(session, at, budgets)
     assert {(one.scope.split(":")[0], one.used) for one in used} == {("app", 100), ("shop", 100)}
 
 
@@ -181,6 +183,42 @@ async def test_the_past_leaves_calls_to_what_is_new(shop):
     assert refused.value.after > timedelta(0)
     for _ in range(4):
         await calls_of(shop, budgets, Priority.PUSH).spend("orders.get")
+
+
+async def test_one_merchants_past_leaves_the_apps_calls_to_other_merchants(shop):
+    """The app is the same for both, so that the platform counts their calls together."""
+    budgets, past = (Budget("app", 100, 3600), Budget("shop", 900, 3600)), Priority.BACKFILL
+    mine = calls_of(shop, budgets, past, app="one")
+    for _ in range(5):
+        await mine.spend("orders.list")
+    with pytest.raises(RetryLater):
+        await calls_of(shop, budgets, past, app="one", merchants_on=10**9).spend("orders.list")
+    other = calls_of(shop, budgets, app="one", merchants_on=10**9)
+    for _ in range(5):
+        await other.spend("orders.get")
+    with pytest.raises(RetryLater):
+        await other.spend("orders.get")
+    for app in ("another", None):
+        await calls_of(shop, budgets, past, app=app, merchants_on=10**9).spend("orders.list")
+    async with shop.merchant.read() as session:
+        at = Buckets(shop.merchant.id, "fair", shop.merchant.shop_id, "one")
+        used = {one.scope.split(":")[0]: one.used for one in await usage(session, at, budgets)}
+    assert used == {"app": 10, "shop": 5}
+    await mine.ban("orders.get", 7200)
+    shop.later(seconds=3600)
+    with pytest.raises(RetryLater):
+        await calls_of(shop, budgets, app="one", merchants_on=10**9).spend("orders.get")
+
+
+async def test_calls_begun_side_by_side_are_all_counted(shop):
+    budgets = (Budget("app", 100, 3600),)
+    calls = calls_of(shop, budgets)
+    asked = [calls.spend("orders.get") for _ in range(12)]
+    results = await asyncio.gather(*asked, return_exceptions=True)
+    assert [type(one) for one in results].count(RetryLater) == 2
+    async with shop.merchant.read() as session:
+        at = Buckets(shop.merchant.id, "fair", shop.merchant.shop_id)
+        assert {one.used for one in await usage(session, at, budgets)} == {10}
 
 
 async def test_a_banned_api_leaves_the_others_alone(shop):

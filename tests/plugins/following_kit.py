@@ -11,6 +11,7 @@ from core.domain.connections.push_routes import with_push_routes
 from core.domain.shops.plugins import enable_plugin, plugin_context
 from core.registry import Owned
 from core.sdk import Refused, Resource, WebResponse
+from core.storage.database import SYSTEM
 from tests.connections.kit import FairShop
 
 REACH = timedelta(days=2)
@@ -58,7 +59,7 @@ async def switched_on(merchant, platform, resources=(Resource.ORDERS,), **settin
     """The merchant's installation with the plugin of a platform on.
 
     Without budgets: the tests' clock stands still, and so would a bucket. Of the past a few days
-    are enough.
+    are enough. The merchants of other tests had the same app, and its bans.
     """
     connector, opened = platform.connector, merchant.installation
     connector.budgets = ()
@@ -70,4 +71,6 @@ async def switched_on(merchant, platform, resources=(Resource.ORDERS,), **settin
     name = connector.name
     registry = replace(opened.registry, connectors={name: Owned(name, connector)})
     await enable_plugin(opened.db, merchant.id, registry, name, settings)
+    async with opened.db.work(SYSTEM) as w:
+        await w.sql.execute("DELETE FROM call_budgets WHERE merchant_id = $1", SYSTEM)
     return replace(opened, registry=registry)

@@ -131,8 +131,15 @@ class Store(Watched):
 
     def message(self, hook, topic, number):
         """What a webhook sends about an order."""
-        whole = {"id": number} if topic == "order.deleted" else _shown(self.orders[number])
-        body = json.dumps(whole).encode()
+        whole = {"id": number}
+        if topic != "order.deleted":
+            api = f"{self.home}/wp-json/wc/v3/orders"
+            links = {"self": [{"href": f"{api}/{number}"}], "collection": [{"href": api}]}
+            whole = _shown(self.orders[number]) | {"_links": links}
+        return self.signed(hook, topic, json.dumps(whole).encode())
+
+    def signed(self, hook, topic, body):
+        """A delivery of a webhook: of all that it says only the body is signed."""
         signature = hmac.new(hook.secret.encode(), body, hashlib.sha256).digest()
         resource, event = topic.split(".")
         # the number of a delivery is made of the webhook's and the second alone

@@ -23,6 +23,8 @@ from core.storage.statistics import MANY, look_again
 UNLIMITED = timedelta(days=365)
 """Where a platform names no limit, the past is read by so much more until that held nothing."""
 MAX_FAILURES = 12
+LANES = 2
+"""So many slices are read side by side: while one is stored, the next one is fetched."""
 
 
 @dataclass
@@ -42,34 +44,49 @@ async def read_past(
 ) -> bool:
     """Read slices of a shop's past for a while; returns whether there may be more.
 
-    Once `stop` is set the present slice is ended and no other begun.
+    Once `stop` is set the present slices are ended and no other begun.
     """
-    turn_ends = time.monotonic() + TURN_SECONDS
-    taken = await _claim(db, merchant_id, shop_id)
+    first = await _claim(db, merchant_id, shop_id)
+    if first is None:
+        return False
     try:
-        if taken is None:
-            return False
         async with open_shop(db, registry, merchant_id, shop_id, Priority.BACKFILL) as access:
-            seen, look_at = 0, MANY
-            while taken is not None:
-                current, taken = taken, None
-                try:
-                    seen += await _read(access, current)
-                except FAILURES as error:
-                    await _failed(db, shop_id, current, error)
-                    return False
-                except LeaseLost:
-                    pass
-                if seen >= look_at:
-                    await look_again(db, merchant_id, seen, *FILLED)
-                    look_at = 4 * seen
-                if time.monotonic() > turn_ends or (stop is not None and stop.is_set()):
-                    return True
-                taken = await _claim(db, merchant_id, shop_id)
-            return False
+            turn = _Turn(access, stop or asyncio.Event())
+            async with asyncio.TaskGroup() as group:
+                lanes = [group.create_task(turn.read_on(first))]
+                lanes += [group.create_task(turn.read_on()) for _ in range(LANES - 1)]
+            return any(lane.result() for lane in lanes)
     except FAILURES as error:
-        if taken is not None:
-            await _failed(db, shop_id, taken, error)
+        await _failed(db, shop_id, first, error)
+        return False
+
+
+class _Turn:
+    """The slices that are read while a shop is open, some of them side by side."""
+
+    def __init__(self, access: Access, stop: asyncio.Event) -> None:
+        self._access, self._stop = access, stop
+        self._ends = time.monotonic() + TURN_SECONDS
+        self._seen, self._look_at = 0, MANY
+
+    async def read_on(self, part: Slice | None = None) -> bool:
+        """Read one slice after the other; returns whether there may be more."""
+        access = self._access
+        db, merchant_id, shop_id = access.db, access.merchant_id, access.shop["id"]
+        while part := part or await _claim(db, merchant_id, shop_id):
+            try:
+                self._seen += await _read(access, part)
+            except FAILURES as error:
+                await _failed(db, shop_id, part, error)
+                return False
+            except LeaseLost:
+                pass
+            if self._seen >= self._look_at:
+                self._look_at = 4 * self._seen
+                await look_again(db, merchant_id, self._seen, *FILLED)
+            if time.monotonic() > self._ends or self._stop.is_set():
+                return True
+            part = None
         return False
 
 
@@ -134,6 +151,13 @@ async def _failed(db: Database, shop_id: int, part: Slice, error: Exception) -> 
     hopeless = isinstance(error, Refused) or (not rests and part.failures + 1 >= MAX_FAILURES)
     async with db.work(part.merchant_id) as w:
         next_at = w.now + pause_after(error, part.failures)
+        if rests:  # in one order, whoever else fails at the same time
+            await w.sql.execute(
+                """SELECT id FROM sync_slices
+                   WHERE merchant_id = $1 AND shop_id = $2 AND state = 'waiting'
+                   ORDER BY id FOR UPDATE""",
+                w.merchant_id, shop_id,
+            )  # fmt: skip
         await w.sql.execute(
             """UPDATE sync_slices SET state = $4, next_at = $5, failures = failures + 1,
                    problem = $6, lease_owner = NULL, lease_until = NULL

@@ -58,6 +58,18 @@ async def letter_of(session: Session, letter_id: int) -> Mapping[str, Any]:
     return dict(row)
 
 
+async def letters_of(
+    session: Session, shop_id: int, limit: int, settled: bool = False
+) -> list[Mapping[str, Any]]:
+    """A shop's dead letters, the newest first; with `settled` those too that were taken in."""
+    rows = await session.sql.fetch(
+        """SELECT * FROM dead_letters WHERE merchant_id = $1 AND shop_id = $2
+             AND (state = 'open' OR $3) ORDER BY at DESC, id DESC LIMIT $4""",
+        session.merchant_id, shop_id, settled, limit,
+    )  # fmt: skip
+    return [dict(row) for row in rows]
+
+
 def payload_of(session: Session, letter: Mapping[str, Any]) -> str | None:
     """What the platform told, as it came."""
     if letter["payload_sealed"] is None:

@@ -4,10 +4,11 @@ import asyncio
 import time
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
+from core.domain.connections.answering import fetches_lag
 from core.domain.connections.calls import Priority
 from core.domain.connections.leases import LEASE, TURN_SECONDS, Claimed, LeaseLost
 from core.domain.connections.opening import FAILURES, Access, open_shop
@@ -20,6 +21,8 @@ from core.sdk.errors import ReconnectNeeded, RetryLater
 from core.storage.database import Database, Work
 
 LONG_PAUSE = timedelta(days=1)
+HURRIED_SAFETY = timedelta(seconds=5)
+"""How near to now windows read while fetches lag; what lists show late is read later anyway."""
 
 
 @dataclass
@@ -85,6 +88,9 @@ async def _follow(access: Access, cursor: Cursor, stop: asyncio.Event) -> None:
     if sync is None:  # another version of the plugin pulled this
         await _release(access, cursor, LONG_PAUSE)
         return
+    async with access.db.read(access.merchant_id) as session:
+        if await fetches_lag(session, access.shop["id"], cursor.resource):
+            sync = replace(sync, safety=min(sync.safety, HURRIED_SAFETY))
     turn_ends = time.monotonic() + TURN_SECONDS
     longest: timedelta | None = None
     while True:

@@ -5,11 +5,12 @@ new state.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
+from core.domain.connections.answering import LONG_AGO, SLACK, fetches_lag, shown_at
 from core.domain.connections.calls import Priority
 from core.domain.connections.dead_letters import bury
 from core.domain.connections.leases import LEASE
@@ -23,11 +24,8 @@ from core.storage.database import Database, Work
 
 PAUSES = (timedelta(seconds=5), timedelta(seconds=30), timedelta(seconds=120))
 """When to look again for a change that is not to be seen yet; then the windows find it."""
-SLACK = timedelta(seconds=3)
-"""A platform tells of a change so long after its time, and means that change."""
 ENTITIES = 100
 AT_ONCE = 10
-LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True)
@@ -135,6 +133,8 @@ async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id:
     entities = await _claim(db, merchant_id, shop_id)
     if not entities:
         return False
+    if len(entities) == ENTITIES:
+        await _call_windows(db, merchant_id, shop_id, {one.resource for one in entities})
     try:
         async with open_shop(db, registry, merchant_id, shop_id, Priority.PUSH) as access:
             await _fetch_all(access, entities)
@@ -145,12 +145,13 @@ async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id:
 
 
 async def _claim(db: Database, merchant_id: int, shop_id: int) -> list[Entity]:
+    """Claim what is to be fetched now; the newest if it is too much, as windows bring the older."""
     async with db.work(merchant_id) as w:
         rows = await w.sql.fetch(
             """WITH due AS (
                    SELECT resource, external_id FROM push_inbox
                    WHERE merchant_id = $1 AND shop_id = $2 AND done_at IS NULL AND next_at <= $3
-                   GROUP BY resource, external_id ORDER BY min(id) LIMIT $4),
+                   GROUP BY resource, external_id ORDER BY max(id) DESC LIMIT $4),
                claimed AS (
                    UPDATE push_inbox p SET next_at = $5 FROM due
                    WHERE p.merchant_id = $1 AND p.shop_id = $2 AND p.done_at IS NULL
@@ -163,6 +164,25 @@ async def _claim(db: Database, merchant_id: int, shop_id: int) -> list[Entity]:
             merchant_id, shop_id, w.now, ENTITIES, w.now + LEASE,
         )  # fmt: skip
     return [Entity(Resource(row["resource"]), *tuple(row)[1:]) for row in rows]
+
+
+async def _call_windows(
+    db: Database, merchant_id: int, shop_id: int, resources: Collection[Resource]
+) -> None:
+    """If messages come faster than they are fetched, have the windows read now.
+
+    A list brings many changes by one call.
+    """
+    async with db.work(merchant_id) as w:
+        for resource in resources:
+            if await fetches_lag(w, shop_id, resource):
+                await w.sql.execute(
+                    """UPDATE sync_cursors SET next_at = $4
+                       WHERE merchant_id = $1 AND shop_id = $2 AND resource = $3
+                         AND next_at > $4 AND failures = 0 AND lease_owner IS NULL""",
+                    merchant_id, shop_id, resource.value, w.now,
+                )  # fmt: skip
+                w.ring("shops.sync", merchant_id, shop_id)
 
 
 async def _fetch_all(access: Access, entities: Sequence[Entity]) -> None:
@@ -202,9 +222,7 @@ async def _nothing(w: Work, count: int) -> None:
 
 def _is_late(entity: Entity, records: Sequence[Record]) -> bool:
     """Whether the platform does not show yet what the message told of."""
-    moments: list[datetime] = [
-        moment for r in records if (moment := getattr(r, "modified_at", None)) is not None
-    ]
+    moments = [moment for record in records if (moment := shown_at(record)) is not None]
     if not records or not moments:
         return not records
     return max(moments) < entity.sent_at - SLACK

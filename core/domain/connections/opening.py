@@ -1,15 +1,16 @@
 """Opening a connected shop: its token, its session, and every call into the connector guarded."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 import orjson
 from pydantic import BaseModel, TypeAdapter
 
-from core.domain.connections.calls import Calls, Priority
+from core.domain.connections.calls import Buckets, Calls, Priority, app_of
 from core.domain.shops.plugins import plugin_settings
 from core.guard import closed, guarded
 from core.registry import Registry
@@ -39,6 +40,11 @@ class Platform:
     merchant_id: int
     seconds: float
 
+    def buckets(self, shop_id: int) -> Buckets:
+        """Where the calls of a shop are counted."""
+        app = app_of(self.connector, self.settings)
+        return Buckets(self.merchant_id, self.connector.name, shop_id, app)
+
     async def call(self, call: Awaitable[T]) -> T:
         """Await a call into the connector. Raises one of FAILURES."""
         return await guarded(self.plugin, self.merchant_id, self.seconds, call)
@@ -46,13 +52,18 @@ class Platform:
 
 @dataclass(frozen=True)
 class Access:
-    """A shop, opened. `connection` and `shop` are their rows."""
+    """A shop, opened. `connection` and `shop` are their rows.
+
+    Who stores takes `storing` first: the database would make him wait all the same, with a
+    connection that others lack.
+    """
 
     db: Database
     platform: Platform
     shop: Mapping[str, Any]
     connection: Mapping[str, Any]
     session: ConnectorSession
+    storing: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def merchant_id(self) -> int:
@@ -127,9 +138,8 @@ async def open_shop(
         open_token(db.keyring, connection),
         ahead(connection),
     )
-    meter = Calls(
-        db, merchant_id, connector.name, connector.budgets, shop_id, shop["time_zone"], priority
-    )
+    buckets = platform.buckets(shop_id)
+    meter = Calls(db, buckets, connector.budgets, shop["time_zone"], priority)
     manager = connector.open(platform.settings, connected, meter)
     opened = await platform.call(manager.__aenter__())
     try:

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from core.domain.connections.backfill import LANES
 from core.domain.connections.opening import ahead
 from core.sdk.connectors import Resource
 from core.storage.database import Session
@@ -18,7 +19,8 @@ SOON = timedelta(hours=24)
 class Past:
     """How far a resource's past has come in. `ends_at` is when it will be done, if that is known.
 
-    `failed` slices were given up, and are read again by a resync.
+    `failed` slices were given up, and are read again by a resync. `problem` is the last one of a
+    slice that is not done.
     """
 
     resource: Resource
@@ -27,6 +29,7 @@ class Past:
     failed: int
     records: int
     ends_at: datetime | None
+    problem: str | None = None
 
 
 @dataclass(frozen=True)
@@ -113,7 +116,8 @@ def _report(
     row: Mapping[str, Any], now: datetime, past: list[Past], following: list[Following]
 ) -> Report:
     state = state_of(row, now)
-    wrong = row["problem"] or any(one.problem for one in following)
+    told = [*(one.problem for one in past), *(one.problem for one in following)]
+    wrong = row["problem"] or any(told)
     return Report(
         row["shop_id"], row["connector"], state, orjson.loads(row["capabilities"]),
         row["connected_at"], row["expires_at"], row["refresh_until"], ahead(row),
@@ -128,7 +132,9 @@ async def _past(session: Session, shop_ids: Sequence[int]) -> dict[int, list[Pas
                   count(*) FILTER (WHERE state = 'done') AS done,
                   count(*) FILTER (WHERE state = 'failed') AS failed, sum(records) AS records,
                   avg(seconds) FILTER (WHERE state = 'done') AS each,
-                  max(next_at) FILTER (WHERE state = 'waiting') AS next_at
+                  max(next_at) FILTER (WHERE state = 'waiting') AS next_at,
+                  (array_agg(problem ORDER BY next_at DESC)
+                      FILTER (WHERE problem IS NOT NULL AND state <> 'done'))[1] AS problem
            FROM sync_slices WHERE merchant_id = $1 AND shop_id = ANY($2::bigint[])
            GROUP BY shop_id, resource""",
         session.merchant_id, list(shop_ids),
@@ -142,7 +148,8 @@ async def _past(session: Session, shop_ids: Sequence[int]) -> dict[int, list[Pas
         ends_at = None
         if row["next_at"] is not None and row["done"]:
             # the resources take turns, so that all of them end at about the same time
-            ends_at = max(session.now, row["next_at"]) + timedelta(seconds=left[row["shop_id"]])
+            seconds = left[row["shop_id"]] / LANES
+            ends_at = max(session.now, row["next_at"]) + timedelta(seconds=seconds)
         found.setdefault(row["shop_id"], []).append(
             Past(
                 Resource(row["resource"]),
@@ -151,6 +158,7 @@ async def _past(session: Session, shop_ids: Sequence[int]) -> dict[int, list[Pas
                 row["failed"],
                 int(row["records"]),
                 ends_at,
+                row["problem"],
             )
         )
     return {shop_id: sorted(each, key=_place) for shop_id, each in found.items()}

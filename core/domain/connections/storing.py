@@ -8,6 +8,7 @@ from typing import Any
 
 import asyncpg
 
+from core.domain.connections.answering import answer
 from core.domain.connections.dead_letters import bury, settle
 from core.domain.connections.opening import Access
 from core.domain.members.platform import ingest_platform_members
@@ -109,7 +110,7 @@ async def store(access: Access, records: Sequence[Record], hold: Hold) -> list[s
     if not records:
         return []
     try:
-        async with access.db.work(access.merchant_id) as w:
+        async with access.storing, access.db.work(access.merchant_id) as w:
             # what a crash of the database forgets is read again: the cursor's move waits for all
             await w.sql.execute("SET LOCAL synchronous_commit TO off")
             await hold(w, len(records))
@@ -128,8 +129,12 @@ async def _ingest(access: Access, w: Work, records: Sequence[Record]) -> list[st
     missing = []
     for kind, (resource, take) in INGEST.items():
         if chosen := [record for record in records if isinstance(record, kind)]:
-            missing += await take(w, place, chosen)
-            await settle(w, access.shop["id"], resource, [_number(record) for record in chosen])
+            lacking = await take(w, place, chosen)
+            missing += lacking
+            numbers = [_number(record) for record in chosen]
+            await settle(w, access.shop["id"], resource, numbers)
+            told = list(zip(numbers, chosen, strict=True))
+            await answer(w, access.shop["id"], resource, told, set(lacking))
     return missing
 
 

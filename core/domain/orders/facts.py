@@ -6,7 +6,7 @@ the first payment of that day. Net sales are paid less refunded; of an order no 
 counts as refunded.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from core.domain.customers.identify import lock_customers
@@ -57,9 +57,12 @@ COMPUTED = f"""
 """The facts of customers $2 of merchant $1, from their orders: per shop, and over all as shop 0."""
 
 
-UPSERT = f"""
+INSERT = f"""
     INSERT INTO customer_facts (merchant_id, customer_id, shop_id, currency, {", ".join(FACTS)})
     SELECT $1, customer_id, shop_id, currency, {", ".join(FACTS)} FROM ({COMPUTED}) computed
+"""
+
+UPSERT = f"""{INSERT}
     ON CONFLICT (merchant_id, customer_id, shop_id, currency) DO UPDATE SET
         {", ".join(f"{name} = excluded.{name}" for name in FACTS)}
     WHERE ({", ".join(f"customer_facts.{name}" for name in FACTS)})
@@ -90,6 +93,15 @@ async def refresh_facts(w: Work, customer_ids: Iterable[int], shrinking: bool = 
         await w.sql.execute(UPSERT, w.merchant_id, ids)
     if ids and shrinking:
         await w.sql.execute(FORGET, w.merchant_id, ids)
+
+
+async def first_facts(w: Work, customer_ids: Collection[int]) -> None:
+    """Store the facts of customers who have none, as those whom this transaction has made.
+
+    Without the look for facts that are there already it takes a fifth less time.
+    """
+    if customer_ids:
+        await w.sql.execute(INSERT, w.merchant_id, list(customer_ids))
 
 
 class FactsRefresh:

@@ -7,13 +7,14 @@ decides, and events come from the changes of stored states.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
 
 from core.domain.customers.identify import Person, identify, lock_customers, save
 from core.domain.orders.content import WHOLE_ORDER, content_hash, content_key, same_person
-from core.domain.orders.facts import refresh_facts
+from core.domain.orders.facts import first_facts, refresh_facts
 from core.domain.orders.parcels import ingest_traces, write_parcels
 from core.domain.orders.refunds import PAID_OUT, ingest_refunds
 from core.domain.orders.reviews import follow_orders, ingest_reviews
@@ -31,7 +32,7 @@ PROGRESS = {
     OrderState.COMPLETED: 5, OrderState.CLOSED_UNPAID: 6, OrderState.CLOSED_REFUNDED: 6,
 }  # fmt: skip
 
-REQUIRED = ("begins_as", "currency", "total", "paid", "ordered_at")
+REQUIRED = attrgetter("begins_as", "currency", "total", "paid", "ordered_at")
 """What a record must tell of an order that is not stored yet."""
 
 ORDER_COLUMNS = (
@@ -101,12 +102,12 @@ async def ingest_orders(
     """
     if not records:
         return []
-    await lock_customers(w)
     folded, places = fold(records)
-    stored = await _stored(w, shop["id"], [record.external_id for record in folded])
-    hash_key = content_key(w.keyring, w.merchant_id)
     if digests is None or len(folded) != len(records):
+        hash_key = content_key(w.keyring, w.merchant_id)
         digests = [content_hash(record, hash_key) for record in folded]
+    await lock_customers(w)
+    stored = await _stored(w, shop["id"], [record.external_id for record in folded])
     taken, outcomes = [], []
     for record, digest in zip(folded, digests, strict=True):
         before = stored.get(record.external_id)
@@ -115,14 +116,14 @@ async def ingest_orders(
         if outcome in (CREATED, UPDATED):
             taken.append(_Taken(record, digest, before, _next_state(record, before)))
     if taken:
-        await _find_customers(w, shop["id"], taken, identity_kind)
+        made = await _find_customers(w, shop["id"], taken, identity_kind)
         await _write(w, shop["id"], taken)
         if events:
             _emit(w, shop["id"], taken, since)
         for new in (True, False):
             await write_parcels(w, shop["id"], _parcels_of(taken, new), events, since, new)
+        await _refresh_facts(w, taken, made)
         await _take_waiting(w, shop, taken, events, since)
-        await _refresh_facts(w, taken)
     return _outcome_of_each(places, outcomes)
 
 
@@ -177,8 +178,7 @@ def is_older(record: OrderRecord, state: OrderState | None, modified_at: datetim
 def judge(record: OrderRecord, digest: bytes, before: Stored | None) -> str:
     """What a snapshot does to the stored order."""
     if before is None:
-        complete = all(getattr(record, name) is not None for name in REQUIRED)
-        return CREATED if complete else INCOMPLETE
+        return INCOMPLETE if None in REQUIRED(record) else CREATED
     if digest == before.content_hash or is_older(record, before.state, before.modified_at):
         return UNCHANGED
     return UPDATED
@@ -223,8 +223,11 @@ async def _stored(w: Work, shop_id: int, external_ids: list[str]) -> dict[str, S
 
 async def _find_customers(
     w: Work, shop_id: int, taken: Sequence[_Taken], identity_kind: str
-) -> None:
-    """Find or make each order's customer, and tell the customers what their orders say."""
+) -> set[int]:
+    """Find or make each order's customer, and tell the customers what their orders say.
+
+    Returns the customers that are made.
+    """
     people, told = [], []
     for item in taken:
         r = item.record
@@ -250,13 +253,14 @@ async def _find_customers(
             )
         )
     if not people:
-        return
+        return set()
     await _add_other_ids(w, shop_id, identity_kind, told, people)
     found = await identify(w, shop_id, identity_kind, people)
     for item, customer_id in zip(told, found.ids, strict=True):
         item.customer_id = _customer_of(item, customer_id)
     known = {key for key in found.ids if key is not None and key not in found.new}
     await save(w, found, people, await _latest_orders(w, known), "orders")
+    return found.new
 
 
 async def _add_other_ids(
@@ -480,8 +484,9 @@ async def _take_waiting(
         await follow_orders(w, moved)
 
 
-async def _refresh_facts(w: Work, taken: Sequence[_Taken]) -> None:
-    customers = {item.customer_id for item in taken if _changes_facts(item)}
+async def _refresh_facts(w: Work, taken: Sequence[_Taken], made: set[int]) -> None:
+    await first_facts(w, made)
+    customers = {item.customer_id for item in taken if _changes_facts(item)} - made
     before = {item.before.customer_id for item in taken if item.before and _changes_facts(item)}
     changed = [key for key in customers | before if key is not None]
     await refresh_facts(w, changed, shrinking=bool(before))

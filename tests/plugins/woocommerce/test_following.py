@@ -143,6 +143,25 @@ async def test_what_no_store_has_sent(shop):
     assert len(await shop.ask("SELECT 1 FROM push_inbox WHERE merchant_id = $1")) == 1
 
 
+async def test_what_only_headers_say_is_not_believed(shop):
+    """A message that somebody has caught and sends again counts once, for the store it is of."""
+    await shop.connect()
+    await shop.work()
+    hook, number = await shop.hook(), shop.world.order()
+    message = shop.world.message(hook, "order.created", number)
+    for name, said in (
+        ("source", "https://other.example/"), ("topic", "order.deleted"), ("delivery-id", "1")
+    ):  # fmt: skip
+        again = replace(message, headers=message.headers | {f"x-wc-webhook-{name}": said})
+        assert (await shop.take(again)).status == 200
+    rows = await shop.ask("SELECT shop_id, external_id FROM push_inbox WHERE merchant_id = $1")
+    assert [tuple(row) for row in rows] == [(shop.id, str(number))]
+    body = message.body.replace(b"/orders/", b"/customers/")
+    customer = shop.world.signed(hook, "order.updated", body)
+    assert (await shop.take(customer)).status == 200
+    assert len(await shop.ask("SELECT 1 FROM push_inbox WHERE merchant_id = $1")) == 1
+
+
 async def test_without_a_secret_no_message_is_believed(merchant):
     async with followed(merchant, webhook_secret=None) as shop:
         await shop.connect()
