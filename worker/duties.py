@@ -278,22 +278,18 @@ class Duties:
         await advance.advance(installation.db, installation.registry, merchant_id)
 
     async def _post(self, merchant_id: int) -> None:
-        installation = self._installation
         # others who wait get this room, as below
         while (
-            await posting.post_due(
-                installation.db, merchant_id, installation.settings.private_webhooks
-            ) and not self._turned_away and not self.stopping.is_set()
+            await posting.post_due(self._installation.db, merchant_id)
+            and not self._turned_away and not self.stopping.is_set()
         ):  # fmt: skip
             pass
 
     async def _deliver(self, merchant_id: int, webhook_id: int) -> None:
-        installation = self._installation
         # others who wait get this room, and the sweep knows whose turn it is
         while (
             await delivering.deliver_due(
-                installation.db, merchant_id, webhook_id, self._render,
-                installation.settings.private_webhooks,
+                self._installation.db, merchant_id, webhook_id, self._render
             ) and not self._turned_away and not self.stopping.is_set()
         ):  # fmt: skip
             pass
