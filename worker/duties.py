@@ -88,6 +88,8 @@ class Duties:
             "outbox.drain": self._drain,
             "job.run": self._job,
             "run.send": self._send,
+            "campaigns.start": self._start_campaigns,
+            "campaigns.recur": self._recur,
             "journeys.advance": self._advance,
             "deliveries.reconcile": self._reconcile,
             "receipts.match": self._match_receipts,
@@ -155,13 +157,13 @@ class Duties:
         """The duties that there is something to do for now."""
         installation = self._installation
         db, registry = installation.db, installation.registry
-        await scheduling.start_due_campaigns(db, registry)
-        await recurring.begin_due_occurrences(db, registry)
         runs = await due.due_runs(db)
         self._service = {("run.send", run.merchant_id, run.run_id) for run in runs if run.service}
         found: list[Key] = [("run.send", run.merchant_id, run.run_id) for run in runs]
         found += [("job.run", *job) for job in await jobs.due(db)]
         merchants: dict[str, Callable[[], Awaitable[list[int]]]] = {
+            "campaigns.start": lambda: scheduling.merchants_due(db),
+            "campaigns.recur": lambda: recurring.merchants_due(db),
             "outbox.drain": lambda: outbox.merchants_with_open_events(db),
             "journeys.advance": lambda: advance.merchants_due(db),
             "webhooks.post": lambda: posting.merchants_due(db),
@@ -272,6 +274,14 @@ class Duties:
     async def _fetch_news(self, merchant_id: int) -> None:
         installation = self._installation
         await news.fetch_news(installation.db, installation.registry, merchant_id)
+
+    async def _start_campaigns(self, merchant_id: int) -> None:
+        installation = self._installation
+        await scheduling.start_due_campaigns(installation.db, installation.registry, merchant_id)
+
+    async def _recur(self, merchant_id: int) -> None:
+        installation = self._installation
+        await recurring.begin_due_occurrences(installation.db, installation.registry, merchant_id)
 
     async def _advance(self, merchant_id: int) -> None:
         installation = self._installation

@@ -979,6 +979,7 @@ class Migration(migrations.Migration):
                 ('next_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('error', fields.TextField(null=True, unique=False)),
                 ('done_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
+                ('aside_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'outbox_events', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A domain event, written in the transaction that made it true.'},
             bases=['Model'],

@@ -456,6 +456,8 @@ def variables(name, ids):
         "campaign-interim-report": {"id": ids["Sent"]},
         "webhook-calls": {"where": {"campaign": {"eq": ids["Journey"]},
                                     "state": {"eq": "FAILED"}}},
+        "failed-events": {"where": {"type": {"eq": "order.created"}}},
+        "failed-events-retry": {"input": {"ids": [ids["FailedEvent"]]}},
         "webhook-call-retry": {"id": ids["WebhookCall"]},
         "campaign-finish": {"id": ids["Journey"]},
         "campaign-version-move": {"id": ids["Journey"], "input": {"fromVersion": 1}},

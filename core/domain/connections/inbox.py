@@ -26,6 +26,8 @@ PAUSES = (timedelta(seconds=5), timedelta(seconds=30), timedelta(seconds=120))
 SLACK = timedelta(seconds=3)
 """A platform tells of a change so long after its time, and means that change."""
 ENTITIES = 100
+MESSAGES = 1000
+"""So many are looked at for each claim."""
 AT_ONCE = 10
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -132,7 +134,7 @@ async def _withdraw(w: Work, shop_id: int, at: datetime) -> None:
 
 async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id: int) -> bool:
     """Fetch what messages have told of, each entity once; returns whether there may be more."""
-    entities = await _claim(db, merchant_id, shop_id)
+    entities, more = await _claim(db, merchant_id, shop_id)
     if not entities:
         return False
     try:
@@ -141,28 +143,42 @@ async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id:
     except FAILURES as error:
         await _put_back(db, merchant_id, shop_id, [(one, error) for one in entities])
         return False
-    return len(entities) == ENTITIES
+    return more
 
 
-async def _claim(db: Database, merchant_id: int, shop_id: int) -> list[Entity]:
+async def _claim(db: Database, merchant_id: int, shop_id: int) -> tuple[list[Entity], bool]:
+    """Entities of the first messages that are due, with all their messages; whether more may be.
+
+    Both parts are found by an index, so that a claim does not read the backlog behind it.
+    """
     async with db.work(merchant_id) as w:
         rows = await w.sql.fetch(
-            """WITH due AS (
-                   SELECT resource, external_id FROM push_inbox
+            """WITH first AS MATERIALIZED (
+                   SELECT id, resource, external_id, next_at FROM push_inbox
                    WHERE merchant_id = $1 AND shop_id = $2 AND done_at IS NULL AND next_at <= $3
-                   GROUP BY resource, external_id ORDER BY min(id) LIMIT $4),
+                   ORDER BY next_at, id LIMIT $5),
+               due AS MATERIALIZED (
+                   SELECT resource, external_id FROM first
+                   GROUP BY resource, external_id ORDER BY min(next_at), min(id) LIMIT $4),
+               same AS MATERIALIZED (
+                   SELECT found.id FROM due, LATERAL (
+                       SELECT id FROM push_inbox p
+                       WHERE p.merchant_id = $1 AND p.shop_id = $2 AND p.done_at IS NULL
+                         AND p.external_id = due.external_id AND p.resource = due.resource
+                         AND p.next_at <= $3 OFFSET 0) AS found),
                claimed AS (
-                   UPDATE push_inbox p SET next_at = $5 FROM due
-                   WHERE p.merchant_id = $1 AND p.shop_id = $2 AND p.done_at IS NULL
-                     AND p.next_at <= $3 AND p.resource = due.resource
-                     AND p.external_id = due.external_id
+                   UPDATE push_inbox p SET next_at = $6 FROM same
+                   WHERE p.merchant_id = $1 AND p.id = same.id AND p.done_at IS NULL
+                     AND p.next_at <= $3
                    RETURNING p.*)
                SELECT resource, external_id, array_agg(id) AS messages, max(sent_at) AS sent_at,
                       min(tries) AS tries, max(failures) AS failures
                FROM claimed GROUP BY resource, external_id ORDER BY min(id)""",
-            merchant_id, shop_id, w.now, ENTITIES, w.now + LEASE,
+            merchant_id, shop_id, w.now, ENTITIES, MESSAGES, w.now + LEASE,
         )  # fmt: skip
-    return [Entity(Resource(row["resource"]), *tuple(row)[1:]) for row in rows]
+    entities = [Entity(Resource(row["resource"]), *tuple(row)[1:]) for row in rows]
+    told = sum(len(one.messages) for one in entities)
+    return entities, len(entities) == ENTITIES or told >= MESSAGES
 
 
 async def _fetch_all(access: Access, entities: Sequence[Entity]) -> None:
