@@ -127,6 +127,7 @@ def variables(name, ids):
             "input": {"waveId": ids["PackagesWave"], "format": "CSV"}
         },
         "packages-parcel-confirm": {"input": {"code": ids["parcel"]}},
+        "packages-parcel-unpack": {"input": {"code": ids["parcel"]}},
         "packages-parcel": {"code": ids["parcel"]},
         "packages-wave-cancel": {"id": ids["PackagesWave"]},
         "packages-rule-update": {

@@ -149,7 +149,8 @@ async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id:
 async def _claim(db: Database, merchant_id: int, shop_id: int) -> tuple[list[Entity], bool]:
     """Entities of the first messages that are due, with all their messages; whether more may be.
 
-    Both parts are found by an index, so that a claim does not read the backlog behind it.
+    Each part is found by an index, so that a claim does not read the backlog behind it; the sum
+    keeps the second from being looked for by the time that all of the backlog has in common.
     """
     async with db.work(merchant_id) as w:
         rows = await w.sql.fetch(
@@ -165,12 +166,11 @@ async def _claim(db: Database, merchant_id: int, shop_id: int) -> tuple[list[Ent
                        SELECT id FROM push_inbox p
                        WHERE p.merchant_id = $1 AND p.shop_id = $2 AND p.done_at IS NULL
                          AND p.external_id = due.external_id AND p.resource = due.resource
-                         AND p.next_at <= $3 OFFSET 0) AS found),
+                         AND p.next_at + INTERVAL '0' <= $3
+                       FOR UPDATE SKIP LOCKED) AS found),
                claimed AS (
                    UPDATE push_inbox p SET next_at = $6 FROM same
-                   WHERE p.merchant_id = $1 AND p.id = same.id AND p.done_at IS NULL
-                     AND p.next_at <= $3
-                   RETURNING p.*)
+                   WHERE p.merchant_id = $1 AND p.id = same.id RETURNING p.*)
                SELECT resource, external_id, array_agg(id) AS messages, max(sent_at) AS sent_at,
                       min(tries) AS tries, max(failures) AS failures
                FROM claimed GROUP BY resource, external_id ORDER BY min(id)""",
