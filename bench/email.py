@@ -25,6 +25,7 @@ from bench.send import CONTENT, SENDER, bare, sink
 from core.domain.campaigns.content.message import Content, Recipient
 from core.domain.campaigns.content.message import Sender as Shop
 from core.sdk import OutgoingMessage
+from core.sdk.outbound import LOOPBACK, allowed
 from plugins.email.channel import CONCURRENCY, EmailChannel
 from plugins.email.dkim import PrivateKey, Signer
 from plugins.email.message import MessageBuilder
@@ -125,7 +126,7 @@ def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdecimal() else 10_000
     if hasattr(os, "sched_setaffinity"):
         first = min(os.sched_getaffinity(0))
-    with tempfile.TemporaryDirectory() as name, sink(Path(name)) as (port, _):
+    with tempfile.TemporaryDirectory() as name, sink(Path(name)) as (port, _), allowed(LOOPBACK):
         if hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, {first})
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
