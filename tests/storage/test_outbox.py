@@ -6,9 +6,12 @@ from datetime import timedelta
 from typing import ClassVar
 
 import asyncpg
+import httpx2
 import orjson
 import pytest
 
+from core import doctor
+from core.app import create_app
 from core.sdk.errors import NotFound
 from core.sdk.events import Event
 from core.storage import outbox
@@ -160,6 +163,17 @@ async def test_new_events_go_before_those_that_were_set_aside(db, merchant):
 
     await outbox.drain(db, merchant.id, {"broken": (TYPES, watched)})
     assert told == [3, 1, 4, 2]
+
+
+async def test_the_operator_is_told_of_what_was_set_aside(db, merchant):
+    await set_aside(db, merchant, 1)
+    count = await outbox.count_aside(db)
+    finding = await doctor._events(merchant.installation)
+    assert not finding.ok
+    assert finding.detail.startswith(f"{count} could not be handled")
+    transport = httpx2.ASGITransport(create_app(merchant.installation))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert f"\nhuike_events_set_aside {count}.0\n" in (await client.get("/metrics")).text
 
 
 async def test_nobody_retries_another_merchants_events(db, merchant, installation):
