@@ -8,8 +8,10 @@ looked at: what the name led to a moment before, or leads to after a redirect, d
 
 import asyncio
 import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -153,12 +155,19 @@ async def body_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
     return bytes(body)
 
 
-def http_client(timeout: float) -> httpx2.AsyncClient:
+def http_client(timeout: float, base_url: str = "") -> httpx2.AsyncClient:
     """An httpx2 client; a call raises NotPublic. It follows nothing and takes no proxy."""
+    limits = httpx2.Limits(max_keepalive_connections=0)
     return httpx2.AsyncClient(
-        transport=_Transport(trust_env=False, limits=httpx2.Limits(max_keepalive_connections=0)),
-        timeout=timeout, follow_redirects=False, trust_env=False,
+        transport=_Transport(verify=_trusted(), trust_env=False, limits=limits),
+        base_url=base_url, timeout=timeout, follow_redirects=False, trust_env=False,
     )  # fmt: skip
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """Whom we believe; loading the certificates takes longer than most calls."""
+    return httpx2.create_ssl_context(trust_env=False)
 
 
 class _Transport(httpx2.AsyncHTTPTransport):
