@@ -24,6 +24,7 @@ from bench.turns import memory_growth, rates_compared, timed
 from core.domain.campaigns.content.message import Content, Recipient
 from core.domain.campaigns.content.message import Sender as Shop
 from core.sdk import OutgoingMessage
+from core.sdk.outbound import LOOPBACK, allowed
 from plugins.email.channel import CONCURRENCY, EmailChannel
 from plugins.email.dkim import PrivateKey, Signer
 from plugins.email.message import MessageBuilder
@@ -113,6 +114,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory() as name,
         sink(Path(name)) as (port, _),
+        allowed(LOOPBACK),
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(measure(port, count))

@@ -37,6 +37,7 @@ from core.domain.shops.shops import find_shop
 from core.installation import Installation, open_installation
 from core.registry import Owned
 from core.sdk import ChannelSession, OrderRecord, OrderState, OutgoingMessage, Receipt
+from core.sdk.outbound import LOOPBACK
 from core.settings import Settings
 from plugins.email.channel import EmailChannel
 from worker.runner import Runner
@@ -200,7 +201,7 @@ def processor_seconds(installation: Installation) -> tuple[float, float]:
 
 
 async def measure(folder: Path, people: int, rate: int, seconds: int, orders: int) -> None:
-    async with open_installation(Settings(home=folder)) as opened:
+    async with open_installation(Settings(home=folder, private_networks=LOOPBACK)) as opened:
         channel = InstantChannel()
         registry = replace(
             opened.registry, channels={"email": Owned("email", channel)}, settings_checks={}

@@ -24,7 +24,7 @@ def environment(home: Path) -> dict[str, str]:
     """The environment of a process that works in `home`, untouched by the caller's settings."""
     names = ("DATABASE_URL", "REDIS_URL")
     kept = {k: v for k, v in os.environ.items() if k not in names and not k.startswith("HUIKE_")}
-    return kept | {"HUIKE_HOME": str(home)}
+    return kept | {"HUIKE_HOME": str(home), "HUIKE_PRIVATE_NETWORKS": "127.0.0.1"}
 
 
 def huike(home: Path, *args: str) -> str:

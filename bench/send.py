@@ -28,6 +28,7 @@ from core.domain.shops.plugins import enable_plugin
 from core.domain.shops.setup import set_up_merchant
 from core.installation import Installation, open_installation
 from core.sdk import OutgoingMessage
+from core.sdk.outbound import LOOPBACK
 from core.settings import Settings
 from plugins.email.channel import CONCURRENCY
 from plugins.email.message import MessageBuilder
@@ -165,7 +166,8 @@ async def campaign(
 async def measure(folder: Path, port: int) -> None:
     """Alternate the two, so that noise of the machine hits both."""
     messages = prebuilt()
-    async with open_installation(Settings(home=folder), with_redis=False) as installation:
+    settings = Settings(home=folder, private_networks=LOOPBACK)
+    async with open_installation(settings, with_redis=False) as installation:
         merchant_id, segment_id = await set_up(installation, port)
         await bare(port, messages[:1000])
         ours, theirs = [], []

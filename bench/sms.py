@@ -25,6 +25,7 @@ from bench.large import show
 from bench.sms_server import TEMPLATE
 from bench.turns import memory_growth, rates_compared, timed
 from core.sdk import Receipt
+from core.sdk.outbound import LOOPBACK, allowed
 from plugins.sms.http import CONNECTIONS, Caller, connections
 from plugins.sms.making import outside
 from plugins.sms.providers.aliyun import Aliyun
@@ -45,7 +46,10 @@ def now() -> datetime:
 def main() -> None:
     """Measure, and print one JSON line per figure."""
     count = int(sys.argv[1]) if len(sys.argv) > 1 and sys.argv[1].isdecimal() else MESSAGES
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+    with (
+        allowed(LOOPBACK),
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
         runner.run(measure(count))
 
 

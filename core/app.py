@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import math
 import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
@@ -27,6 +28,7 @@ from core.schema.http import Endpoint
 from core.schema.public import confirm, connect, hooks, preferences, tracking, unsubscribe
 from core.schema.requests import JSON_BYTES, Metrics, Requests
 from core.settings import Settings, SettingsError
+from core.storage import outbox
 from core.storage.database import SYSTEM
 
 logger = logging.getLogger(__name__)
@@ -75,6 +77,7 @@ def create_app(installation: Installation) -> Starlette:
         return JSONResponse({"ready": fault is None, "fault": fault}, 200 if fault is None else 503)
 
     async def measured(request: Request) -> Response:
+        metrics.events_set_aside.set(await _events_set_aside(installation))
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     routes: list[BaseRoute] = [
@@ -222,6 +225,15 @@ async def _fault(installation: Installation) -> str | None:
         logger.warning("not ready: %r", error)
         return "the database does not answer"
     return None
+
+
+async def _events_set_aside(installation: Installation) -> float:
+    try:
+        async with asyncio.timeout(READY_SECONDS):
+            return await outbox.count_aside(installation.db)
+    except Exception as error:  # the other figures are to be had all the same
+        logger.warning("events cannot be counted: %r", error)
+        return math.nan
 
 
 async def _alive(request: Request) -> Response:

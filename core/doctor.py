@@ -11,6 +11,7 @@ from core.registry import Owned, Registry, RegistryError
 from core.sdk.errors import HuikeError, OutsideError, Several
 from core.sdk.plugin import HealthCheck
 from core.settings import Settings, SettingsError
+from core.storage import outbox
 from core.storage.database import SYSTEM, DatabaseError
 from core.storage.doorbell import RedisUnavailable
 from core.storage.engines import EngineError
@@ -39,6 +40,7 @@ async def examine(settings: Settings) -> list[Finding]:
         async with open_installation(settings, registry=registry) as installation:
             findings.append(await _database(installation))
             findings.append(_redis(installation))
+            findings.append(await _events(installation))
             findings += [finding async for finding in _outside_systems(installation)]
     except (SettingsError, EngineError, DatabaseError, RedisUnavailable) as error:
         findings.append(Finding("engines", False, str(error)))
@@ -79,6 +81,16 @@ def _redis(installation: Installation) -> Finding:
     return Finding(
         "redis", True, "none to be had: `huike serve` uses one inside its own process, "
         "and `huike worker` needs a redis-server on the PATH or REDIS_URL",
+    )  # fmt: skip
+
+
+async def _events(installation: Installation) -> Finding:
+    aside = await outbox.count_aside(installation.db)
+    if not aside:
+        return Finding("events", True, "all were handled, or wait to be")
+    return Finding(
+        "events", False, f"{aside} could not be handled: see failedEvents and the log, "
+        "then failedEventsRetry",
     )  # fmt: skip
 
 

@@ -41,6 +41,7 @@ from core.domain.segments.tagging import SegmentTagging
 from core.domain.segments.traits import SegmentTraits
 from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
+from core.sdk import outbound
 from core.settings import Settings
 from core.storage import database, migrate
 from core.storage.database import Database, Doorbell
@@ -115,6 +116,7 @@ async def open_installation(
     """
     registry = registry or load_registry(settings)
     async with AsyncExitStack() as stack:
+        stack.enter_context(outbound.allowed(settings.private_networks))
         database_url, redis_url = settings.database_url, settings.redis_url
         if database_url is None or (redis_url is None and with_redis):
             engines = Engines(settings.home)

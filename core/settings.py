@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -36,7 +37,7 @@ class Settings:
     cost_per_minute: int = 60_000_000
     pool_size: int = 10
     max_upload_bytes: int = 2 * 1024**3
-    private_webhooks: bool = False
+    private_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     request_seconds: int = 60
     request_statements: int = 2000
     log_level: str = "INFO"
@@ -84,7 +85,7 @@ def from_environment(environment: Mapping[str, str] | None = None) -> Settings:
         cost_per_minute=_integer(env, "HUIKE_COST_PER_MINUTE", 60_000_000, 0, 10**12),
         pool_size=_integer(env, "HUIKE_POOL_SIZE", 10, 2, 1000),
         max_upload_bytes=_integer(env, "HUIKE_MAX_UPLOAD_BYTES", 2 * 1024**3, 1024, 2**40),
-        private_webhooks=_boolean(env, "HUIKE_PRIVATE_WEBHOOKS", False),
+        private_networks=_networks(env, "HUIKE_PRIVATE_NETWORKS"),
         request_seconds=_integer(env, "HUIKE_REQUEST_SECONDS", 60, 1, 3600),
         request_statements=_integer(env, "HUIKE_REQUEST_STATEMENTS", 2000, 10, 10**6),
         log_level=_choice(env, "HUIKE_LOG_LEVEL", ("INFO", "DEBUG", "WARNING", "ERROR")),
@@ -124,6 +125,13 @@ def _origins(env: Mapping[str, str], name: str) -> tuple[str, ...]:
         port = "" if parts.port in (None, usual) else f":{parts.port}"
         origins.append(f"{parts.scheme}://{host}{port}")
     return tuple(origins)
+
+
+def _networks(env: Mapping[str, str], name: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(given) for given in _list(env, name))
+    except ValueError as error:
+        raise SettingsError(f"{name} holds networks such as 10.1.0.0/16: {error}") from None
 
 
 def _integer(env: Mapping[str, str], name: str, default: int, low: int, high: int) -> int:

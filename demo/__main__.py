@@ -29,6 +29,7 @@ from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import enable_plugin
 from core.domain.shops.setup import NewMerchant, set_up_merchant
 from core.installation import Installation, open_installation
+from core.sdk import outbound
 from core.sdk.errors import HuikeError, Several
 from core.settings import Settings, from_environment
 from core.storage.engines import EngineError, Engines
@@ -126,7 +127,11 @@ def demo_settings(environment: dict[str, str] | os._Environ[str]) -> Settings:
     }
     settings = from_environment(ours)
     return replace(
-        settings, home=settings.home / "demo", host="127.0.0.1", port=free_port(settings.port)
+        settings,
+        home=settings.home / "demo",
+        host="127.0.0.1",
+        port=free_port(settings.port),
+        private_networks=outbound.LOOPBACK,
     )
 
 

@@ -108,8 +108,8 @@ class Stage:
     async def turn(self):
         """All that a worker does for the merchant now."""
         db, registry, merchant_id = self.db, self.registry, self.merchant.id
-        await start_due_campaigns(db, registry)
-        await begin_due_occurrences(db, registry)
+        await start_due_campaigns(db, registry, merchant_id)
+        await begin_due_occurrences(db, registry, merchant_id)
         await refresh_due(db, registry, merchant_id)
         await follow_changes(db, registry, merchant_id)
         await self.send()

@@ -88,6 +88,8 @@ class Duties:
             "outbox.drain": self._drain,
             "job.run": self._job,
             "run.send": self._send,
+            "campaigns.start": self._start_campaigns,
+            "campaigns.recur": self._recur,
             "journeys.advance": self._advance,
             "deliveries.reconcile": self._reconcile,
             "receipts.match": self._match_receipts,
@@ -155,13 +157,13 @@ class Duties:
         """The duties that there is something to do for now."""
         installation = self._installation
         db, registry = installation.db, installation.registry
-        await scheduling.start_due_campaigns(db, registry)
-        await recurring.begin_due_occurrences(db, registry)
         runs = await due.due_runs(db)
         self._service = {("run.send", run.merchant_id, run.run_id) for run in runs if run.service}
         found: list[Key] = [("run.send", run.merchant_id, run.run_id) for run in runs]
         found += [("job.run", *job) for job in await jobs.due(db)]
         merchants: dict[str, Callable[[], Awaitable[list[int]]]] = {
+            "campaigns.start": lambda: scheduling.merchants_due(db),
+            "campaigns.recur": lambda: recurring.merchants_due(db),
             "outbox.drain": lambda: outbox.merchants_with_open_events(db),
             "journeys.advance": lambda: advance.merchants_due(db),
             "webhooks.post": lambda: posting.merchants_due(db),
@@ -273,27 +275,31 @@ class Duties:
         installation = self._installation
         await news.fetch_news(installation.db, installation.registry, merchant_id)
 
+    async def _start_campaigns(self, merchant_id: int) -> None:
+        installation = self._installation
+        await scheduling.start_due_campaigns(installation.db, installation.registry, merchant_id)
+
+    async def _recur(self, merchant_id: int) -> None:
+        installation = self._installation
+        await recurring.begin_due_occurrences(installation.db, installation.registry, merchant_id)
+
     async def _advance(self, merchant_id: int) -> None:
         installation = self._installation
         await advance.advance(installation.db, installation.registry, merchant_id)
 
     async def _post(self, merchant_id: int) -> None:
-        installation = self._installation
         # others who wait get this room, as below
         while (
-            await posting.post_due(
-                installation.db, merchant_id, installation.settings.private_webhooks
-            ) and not self._turned_away and not self.stopping.is_set()
+            await posting.post_due(self._installation.db, merchant_id)
+            and not self._turned_away and not self.stopping.is_set()
         ):  # fmt: skip
             pass
 
     async def _deliver(self, merchant_id: int, webhook_id: int) -> None:
-        installation = self._installation
         # others who wait get this room, and the sweep knows whose turn it is
         while (
             await delivering.deliver_due(
-                installation.db, merchant_id, webhook_id, self._render,
-                installation.settings.private_webhooks,
+                self._installation.db, merchant_id, webhook_id, self._render
             ) and not self._turned_away and not self.stopping.is_set()
         ):  # fmt: skip
             pass

@@ -57,6 +57,7 @@ from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
+from core.schema.failed_events import FailedEventMutations, FailedEventQueries
 from core.schema.introspection import LimitIntrospection
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
@@ -135,7 +136,7 @@ class Query(
     TaskQueries,
     ConnectionQueries, PlatformDeedQueries,
     StaffQueries, StaffOidcQueries, RoleQueries,
-    WebhookQueries, WebhookCallQueries,
+    WebhookQueries, WebhookCallQueries, FailedEventQueries,
     StaffSecurityQueries,
 ):  # fmt: skip
     pass
@@ -162,7 +163,7 @@ class Mutation(
     ConnectionMutations, PlatformDeedMutations,
     StaffMutations, StaffLoginMutations, StaffOidcMutations, RoleMutations,
     StaffSecurityMutations,
-    WebhookMutations, BulkExportMutations,
+    WebhookMutations, BulkExportMutations, FailedEventMutations,
 ):  # fmt: skip
     pass
 

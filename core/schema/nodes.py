@@ -15,6 +15,7 @@ from core.schema.context import ANY_TOKEN, CHILDREN, Info, field
 from core.schema.customers import customers_by_id
 from core.schema.deliveries import replies_by_id
 from core.schema.errors import BAD_REQUEST, RequestError
+from core.schema.failed_events import failed_events_by_id
 from core.schema.jobs import jobs_by_id
 from core.schema.member_referrals import referrals_by_id
 from core.schema.member_rewards import redemptions_by_id, rewards_by_id
@@ -70,6 +71,7 @@ NODES: dict[str, tuple[str, Loader]] = {
     "CustomField": ("CUSTOMERS_READ", custom_fields_by_id),
     "CustomerNote": ("CUSTOMERS_READ", notes_by_id),
     "Task": ("TASKS_READ", tasks_by_id),
+    "FailedEvent": ("JOBS_READ", failed_events_by_id),
     "WebhookCall": ("CAMPAIGNS_READ", calls_by_id),
     "Webhook": ("WEBHOOKS_READ", webhooks_by_id),
     "WebhookMessage": ("WEBHOOKS_READ", messages_by_id),

@@ -4,7 +4,7 @@ import re
 import time
 import uuid
 
-from prometheus_client import CollectorRegistry, Counter, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,7 +24,7 @@ class BodyTooLarge(Exception):
 
 
 class Metrics:
-    """Counts and durations of requests, by route."""
+    """Counts and durations of requests by route, and what somebody has to look at."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -34,6 +34,10 @@ class Metrics:
         )
         self.seconds = Histogram(
             "huike_http_request_seconds", "Time to the end of the answer.", ("route",),
+            registry=self.registry,
+        )  # fmt: skip
+        self.events_set_aside = Gauge(
+            "huike_events_set_aside", "Events that somebody could not handle, of all merchants.",
             registry=self.registry,
         )  # fmt: skip
 

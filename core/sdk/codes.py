@@ -42,6 +42,14 @@ class CodeSource(Protocol):
         A HuikeError says why there can be none, with a path within the settings.
         """
 
+    async def why_not(
+        self, session: Any, settings: Any, customer_ids: Sequence[int | None]
+    ) -> Sequence[str | None]:
+        """Why `hold` would have no code for these customers now, in their order; None if it had.
+
+        A customer may be named more than once. Nothing is set aside.
+        """
+
     async def hold(self, w: Any, settings: Any, holders: Sequence[Holder]) -> Sequence[Held]:
         """Set a code aside for each holder, in their order, and as far as they go.
 
@@ -51,6 +59,10 @@ class CodeSource(Protocol):
 
     async def give(self, w: Any, keys: Sequence[str]) -> None:
         """The customers have the codes of these holders from now on. Repeated, nothing happens."""
+
+    async def take_back(self, w: Any, keys: Sequence[str]) -> None:
+        """Set the codes of these holders aside again, as they were before `give`: that was a
+        mistake. Those that somebody has used meanwhile, or given away, stay his."""
 
     async def give_back(self, w: Any, keys: Sequence[str]) -> None:
         """Put back the codes of these holders that were not given yet."""

@@ -15,6 +15,7 @@ import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock
+from core.sdk import outbound
 from core.sdk.answers import Row
 from core.sdk.connectors import Meter, Token, TokenOf
 from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Unknown
@@ -22,6 +23,7 @@ from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Un
 # shorter than core's patience with a call, so that it is us who know what was under way
 SECONDS = 20.0
 CONNECT_SECONDS = 5.0
+MAX_BYTES = 64 * 1024**2
 
 LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
@@ -186,7 +188,7 @@ def check_address(value: str) -> str:
 def http_session() -> aiohttp.ClientSession:
     """Connections to a gateway, with the patience that we have with it."""
     timeout = aiohttp.ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS)
-    return aiohttp.ClientSession(timeout=timeout)
+    return outbound.http_session(timeout)
 
 
 async def ask(
@@ -199,12 +201,15 @@ async def ask(
 ) -> Answer:
     """What a platform answers, whatever the status; `parts` of the request are aiohttp's.
 
-    Raises RetryLater, and for a `write` whose end we did not see Unknown.
+    Raises RetryLater, ReconnectNeeded for an address inside, and for a `write` whose end we did not
+    see Unknown.
     """
     try:
         async with http.request(method, url, allow_redirects=False, **parts) as answer:
-            return Answer(answer.status, answer.headers, await answer.read())
+            return Answer(answer.status, answer.headers, await outbound.body_of(answer, MAX_BYTES))
     except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
+        if cause := outbound.inside(error):
+            raise ReconnectNeeded(f"the platform's address {cause}") from None
         raise RetryLater(f"the platform cannot be reached: {error}") from None
     except (TimeoutError, aiohttp.ClientError) as error:
         raise lost(f"{api}: {str(error) or type(error).__name__}", write) from None

@@ -36,6 +36,7 @@ class OutboxEvent(Model):
     next_at = fields.DatetimeField()
     error = fields.TextField(null=True)
     done_at = fields.DatetimeField(null=True)
+    aside_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "outbox_events"

@@ -12,6 +12,7 @@ import pytest_asyncio
 from core.clock import MovableClock
 from core.domain.shops.setup import set_up_merchant
 from core.installation import Installation, open_installation
+from core.sdk import outbound
 from core.settings import Settings
 from core.storage.database import Session, Work, credentials
 
@@ -40,8 +41,11 @@ class TestMerchant:
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def installation(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Installation]:
-    """An installation on embedded engines of its own, with a clock that tests move."""
-    settings = Settings(home=tmp_path_factory.mktemp("huike"))
+    """An installation on embedded engines of its own, with a clock that tests move.
+
+    It may call stand-ins on loopback.
+    """
+    settings = Settings(home=tmp_path_factory.mktemp("huike"), private_networks=outbound.LOOPBACK)
     async with open_installation(settings, clock=MovableClock(START)) as opened:
         await _without_waiting_for_the_disk(opened)
         yield opened

@@ -44,6 +44,13 @@ class Allowance:
             return f"each customer can have {most}"
         return None
 
+    def try_for(self, customer_id: int | None) -> str | None:
+        """Take one for this customer, or say why he cannot have it."""
+        why = self.not_for(customer_id) or self.exhausted()
+        if why is None:
+            self.take(customer_id)
+        return why
+
     def take(self, customer_id: int | None, count: int = 1) -> None:
         """Count coupons that are had."""
         if self.left is not None:

@@ -35,6 +35,17 @@ class CouponCodes:
         left = [one for one in (allowed.left, allowed.today) if one is not None]
         return max(0, min(left)) if left else None
 
+    async def why_not(
+        self, session: Any, settings: Any, customer_ids: Sequence[int | None]
+    ) -> Sequence[str | None]:
+        template = await by_handle(session, settings.template, ("template",))
+        if (why := _why_not(session, template)) is not None:
+            return [why] * len(customer_ids)
+        people = [one for one in customer_ids if one is not None]
+        allowed = (await allowances(session, [template], people))[template.id]
+        await cap_by_stock(session, allowed, len(customer_ids))
+        return [allowed.try_for(one) for one in customer_ids]
+
     async def hold(self, w: Any, settings: Any, holders: Sequence[Holder]) -> Sequence[Held]:
         found = await by_handle(w, settings.template, ("template",))
         template = await hold_template(w, found.id, ("template",))
@@ -66,6 +77,21 @@ class CouponCodes:
         for row in rows:
             if row["customer_id"] is not None:
                 w.emit(CouponGranted(row["coupon_id"], row["id"], row["customer_id"], SOURCE))
+
+    async def take_back(self, w: Any, keys: Sequence[str]) -> None:
+        rows = await w.sql.fetch(
+            """UPDATE coupons_coupons SET state = 'held', expires_at = NULL
+               WHERE merchant_id = $1 AND id IN (
+                   SELECT id FROM coupons_coupons WHERE merchant_id = $1 AND key = ANY($2::text[])
+                     AND source = $3 AND state = 'granted' AND transferred = 0
+                   ORDER BY id FOR UPDATE)
+               RETURNING id, template_id, customer_id""",
+            w.merchant_id, list(keys), SOURCE,
+        )  # fmt: skip
+        await enter(w, [
+            Entry(row["id"], row["template_id"], row["customer_id"], "held", reason=SOURCE)
+            for row in rows
+        ])  # fmt: skip
 
     async def give_back(self, w: Any, keys: Sequence[str]) -> None:
         rows = await w.sql.fetch(

@@ -325,8 +325,10 @@ def _quote(
         take_off(template, basket, left)
         return Quoted(code, coupon.amount, None, template.gift, template.id, coupon.id)
     why = coupon.taken(basket, now)
-    # a reservation keeps what it was promised, even if the coupon ends meanwhile
-    why = why or (None if mine else valid(template, coupon.expires_at, now))
+    # a reservation keeps what it was promised, even if the coupon ends meanwhile; one that lapsed,
+    # whether or not that was written down, keeps nothing
+    kept = mine and (coupon.reserved_until is None or coupon.reserved_until > now)
+    why = why or (None if kept else valid(template, coupon.expires_at, now))
     why = why or fits(template, basket, platform) or stack.why_not(template)
     if why is None and coupon.state in ("public", "stock"):
         allowed = found.allowed[template.id]

@@ -14,7 +14,7 @@ from aiosmtplib import (
     SMTPTimeoutError,
 )
 
-from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
+from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown, outbound
 from plugins.email.bounces.causes import cause_of
 from plugins.email.exchange import Exchange, Lost, MessageRefused, Reply, SenderRefused
 from plugins.email.providers import Away, NoSuchMailbox
@@ -73,17 +73,24 @@ class Connection:
 async def connect(settings: Smtp) -> Connection:
     """Connect, encrypt and log in. Raises Away or ReconnectNeeded."""
     password = settings.password.get_secret_value() if settings.password else None
+    name = provider_name(settings)
+    where = f"{settings.host}:{settings.port}"
+    try:
+        async with asyncio.timeout(CONNECT_SECONDS):
+            opened = await outbound.open_socket(settings.host, settings.port)
+    except outbound.NotPublic as error:
+        raise ReconnectNeeded(f"the mail server {where} {error}") from None
+    except OSError as error:  # TimeoutError is one
+        raise Away(f"cannot connect to {where}: {_text(error)}", name) from error
     smtp = SMTP(
         hostname=settings.host,
-        port=settings.port,
+        sock=opened,
         username=settings.username,
         password=password,
         use_tls=settings.tls == "tls",
         start_tls=settings.tls == "starttls",
         timeout=CONNECT_SECONDS,
     )
-    name = provider_name(settings)
-    where = f"{settings.host}:{settings.port}"
     try:
         await smtp.connect()
         if not smtp.esmtp_extensions:

@@ -6,7 +6,12 @@ from typing import Any
 
 import orjson
 
-from core.domain.shops.code_sources import give_back_codes, give_codes, hold_codes
+from core.domain.shops.code_sources import (
+    give_back_codes,
+    give_codes,
+    hold_codes,
+    take_back_codes,
+)
 from core.sdk import Holder
 from plugins.packages.outcomes import Outcome
 
@@ -50,6 +55,12 @@ async def give(w: Any, registry: Any, parcel_id: int) -> None:
     """The parcel's customer has its codes from now on. Raises what the source raises."""
     for source, keys in await _keys(w, [parcel_id], Outcome.GIVEN):
         await give_codes(w, registry, source, keys)
+
+
+async def take_back(w: Any, registry: Any, parcel_id: int) -> None:
+    """The parcel was not packed: its codes are set aside again, as far as nobody has used them."""
+    for source, keys in await _keys(w, [parcel_id], Outcome.GIVEN):
+        await take_back_codes(w, registry, source, keys)
 
 
 async def give_back(w: Any, registry: Any, parcel_ids: Sequence[int]) -> None:

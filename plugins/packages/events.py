@@ -24,3 +24,12 @@ class PackagesParcelPacked(Event):
     parcel_id: int
     order_id: int
     customer_id: int | None
+
+
+@dataclass(frozen=True)
+class PackagesParcelUnpacked(Event):
+    """A parcel was packed by mistake only, and is as it was before."""
+
+    type: ClassVar[str] = "packages.parcel_unpacked"
+    parcel_id: int
+    order_id: int

@@ -96,7 +96,8 @@ class PackagesParcel(Model):
     """A parcel about to be packed: the `number`th of `count` of its order.
 
     `late` says what happened to the order since it was decided: "closed" or "refund". `remark` is
-    how far the remark to the platform is: "trying", "done", "failed" or "unknown".
+    how far the remark to the platform is: "trying", "done", "failed", "unknown", or "stale" where
+    it says that a parcel is packed which is not.
     """
 
     id = Id()

@@ -174,18 +174,28 @@ async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
 
 async def _pack(w: Any, parcel_id: int) -> None:
     packed = await w.sql.fetchrow(
-        """UPDATE packages_parcels SET packed_at = $3, packed_by = $4
+        # a remark that says that it is not packed will be written over
+        """UPDATE packages_parcels SET packed_at = $3, packed_by = $4,
+                  remark = NULLIF(remark, 'stale')
            WHERE merchant_id = $1 AND id = $2 RETURNING order_id, customer_id""",
         w.merchant_id, parcel_id, w.now, w.actor,
     )  # fmt: skip
-    await w.sql.execute(
-        """UPDATE packages_stock s SET on_hand = GREATEST(on_hand - 1, 0),
-                  reserved = GREATEST(reserved - 1, 0)
-           FROM packages_choices c, packages_parcels p, packages_waves v
-           WHERE s.merchant_id = $1 AND c.merchant_id = $1 AND c.parcel_id = $2 AND c.outcome = $3
-             AND p.merchant_id = $1 AND p.id = c.parcel_id
-             AND v.merchant_id = $1 AND v.id = p.wave_id
-             AND s.insert_id = c.insert_id AND s.warehouse = v.warehouse""",
-        w.merchant_id, parcel_id, int(Outcome.GIVEN),
-    )  # fmt: skip
+    await move_stock(w, parcel_id, -1)
     w.emit(PackagesParcelPacked(parcel_id, packed["order_id"], packed["customer_id"]))
+
+
+async def move_stock(w: Any, parcel_id: int, sign: int) -> None:
+    """What was reserved for a parcel leaves the stock (-1), or comes back to be reserved (1)."""
+    await w.sql.execute(
+        """UPDATE packages_stock s SET on_hand = GREATEST(s.on_hand + $4 * n.n, 0),
+                  reserved = GREATEST(s.reserved + $4 * n.n, 0)
+           FROM (SELECT c.insert_id, v.warehouse, count(*)::int AS n
+                 FROM packages_choices c
+                 JOIN packages_parcels p ON p.merchant_id = $1 AND p.id = c.parcel_id
+                 JOIN packages_waves v ON v.merchant_id = $1 AND v.id = p.wave_id
+                 WHERE c.merchant_id = $1 AND c.parcel_id = $2 AND c.outcome = $3
+                 GROUP BY 1, 2) n
+           WHERE s.merchant_id = $1 AND s.insert_id = n.insert_id
+             AND s.warehouse = n.warehouse""",
+        w.merchant_id, parcel_id, int(Outcome.GIVEN), sign,
+    )  # fmt: skip

@@ -1,15 +1,17 @@
 """What would go into parcels, and why, without anything being decided."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from core.domain.shops.code_sources import why_no_codes
 from core.domain.shops.merchants import time_zone_of
 from core.sdk import InvalidInput
 from core.sdk.facets import midnight
 from plugins.packages.deciding import decide, of_orders, query_for
+from plugins.packages.inserts import Insert
 from plugins.packages.outcomes import Outcome
 from plugins.packages.rules import PackingRule, currency_of, read_rules
 from plugins.packages.settings import PackagesSettings
@@ -29,6 +31,11 @@ class Choice:
     insert_id: int
     outcome: Outcome | None
     refused: str | None = None
+
+    @property
+    def insert(self) -> Insert:
+        """What it would give."""
+        return next(one.insert for one in self.rule.variants if one.insert.id == self.insert_id)
 
 
 @dataclass(frozen=True)
@@ -113,9 +120,34 @@ async def dry_run(
         rules, of_orders(q, list(orders), list(orders.values())), q,
         currency=currency, max_per_parcel=settings.max_per_parcel,
     )  # fmt: skip
-    rows = await session.sql.fetch(made.sql, *made.args)
+    # in the order in which they are served, in which codes run out
+    rows = await session.sql.fetch(f"{made.sql} ORDER BY p.seq", *made.args)
     by_id = {rule.id: rule for rule in rules}
-    return Preview(rules, parcels, [_choice(row, by_id) for row in rows], currency)
+    choices = [_choice(row, by_id) for row in rows]
+    customers = [row["customer_id"] for row in rows]
+    choices = await _with_codes(session, registry, choices, customers)
+    return Preview(rules, parcels, choices, currency)
+
+
+async def _with_codes(
+    session: Any, registry: Any, choices: Sequence[Choice], customers: Sequence[int | None]
+) -> list[Choice]:
+    """The choices, refused where there would be no code for the customer."""
+    found = list(choices)
+    groups: dict[int, list[int]] = {}
+    for place, one in enumerate(choices):
+        if one.outcome is Outcome.GIVEN and one.insert.codes is not None:
+            groups.setdefault(one.insert_id, []).append(place)
+    for places in groups.values():
+        codes = choices[places[0]].insert.codes
+        assert codes is not None
+        told = await why_no_codes(
+            session, registry, codes.source, codes.settings, [customers[one] for one in places]
+        )
+        for place, why in zip(places, told, strict=True):
+            if why is not None:
+                found[place] = replace(found[place], outcome=Outcome.REFUSED, refused=why)
+    return found
 
 
 def _choice(row: Mapping[str, Any], rules: Mapping[int, PackingRule]) -> Choice:

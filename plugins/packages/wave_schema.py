@@ -15,6 +15,7 @@ from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.packages.packing import LATE, Parcel, confirm_parcel, parcels_of, read_code
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.sheets import wave_file
+from plugins.packages.unpacking import unpack_parcel
 from plugins.packages.waves import Wanted, cancel_wave, create_wave
 
 MOST_WAVES, MOST_SHOWN, MOST_SKIPPED = 100, 500, 1_000_000
@@ -48,6 +49,9 @@ class PackagesRemark(Enum):
     DONE = strawberry.enum_value("done", description="It stands there.")
     FAILED = strawberry.enum_value("failed", description="The platform refused it.")
     UNKNOWN = strawberry.enum_value("unknown", description="The platform did not say.")
+    STALE = strawberry.enum_value(
+        "stale", description="It says that the parcel is packed, and is about to be corrected."
+    )
 
 
 @strawberry.type(description="What goes into a parcel beside the goods.")
@@ -144,6 +148,19 @@ class PackagesWaveFileCreatePayload:
 
 @strawberry.type
 class PackagesParcelConfirmPayload:
+    parcel: PackagesParcel | None = strawberry.field(
+        default=None, description="As it is now; null if it was refused."
+    )
+    errors: list[UserError] = strawberry.field(default_factory=list)
+
+
+@strawberry.input(description="A parcel that was scanned by mistake.")
+class PackagesParcelUnpackInput:
+    code: str = strawberry.field(description="What its barcode says.")
+
+
+@strawberry.type
+class PackagesParcelUnpackPayload:
     parcel: PackagesParcel | None = strawberry.field(
         default=None, description="As it is now; null if it was refused."
     )
@@ -301,6 +318,17 @@ async def packages_parcel_confirm(
     return PackagesParcelConfirmPayload(parcel=_parcel(parcel))
 
 
+async def packages_parcel_unpack(
+    info: Info, input: PackagesParcelUnpackInput
+) -> PackagesParcelUnpackPayload | None:
+    try:
+        async with info.context.work() as w:
+            parcel = await unpack_parcel(w, info.context.installation.registry, input.code)
+    except (HuikeError, Several) as error:
+        return PackagesParcelUnpackPayload(errors=user_errors(error))
+    return PackagesParcelUnpackPayload(parcel=_parcel(parcel))
+
+
 WAVE_FIELDS = [
     SchemaField("Query", "packagesWaves", strawberry.field(
         resolver=packages_waves, description="The waves, the newest first.",
@@ -328,5 +356,10 @@ WAVE_FIELDS = [
     SchemaField("Mutation", "packagesParcelConfirm", strawberry.field(
         resolver=packages_parcel_confirm,
         description="A parcel is packed; its barcode was scanned. Again, nothing happens.",
+    ), "PACKAGES_PACK"),
+    SchemaField("Mutation", "packagesParcelUnpack", strawberry.field(
+        resolver=packages_parcel_unpack,
+        description="A parcel was scanned by mistake: it is not packed. Stock, unused coupons and "
+        "the platform's remark go back. Again, nothing happens.",
     ), "PACKAGES_PACK"),
 ]  # fmt: skip

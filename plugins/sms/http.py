@@ -14,11 +14,10 @@ from aiohttp import (
     ClientSession,
     ClientTimeout,
     ConnectionTimeoutError,
-    TCPConnector,
 )
 from yarl import URL
 
-from core.sdk import ReconnectNeeded, RetryLater, Unknown
+from core.sdk import ReconnectNeeded, RetryLater, Unknown, outbound
 from plugins.sms.providers.protocol import BUSY
 
 # shorter than core's patience with a call, so that it is us who know what was under way
@@ -26,6 +25,7 @@ CONNECT_SECONDS = 5.0
 ANSWER_SECONDS = 15.0
 IDLE_SECONDS = 10.0
 CONNECTIONS = 50
+MAX_BYTES = 4 * 1024**2
 NOT_TAKEN = frozenset({429, 503})
 
 
@@ -46,10 +46,8 @@ class Answered:
 
 def connections() -> ClientSession:
     """The connections of one session with providers."""
-    return ClientSession(
-        connector=TCPConnector(limit=CONNECTIONS, keepalive_timeout=IDLE_SECONDS),
-        timeout=ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS),
-    )
+    timeout = ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
+    return outbound.http_session(timeout, CONNECTIONS, IDLE_SECONDS)
 
 
 class Caller:
@@ -79,12 +77,14 @@ class Caller:
                 data=body or None,
                 allow_redirects=False,
             ) as response:
-                answered = Answered(response.status, await response.read())
+                answered = Answered(response.status, await outbound.body_of(response, MAX_BYTES))
         except (ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
             raise ReconnectNeeded(
                 f"the certificate of {self.provider} cannot be trusted: {error}"
             ) from error
         except (ClientConnectorError, ConnectionTimeoutError) as error:
+            if cause := outbound.inside(error):
+                raise ReconnectNeeded(f"the address of {self.provider} {cause}") from error
             raise RetryLater(
                 f"cannot connect to {self.provider}: {error}", BUSY, self.provider
             ) from error

@@ -119,6 +119,38 @@ async def test_a_channel_that_is_away_does_not_hold_up_another_step(merchant):
     assert {row["state"] for row in await rows(shop, run_id)} == {"sent"}
 
 
+async def test_a_lane_that_fails_waits_for_the_others(merchant):
+    """Its end is told once nothing is under way any more."""
+    gone, slow = Provider(), Provider()
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    async def wait(message):
+        entered.set()
+        await leave.wait()
+
+    class Falling(ProviderChannel):
+        @property
+        def concurrency(self):
+            raise RuntimeError("no number")
+
+    slow.answer = wait
+    made = await with_channels(merchant, gone=Falling("gone", gone), slow=slow)
+    await add_customers(made, ["a@example.com"], consent=None)
+    for channel in ("gone", "slow"):
+        await consent_to(made, channel)
+    run_id = await started(made, send_step("gone", "one"), send_step("slow", "two"))
+    await plan_both(made, run_id)
+    sending = asyncio.create_task(send(made, run_id))
+    async with asyncio.timeout(20):
+        await entered.wait()
+    await asyncio.sleep(0.05)
+    assert not sending.done()
+    leave.set()
+    with pytest.raises(RuntimeError):
+        await sending
+    assert len(slow.taken) == 1
+
+
 async def plan_both(shop, run_id):
     """Write rows for both steps as a journey would, and let the run go on."""
     async with shop.work() as w:

@@ -1,12 +1,15 @@
+import asyncio
 import itertools
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
 import pytest
 
-from core.domain.campaigns import news, receipts
+from core.domain.campaigns import ledger, news, receipts
 from core.domain.campaigns.audit import audit_run
+from core.domain.campaigns.content.trial import plain_trial, send_trial
 from core.domain.campaigns.costs import run_costs
 from core.domain.campaigns.links import message_key
 from core.domain.customers.suppressions import address_index
@@ -21,7 +24,7 @@ from tests.provider_kit import (
     started,
     with_channels,
 )
-from tests.sending_kit import add_customers
+from tests.sending_kit import add_customers, until
 
 
 @pytest.fixture
@@ -218,3 +221,83 @@ async def test_news_is_fetched_page_by_page_and_not_again_before_its_time(shop, 
     await news.fetch_news(installation.db, installation.registry, shop.id)
     (row,) = await rows(shop, run_id)
     assert row["receipt"] == "complained"
+
+
+NONSENSE = [
+    {"parts": 32_768}, {"parts": -1}, {"cost": Decimal("NaN")}, {"cost": Decimal("1e30")},
+    {"cost": Decimal(-1)}, {"currency": "CN\x00Y"}, {"provider_id": "x" * 10_000},
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("odd", NONSENSE, ids=lambda odd: next(iter(odd)))
+async def test_nonsense_about_one_message_leaves_the_others_news_alone(shop, odd):
+    run_id = await one_message(shop, ["a@example.com", "b@example.com"])
+    first, second = await rows(shop, run_id)
+    assert await take(
+        shop, receipt(shop, first, "delivered", **odd), receipt(shop, second, "delivered", parts=3)
+    ) == 2  # fmt: skip
+    first, second = await rows(shop, run_id)
+    assert (first["receipt"], first["parts"], first["cost"]) == ("delivered", 2, 45_000)
+    assert (second["receipt"], second["parts"]) == ("delivered", 3)
+
+
+@pytest.mark.parametrize("odd", NONSENSE, ids=lambda odd: next(iter(odd)))
+async def test_nonsense_in_an_answer_does_not_unsend_a_message(shop, provider, odd):
+    given = {"provider_id": "id", "provider": "one", "parts": 1, **odd}
+    provider.answer = lambda message: Receipt(**given) if message.to[0] == "a" else None
+    run_id = await one_message(shop, ["a@example.com", "b@example.com"])
+    assert [row["state"] for row in await rows(shop, run_id)] == ["sent", "sent"]
+
+
+async def test_outcomes_are_written_in_the_order_of_their_rows(shop, provider):
+    """Whoever holds an earlier row and wants a later one would else wait for ever."""
+    provider.answer = lambda message: Receipt("id")
+    run_id = await one_message(shop, ["a@example.com", "b@example.com"])
+    ids = sorted(row["id"] for row in await rows(shop, run_id))
+    lock = "SELECT 1 FROM deliveries WHERE merchant_id = $1 AND id = $2 FOR UPDATE NOWAIT"
+    waits = """SELECT count(*) FROM pg_locks
+               WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"""
+    async with shop.work() as w:
+        await w.sql.execute(
+            """UPDATE deliveries SET state = 'sending', lease_owner = 'me', lease_until = $2
+               WHERE merchant_id = $1""",
+            shop.id, w.now,
+        )  # fmt: skip
+
+    held = asyncio.Event()
+
+    async def record():
+        await held.wait()
+        async with shop.work() as w:
+            await ledger.record(
+                w, "me", "running", [ledger.Outcome(one, "sent") for one in reversed(ids)]
+            )
+
+    recording = asyncio.create_task(record())
+    async with shop.work() as w:
+        await w.sql.execute(lock, shop.id, ids[0])
+        held.set()
+        await until(lambda: w.sql.fetchval(waits))
+        await w.sql.execute(lock, shop.id, ids[1])
+    await recording
+    assert [row["state"] for row in await rows(shop, run_id)] == ["sent", "sent"]
+
+
+async def test_a_trial_that_went_out_is_told_though_the_channel_does_not_close(merchant):
+    class Stuck(ProviderChannel):
+        @asynccontextmanager
+        async def open(self, settings):
+            async with super().open(settings) as session:
+                yield session
+            raise RuntimeError("cannot say goodbye")
+
+    provider = Provider()
+    made = await with_channels(merchant, stuck=Stuck("stuck", provider))
+    installation = made.installation
+    async with made.work() as w:
+        trial = await plain_trial(
+            w, installation.registry, "stuck", "a@example.com", {"text": "hello"}, "service", None,
+            "k", "http://shop.example",
+        )  # fmt: skip
+    assert await send_trial(installation.db, installation.registry, trial) == ("sent", None)
+    assert len(provider.taken) == 1

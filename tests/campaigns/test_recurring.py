@@ -61,8 +61,8 @@ async def sweep(merchant, until=None):
     """What the worker does, once; or at each hour until an instant."""
     installation = merchant.installation
     while True:
-        await start_due_campaigns(installation.db, installation.registry)
-        await begin_due_occurrences(installation.db, installation.registry)
+        await start_due_campaigns(installation.db, installation.registry, merchant.id)
+        await begin_due_occurrences(installation.db, installation.registry, merchant.id)
         for run in await due_runs(installation.db, 1000):
             if run.merchant_id == merchant.id:
                 await send_run(installation.db, installation.registry, merchant.id, run.run_id, URL)

@@ -16,6 +16,7 @@ from core.domain.campaigns.review import (
     withdraw_proposal,
 )
 from core.domain.shops.plugins import disable_plugin
+from core.domain.shops.tokens import create_token
 from core.sdk import AlreadyExists, InvalidInput, NotFound, PluginDisabled, WrongState
 from core.sdk.flows import Options, Schedule
 from core.testing.smtp import smtp_sink
@@ -56,6 +57,18 @@ async def audited(merchant):
             merchant.id,
         )  # fmt: skip
     return [tuple(row) for row in rows]
+
+
+async def test_a_token_of_ones_own_is_not_somebody_else(merchant, campaign_id):
+    registry = merchant.installation.registry
+    await act(merchant, require_approval, True)
+    await act(merchant, submit_campaign, registry, campaign_id, actor="staff:1")
+    made, _ = await act(
+        merchant, create_token, registry, "mine", ["CAMPAIGNS_SEND"], actor="staff:1"
+    )
+    with pytest.raises(WrongState, match="somebody else"):
+        await act(merchant, approve_campaign, registry, campaign_id, actor=f"token:{made}")
+    await act(merchant, approve_campaign, registry, campaign_id, actor="staff:2")
 
 
 async def test_reviewed_approved_and_started(merchant, campaign_id):

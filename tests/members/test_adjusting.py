@@ -8,6 +8,7 @@ import pytest
 from core.domain.members.adjusting import adjust, approve, reject
 from core.domain.members.points import NotEnoughPoints, take
 from core.domain.members.programme import set_programme
+from core.domain.shops.tokens import create_token, rotate_token
 from core.sdk import InvalidInput, NotFound, WrongState
 from tests.members.test_earning import points
 from tests.members.test_membership import customer
@@ -52,6 +53,36 @@ async def test_beyond_the_limit_somebody_else_has_to_agree(merchant, pk):
     assert told[:2] == [("points.adjusted", "token:1"), ("points.requested", "token:1")]
     assert told[2][0] == "points.approved"
     assert told[2][1] in ("token:2", "token:3")
+
+
+async def test_a_token_that_one_made_is_not_somebody_else(merchant, pk):
+    registry = merchant.installation.registry
+
+    async def token(actor):
+        async with acting(merchant, actor) as w:
+            return f"token:{(await create_token(w, registry, 'mine', ['POINTS_APPROVE']))[0]}"
+
+    first = await token("staff:1")
+    second, others = await token(first), await token("staff:2")
+    async with acting(merchant, "staff:1") as w:
+        request = (await adjust(w, pk, 1000, "a gift to myself")).request_id
+    for actor in (first, second):
+        async with acting(merchant, actor) as w:
+            with pytest.raises(WrongState, match="somebody else"):
+                await approve(w, request)
+    async with acting(merchant, second) as w:
+        by_token = (await adjust(w, pk, 1000, "another one")).request_id
+    async with acting(merchant, "staff:1") as w:
+        with pytest.raises(WrongState, match="somebody else"):
+            await approve(w, by_token)
+    async with acting(merchant, others) as w:
+        await approve(w, request)
+    async with acting(merchant, "staff:1") as w:  # who renews a token sees its new secret
+        await rotate_token(w, int(others.partition(":")[2]), timedelta(0), lambda right: None)
+    async with acting(merchant, others) as w:
+        with pytest.raises(WrongState, match="somebody else"):
+            await approve(w, by_token)
+    assert await points(merchant, pk) == (1000, 0)
 
 
 async def test_many_small_ones_of_a_day_are_a_large_one(merchant, pk):

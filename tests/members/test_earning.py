@@ -176,6 +176,23 @@ async def test_a_rule_for_products_gives_for_their_share(merchant, filters, expe
     assert await points(merchant, pk) == (expected, 0)
 
 
+async def test_a_discount_among_the_lines_multiplies_nothing(merchant):
+    rule = {"key": "r", "points": 1, "per_amount": 100, "product_ids": ["tea"]}
+    async with merchant.work() as w:
+        await set_programme(w, "Club", "CNY", {"points": {"orders": [rule], "pending_days": 0}})
+        pk = await customer(w)
+        await join(w, pk, "page")
+        order = await buy(merchant, w, pk, 10)
+        await w.sql.execute(
+            """INSERT INTO order_lines (merchant_id, order_id, external_id, title, quantity, amount,
+                   product_id)
+               VALUES ($1, $2, '1', 't', 1, 10000, 'tea'), ($1, $2, '2', 'd', 1, -9000, 'fee')""",
+            w.merchant_id, order,
+        )  # fmt: skip
+    await tell(merchant, order, pk)
+    assert await points(merchant, pk) == (10, 0)
+
+
 async def test_rules_of_the_payment_count_whatever_they_become(merchant):
     async with merchant.work() as w:
         await set_programme(w, "Club", "CNY", rules(pending_days=0))

@@ -318,6 +318,27 @@ async def test_a_ring_that_was_closed_at_the_same_time_gets_nothing(merchant):
     assert ("refused", "ring") in found
 
 
+async def test_one_that_cannot_be_looked_at_holds_up_nobody(merchant):
+    (_, middle, last), (broken, fine) = await refer(merchant, people=3)
+    order = await purchase(merchant, middle)
+    await purchase(merchant, last)
+    async with merchant.work() as w:
+        await w.sql.execute(
+            "UPDATE orders SET receiver_sealed = $3 WHERE merchant_id = $1 AND id = $2",
+            w.merchant_id, order, b"not sealed by us",
+        )  # fmt: skip
+    async with merchant.work() as w:  # the other's referrer is not the one of the broken order
+        await w.sql.execute(
+            "UPDATE referrals SET code_id = (SELECT code_id FROM referrals WHERE id = $2)"
+            " WHERE merchant_id = $1 AND id = $3",
+            w.merchant_id, broken, fine,
+        )  # fmt: skip
+    await settle(merchant, 8)
+    assert [await ended(merchant, one) for one in (broken, fine)] == [
+        ("waiting", None), ("granted", None),
+    ]  # fmt: skip
+
+
 async def test_who_left_or_became_one_with_the_referrer_gets_nothing(merchant):
     people, ids = await refer(merchant, people=3)
     for pk in people[1:]:

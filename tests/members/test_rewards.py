@@ -197,6 +197,50 @@ class Coupons:
         return self.given.setdefault(redeemed.redemption_id, f"C{len(self.given)}")
 
 
+async def test_what_a_provider_just_hands_out_is_not_cancelled(merchant):
+    """Or the customer would have his points and the coupon."""
+    db, registry = merchant.installation.db, merchant.installation.registry
+    entered, leave = asyncio.Event(), asyncio.Event()
+
+    class Slow(Coupons):
+        async def hand_out(self, context, settings, redeemed):
+            entered.set()
+            await leave.wait()
+            return await super().hand_out(context, settings, redeemed)
+
+    coupons = Slow()
+    registry = replace(registry, reward_providers={
+        **registry.reward_providers, "coupons": Owned(CORE, coupons)
+    })  # fmt: skip
+    async with merchant.work() as w:
+        await set_up(w)
+        pk = await member(w, 40)
+        taken = await redeem(
+            w, await create_reward(w, registry, "coupons", {}, {"name": "C", "cost": 40}), pk
+        )
+
+    async def undo():
+        async with merchant.work() as w:
+            await cancel(w, taken, "changed his mind")
+
+    event = Occurrence(1, merchant.id, "reward.requested", START, {"redemption_id": taken})
+    handing = asyncio.create_task(hand_out(db, registry, event))
+    await entered.wait()
+    with pytest.raises(WrongState, match="being handed out"):
+        await undo()
+    coupons.fails = [TimeoutError()]
+    leave.set()
+    with pytest.raises(TimeoutError):
+        await handing
+    with pytest.raises(WrongState, match="being handed out"):
+        await undo()  # nobody knows whether he has it, and it is tried again
+    merchant.clock.move(2 * DAY)
+    await undo()
+    assert await available(merchant, pk) == 40
+    await hand_out(db, registry, event)
+    assert coupons.given == {}
+
+
 async def test_a_provider_hands_out_after_the_commit(merchant):
     db, coupons = merchant.installation.db, Coupons()
     registry = merchant.installation.registry

@@ -264,6 +264,13 @@ async def make_world(merchant):
                    $6) RETURNING id""",
             w.merchant_id, journey, version, enrolment, customer, w.now,
         )  # fmt: skip
+        failed = await w.sql.fetchval(
+            """INSERT INTO outbox_events (merchant_id, type, payload, created_at, handled_by,
+                   attempts, next_at, error, done_at, aside_at)
+               VALUES ($1, 'order.created', '{}', $2, '[]', 8, $2, 'x: ValueError', $2, $2)
+               RETURNING id""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
         await propose(w, await get_campaign(w, journey), Change("journey", None, flow, "{}"))
         suppression = await w.sql.fetchval(
             """INSERT INTO suppressions (merchant_id, channel, address_index, reason, at)
@@ -387,6 +394,7 @@ async def make_world(merchant):
         "StaffSession": session.session_id,
         "Webhook": hook, "WebhookMessage": message,
         "Journey": journey, "Enrolment": enrolment, "WebhookCall": call,
+        "FailedEvent": failed,
         "Simulating": simulating, "Cap": cap, "Holiday": holiday,
         "Connected": connected, "DeadLetter": letter,
         "PlatformDeed": deed,

@@ -129,6 +129,7 @@ def variables(name, ids):
             "input": {"waveId": ids["PackagesWave"], "format": "CSV"}
         },
         "packages-parcel-confirm": {"input": {"code": ids["parcel"]}},
+        "packages-parcel-unpack": {"input": {"code": ids["parcel"]}},
         "packages-parcel": {"code": ids["parcel"]},
         "packages-wave-cancel": {"id": ids["PackagesWave"]},
         "packages-rule-update": {
@@ -460,6 +461,8 @@ def variables(name, ids):
         "campaign-interim-report": {"id": ids["Sent"]},
         "webhook-calls": {"where": {"campaign": {"eq": ids["Journey"]},
                                     "state": {"eq": "FAILED"}}},
+        "failed-events": {"where": {"type": {"eq": "order.created"}}},
+        "failed-events-retry": {"input": {"ids": [ids["FailedEvent"]]}},
         "webhook-call-retry": {"id": ids["WebhookCall"]},
         "campaign-finish": {"id": ids["Journey"]},
         "campaign-version-move": {"id": ids["Journey"], "input": {"fromVersion": 1}},

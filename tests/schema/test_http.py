@@ -199,6 +199,7 @@ async def test_small_pages(api, merchant):
     assert (await api.client.get("/healthz")).text == "ok"
     assert (await api.client.get("/readyz")).json() == {"ready": True, "fault": None}
     metrics = (await api.client.get("/metrics")).text
+    assert "\nhuike_events_set_aside " in metrics
     assert 'huike_http_requests_total{method="GET",route="/healthz",status="200"}' in metrics
     home = await api.client.get("/")
     assert home.headers["location"] == "/graphiql"

@@ -55,7 +55,7 @@ NOUNS = (
     "attribution",
     "deliveries", "optOutWords", "task",
     "reviews", "reviewWords",
-    "staff", "role", "webhook", "bulkExport",
+    "staff", "role", "webhook", "bulkExport", "failedEvents",
     "packages",
     "sms",
     "coupons",

@@ -60,7 +60,7 @@ async def test_the_body_is_made_with_the_rights_of_the_webhook(api, world, rende
         async with merchant.work() as w:
             w.emit(ConsentWithdrawn(customer, 0, "email", "marketing", "page"))
         await outbox.drain(installation.db, merchant.id, handlers(installation))
-        await deliver_due(installation.db, merchant.id, pk, render, allow_private=True)
+        await deliver_due(installation.db, merchant.id, pk, render)
         assert [body["data"] for body in heard] == [
             {"customer": {"name": "张三", "phone": {"value": "138****1234"}}}
         ]
@@ -71,7 +71,7 @@ async def test_the_body_is_made_with_the_rights_of_the_webhook(api, world, rende
                 merchant.id, pk,
             )  # fmt: skip
         again = await api.data(world.token, text("webhook-test"), id=made["webhook"]["id"])
-        await deliver_due(installation.db, merchant.id, pk, render, allow_private=True)
+        await deliver_due(installation.db, merchant.id, pk, render)
         assert len(heard) == 1
     log = await api.data(world.token, text("webhook"), id=made["webhook"]["id"])
     failed, done = log["webhook"]["messages"]["nodes"]

@@ -6,9 +6,13 @@ from datetime import timedelta
 from typing import ClassVar
 
 import asyncpg
+import httpx2
 import orjson
 import pytest
 
+from core import doctor
+from core.app import create_app
+from core.sdk.errors import NotFound
 from core.sdk.events import Event
 from core.storage import outbox
 from core.storage.database import credentials
@@ -95,11 +99,93 @@ async def test_an_event_that_never_succeeds_is_set_aside_with_its_error(db, merc
         first = (await rows(merchant))[0]
         pauses.append((first["next_at"] - merchant.clock()).total_seconds())
         merchant.clock.move(first["next_at"] - merchant.clock())
-    assert pauses == [2**n for n in range(outbox.MAX_ATTEMPTS)]
+    assert pauses == [*(2**n for n in range(outbox.MAX_ATTEMPTS - 1)), 3600]
     assert broken.got == [2]
     first, second = await rows(merchant)
     assert (first["done_at"] is not None, first["error"]) == (True, "broken: ConnectionError")
     assert (second["done_at"] is not None, second["error"]) == (True, None)
+
+
+async def set_aside(db, merchant, *numbers):
+    """Have events fail until they are set aside; what fails on them."""
+    await emit(merchant, *numbers)
+    broken = Subscriber(*numbers)
+    while any(row["done_at"] is None for row in await rows(merchant)):
+        await outbox.drain(db, merchant.id, {"broken": (TYPES, broken)})
+        merchant.clock.move(timedelta(minutes=2))
+    return broken
+
+
+async def test_what_was_set_aside_is_tried_again_for_days(db, merchant):
+    broken = await set_aside(db, merchant, 1)
+    merchant.clock.move(-timedelta(minutes=2))
+    pauses, handlers = [], {"broken": (TYPES, broken)}
+    while True:
+        (row,) = await rows(merchant)
+        if row["attempts"] == outbox.LAST_ATTEMPTS:
+            break
+        pauses.append((row["next_at"] - merchant.clock()).total_seconds() / 3600)
+        merchant.clock.move(row["next_at"] - merchant.clock() - timedelta(seconds=1))
+        assert merchant.id not in await outbox.merchants_with_open_events(db)
+        merchant.clock.move(timedelta(seconds=1))
+        assert merchant.id in await outbox.merchants_with_open_events(db)
+        await outbox.drain(db, merchant.id, handlers)
+    assert pauses == [1, 2, 4, 8, 16, 24, 24, 24]
+    merchant.clock.move(timedelta(days=3))
+    broken.failing.clear()
+    assert merchant.id not in await outbox.merchants_with_open_events(db)
+    await outbox.drain(db, merchant.id, handlers)
+    assert broken.got == []
+    async with merchant.work() as w:
+        assert await outbox.try_again(w) == 1
+    assert merchant.id in await outbox.merchants_with_open_events(db)
+    await outbox.drain(db, merchant.id, handlers)
+    assert broken.got == [1]
+    (row,) = await rows(merchant)
+    assert (row["aside_at"], row["error"]) == (None, None)
+    async with merchant.work() as w:
+        assert await outbox.try_again(w) == 0
+        with pytest.raises(NotFound):
+            await outbox.try_again(w, [row["id"]])
+
+
+async def test_new_events_go_before_those_that_were_set_aside(db, merchant):
+    told = []
+    broken = await set_aside(db, merchant, 1, 2)
+    broken.failing.clear()
+    merchant.clock.move(timedelta(hours=1))
+    await emit(merchant, 3)
+
+    async def watched(db, occurrence):
+        told.append(occurrence.payload["number"])
+        if told == [3, 1]:
+            await emit(merchant, 4)
+
+    await outbox.drain(db, merchant.id, {"broken": (TYPES, watched)})
+    assert told == [3, 1, 4, 2]
+
+
+async def test_the_operator_is_told_of_what_was_set_aside(db, merchant):
+    await set_aside(db, merchant, 1)
+    count = await outbox.count_aside(db)
+    finding = await doctor._events(merchant.installation)
+    assert not finding.ok
+    assert finding.detail.startswith(f"{count} could not be handled")
+    transport = httpx2.ASGITransport(create_app(merchant.installation))
+    async with httpx2.AsyncClient(transport=transport, base_url="http://test") as client:
+        assert f"\nhuike_events_set_aside {count}.0\n" in (await client.get("/metrics")).text
+
+
+async def test_nobody_retries_another_merchants_events(db, merchant, installation):
+    await set_aside(db, merchant, 1)
+    ids = [row["id"] for row in await rows(merchant)]
+    before = await outbox.count_aside(db)
+    async with db.work(merchant.id + 1_000_000) as w:
+        assert await outbox.try_again(w) == 0
+        with pytest.raises(NotFound):
+            await outbox.try_again(w, ids)
+    assert before >= 1
+    assert [row["attempts"] for row in await rows(merchant)] == [outbox.MAX_ATTEMPTS]
 
 
 async def test_a_crash_between_the_handler_and_the_note_calls_the_handler_again(db, merchant):

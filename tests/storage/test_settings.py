@@ -24,7 +24,7 @@ def test_every_variable_is_read():
             "HUIKE_PUBLIC_URL": "https://crm.example/", "HUIKE_HOST": "0.0.0.0",
             "HUIKE_PORT": " 80 ", "HUIKE_SKIP_PLUGINS": "a, b,,", "HUIKE_CORS_ORIGINS": "https://x",
             "HUIKE_GRAPHIQL": "OFF", "HUIKE_POOL_SIZE": "5", "HUIKE_MAX_UPLOAD_BYTES": "2048",
-            "HUIKE_PRIVATE_WEBHOOKS": "on",
+            "HUIKE_PRIVATE_NETWORKS": "10.1.0.0/16, ::1",
             "HUIKE_LOG_LEVEL": "debug", "HUIKE_LOG_FORMAT": "JSON",
         }
     )  # fmt: skip
@@ -35,7 +35,7 @@ def test_every_variable_is_read():
     assert settings.skip_plugins == {"a", "b"}
     assert settings.cors_origins == ("https://x",)
     assert not settings.graphiql
-    assert settings.private_webhooks
+    assert [str(one) for one in settings.private_networks] == ["10.1.0.0/16", "::1/128"]
     assert (settings.log_level, settings.log_format) == ("DEBUG", "json")
     assert settings.max_upload_bytes == 2048
 
@@ -55,7 +55,8 @@ def test_an_empty_value_is_none(value):
         ("DATABASE_URL", "mysql://h/d"), ("DATABASE_URL", "localhost"),
         ("DATABASE_URL", "postgresql://h:port/d"), ("DATABASE_URL", "postgresql://[::1/d"),
         ("REDIS_URL", "http://h"), ("REDIS_URL", "redis://h:99999"),
-        ("HUIKE_PUBLIC_URL", "crm.example"),
+        ("HUIKE_PUBLIC_URL", "crm.example"), ("HUIKE_PRIVATE_NETWORKS", "on"),
+        ("HUIKE_PRIVATE_NETWORKS", "10.1.2.3/16"),
     ],
 )  # fmt: skip
 def test_a_bad_value_is_refused_by_name(name, value):

@@ -2,14 +2,18 @@ import asyncio
 from dataclasses import replace
 from datetime import timedelta
 
+import asyncpg
 import pytest
 
+from core.domain.campaigns.campaigns import get_campaign, update_campaign
 from core.domain.campaigns.control import schedule_campaign, start_campaign
+from core.domain.campaigns.flows import stored_flow, with_schedule
+from core.domain.shops.setup import set_up_merchant
 from core.registry import Owned
 from core.sdk import CampaignFinished, Subscriber
 from core.sdk.flows import Schedule
 from core.storage import outbox
-from core.storage.database import SYSTEM, Database
+from core.storage.database import SYSTEM, Database, credentials
 from core.storage.doorbell import RedisDoorbell, connect_redis
 from core.testing.smtp import smtp_sink
 from tests.sending_kit import (
@@ -193,3 +197,46 @@ async def test_stop_leaves_nothing_in_doubt(merchant, sink):
     found = await states(merchant, run_id)
     assert found.keys() == {"sent", "pending"}
     assert found["sent"] == len(sink.accepted)
+
+
+async def test_a_merchant_whose_campaign_hangs_holds_up_no_other(merchant, sink, runner):
+    """A recurring campaign waits for somebody's lock; another merchant's starts in time."""
+    registry = merchant.installation.registry
+    other = await set_up_merchant(merchant.installation.db, registry, "Other", shop="shop")
+    stuck = replace(merchant, id=other.merchant_id, shop_id=other.shop_id)
+    for one in (stuck, merchant):
+        await enable_email(one, sink.port)
+        await add_customers(one, ["a@example.com"])
+    hanging, campaign_id = await make_campaign(stuck), await make_campaign(merchant)
+    async with stuck.work() as w:
+        flow = stored_flow((await get_campaign(w, hanging))["flow"])
+        await update_campaign(w, registry, hanging, {
+            "flow": with_schedule(flow, Schedule(cron="0 * * * *"))
+        })  # fmt: skip
+        await start_campaign(w, registry, hanging)
+    async with merchant.work() as w:
+        at = w.now + timedelta(hours=2)
+        await schedule_campaign(w, registry, campaign_id, Schedule(at=at))
+    url = merchant.installation.database_url
+    connection = await asyncpg.connect(**credentials(url))
+    try:
+        async with connection.transaction():
+            # the same occurrence, not committed yet: its run cannot be written
+            await connection.execute(
+                """INSERT INTO campaign_runs (merchant_id, campaign_id, version, state, open, flow,
+                       options, priority, created_at, occurrence)
+                   SELECT merchant_id, id, version, 'missed', FALSE, flow, options, 3, $2, o
+                   FROM campaigns, generate_series(next_at, $3, interval '1 hour') o
+                   WHERE id = $1""",
+                hanging, merchant.clock(), merchant.clock() + timedelta(hours=3),
+            )  # fmt: skip
+            merchant.clock.move(timedelta(hours=1, minutes=1))
+            await until(lambda: connection.fetchval(
+                """SELECT count(*) FROM pg_locks
+                   WHERE NOT granted AND transactionid = pg_current_xact_id()::xid"""
+            ))  # fmt: skip
+            merchant.clock.move(timedelta(hours=1))
+            await until_state(merchant, campaign_id, "finished")
+            assert len(sink.accepted) == 1
+    finally:
+        await connection.close()

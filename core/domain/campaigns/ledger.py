@@ -14,12 +14,12 @@ from typing import Any
 from core.domain.campaigns.journeys.exits import Leaving
 from core.domain.campaigns.policy import address_columns, personal_columns, skip_reason_sql
 from core.domain.campaigns.policy.gate import Gate, judged_sql, place_columns
+from core.domain.campaigns.told import cut
 from core.sdk.channels import Channel, MessageClass
 from core.sdk.events import CampaignFinished
 from core.sdk.facets import Query
 from core.storage.database import Work
 
-DETAIL_LIMIT = 500
 LOCK_SPACE = 0x6872
 """Advisory locks of runs: shared by turns, held alone by who stops a run. They queue in order, so
 that turns of many workers, one after the other, cannot keep a pause waiting."""
@@ -161,7 +161,7 @@ async def record(w: Work, owner: str, run_state: str | None, outcomes: Sequence[
                 AS o (id, state, reason, detail, provider_id, after, tried, provider, parts, cost,
                       currency, asked)
                JOIN deliveries held ON held.merchant_id = $1 AND held.id = o.id
-               FOR UPDATE OF held)
+               ORDER BY o.id FOR UPDATE OF held)
            UPDATE deliveries d SET
                state = CASE WHEN {proven} THEN 'sent' WHEN {stopped} THEN 'skipped'
                             ELSE o.state END,
@@ -189,6 +189,18 @@ async def record(w: Work, owner: str, run_state: str | None, outcomes: Sequence[
         [o.after for o in outcomes], [o.tried for o in outcomes],
         [o.provider for o in outcomes], [o.parts for o in outcomes], [o.cost for o in outcomes],
         [o.currency for o in outcomes], [o.asked for o in outcomes],
+    )  # fmt: skip
+
+
+async def hold_ours(w: Work, run_id: int, owner: str) -> None:
+    """Lock all rows that we are sending, before a turn that writes them in several statements.
+
+    Whoever locks several rows does it in the order of their ids, in one statement.
+    """
+    await w.sql.execute(
+        """SELECT 1 FROM deliveries WHERE merchant_id = $1 AND run_id = $2 AND state = 'sending'
+             AND lease_owner = $3 ORDER BY id FOR NO KEY UPDATE""",
+        w.merchant_id, run_id, owner,
     )  # fmt: skip
 
 
@@ -360,13 +372,3 @@ async def resolve(w: Work, verdicts: Sequence[Verdict]) -> list[int]:
     for run_id in sorted({row["run_id"] for row in rows}):
         w.ring("run.send", w.merchant_id, run_id)
     return [row["id"] for row in rows]
-
-
-def cut(text: str | None) -> str | None:
-    """A provider's words, short enough to be stored."""
-    return None if text is None else storable(text)[:DETAIL_LIMIT]
-
-
-def storable(text: str) -> str:
-    """A text from outside without what cannot be stored: NUL, and halves of characters."""
-    return text.replace("\x00", "").encode("utf-8", "replace").decode()

@@ -3,10 +3,10 @@
 import logging
 from datetime import timedelta
 
-from core.domain.campaigns.ledger import cut
 from core.domain.campaigns.opening import opened_channel
 from core.domain.campaigns.receipts import take_receipts
 from core.domain.campaigns.replies import take_replies
+from core.domain.campaigns.told import cut
 from core.guard import PluginFailed
 from core.registry import Registry
 from core.sdk.channels import Channel, News, ReceiptSource

@@ -17,14 +17,14 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any
 
-from core.domain.campaigns.ledger import PROVEN, cut
+from core.domain.campaigns.ledger import PROVEN
 from core.domain.campaigns.links import read_message_key
 from core.domain.campaigns.policy import address_of
+from core.domain.campaigns.told import cut, told
 from core.domain.customers.suppressions import address_index, suppress_all
 from core.registry import Registry
 from core.sdk.channels import Channel, DeliveryReceipt
 from core.sdk.facets import Query
-from core.sdk.money import to_millionths
 from core.storage.database import SYSTEM, Database, Work
 
 logger = logging.getLogger(__name__)
@@ -44,6 +44,7 @@ async def take_receipts(w: Work, channel: Channel, receipts: Sequence[DeliveryRe
         None if receipt.key is None else read_message_key(w.keyring, w.merchant_id, receipt.key)
         for receipt in receipts
     ]
+    said = [told(receipt) for receipt in receipts]
     rows = await w.sql.fetch(
         """INSERT INTO delivery_receipts (merchant_id, channel, event_key, status, of_person, at,
                delivery_id, provider, provider_id, address_index, parts, cost, currency, detail,
@@ -60,14 +61,13 @@ async def take_receipts(w: Work, channel: Channel, receipts: Sequence[DeliveryRe
                       address_index, parts, cost, currency, detail)
            ON CONFLICT (merchant_id, channel, event_key) DO NOTHING RETURNING id""",
         w.merchant_id, channel.name, w.now,
-        [r.event_key for r in receipts], [r.status for r in receipts],
+        [cut(r.event_key) for r in receipts], [r.status for r in receipts],
         [r.of_person for r in receipts], [r.at for r in receipts], keys,
-        [r.provider for r in receipts], [r.provider_id for r in receipts],
+        [one.provider for one in said], [one.provider_id for one in said],
         [None if r.to is None else address_index(w.keyring, w.merchant_id, r.to)
          for r in receipts],
-        [r.parts for r in receipts],
-        [None if r.cost is None else to_millionths(r.cost) for r in receipts],
-        [r.currency for r in receipts], [cut(r.detail) for r in receipts],
+        [one.parts for one in said], [one.cost for one in said],
+        [one.currency for one in said], [cut(r.detail) for r in receipts],
     )  # fmt: skip
     stored = [row["id"] for row in rows]
     await _find_messages(w, channel, stored)

@@ -15,12 +15,12 @@ from core.domain.campaigns.ledger import Verdict
 from core.domain.campaigns.links import message_key
 from core.domain.campaigns.opening import opened_channel
 from core.domain.campaigns.policy import address_columns
+from core.domain.campaigns.told import told
 from core.guard import PluginFailed
 from core.registry import Registry
 from core.sdk.channels import Channel, Receipt, Reconciling, SoughtMessage, Trace
 from core.sdk.errors import HuikeError, OutsideError, RetryLater, Several
 from core.sdk.facets import Query
-from core.sdk.money import to_millionths
 from core.storage.database import SYSTEM, Database, Work
 from core.storage.keyring import SealError
 
@@ -149,19 +149,19 @@ async def _record(
 ) -> None:
     if len(answers) != len(asked):
         raise PluginFailed(f"{len(answers)} answers to {len(asked)} questions")
-    told = {row["id"]: answer for row, answer in zip(asked, answers, strict=True)}
+    answered = {row["id"]: answer for row, answer in zip(asked, answers, strict=True)}
     async with db.work(merchant_id) as w:
-        await ledger.resolve(w, [_verdict(row, pauses, told.get(row["id"])) for row in rows])
+        await ledger.resolve(w, [_verdict(row, pauses, answered.get(row["id"])) for row in rows])
 
 
 def _verdict(
     row: Mapping[str, Any], pauses: Sequence[timedelta], answer: Receipt | Trace | None
 ) -> Verdict:
     if isinstance(answer, Receipt):
-        cost = None if answer.cost is None else to_millionths(answer.cost)
+        said = told(answer)
         return Verdict(
-            row["id"], "sent", None, None, answer.provider_id, answer.provider, answer.parts, cost,
-            answer.currency,
+            row["id"], "sent", None, None, said.provider_id, said.provider, said.parts, said.cost,
+            said.currency,
         )  # fmt: skip
     if answer is Trace.ABSENT:
         return Verdict(row["id"], "pending", detail="the provider did not have it")

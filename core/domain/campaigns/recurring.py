@@ -18,7 +18,6 @@ from core.storage.database import SYSTEM, Database, Session, Work
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100
 NOTED = timedelta(days=32)
 """Occurrences missed longer ago leave no trace."""
 
@@ -56,21 +55,32 @@ async def plan_anew(w: Work) -> None:
         await await_next(w, row["id"], row["shop_id"], stored_flow(row["flow"]).schedule, w.now)
 
 
-async def begin_due_occurrences(db: Database, registry: Registry) -> None:
-    """Begin a run for every occurrence whose time has come, of every merchant.
+async def merchants_due(db: Database) -> list[int]:
+    """Merchants with a campaign that is to occur."""
+    async with db.read(SYSTEM) as session:
+        rows = await session.sql.fetch(
+            """SELECT DISTINCT merchant_id FROM campaigns
+               WHERE state = 'running' AND next_at <= $1""",
+            session.now,
+        )
+    return [row["merchant_id"] for row in rows]
+
+
+async def begin_due_occurrences(db: Database, registry: Registry, merchant_id: int) -> None:
+    """Begin a run for every occurrence of a merchant's campaigns whose time has come.
 
     Of several that are due (the server was down) only the newest gets one, and that only within
     the campaign's max_lateness; the others are noted as missed. A journey lets in the segment's
     customers at the newest, or those whose date it was on each day within max_lateness.
     """
-    async with db.read(SYSTEM) as session:
+    async with db.read(merchant_id) as session:
         rows = await session.sql.fetch(
-            """SELECT merchant_id, id FROM campaigns
-               WHERE state = 'running' AND next_at <= $1 ORDER BY next_at LIMIT $2""",
-            session.now, BATCH,
+            """SELECT id FROM campaigns WHERE merchant_id = $1 AND state = 'running'
+                 AND next_at <= $2 ORDER BY next_at, id""",
+            merchant_id, session.now,
         )  # fmt: skip
     for row in rows:
-        await _occur(db, registry, row["merchant_id"], row["id"])
+        await _occur(db, registry, merchant_id, row["id"])
 
 
 async def _occur(db: Database, registry: Registry, merchant_id: int, campaign_id: int) -> None:

@@ -3,8 +3,8 @@
 import unicodedata
 from collections.abc import Sequence
 
-from core.domain.campaigns.ledger import storable
 from core.domain.campaigns.links import read_message_key
+from core.domain.campaigns.told import storable
 from core.domain.customers.consent import ALL_SHOPS, unsubscribe
 from core.domain.customers.suppressions import (
     UNSUBSCRIBED,

@@ -15,6 +15,7 @@ from core.domain.campaigns.campaigns import (
 from core.domain.campaigns.control import check_ready
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.proposals import Change, drop_proposal, find_proposals, move_proposal
+from core.domain.shops.tokens import is_same_person
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.storage.database import Work
@@ -53,7 +54,7 @@ async def approve_campaign(w: Work, registry: Registry, campaign_id: int) -> Non
     row, proposal = await _proposed(w, campaign_id)
     submitted = proposal or row
     require_state(submitted, ("review",), "approved")
-    if submitted["submitted_by"] == w.actor and await approval_needed(w):
+    if await approval_needed(w) and await is_same_person(w, submitted["submitted_by"], w.actor):
         raise WrongState("somebody else than who submitted it has to approve", ("id",))
     if proposal is not None:
         await _make(w, registry, row, proposal)

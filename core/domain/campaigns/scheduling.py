@@ -13,23 +13,32 @@ from core.storage.database import SYSTEM, Database
 
 logger = logging.getLogger(__name__)
 
-BATCH = 100
+
+async def merchants_due(db: Database) -> list[int]:
+    """Merchants with a campaign that is to start."""
+    async with db.read(SYSTEM) as session:
+        rows = await session.sql.fetch(
+            """SELECT DISTINCT merchant_id FROM campaigns
+               WHERE state = 'scheduled' AND scheduled_at <= $1""",
+            session.now,
+        )
+    return [row["merchant_id"] for row in rows]
 
 
-async def start_due_campaigns(db: Database, registry: Registry) -> None:
-    """Start every scheduled campaign whose time has come, of every merchant.
+async def start_due_campaigns(db: Database, registry: Registry, merchant_id: int) -> None:
+    """Start every scheduled campaign of a merchant whose time has come.
 
     One that is later than its `start_lateness` (the server was down, or a backup was restored) is
     paused instead: the merchant decides whether the message still makes sense.
     """
-    async with db.read(SYSTEM) as session:
+    async with db.read(merchant_id) as session:
         rows = await session.sql.fetch(
-            """SELECT merchant_id, id FROM campaigns
-               WHERE state = 'scheduled' AND scheduled_at <= $1 ORDER BY scheduled_at LIMIT $2""",
-            session.now, BATCH,
+            """SELECT id FROM campaigns WHERE merchant_id = $1 AND state = 'scheduled'
+                 AND scheduled_at <= $2 ORDER BY scheduled_at, id""",
+            merchant_id, session.now,
         )  # fmt: skip
     for row in rows:
-        await _start(db, registry, row["merchant_id"], row["id"])
+        await _start(db, registry, merchant_id, row["id"])
 
 
 async def _start(db: Database, registry: Registry, merchant_id: int, campaign_id: int) -> None:

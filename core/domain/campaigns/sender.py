@@ -26,6 +26,7 @@ from core.domain.campaigns.ledger import Outcome
 from core.domain.campaigns.links import message_key, preferences_url, unsubscribe_url
 from core.domain.campaigns.policy.windows import Opening
 from core.domain.campaigns.reconciling import pauses_of
+from core.domain.campaigns.told import told
 from core.registry import Registry
 from core.sdk.channels import (
     BatchChannelSession,
@@ -36,7 +37,6 @@ from core.sdk.channels import (
     Receipt,
 )
 from core.sdk.errors import HuikeError, OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
-from core.sdk.money import to_millionths
 from core.sdk.variables import Addressee
 from core.storage.database import Database, Work
 from core.storage.keyring import SealError
@@ -215,6 +215,8 @@ class Sender:
         async with self._db.work(lane.merchant_id) as w:
             now = w.now
             state = await ledger.hold_run(w, lane.run_id)
+            if renewing or self._turn_failed:
+                await ledger.hold_ours(w, lane.run_id, self._owner)
             await ledger.record(w, self._owner, state, outcomes)
             if self._turn_failed:
                 await ledger.give_back_lost(w, lane.run_id, self._owner, state, held)
@@ -347,10 +349,10 @@ class Sender:
         match answer:
             case Receipt():
                 self._retries_in_a_row = self._failures_in_a_row = 0
-                cost = None if answer.cost is None else to_millionths(answer.cost)
+                said = told(answer)
                 return Outcome(
-                    row["id"], "sent", provider_id=answer.provider_id, provider=answer.provider,
-                    parts=answer.parts, cost=cost, currency=answer.currency,
+                    row["id"], "sent", provider_id=said.provider_id, provider=said.provider,
+                    parts=said.parts, cost=said.cost, currency=said.currency,
                 )  # fmt: skip
             case RetryLater():
                 return self._later(row, answer)

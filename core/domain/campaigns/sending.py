@@ -81,7 +81,12 @@ async def send_run(
         )
         for step in await _due_steps(db, merchant_id, run_id, sends)
     ]  # fmt: skip
-    go_on = await asyncio.gather(*lanes)
+    # one that fails must not leave the others on their own: their end is waited for
+    ends = await asyncio.gather(*lanes, return_exceptions=True)
+    for end in ends:
+        if isinstance(end, BaseException):
+            raise end
+    go_on = [end is True for end in ends]
     if ended():
         return any(go_on) and not ended.stopped
     async with db.work(merchant_id) as w:

@@ -25,6 +25,8 @@ from core.storage.database import Database, Work
 PAUSES = (timedelta(seconds=5), timedelta(seconds=30), timedelta(seconds=120))
 """When to look again for a change that is not to be seen yet; then the windows find it."""
 ENTITIES = 100
+MESSAGES = 1000
+"""So many are looked at for each claim."""
 AT_ONCE = 10
 
 
@@ -130,7 +132,7 @@ async def _withdraw(w: Work, shop_id: int, at: datetime) -> None:
 
 async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id: int) -> bool:
     """Fetch what messages have told of, each entity once; returns whether there may be more."""
-    entities = await _claim(db, merchant_id, shop_id)
+    entities, more = await _claim(db, merchant_id, shop_id)
     if not entities:
         return False
     if len(entities) == ENTITIES:
@@ -141,29 +143,44 @@ async def fetch_due(db: Database, registry: Registry, merchant_id: int, shop_id:
     except FAILURES as error:
         await _put_back(db, merchant_id, shop_id, [(one, error) for one in entities])
         return False
-    return len(entities) == ENTITIES
+    return more
 
 
-async def _claim(db: Database, merchant_id: int, shop_id: int) -> list[Entity]:
-    """Claim what is to be fetched now; the newest if it is too much, as windows bring the older."""
+async def _claim(db: Database, merchant_id: int, shop_id: int) -> tuple[list[Entity], bool]:
+    """Entities of the newest messages that are due, with all their messages; whether more may be.
+
+    The newest, since windows bring the older. Each part is found by an index, so that a claim does
+    not read the backlog behind it; the sum keeps the second from being looked for by the time that
+    all of the backlog has in common.
+    """
     async with db.work(merchant_id) as w:
         rows = await w.sql.fetch(
-            """WITH due AS (
-                   SELECT resource, external_id FROM push_inbox
+            """WITH newest AS MATERIALIZED (
+                   SELECT id, resource, external_id, next_at FROM push_inbox
                    WHERE merchant_id = $1 AND shop_id = $2 AND done_at IS NULL AND next_at <= $3
-                   GROUP BY resource, external_id ORDER BY max(id) DESC LIMIT $4),
+                   ORDER BY next_at DESC, id DESC LIMIT $5),
+               due AS MATERIALIZED (
+                   SELECT resource, external_id FROM newest
+                   GROUP BY resource, external_id ORDER BY max(next_at) DESC, max(id) DESC
+                   LIMIT $4),
+               same AS MATERIALIZED (
+                   SELECT found.id FROM due, LATERAL (
+                       SELECT id FROM push_inbox p
+                       WHERE p.merchant_id = $1 AND p.shop_id = $2 AND p.done_at IS NULL
+                         AND p.external_id = due.external_id AND p.resource = due.resource
+                         AND p.next_at + INTERVAL '0' <= $3
+                       FOR UPDATE SKIP LOCKED) AS found),
                claimed AS (
-                   UPDATE push_inbox p SET next_at = $5 FROM due
-                   WHERE p.merchant_id = $1 AND p.shop_id = $2 AND p.done_at IS NULL
-                     AND p.next_at <= $3 AND p.resource = due.resource
-                     AND p.external_id = due.external_id
-                   RETURNING p.*)
+                   UPDATE push_inbox p SET next_at = $6 FROM same
+                   WHERE p.merchant_id = $1 AND p.id = same.id RETURNING p.*)
                SELECT resource, external_id, array_agg(id) AS messages, max(sent_at) AS sent_at,
                       min(tries) AS tries, max(failures) AS failures
                FROM claimed GROUP BY resource, external_id ORDER BY min(id)""",
-            merchant_id, shop_id, w.now, ENTITIES, w.now + LEASE,
+            merchant_id, shop_id, w.now, ENTITIES, MESSAGES, w.now + LEASE,
         )  # fmt: skip
-    return [Entity(Resource(row["resource"]), *tuple(row)[1:]) for row in rows]
+    entities = [Entity(Resource(row["resource"]), *tuple(row)[1:]) for row in rows]
+    told = sum(len(one.messages) for one in entities)
+    return entities, len(entities) == ENTITIES or told >= MESSAGES
 
 
 async def _call_windows(

@@ -12,6 +12,7 @@ from typing import Any
 from core.domain.customers.customers import get_customer
 from core.domain.members.points import MAX_POINTS, Lot, give, lock, take
 from core.domain.members.programme import Programme, get_programme
+from core.domain.shops.tokens import is_same_person
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.facets import midnight
 from core.storage.database import Work
@@ -101,7 +102,7 @@ async def _hold(w: Work, request_id: int) -> Mapping[str, Any]:
         raise NotFound(f"there is no request {request_id}", ("id",))
     if row["state"] != "requested":
         raise WrongState(f"the request is {row['state']} already", ("id",))
-    if row["actor"] == w.actor:
+    if await is_same_person(w, row["actor"], w.actor):
         raise WrongState("somebody else has to decide on what one has asked for", ("id",))
     return row
 

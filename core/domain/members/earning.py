@@ -21,11 +21,13 @@ from core.domain.orders.facts import COUNTED, REFUNDED
 from core.storage.database import Work
 
 SHARE = """CASE WHEN $7::text[] IS NULL AND $8::text[] IS NULL THEN 1 ELSE COALESCE((
-    SELECT sum(l.amount) FILTER (WHERE ($7::text[] IS NULL OR l.product_id = ANY($7::text[]))
+    SELECT sum(GREATEST(l.amount, 0)) FILTER (
+               WHERE ($7::text[] IS NULL OR l.product_id = ANY($7::text[]))
                AND ($8::text[] IS NULL OR l.category = ANY($8::text[])))
-           / NULLIF(sum(l.amount), 0)
+           / NULLIF(sum(GREATEST(l.amount, 0)), 0)
     FROM order_lines l WHERE l.merchant_id = $1 AND l.order_id = o.id), 0) END"""
-"""The part of order `o` that its lines of products $7 and categories $8 are worth."""
+"""The part of order `o` that its lines of products $7 and categories $8 are worth; a line below 0
+is a discount on all of them."""
 
 MEMBER_THEN = """EXISTS (SELECT 1 FROM memberships m WHERE m.merchant_id = $1
     AND m.customer_id = o.customer_id AND COALESCE(m.earns_from, m.joined_at) <= o.paid_at

@@ -2,7 +2,7 @@
 
 import orjson
 
-from core.domain.members.redeeming import cancel, fulfil, note
+from core.domain.members.redeeming import begin_handing, cancel, end_handing, fulfil
 from core.domain.shops.plugins import plugin_context, read_settings
 from core.guard import guarded
 from core.registry import CORE, Owned, Registry
@@ -21,32 +21,29 @@ async def hand_out(db: Database, registry: Registry, occurrence: Occurrence) -> 
     Errors that may pass are raised, so that the event comes again.
     """
     merchant_id, pk = occurrence.merchant_id, occurrence.payload["redemption_id"]
-    async with db.read(merchant_id) as session:
-        row = await session.sql.fetchrow(
-            """SELECT d.*, r.provider, r.settings FROM redemptions d
-               JOIN rewards r ON r.merchant_id = $1 AND r.id = d.reward_id
-               WHERE d.merchant_id = $1 AND d.id = $2 AND d.state = 'requested'""",
-            merchant_id, pk,
-        )  # fmt: skip
+    async with db.work(merchant_id) as w:
+        row = await begin_handing(w, pk)
     if row is None:
         return
     owned = registry.reward_providers.get(row["provider"])
     if owned is None:
-        await _note(db, merchant_id, pk, f"the provider {row['provider']} is not installed")
+        await _leave(db, merchant_id, pk, f"the provider {row['provider']} is not installed")
         return
     redeemed = Redeemed(pk, row["reward_id"], row["customer_id"], row["points"])
     try:
         given = await _given(db, registry, owned, merchant_id, row["settings"], redeemed)
     except Refused as error:
         async with db.work(merchant_id) as w:
-            await cancel(w, pk, str(error))
+            await cancel(w, pk, str(error), refused=True)
         return
     except (Unknown, PluginDisabled) as error:
-        await _note(db, merchant_id, pk, str(error))
+        await _leave(db, merchant_id, pk, str(error))
         return
-    if given is not None:
-        async with db.work(merchant_id) as w:
-            await fulfil(w, pk, given)
+    if given is None:
+        await _leave(db, merchant_id, pk, None)
+        return
+    async with db.work(merchant_id) as w:
+        await fulfil(w, pk, given)
 
 
 async def _given(
@@ -67,6 +64,6 @@ async def _given(
     return await guarded(owned.plugin, merchant_id, seconds, call)
 
 
-async def _note(db: Database, merchant_id: int, redemption_id: int, reason: str) -> None:
+async def _leave(db: Database, merchant_id: int, redemption_id: int, reason: str | None) -> None:
     async with db.work(merchant_id) as w:
-        await note(w, redemption_id, reason)
+        await end_handing(w, redemption_id, reason)

@@ -294,7 +294,8 @@ class Redemption(Model):
     """A reward that a customer paid for with the points of `entry_id`, or was given without.
 
     It is "requested" until its provider, or somebody by hand, has "fulfilled" it; "cancelled" ones
-    gave the points back. `given` is what the customer got, such as a coupon's code.
+    gave the points back. `given` is what the customer got, such as a coupon's code. From
+    `handing_at` on its provider is asked, until his answer is known.
     """
 
     id = Id()
@@ -309,6 +310,7 @@ class Redemption(Model):
     actor = fields.TextField()
     requested_at = fields.DatetimeField()
     settled_at = fields.DatetimeField(null=True)
+    handing_at = fields.DatetimeField(null=True)
 
     class Meta:
         table = "redemptions"

@@ -5,6 +5,7 @@ last one in stock goes to one customer and nobody gets more than the limit.
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -15,6 +16,9 @@ from core.domain.members.rewards import hold_reward
 from core.sdk.errors import HuikeError, NotFound, WrongState
 from core.sdk.events import RewardCancelled, RewardFulfilled, RewardRequested
 from core.storage.database import Work
+
+HANDING = timedelta(days=1)
+"""So long at most nobody cancels what a provider is asked for, who keeps failing."""
 
 
 class RewardUnavailable(HuikeError):
@@ -75,9 +79,15 @@ async def fulfil(w: Work, redemption_id: int, given: str | None = None) -> None:
     w.emit(RewardFulfilled(redemption_id, row["reward_id"], row["customer_id"]))
 
 
-async def cancel(w: Work, redemption_id: int, reason: str) -> None:
-    """Give the points back, and the reward to the stock. Raises NotFound, WrongState."""
+async def cancel(w: Work, redemption_id: int, reason: str, *, refused: bool = False) -> None:
+    """Give the points back, and the reward to the stock. Raises NotFound, WrongState.
+
+    While its provider is asked it cannot be cancelled, or the customer would have both, unless he
+    has `refused`.
+    """
     row = await _hold_requested(w, redemption_id)
+    if row["handing_at"] is not None and not refused and row["handing_at"] > w.now - HANDING:
+        raise WrongState("it is being handed out: look again when that has ended", ("id",))
     if row["entry_id"] is not None:
         await give_back(w, row["entry_id"])
     await w.sql.execute(
@@ -88,10 +98,23 @@ async def cancel(w: Work, redemption_id: int, reason: str) -> None:
     w.emit(RewardCancelled(redemption_id, row["reward_id"], row["customer_id"]))
 
 
-async def note(w: Work, redemption_id: int, reason: str) -> None:
-    """Say why a redemption is still open, for whoever looks at it by hand."""
+async def begin_handing(w: Work, redemption_id: int) -> Mapping[str, Any] | None:
+    """An open redemption with its reward's provider and settings, which is asked from now on; None
+    of one that is not open any more."""
+    row: Mapping[str, Any] | None = await w.sql.fetchrow(
+        """UPDATE redemptions d SET handing_at = $3 FROM rewards r
+           WHERE d.merchant_id = $1 AND d.id = $2 AND d.state = 'requested'
+             AND r.merchant_id = $1 AND r.id = d.reward_id
+           RETURNING d.*, r.provider, r.settings""",
+        w.merchant_id, redemption_id, w.now,
+    )  # fmt: skip
+    return row
+
+
+async def end_handing(w: Work, redemption_id: int, reason: str | None) -> None:
+    """The redemption is left to whoever looks at it by hand; `reason` says why, if need be."""
     await w.sql.execute(
-        """UPDATE redemptions SET reason = $3
+        """UPDATE redemptions SET handing_at = NULL, reason = COALESCE($3, reason)
            WHERE merchant_id = $1 AND id = $2 AND state = 'requested'""",
         w.merchant_id, redemption_id, reason,
     )  # fmt: skip

@@ -9,6 +9,7 @@ anything is granted: by then it is known where the parcels went. Each referral i
 transaction of its own, which holds the rewards first and both customers afterwards.
 """
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -34,6 +35,8 @@ from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
 from core.sdk.events import ReferralEntered, ReferralGranted, ReferralRefused, ReferralUndone
 from core.sdk.facets import midnight
 from core.storage.database import SYSTEM, Database, Session, Work
+
+logger = logging.getLogger(__name__)
 
 SETTLED_AT_ONCE = 500
 
@@ -146,8 +149,12 @@ async def settle_due(db: Database, merchant_id: int) -> None:
             merchant_id, session.now, SETTLED_AT_ONCE,
         )  # fmt: skip
     for row in rows:
-        async with db.work(merchant_id) as w:
-            await _settle(w, programme, row["id"])
+        try:
+            async with db.work(merchant_id) as w:
+                await _settle(w, programme, row["id"])
+        except Exception:
+            # whatever it is, the others that are due must not wait for it
+            logger.exception("referral %s of merchant %s is not settled", row["id"], merchant_id)
 
 
 async def counts(session: Session, first: date, last: date) -> list[ReferralCount]:

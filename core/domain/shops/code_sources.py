@@ -56,6 +56,27 @@ async def free_codes(
         return 0
 
 
+async def why_no_codes(
+    session: Session,
+    registry: Registry,
+    name: str,
+    settings: Mapping[str, Any],
+    customer_ids: Sequence[int | None],
+) -> Sequence[str | None]:
+    """Why there would be no code for these customers now, in their order; None if there were."""
+    owned = registry.code_sources.get(name)
+    if owned is None:
+        return ["its plugin is not installed"] * len(customer_ids)
+    try:
+        await plugin_settings(session, registry, owned.plugin)
+        checked = read_settings(owned.value.settings, settings)
+        return await _call(
+            session, registry, owned, owned.value.why_not(session, checked, customer_ids)
+        )
+    except HuikeError as error:
+        return [error.message] * len(customer_ids)
+
+
 async def hold_codes(
     w: Work, registry: Registry, name: str, settings: Mapping[str, Any], holders: Sequence[Holder]
 ) -> Sequence[Held]:
@@ -70,6 +91,12 @@ async def give_codes(w: Work, registry: Registry, name: str, keys: Sequence[str]
     they are in print. Raises PluginDisabled for one that is not installed any more."""
     owned = _source(registry, name)
     await _call(w, registry, owned, owned.value.give(w, keys))
+
+
+async def take_back_codes(w: Work, registry: Registry, name: str, keys: Sequence[str]) -> None:
+    """Codes that were given by mistake are set aside again. Raises as `give_codes` does."""
+    owned = _source(registry, name)
+    await _call(w, registry, owned, owned.value.take_back(w, keys))
 
 
 async def give_back_codes(w: Work, registry: Registry, name: str, keys: Sequence[str]) -> None:

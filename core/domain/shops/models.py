@@ -54,6 +54,7 @@ class ApiToken(Model):
     revoked_at = fields.DatetimeField(null=True)
     last_used_at = fields.DatetimeField(null=True)
     created_at = fields.DatetimeField()
+    made_by = fields.TextField(null=True)
 
     class Meta:
         table = "api_tokens"

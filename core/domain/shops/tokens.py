@@ -14,7 +14,7 @@ from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.ids import is_number
-from core.storage.database import Database, Work
+from core.storage.database import Database, Session, Work
 
 PREFIX = "hk"
 USED_AT_STEP = timedelta(minutes=1)
@@ -35,10 +35,10 @@ async def create_token(
     granted = check_permissions(registry, permissions)
     token_id: int = await w.sql.fetchval(
         """INSERT INTO api_tokens (merchant_id, name, secret_hash, permissions, expires_at,
-                                   created_at)
-           VALUES ($1, $2, $3, $4, $5, $6) RETURNING id""",
+                                   created_at, made_by)
+           VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id""",
         w.merchant_id, check_name(name), hash_secret(secret),
-        orjson.dumps(granted).decode(), expires_at, w.now,
+        orjson.dumps(granted).decode(), expires_at, w.now, w.actor,
     )  # fmt: skip
     w.audit("token.created", {"token": token_id, "permissions": granted})
     return token_id, _written(w.merchant_id, token_id, secret)
@@ -74,9 +74,10 @@ async def rotate_token(
         raise WrongState("the token has ended: make a new one", ("id",))
     secret = secrets.token_urlsafe(24)
     await w.sql.execute(
-        """UPDATE api_tokens SET secret_hash = $3, previous_hash = secret_hash, previous_until = $4
+        """UPDATE api_tokens SET secret_hash = $3, previous_hash = secret_hash, previous_until = $4,
+               made_by = $5
            WHERE merchant_id = $1 AND id = $2""",
-        w.merchant_id, token_id, hash_secret(secret), w.now + overlap,
+        w.merchant_id, token_id, hash_secret(secret), w.now + overlap, w.actor,
     )  # fmt: skip
     await w.notify("token", token_id)
     w.audit("token.rotated", {"token": token_id, "overlap_seconds": int(overlap.total_seconds())})
@@ -97,6 +98,26 @@ async def revoke_token(w: Work, token_id: int) -> None:
     if revoked:
         await w.notify("token", token_id)
         w.audit("token.revoked", {"token": token_id})
+
+
+async def is_same_person(session: Session, one: str, other: str) -> bool:
+    """Whether two actors ("staff:3", "token:12") are one, or one's tokens: who makes or renews a
+    token sees its secret, so what it does he may have done."""
+    return await _person(session, one) == await _person(session, other)
+
+
+async def _person(session: Session, actor: str) -> str:
+    seen = set()
+    while actor.startswith("token:") and actor not in seen:
+        seen.add(actor)
+        made_by = await session.sql.fetchval(
+            "SELECT made_by FROM api_tokens WHERE merchant_id = $1 AND id = $2::bigint",
+            session.merchant_id, int(actor.partition(":")[2]),
+        )  # fmt: skip
+        if made_by is None or not made_by.startswith(("token:", "staff:")):
+            break
+        actor = made_by
+    return actor
 
 
 async def authenticate(db: Database, token: str) -> Caller | None:

@@ -23,6 +23,11 @@ WORK = {
         "ASC": "The least, or earliest, first.",
         "DESC": "The greatest, or latest, first.",
     },
+    "FailedEventWhere": {
+        "type": "By the event's name.",
+        "problem": "By who failed, such as `sms.receipts`.",
+        "attempts": "By how often it was tried.",
+    },
     "Job": {
         "kind": "What it does.",
         "state": "Where it stands.",

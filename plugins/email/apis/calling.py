@@ -8,7 +8,7 @@ from typing import Any
 
 import aiohttp
 
-from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
+from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown, outbound
 from plugins.email.providers import Away
 
 CONNECT_SECONDS = 10.0
@@ -53,7 +53,7 @@ class Caller:
         headers: Mapping[str, str],
         data: bytes | aiohttp.FormData | None = None,
     ) -> Answer:
-        """The answer, of whatever status. Raises Away or Unknown."""
+        """The answer, of whatever status. Raises Away, ReconnectNeeded or Unknown."""
         try:
             async with self._opened().request(
                 method,
@@ -62,9 +62,11 @@ class Caller:
                 data=data,
                 allow_redirects=False,
             ) as response:
-                raw = await response.content.read(ANSWER_BYTES)
+                raw = await outbound.body_of(response, ANSWER_BYTES)
                 return Answer(response.status, response.headers, _value(raw))
         except aiohttp.ClientConnectorError as error:
+            if cause := outbound.inside(error):
+                raise ReconnectNeeded(f"the address of {self.provider} {cause}") from None
             raise Away(f"{self.provider} cannot be reached: {error}", self.provider) from None
         except aiohttp.ConnectionTimeoutError:
             raise Away(f"{self.provider} cannot be reached in time", self.provider) from None
@@ -79,15 +81,11 @@ class Caller:
 
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
-            self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(
-                    limit=self._connections, keepalive_timeout=KEEP_SECONDS
-                ),
-                timeout=aiohttp.ClientTimeout(
-                    total=CONNECT_SECONDS + ANSWER_SECONDS,
-                    connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS,
-                ),
+            timeout = aiohttp.ClientTimeout(
+                total=CONNECT_SECONDS + ANSWER_SECONDS,
+                connect=CONNECT_SECONDS, sock_read=ANSWER_SECONDS,
             )  # fmt: skip
+            self._session = outbound.http_session(timeout, self._connections, KEEP_SECONDS)
         return self._session
 
 

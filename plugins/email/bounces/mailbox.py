@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from core.domain.campaigns.receipts import take_receipts
 from core.domain.campaigns.replies import take_replies
-from core.sdk import Channel, PluginContext, ReconnectNeeded, RetryLater
+from core.sdk import Channel, PluginContext, ReconnectNeeded, RetryLater, outbound
 from plugins.email.bounces.reading import Incoming, read_mail
 from plugins.email.settings import EmailSettings, Mailbox
 
@@ -99,6 +99,8 @@ def fetch(mailbox: Mailbox, place: Place | None) -> Portion:
         raise ReconnectNeeded(
             f"the certificate of {where} cannot be trusted: {error.verify_message}"
         ) from None
+    except outbound.NotPublic as error:
+        raise ReconnectNeeded(f"the mailbox at {where} {error}") from None
     except (OSError, imaplib.IMAP4.abort) as error:
         raise RetryLater(f"the mailbox at {where} cannot be reached: {error}") from None
     except imaplib.IMAP4.error as error:
@@ -120,12 +122,25 @@ def fetch(mailbox: Mailbox, place: Place | None) -> Portion:
             imap.shutdown()
 
 
+class _Imap(imaplib.IMAP4):
+    """A connection to a mailbox; `tls` from the start, if given."""
+
+    def __init__(self, mailbox: Mailbox, tls: ssl.SSLContext | None) -> None:
+        self._tls = tls
+        super().__init__(mailbox.host, mailbox.port, timeout=SECONDS)
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
+        self.host, self.port = host, port
+        self.sock = outbound.open_socket_blocking(host, port, SECONDS)
+        if self._tls is not None:
+            self.sock = self._tls.wrap_socket(self.sock, server_hostname=host)
+        self.file = self.sock.makefile("rb")
+
+
 def _connected(mailbox: Mailbox) -> imaplib.IMAP4:
     if mailbox.tls == "tls":
-        return imaplib.IMAP4_SSL(
-            mailbox.host, mailbox.port, ssl_context=ssl.create_default_context(), timeout=SECONDS
-        )
-    imap = imaplib.IMAP4(mailbox.host, mailbox.port, timeout=SECONDS)
+        return _Imap(mailbox, ssl.create_default_context())
+    imap = _Imap(mailbox, None)
     if mailbox.tls == "starttls":
         if "STARTTLS" not in imap.capabilities:
             imap.shutdown()

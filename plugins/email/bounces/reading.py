@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from email.message import Message
 from html import unescape
 
-from core.domain.campaigns.ledger import storable
+from core.domain.campaigns.told import storable
 from core.sdk import DeliveryReceipt, Reply
 from plugins.email.bounces.causes import STATUS, cause_of, receipt_of
 from plugins.email.message import text_of

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
-from core.sdk import Refused, RetryLater
+from core.sdk import Refused, RetryLater, outbound
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Reads an address of Amazon's."""
@@ -92,11 +92,11 @@ async def fetch(url: str) -> bytes:
     """What stands at an address of Amazon's. Raises RetryLater."""
     try:
         async with (
-            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=SECONDS)) as session,
+            outbound.http_session(aiohttp.ClientTimeout(total=SECONDS)) as session,
             session.get(url, allow_redirects=False) as response,
         ):
             if response.status != 200:
                 raise RetryLater(f"{url} answers {response.status}")
-            return await response.content.read(ANSWER_BYTES)
+            return await outbound.body_of(response, ANSWER_BYTES)
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise RetryLater(f"{url} cannot be read: {error}") from None

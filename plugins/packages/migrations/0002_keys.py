@@ -23,7 +23,7 @@ def statements() -> list[str]:
         "ALTER TABLE packages_stock ADD CHECK (on_hand >= 0 AND reserved >= 0)",
         "ALTER TABLE packages_parcels ADD CHECK (late IN ('closed', 'refund'))",
         "ALTER TABLE packages_parcels ADD CHECK"
-        " (remark IN ('trying', 'done', 'failed', 'unknown'))",
+        " (remark IN ('trying', 'done', 'failed', 'unknown', 'stale'))",
         "ALTER TABLE packages_choices ADD CHECK (outcome BETWEEN 1 AND 9)",
         "CREATE INDEX packages_parcels_wave ON packages_parcels (merchant_id, wave_id)",
         "CREATE INDEX packages_parcels_customer ON packages_parcels (merchant_id, customer_id)",

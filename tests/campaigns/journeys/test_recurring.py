@@ -22,7 +22,7 @@ BIRTHDAY = {"kind": "date", "field": "birthday", "at": "09:00"}
 async def sweep(merchant, until=None, step=timedelta(hours=6)):
     installation = merchant.installation
     while True:
-        await begin_due_occurrences(installation.db, installation.registry)
+        await begin_due_occurrences(installation.db, installation.registry, merchant.id)
         await advance(installation.db, installation.registry, merchant.id)
         if until is None or merchant.clock() >= until:
             return

@@ -112,6 +112,19 @@ async def test_a_reservation_is_released_and_lapses(merchant):
     assert (await stored(merchant))["spent"] == 0
 
 
+async def test_a_reservation_keeps_its_coupon_until_it_lapses_and_no_longer(merchant):
+    made = await template(merchant, valid_days=1)
+    kept, late = await grant(merchant, made, *await people(merchant, 2))
+    now = merchant.clock()
+    for given, order, hours in ((kept, "o1", 48), (late, "o2", 12)):
+        until = now + hours * HOUR
+        assert (await buy(merchant, given.code, order, deed="reserve", until=until)).done
+    merchant.clock.move(36 * HOUR)  # both coupons are over, and nobody has tidied up
+    assert (await buy(merchant, kept.code, "o1")).done
+    refused = await buy(merchant, late.code, "o2")
+    assert refused.codes[0].reason == "it has expired"
+
+
 async def test_a_released_public_coupon_is_for_others_again(merchant):
     await template(merchant, source="public", public_code="ONE", total=1)
     ids = await people(merchant, 2)

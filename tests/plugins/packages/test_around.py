@@ -12,6 +12,7 @@ from plugins.packages.facets import GotInsert
 from plugins.packages.packing import code_of, confirm_parcel
 from plugins.packages.remarks import write_missing, write_remark
 from plugins.packages.results import Arm, results
+from plugins.packages.unpacking import unpack_parcel
 from tests.connections.conftest import platform_url, plugin, shop
 from tests.connections.stand_in import Refusal
 from tests.plugins.packages import kit
@@ -32,6 +33,11 @@ async def parcels(merchant):
 async def pack(merchant, parcel):
     async with merchant.work() as w:
         await confirm_parcel(w, merchant.installation.registry, code_of(parcel["id"]))
+
+
+async def unpack(merchant, parcel):
+    async with merchant.work() as w:
+        await unpack_parcel(w, merchant.installation.registry, code_of(parcel["id"]))
 
 
 async def test_who_got_an_insert_and_what_came_of_it(merchant):
@@ -105,6 +111,35 @@ async def test_a_remark_is_written_once(shop, remarked):
     await tell()
     assert shop.fair.remarks["N1"] == "call the buyer first"
     assert (await parcels(shop.merchant))[0]["remark"] == "done"
+
+
+async def test_a_remark_of_a_parcel_that_is_not_packed_is_corrected(shop, remarked):
+    parcel, tell = remarked
+    code = code_of(parcel["id"])
+    await tell()
+    await unpack(shop.merchant, parcel)
+    assert (await parcels(shop.merchant))[0]["remark"] == "stale"
+    shop.fair.faults.append(Refusal("limited", "wait", seconds=5))
+    await tell()  # the platform is busy
+    shop.merchant.clock.move(timedelta(minutes=5))
+    context = await plugin_context(shop.db, shop.registry, "packages", shop.merchant.id)
+    await write_missing(context)
+    assert shop.fair.remarks == {"N1": f"[{code} 1/1] 未打包"}
+    assert (await parcels(shop.merchant))[0]["remark"] is None
+    await pack(shop.merchant, parcel)
+    await tell()
+    assert shop.fair.remarks == {"N1": f"[{code} 1/1] 茶样"}
+
+
+async def test_what_was_packed_again_at_once_is_written_once_more(shop, remarked):
+    parcel, tell = remarked
+    await tell()
+    await unpack(shop.merchant, parcel)
+    shop.fair.remarks["N1"] = "[HP1 1/1] 未打包"  # as another worker just writes it
+    await pack(shop.merchant, parcel)
+    assert (await parcels(shop.merchant))[0]["remark"] is None
+    await tell()
+    assert shop.fair.remarks == {"N1": f"[{code_of(parcel['id'])} 1/1] 茶样"}
 
 
 async def test_a_platform_that_is_busy_is_asked_again(shop, remarked):

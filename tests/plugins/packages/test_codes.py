@@ -99,7 +99,8 @@ async def test_what_runs_out_and_who_cannot_have_one_is_said(merchant):
     registry, settings = merchant.installation.registry, PackagesSettings()
     async with merchant.read() as session:
         tried = await dry_run(session, registry, settings, "main", dict.fromkeys(ids, 1))
-    assert list(tried.left().values()) == [0]
+    assert list(tried.left().values()) == [1]
+    would = {(one.order_id, one.outcome, one.refused) for one in tried.choices}
     await kit.wave(merchant)
     found = await kit.outcomes(merchant)
     assert [found[f"N{n}", 1, "rule"] for n in range(1, 5)] == [
@@ -108,6 +109,11 @@ async def test_what_runs_out_and_who_cannot_have_one_is_said(merchant):
     async with merchant.read() as session:
         why = await explain_order(session, registry, settings, "main", ids[1])
     assert [one.refused for one in why.choices] == ["each customer can have 1"]
+    decided = zip(ids, (found[f"N{n}", 1, "rule"] for n in range(1, 5)), strict=True)
+    assert would == {
+        (pk, outcome, "each customer can have 1" if pk == ids[1] else None)
+        for pk, outcome in decided
+    }
 
 
 async def test_parcels_go_on_without_coupons_that_are_switched_off(merchant):

@@ -1,6 +1,7 @@
 """What is done by mistake can be taken back, and what a warehouse looks at before it packs."""
 
 from core.schema.scalars import global_id
+from core.sdk import OrderState
 from plugins.coupons.stock import take_in
 from plugins.packages.inserts import Codes, InsertKind
 from tests.plugins.coupons import kit as coupons
@@ -97,3 +98,67 @@ async def test_limits_of_a_rule_change(merchant, ask):
         assert told["errors"] == [{"code": code, "path": path}]
     told = (await ask(UPDATE, id=global_id("PackagesRule", 10**9), input={}))["packagesRuleUpdate"]
     assert told["errors"] == [{"code": "NOT_FOUND", "path": ["id"]}]
+
+
+UNPACK = """mutation ($input: PackagesParcelUnpackInput!) { packagesParcelUnpack(input: $input) {
+    parcel { packedAt late } errors { code path } } }"""
+OPEN = {"parcel": {"packedAt": None, "late": None}, "errors": []}
+
+
+async def test_a_parcel_that_was_scanned_by_mistake_is_as_before(merchant, ask):
+    (order_id,) = await kit.add_orders(merchant, order(1, "b", now=merchant.clock()))
+    made = await coupons.template(merchant, source="pool", valid_days=30)
+    async with merchant.work() as w:
+        await take_in(w, made.id, ["AAA1"])
+    card = await kit.insert(
+        merchant, "card", InsertKind.COUPON, stock=5, codes=Codes("coupons", {"template": "ten"})
+    )
+    tea = await kit.insert(merchant, "tea", stock=5)
+    await kit.rule(merchant, "card", card)
+    # one insert of two rules counts twice
+    await kit.rule(merchant, "tea", tea)
+    await kit.rule(merchant, "more tea", tea)
+    wave = global_id("PackagesWave", await kit.wave(merchant, {order_id: 1}))
+    (parcel,) = (await ask(PARCELS, id=wave))["packagesParcels"]
+    code = {"code": parcel["code"]}
+    assert (await kit.stock(merchant, card), await kit.stock(merchant, tea)) == ((5, 1), (5, 2))
+    await ask(CONFIRM, input=code)
+    assert (await kit.stock(merchant, card), await kit.stock(merchant, tea)) == ((4, 0), (3, 0))
+    for _ in range(2):
+        assert (await ask(UNPACK, input=code))["packagesParcelUnpack"] == OPEN
+    assert (await kit.stock(merchant, card), await kit.stock(merchant, tea)) == ((5, 1), (5, 2))
+    assert (await coupons.buy(merchant, "AAA1", "o1")).codes[0].reason == (
+        "it has not been given to a customer yet"
+    )
+    async with merchant.read() as session:
+        audited = await session.sql.fetchval(
+            """SELECT count(*) FROM audit_log
+               WHERE merchant_id = $1 AND action = 'packages.parcel_unpacked'""",
+            merchant.id,
+        )  # fmt: skip
+    assert audited == 1
+
+    await ask(CONFIRM, input=code)
+    assert (await kit.stock(merchant, card), await kit.stock(merchant, tea)) == ((4, 0), (3, 0))
+    assert (await coupons.buy(merchant, "AAA1", "o1")).done
+    await ask(UNPACK, input=code)  # a coupon that was used stays used
+    assert (await coupons.buy(merchant, "AAA1", "o2")).codes[0].reason == "it was used already"
+    assert await coupons.entries(merchant) == {"held": 2, "granted": 2, "redeemed": 1}
+
+
+async def test_an_order_that_closed_meanwhile_gives_all_back(merchant, ask):
+    now = merchant.clock()
+    (order_id,) = await kit.add_orders(merchant, order(1, "b", now=now))
+    tea = await kit.insert(merchant, "tea", stock=5, unit_cost=100)
+    await kit.rule(merchant, "tea", tea, budget=200)
+    wave = global_id("PackagesWave", await kit.wave(merchant, {order_id: 1}))
+    (parcel,) = (await ask(PARCELS, id=wave))["packagesParcels"]
+    await ask(CONFIRM, input={"code": parcel["code"]})
+    await kit.add_orders(merchant, order(1, "b", OrderState.CLOSED_REFUNDED, now=now))
+    told = (await ask(UNPACK, input={"code": parcel["code"]}))["packagesParcelUnpack"]
+    assert told == {"parcel": {"packedAt": None, "late": "CLOSED"}, "errors": []}
+    assert await kit.stock(merchant, tea) == (5, 0)
+    refused = (await ask(CONFIRM, input={"code": parcel["code"]}))["packagesParcelConfirm"]
+    assert refused["errors"][0]["code"] == "WRONG_STATE"
+    wrong = (await ask(UNPACK, input={"code": "HP99999999997"}))["packagesParcelUnpack"]
+    assert wrong["errors"][0]["path"] == ["input", "code"]

@@ -12,7 +12,7 @@ from core.domain.campaigns.preview import About, chosen_message, preview_message
 from core.domain.customers.contacts import normalise_email, normalise_phone
 from core.domain.customers.suppressions import identity_index
 from core.domain.shops.plugins import plugin_context, plugin_settings
-from core.guard import PluginFailed, guarded
+from core.guard import PluginFailed, closed, guarded
 from core.registry import Registry
 from core.sdk.channels import (
     Channel,
@@ -150,7 +150,7 @@ async def send_trial(db: Database, registry: Registry, trial: Trial) -> tuple[st
     except OutsideError as error:
         return "failed", str(error)
     finally:
-        await guarded(plugin, merchant_id, timeout, manager.__aexit__(None, None, None))
+        await closed(plugin, manager, timeout)
     return "sent", None
 
 

@@ -15,15 +15,16 @@ import httpx2
 import orjson
 
 from core.domain.shops.outbound import (
+    ANSWER_SECONDS,
     MAX_ATTEMPTS,
     Answer,
-    outbound_client,
     post,
     retry_pause,
     spread,
 )
 from core.sdk.errors import NotFound, WrongState
 from core.sdk.ids import join_id
+from core.sdk.outbound import http_client
 from core.storage.database import SYSTEM, Database, Work
 from core.storage.keyring import Keyring
 
@@ -33,15 +34,12 @@ AT_ONCE = 20
 TAKEN = timedelta(seconds=60)
 
 
-async def post_due(db: Database, merchant_id: int, allow_private: bool = False) -> bool:
-    """Make some of a merchant's calls that are due; returns whether there were any.
-
-    Servers that are not on a public address are not called, unless `allow_private`.
-    """
+async def post_due(db: Database, merchant_id: int) -> bool:
+    """Make some of a merchant's calls that are due; returns whether there were any."""
     rows = await _take(db, merchant_id)
     if rows:
-        async with outbound_client() as client:
-            calls = (_post(db, client, row, allow_private) for row in rows)
+        async with http_client(ANSWER_SECONDS) as client:
+            calls = (_post(db, client, row) for row in rows)
             answers = await asyncio.gather(*calls)
         await _record(db, merchant_id, rows, answers)
     return bool(rows)
@@ -110,9 +108,7 @@ async def _take(db: Database, merchant_id: int) -> list[Mapping[str, Any]]:
     return rows
 
 
-async def _post(
-    db: Database, client: httpx2.AsyncClient, row: Mapping[str, Any], allow_private: bool
-) -> Answer:
+async def _post(db: Database, client: httpx2.AsyncClient, row: Mapping[str, Any]) -> Answer:
     body = _body(row)
     seconds = int(db.clock().timestamp())
     secret = webhook_secret(db.keyring, row["merchant_id"])
@@ -121,7 +117,7 @@ async def _post(
         "Idempotency-Key": join_id("WebhookCall", row["id"]),
         "Huike-Signature": signature(secret, seconds, body),
     }
-    return await post(client, row["url"], body, headers, allow_private)
+    return await post(client, row["url"], body, headers)
 
 
 def _body(row: Mapping[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ What it says of itself and its keys are kept for an hour; a signature by an unkn
 keys fetched anew, at most every few seconds.
 """
 
+import asyncio
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from joserfc.jwk import KeySet
 
 from core.domain.shops.staff.oidc_provider import Provider, is_safe
 from core.sdk.errors import HuikeError
+from core.sdk.outbound import NotPublic, http_client
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
 ANSWER_SECONDS = 8.0
@@ -152,14 +154,17 @@ async def _ask(method: str, url: str, **given: Any) -> dict[str, Any]:
     body = b""
     try:
         async with (
-            httpx2.AsyncClient(timeout=ANSWER_SECONDS, follow_redirects=False) as client,
+            asyncio.timeout(ANSWER_SECONDS),
+            http_client(ANSWER_SECONDS) as client,
             client.stream(method, url, headers={"accept": "application/json"}, **given) as answer,
         ):
             async for piece in answer.aiter_bytes():
                 body += piece
                 if len(body) > MAX_BYTES:
                     raise OidcFailed("the identity provider's answer is too long")
-    except (httpx2.HTTPError, httpx2.InvalidURL) as error:
+    except NotPublic as error:
+        raise OidcFailed(f"the identity provider {error}") from None
+    except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
         raise OidcFailed(f"the identity provider does not answer: {type(error).__name__}") from None
     if answer.status_code != 200:
         raise OidcFailed(f"the identity provider answers {answer.status_code}")

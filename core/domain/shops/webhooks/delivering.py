@@ -15,9 +15,9 @@ import httpx2
 import orjson
 
 from core.domain.shops.outbound import (
+    ANSWER_SECONDS,
     MAX_ATTEMPTS,
     Answer,
-    outbound_client,
     post,
     retry_pause,
     spread,
@@ -27,6 +27,7 @@ from core.domain.shops.webhooks.topics import shown
 from core.domain.shops.webhooks.webhooks import Settings, settings_of
 from core.sdk.events import WebhookPaused
 from core.sdk.ids import join_id
+from core.sdk.outbound import http_client
 from core.storage.database import SYSTEM, Database, Work
 
 AT_ONCE = 10
@@ -67,13 +68,8 @@ async def webhooks_due(db: Database) -> list[tuple[int, int]]:
     return [(row["merchant_id"], row["id"]) for row in rows]
 
 
-async def deliver_due(
-    db: Database, merchant_id: int, webhook_id: int, render: Render, allow_private: bool = False
-) -> bool:
-    """Bring a webhook the messages that are due, up to AT_ONCE; returns whether more may be due.
-
-    Servers that are not on a public address are not called, unless `allow_private`.
-    """
+async def deliver_due(db: Database, merchant_id: int, webhook_id: int, render: Render) -> bool:
+    """Bring a webhook the messages that are due, up to AT_ONCE; returns whether more may be due."""
     async with db.work(merchant_id) as w:
         hook = await w.sql.fetchrow(
             "SELECT * FROM webhooks WHERE merchant_id = $1 AND id = $2", merchant_id, webhook_id
@@ -84,8 +80,8 @@ async def deliver_due(
         keys = secrets_of(w, hook) if rows else []
     if not rows:
         return False
-    async with outbound_client() as client:
-        calls = (_attempt(db, client, hook, keys, row, render, allow_private) for row in rows)
+    async with http_client(ANSWER_SECONDS) as client:
+        calls = (_attempt(db, client, hook, keys, row, render) for row in rows)
         answers = await asyncio.gather(*calls)
     async with db.work(merchant_id) as w:
         # the webhook before its messages, as who deletes or resumes it
@@ -117,7 +113,6 @@ async def _attempt(
     keys: Sequence[str],
     row: asyncpg.Record,
     render: Render,
-    allow_private: bool,
 ) -> Answer:
     data: Any = shown(row["topic"], orjson.loads(row["payload"]))
     if hook["document"] is not None:
@@ -139,7 +134,7 @@ async def _attempt(
         "webhook-timestamp": str(seconds),
         "webhook-signature": signature(keys, message_id, seconds, body),
     }
-    return await post(client, hook["url"], body, headers, allow_private)
+    return await post(client, hook["url"], body, headers)
 
 
 async def _record(w: Work, rows: Sequence[asyncpg.Record], answers: Sequence[Answer]) -> None:
