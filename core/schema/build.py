@@ -105,6 +105,7 @@ from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
 from core.schema.staff_security import StaffSecurityMutations, StaffSecurityQueries
+from core.schema.stages import Stages
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
@@ -234,6 +235,9 @@ class Schema(strawberry.Schema):
                     f"HUIKE_SKIP_PLUGINS={directive.name}"
                 )
         return [*type_definition.fields, *more]
+
+    def create_extensions_runner(self, execution_context: Any, extensions: Any) -> Stages:
+        return Stages(execution_context, extensions)
 
     async def execute(self, *args: Any, **given: Any) -> Any:
         if "allowed_operation_types" in given:

@@ -518,8 +518,8 @@ class CustomerMutations:
     ) -> CustomerUpdatePayload | None:
         pk = need_id("Customer", id)
         async with info.context.work() as w:
-            await update_customer(w, pk, changes(input), input.if_version)
-            return CustomerUpdatePayload(customer=(await customers_by_id(w, [pk]))[pk])
+            row = await update_customer(w, pk, changes(input), input.if_version)
+            return CustomerUpdatePayload(customer=customer_of(row))
 
     @mutation("CUSTOMERS_WRITE", CustomerTagsAddPayload)
     async def customer_tags_add(
