@@ -10,7 +10,7 @@ import asyncpg
 import orjson
 
 from core.sdk import AlreadyExists, HuikeError, InvalidInput, NotFound, Several
-from core.storage.versions import check_version
+from core.sdk.versions import check_version
 from plugins.coupons.codes import MAX_CODE, normal
 
 KINDS = ("amount_off", "percent_off", "free_shipping", "gift")

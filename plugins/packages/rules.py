@@ -15,7 +15,7 @@ from core.domain.shops.code_sources import free_codes
 from core.domain.shops.merchants import check_name
 from core.sdk import AlreadyExists, InvalidInput, NotFound, Say, Several, WrongState
 from core.sdk.facets import Language
-from core.storage.versions import check_version
+from core.sdk.versions import check_version
 from plugins.packages.conditions import OrderRule
 from plugins.packages.inserts import Insert, inserts_by_id
 

@@ -86,6 +86,9 @@ def test_batches_say_what_becomes_of_the_others(schema):
             kind = str(field.type.fields["results"].type)
             assert re.fullmatch(r"\[\w+\]", kind), f"{name}: a result is null where it went wrong"
     assert found >= 5
+    for name in ("CustomersTagsAdd", "CustomersTagsRemove", "CustomersConsentSet"):
+        policy = schema._schema.type_map[f"{name}Input"].fields["onError"]
+        assert str(policy.type) == "OnError!"
 
 
 def test_updates_take_the_version_that_their_author_saw(schema):

@@ -17,8 +17,8 @@ from core.domain.customers.log import log_event
 from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
 from core.sdk.errors import HuikeError, InvalidInput, NotFound
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import check_version
 
 TEXT_LIMIT = 200
 MAX_AGE = 130

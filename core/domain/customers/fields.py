@@ -17,9 +17,9 @@ import orjson
 from core.domain.customers.log import log_each
 from core.domain.shops.merchants import check_name
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
+from core.sdk.versions import check_version
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
-from core.storage.versions import check_version
 
 MERCHANTS = "custom"
 """The namespace that merchants own."""

@@ -14,8 +14,8 @@ from core.domain.members.rules import Rules
 from core.domain.members.tiers import TierRule
 from core.domain.shops.merchants import check_name
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several, WrongState
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import check_version
 
 
 @dataclass(frozen=True)

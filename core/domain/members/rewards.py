@@ -15,8 +15,8 @@ from core.sdk.errors import AlreadyExists, InvalidInput, NotFound
 from core.sdk.facets import Text
 from core.sdk.plugin import NoSettings, PluginContext
 from core.sdk.rewards import Redeemed
+from core.sdk.versions import check_version
 from core.storage.database import Work
-from core.storage.versions import check_version
 
 COLUMNS = ("name", "cost", "stock", "per_customer", "tier_ids", "valid_from", "valid_until")
 

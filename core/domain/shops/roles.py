@@ -9,8 +9,8 @@ import orjson
 from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import check_version
 
 OWNER = "owner"
 NAME_LIMIT = 40

@@ -17,9 +17,9 @@ from core.domain.shops.tokens import hash_secret, read_token
 from core.registry import Registry
 from core.sdk.contacts import normalise_email
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound
+from core.sdk.versions import check_version
 from core.storage.database import Database, Session, Work
 from core.storage.keyring import Keyring
-from core.storage.versions import check_version
 
 INVITE = "hi"
 INVITE_LIFE = timedelta(days=3)

@@ -15,8 +15,8 @@ from core.domain.shops.webhooks.signing import new_secret, place, secrets_of
 from core.domain.shops.webhooks.topics import check_topics
 from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import check_version
 
 LIMIT = 50
 OVERLAP_LIMIT = timedelta(days=30)
