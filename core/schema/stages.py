@@ -41,9 +41,12 @@ class Known(ExtensionContextManagerBase):
     """The hooks of one stage, all of which are generators."""
 
     def get_hook(self, extension: SchemaExtension) -> WrappedHook | None:
-        found = _hook(type(extension), self.HOOK_NAME)
-        return None if found is None else WrappedHook(extension, partial(found[0], extension),
-                                                      found[1])  # fmt: skip
+        kind: Any = type(extension)
+        found = _hook(kind, self.HOOK_NAME)
+        if found is None:
+            return None
+        manager, waits = found
+        return WrappedHook(extension, partial(manager, extension), waits)
 
 
 class Operation(Known, OperationContextManager):
@@ -78,5 +81,6 @@ class Stages(SchemaExtensionsRunner):
         return Executing(self.extensions)
 
     async def get_extensions_results(self, ctx: Any) -> dict[str, Any]:
-        told = [one for one in self.extensions if _tells(type(one))]
+        kinds: list[Any] = [type(one) for one in self.extensions]
+        told = [one for one, kind in zip(self.extensions, kinds, strict=True) if _tells(kind)]
         return await SchemaExtensionsRunner(ctx, told).get_extensions_results(ctx)
