@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import logging
 import math
 import signal
@@ -21,6 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
 from core.domain.connections.attempts import PATH as CONNECT_PATH
+from core.heads import BoundedHeads
 from core.installation import Installation, open_installation
 from core.schema import downloads, graphiql
 from core.schema.build import build_schema
@@ -130,6 +132,7 @@ async def serve_forever(settings: Settings, runner_class: Any | None) -> None:
     try:
         async with open_installation(settings) as installation:
             app = create_app(installation)
+            _spare_what_stays()
             installation.signals.start()
             try:
                 async with _running(installation, runner_class):
@@ -151,6 +154,16 @@ async def _running(installation: Installation, runner_class: Any | None) -> Asyn
         yield
     finally:
         await runner.stop()
+
+
+def _spare_what_stays() -> None:
+    """Keep the collector of garbage off the modules and the schema, which live as long as we do.
+
+    They are most of the process's objects: looking through them again and again took as much time
+    as answering.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -190,6 +203,7 @@ async def _serve(app: Starlette, listener: socket.socket, settings: Settings) ->
         app,
         log_config=None,
         access_log=False,
+        http=BoundedHeads,
         ws="websockets-sansio",
         ws_max_size=JSON_BYTES,
         lifespan="off",

@@ -1,22 +1,27 @@
-"""Requests per second of five questions, beside a floor and two rivals in the same run.
+"""Five questions, beside a floor and rivals that take turns, by the clock and by processor time.
 
-    python -m bench.graphql [--customers N] [--seconds S] [--connections N ...] [--only NAME ...]
+    python -m bench.graphql [--customers N] [--seconds S] [--connections N ...] [--rounds N]
+                            [--only NAME ...]
 
-One process answers at a time, all of them from one database: this project's server with
-authentication, permissions and limits on; `floor`, the same by hand without GraphQL; `plain` and
-`cached`, Strawberry on Tortoise as documented, without and with its caches; `postgraphile`, where
-node and npm are installed. One JSON line for each figure; `graphql_ratio` is this project's rate
-divided by the other's.
+All servers are up and are asked one after the other, round by round, from one database: this
+project's server with authentication, permissions and limits on; `floor`, the same by hand without
+GraphQL; `plain` and `cached`, Strawberry on Tortoise as documented, without and with its caches;
+`postgraphile`, where node and npm are installed. One JSON line for each figure, of which the
+medians of the rounds count. `graphql_processor` is what one answer costs the server process and
+the database in processor time, which says more than the clock where others use the machine too.
+`graphql_ratio` is this project's rate divided by the other's, and the same of processor time.
 """
 
 import argparse
 import asyncio
 import contextlib
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,8 +56,9 @@ def main() -> None:
     """Make the data, ask every server, and print one JSON line for each figure."""
     parser = argparse.ArgumentParser(prog="python -m bench.graphql")
     parser.add_argument("--customers", type=int, default=20_000)
-    parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--connections", type=int, nargs="+", default=[1, 16, 64])
+    parser.add_argument("--seconds", type=float, default=2)
+    parser.add_argument("--connections", type=int, nargs="+", default=[16])
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="+", choices=SERVERS, default=SERVERS)
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
@@ -72,29 +78,80 @@ async def _run(folder: Path, given: argparse.Namespace) -> None:
         await asyncio.to_thread(measure, home, given)
 
 
+@dataclass(frozen=True)
+class Taken:
+    """One round of one question to one server: answers per second, and milliseconds for each."""
+
+    rate: float
+    server_ms: float
+    database_ms: float
+
+
 def measure(home: Home, given: argparse.Namespace) -> None:
-    """Every server in turn, then the ratios."""
-    rates: dict[tuple[str, str, int], float] = {}
-    for name in given.only:
-        if name == "postgraphile" and not rival.available():
-            print("node or npm is missing: PostGraphile is left out", file=sys.stderr)
-            continue
-        with _serving(name, home) as (process, targets):
+    """Every server in turn for each question, then the ratios."""
+    with contextlib.ExitStack() as stack:
+        servers = {}
+        for name in given.only:
+            if name == "postgraphile" and not rival.available():
+                print("node or npm is missing: PostGraphile is left out", file=sys.stderr)
+                continue
+            process, targets = servers[name] = stack.enter_context(_serving(name, home))
             for question, target in targets.items():
                 _check(name, question, target)
                 rate(target, 16, 1)  # plans, caches and connections
-                for connections in given.connections:
-                    value = rates[name, question, connections] = rate(
-                        target, connections, given.seconds
-                    )
-                    show("graphql_rate", value, "requests/s", question=question, server=name,
-                         connections=connections, customers=home.data.customers)  # fmt: skip
+        for question in NAMES:
+            for connections in given.connections:
+                found: dict[str, list[Taken]] = defaultdict(list)
+                for _ in range(given.rounds):
+                    for name, (process, targets) in servers.items():
+                        found[name].append(
+                            _round(home, process, targets[question], connections, given.seconds)
+                        )
+                _tell(found, question=question, connections=connections,
+                      customers=home.data.customers)  # fmt: skip
+        for name, (process, _) in servers.items():
             show("graphql_memory", _memory(process) / 2**20, "MiB rss", server=name)
-    for (name, question, connections), value in rates.items():
-        ours = rates.get(("huike", question, connections))
+
+
+def _round(home: Home, process: Any, target: Target, connections: int, seconds: float) -> Taken:
+    database = int((home.folder / "postgres" / "postmaster.pid").read_text().split()[0])
+    before = [_processor_seconds(one) for one in (process.pid, database)]
+    started = time.monotonic()
+    found = rate(target, connections, seconds)
+    answers = found * (time.monotonic() - started)
+    if not answers:
+        raise RuntimeError(f"nothing came from {target.path} in time: give more --seconds")
+    taken = [
+        (_processor_seconds(one) - spent) / answers * 1000
+        for one, spent in zip((process.pid, database), before, strict=True)
+    ]
+    return Taken(found, *taken)
+
+
+def _tell(found: dict[str, list[Taken]], **about: Any) -> None:
+    ours = found.get("huike")
+    for name, rounds in found.items():
+        show("graphql_rate", statistics.median(one.rate for one in rounds), "requests/s",
+             server=name, low=round(min(one.rate for one in rounds), 1),
+             high=round(max(one.rate for one in rounds), 1), **about)  # fmt: skip
+        show("graphql_processor", statistics.median(one.server_ms for one in rounds), "ms",
+             server=name, least=round(min(one.server_ms for one in rounds), 3),
+             database=round(statistics.median(one.database_ms for one in rounds), 3),
+             **about)  # fmt: skip
+    for name, rounds in found.items():
         if ours and name != "huike":
-            show("graphql_ratio", ours / value, "of the other's rate", question=question,
-                 beside=name, connections=connections)  # fmt: skip
+            pairs = list(zip(ours, rounds, strict=True))
+            show("graphql_ratio", statistics.median(a.rate / b.rate for a, b in pairs),
+                 "of the other's rate", beside=name,
+                 processor=round(statistics.median(b.server_ms / a.server_ms for a, b in pairs), 3),
+                 **about)  # fmt: skip
+
+
+def _processor_seconds(pid: int) -> float:
+    """What a process and its children have taken, those that have ended included."""
+    found = psutil.Process(pid)
+    times = [one.cpu_times() for one in (found, *found.children(recursive=True))]
+    return sum(sum(one[:4]) for one in times)
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from inspect import isawaitable
 from typing import Any
 
 import strawberry
-from graphql import GraphQLEnumType, GraphQLEnumValue
+from graphql import GraphQLEnumType, GraphQLEnumValue, MiddlewareManager
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 from strawberry.types.field import StrawberryField
@@ -106,6 +106,7 @@ from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
 from core.schema.staff_security import StaffSecurityMutations, StaffSecurityQueries
+from core.schema.stages import Stages
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
@@ -185,6 +186,9 @@ EXTENSIONS = (
 )  # fmt: skip
 
 
+NO_MIDDLEWARE = MiddlewareManager()
+
+
 class Schema(strawberry.Schema):
     """The schema of one registry. Types are never changed: plugin fields exist only in here."""
 
@@ -235,6 +239,12 @@ class Schema(strawberry.Schema):
                     f"HUIKE_SKIP_PLUGINS={directive.name}"
                 )
         return [*type_definition.fields, *more]
+
+    def _get_middleware_manager(self, extensions: Any) -> MiddlewareManager:
+        return NO_MIDDLEWARE  # none of EXTENSIONS wraps resolvers
+
+    def create_extensions_runner(self, execution_context: Any, extensions: Any) -> Stages:
+        return Stages(execution_context, extensions)
 
     async def execute(self, *args: Any, **given: Any) -> Any:
         if "allowed_operation_types" in given:

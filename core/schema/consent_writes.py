@@ -9,10 +9,11 @@ import strawberry
 from core.domain.campaigns.confirmation import start_confirmation
 from core.domain.customers.consent import BULK_LIMIT, Word, set_consents
 from core.domain.customers.consent_policies import set_policy
+from core.schema.batches import OnError, error_policy
 from core.schema.consents import ConsentStatus, shop_of
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customer_by_id
-from core.schema.errors import UserError
+from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, page
@@ -155,6 +156,7 @@ class CustomersConsentSetInput:
     text: str | None = None
     text_version: str | None = None
     evidence: JSON | None = strawberry.field(default=None, description="An object.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.type
@@ -269,10 +271,11 @@ class ConsentMutations:
             named = await _by_ids(w, input.ids)
             named += await _by_refs(w, input.external_refs)
             missing = [one for one in named if isinstance(one, HuikeError)]
-            if missing:
+            if missing and input.on_error is OnError.ABORT:
                 raise Several(missing)
             pks = [one for one in named if isinstance(one, int)]
-            return CustomersConsentSetPayload(changed=await set_consents(w, pks, word))
+            changed = await set_consents(w, pks, word)
+            return CustomersConsentSetPayload(changed=changed, errors=user_errors(Several(missing)))
 
 
 def _shop(shop_id: strawberry.ID | None) -> int:

@@ -243,11 +243,15 @@ def guard(permission: str) -> Any:
 
 
 def field(
-    permission: str, columns: Sequence[str] | None = None, **options: Any
+    permission: str,
+    columns: Sequence[str] | None = None,
+    pk: str | None = None,
+    **options: Any,
 ) -> Callable[[Callable[..., Any]], Any]:
     """A field that needs a right; its resolver takes `info`.
 
-    `columns` are those of the object's row that it reads, besides its id; see rows.py.
+    `columns` are those of the object's row that it reads, besides its id; these and `pk` are as in
+    rows.py.
     """
 
     def decorate(resolver: Callable[..., Any]) -> Any:
@@ -264,7 +268,7 @@ def field(
         return strawberry.field(
             resolver=checked_later if iscoroutinefunction(resolver) else checked,
             directives=[guard(permission)],
-            metadata={} if columns is None else {"columns": columns},
+            metadata={"pk": pk} if columns is None else {"columns": columns, "pk": pk},
             **options,
         )
 

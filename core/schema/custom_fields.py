@@ -17,7 +17,7 @@ from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.profile import CustomField, CustomFieldType, custom_field_of, custom_fields_by_id
-from core.schema.scalars import JSON, changes, global_id, need_id
+from core.schema.scalars import JSON, changes, global_id, need_id, version_seen
 from core.schema.where import IdColumn, IdFilter, StringFilter
 from core.sdk.errors import HuikeError, InvalidInput, Several
 
@@ -58,6 +58,7 @@ class CustomFieldUpdateInput:
     choices: strawberry.Maybe[list[str]] = strawberry.field(
         default=None, description="A choice that customers have cannot be left out."
     )
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -163,7 +164,7 @@ class CustomFieldMutations:
     ) -> CustomFieldUpdatePayload | None:
         pk = need_id("CustomField", id)
         async with info.context.work() as w:
-            await update_field(w, MERCHANTS, pk, changes(input))
+            await update_field(w, MERCHANTS, pk, changes(input), input.if_version)
             return CustomFieldUpdatePayload(custom_field=(await custom_fields_by_id(w, [pk]))[pk])
 
     @mutation(

@@ -31,7 +31,7 @@ from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.profile import CustomerProfile
-from core.schema.rows import Columns, column, columns_sql, computed, reads, selected
+from core.schema.rows import Columns, column, columns_sql, own_id, reads, selected
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.where import (
     Args,
@@ -92,7 +92,7 @@ def hides_names(info: Info) -> bool:
 @strawberry.type(description="A person who bought from the merchant, in whichever shops.")
 class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     row: strawberry.Private[Any]
-    id: strawberry.ID = computed(lambda row: global_id("Customer", row["id"]))
+    id: strawberry.ID = own_id("Customer")
     birthday: date | None = column("birthday")
     country: str | None = column("country", description="ISO 3166-1, two letters.")
     province: str | None = column("province")
@@ -120,13 +120,14 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     def email(self, info: Info) -> Contact | None:
         return contact(info, self.row, EMAIL)
 
-    @reads()
+    @reads(pk="id")
     def tags(self, info: Info) -> list[CustomerTag]:
         return info.context.children("customer.tags", self.row["id"], tags_of)
 
     @field(
         "CUSTOMERS_READ",
         columns=(),
+        pk="id",
         description="The state for all shops and for single ones; with a shop, what is in effect "
         "there: the later of the words for the shop and for all shops.",
     )
@@ -147,6 +148,7 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     @field(
         "CUSTOMERS_READ",
         columns=(),
+        pk="id",
         description="Platform ids; phone and email are fields of their own.",
     )
     def identities(self, info: Info) -> list[CustomerIdentity]:
@@ -165,6 +167,7 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     @field(
         "ORDERS_READ",
         columns=(),
+        pk="id",
         description="The newest orders, 1 to 100; `orders(where: {customer: ...})` pages all.",
     )
     def orders(
@@ -179,7 +182,7 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
         )
         return found
 
-    @field("ORDERS_READ", columns=(), description="The newest reviews, 1 to 100.")
+    @field("ORDERS_READ", columns=(), pk="id", description="The newest reviews, 1 to 100.")
     def reviews(
         self, info: Info, first: int = 10
     ) -> list[Annotated["Review", strawberry.lazy("core.schema.reviews")]]:
@@ -188,7 +191,12 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
         batch = CHILDREN["reviews_of_customers"](first)
         return info.context.children(("customer.reviews", first), self.row["id"], batch)
 
-    @field("CAMPAIGNS_READ", columns=(), description="The newest ways through journeys, 1 to 100.")
+    @field(
+        "CAMPAIGNS_READ",
+        columns=(),
+        pk="id",
+        description="The newest ways through journeys, 1 to 100.",
+    )
     def journeys(
         self, info: Info, first: int = 10
     ) -> list[Annotated["Enrolment", strawberry.lazy("core.schema.campaign_journeys")]]:
@@ -200,7 +208,12 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
         )
         return found
 
-    @field("SEGMENTS_READ", columns=(), description="The segments that the customer is in now.")
+    @field(
+        "SEGMENTS_READ",
+        columns=(),
+        pk="id",
+        description="The segments that the customer is in now.",
+    )
     def segments(
         self, info: Info
     ) -> list[Annotated["SegmentMembership", strawberry.lazy("core.schema.segment_members")]]:
@@ -213,6 +226,7 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     @field(
         "ORDERS_READ",
         columns=(),
+        pk="id",
         description="What the orders add up to, for each currency over all shops, or per shop.",
     )
     def facts(
@@ -518,8 +532,8 @@ class CustomerMutations:
     ) -> CustomerUpdatePayload | None:
         pk = need_id("Customer", id)
         async with info.context.work() as w:
-            await update_customer(w, pk, changes(input), input.if_version)
-            return CustomerUpdatePayload(customer=(await customers_by_id(w, [pk]))[pk])
+            row = await update_customer(w, pk, changes(input), input.if_version)
+            return CustomerUpdatePayload(customer=customer_of(row))
 
     @mutation("CUSTOMERS_WRITE", CustomerTagsAddPayload)
     async def customer_tags_add(

@@ -17,7 +17,7 @@ from core.schema.idempotency import once
 from core.schema.members import Tier, tiers_by_pk
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.points import KEY
-from core.schema.scalars import JSON, Node, changes, global_id, need_id
+from core.schema.scalars import JSON, Node, changes, global_id, need_id, version_seen
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
@@ -43,6 +43,7 @@ class Reward(Node):
     per_customer: int | None = strawberry.field(description="How many one can have.")
     valid_from: datetime | None
     valid_until: datetime | None
+    version: int
 
     @field("MEMBERS_READ", description="Whom it is for; null: every member.")
     async def tiers(self, info: Info) -> list[Tier] | None:
@@ -86,6 +87,7 @@ def reward_of(row: Mapping[str, Any]) -> Reward:
         per_customer=row["per_customer"],
         valid_from=row["valid_from"],
         valid_until=row["valid_until"],
+        version=row["version"],
     )
 
 
@@ -207,6 +209,7 @@ class RewardUpdateInput:
     tier_ids: strawberry.Maybe[list[strawberry.ID] | None]
     valid_from: strawberry.Maybe[datetime | None]
     valid_until: strawberry.Maybe[datetime | None]
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -309,7 +312,7 @@ class RewardMutations:
         if "tier_ids" in changed:
             changed["tier_ids"] = _tier_pks(changed["tier_ids"])
         async with info.context.work() as w:
-            await update_reward(w, pk, changed)
+            await update_reward(w, pk, changed, input.if_version)
             return RewardUpdatePayload(reward=(await rewards_by_id(w, [pk]))[pk])
 
     @mutation(

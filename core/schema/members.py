@@ -63,6 +63,7 @@ class Tier(Node):
         description="A list of objects with a `kind`: `discount`, `free_shipping`, "
         "`birthday_gift`, `exclusive_items`, `service_level` or `points_multiplier`."
     )
+    version: int
 
 
 @strawberry.type(description="The merchant's programme over all its shops.")
@@ -174,6 +175,7 @@ def _tier(row: Mapping[str, Any], programme: Programme) -> Tier:
     benefits = [benefit.model_dump(mode="json") for benefit in stored_benefits(row["benefits"])]
     return Tier(
         id=global_id("Tier", row["id"]),
+        version=row["version"],
         name=row["name"],
         rank=row["rank"],
         threshold=None if row["threshold"] is None else shown(row["threshold"], programme),
@@ -287,6 +289,7 @@ class TierUpdateInput:
     threshold: strawberry.Maybe[Decimal | None]
     keep_threshold: strawberry.Maybe[Decimal | None]
     benefits: strawberry.Maybe[JSON]
+    if_version: int | None = version_seen()
 
 
 @strawberry.input(description="A tier as it might be, to see what it would do.")
@@ -440,7 +443,7 @@ class MemberMutations:
                     changed[key] = stored(changed[key], programme, path)
             if "benefits" in changed:
                 changed["benefits"] = _list(changed["benefits"])
-            await update_tier(w, pk, changed)
+            await update_tier(w, pk, changed, input.if_version)
             return TierUpdatePayload(tier=(await tiers_by_id(w, [pk], programme))[pk])
 
     @mutation(

@@ -14,7 +14,7 @@ from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customer_by_id
 from core.schema.masking import shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.rows import Columns, column, columns_sql, computed, reads, selected
+from core.schema.rows import Columns, column, columns_sql, computed, own_id, reads, selected
 from core.schema.scalars import Money, Node, global_id, money, read_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import (
@@ -50,7 +50,7 @@ def paid_for(row: Any) -> Money | None:
 @strawberry.type
 class OrderLine:
     row: strawberry.Private[Any]
-    id: strawberry.ID = computed(lambda row: global_id("OrderLine", row["id"]))
+    id: strawberry.ID = own_id("OrderLine")
     external_id: str = column("external_id")
     title: str = column("title")
     product_id: str | None = column("product_id")
@@ -127,7 +127,7 @@ class Receiver:
 @strawberry.type(description="An order of one shop, as its platform last told it.")
 class Order(Node):
     row: strawberry.Private[Any]
-    id: strawberry.ID = computed(lambda row: global_id("Order", row["id"]))
+    id: strawberry.ID = own_id("Order")
     external_id: str = column("external_id")
     state: OrderState = computed(lambda row: OrderState(row["state"]), "state")
     platform_state: str | None = column("platform_state")
@@ -149,20 +149,20 @@ class Order(Node):
     def receiver(self, info: Info) -> Receiver | None:
         return receiver_of(info, self.row)
 
-    @reads()
+    @reads(pk="id")
     def lines(self, info: Info) -> list[OrderLine]:
         columns = selected(info, "OrderLine")
         return info.context.children(("order.lines", columns), self.row["id"], lines_of(columns))
 
-    @reads()
+    @reads(pk="id")
     def parcels(self, info: Info) -> list[Parcel]:
         return info.context.children("order.parcels", self.row["id"], parcels_of)
 
-    @reads()
+    @reads(pk="id")
     def refunds(self, info: Info) -> list[Refund]:
         return info.context.children("order.refunds", self.row["id"], refunds_of)
 
-    @reads()
+    @reads(pk="id")
     def reviews(
         self, info: Info
     ) -> list[Annotated["Review", strawberry.lazy("core.schema.reviews")]]:

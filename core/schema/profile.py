@@ -57,6 +57,7 @@ class CustomField(Node):
     title: str
     type: CustomFieldType
     choices: list[str] = strawberry.field(description="The values of a choice.")
+    version: int
     created_at: datetime
 
 
@@ -69,6 +70,7 @@ def custom_field_of(row: Any) -> CustomField:
         title=row["title"],
         type=CustomFieldType(row["type"]),
         choices=orjson.loads(row["choices"]),
+        version=row["version"],
         created_at=row["created_at"],
     )
 

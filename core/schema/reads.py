@@ -10,9 +10,14 @@ from graphql import GraphQLError
 from strawberry.extensions import SchemaExtension
 
 from core.schema.errors import INTERNAL
+from core.storage import chain
 from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
+
+ACTION = "contacts.read"
+Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
+"""Who read, what the entry says, and what is told when it is committed."""
 
 seen: ContextVar["Seen | None"] = ContextVar("seen", default=None)
 """Of the present operation; a connection's operations run at the same time, each in its task."""
@@ -39,7 +44,10 @@ class ReadLog:
     """Writes the entries. Those of one merchant that come during a commit share the next one."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, list[tuple[str, dict[str, Any], asyncio.Future[None]]]] = {}
+        self._waiting: dict[int, list[Waiting]] = {}
+        self._ends: dict[int, chain.End] = {}
+        """The last entries that this process wrote: while they are the last ones, one statement
+        adds the next, else it takes a transaction of five."""
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def record(self, context: Any, data: dict[str, Any]) -> None:
@@ -60,9 +68,7 @@ class ReadLog:
             self._waiting[merchant_id] = []
             error: Exception | None = None
             try:
-                async with db.work(merchant_id, entries[0][0]) as w:
-                    for actor, data, _ in entries:
-                        w.audit("contacts.read", data, actor)
+                await self._append(db, merchant_id, entries)
             except Exception as found:
                 error = found
             for _, _, done in entries:
@@ -73,6 +79,23 @@ class ReadLog:
                 else:
                     done.set_exception(error)
         del self._waiting[merchant_id]
+
+    async def _append(self, db: Database, merchant_id: int, entries: list[Waiting]) -> None:
+        end = self._ends.pop(merchant_id, None)
+        if end is not None:
+            async with db.read(merchant_id) as session:
+                made = [
+                    chain.Entry(merchant_id, 0, session.now, actor, ACTION, data)
+                    for actor, data, _ in entries
+                ]
+                end = await chain.append_after(session.sql, session.keyring, made, end)
+        if end is None:
+            async with db.work(merchant_id, entries[0][0]) as w:
+                for actor, data, _ in entries:
+                    w.audit(ACTION, data, actor)
+            end = w.audit_end
+        assert end is not None
+        self._ends[merchant_id] = end
 
 
 class AuditReads(SchemaExtension):

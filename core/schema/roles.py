@@ -5,7 +5,7 @@ import strawberry
 from core.domain.shops import roles as domain
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import PermissionName
+from core.schema.scalars import PermissionName, version_seen
 
 
 @strawberry.type(description="A named set of permissions that staff can be given.")
@@ -17,6 +17,7 @@ class Role:
     sub_account: bool = strawberry.field(
         description="Never has a permission to change money, settings of shops, or campaigns."
     )
+    version: int
 
 
 @strawberry.input(description="Give either `permissions` or `copyOf`.")
@@ -34,6 +35,7 @@ class RoleCreateInput:
 @strawberry.input
 class RoleUpdateInput:
     permissions: list[PermissionName]
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -61,6 +63,7 @@ def role_of(role: domain.Role) -> Role:
         permissions=[PermissionName(name) for name in sorted(role.permissions)],
         predefined=role.predefined,
         sub_account=role.sub_account,
+        version=role.version,
     )
 
 
@@ -98,8 +101,9 @@ class RoleMutations:
         context = info.context
         async with context.work() as w:
             made = await domain.update_role(
-                w, context.installation.registry, name, input.permissions, context.need
-            )
+                w, context.installation.registry, name, input.permissions, context.need,
+                input.if_version,
+            )  # fmt: skip
             return RoleUpdatePayload(role=role_of(made))
 
     @mutation("ROLES_WRITE", RoleDeletePayload, description="Delete a role that nobody has.")

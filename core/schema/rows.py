@@ -11,6 +11,7 @@ from typing import Any, TypeVar, cast
 import strawberry
 
 from core.schema.executor.plans import Kind, Shape
+from core.sdk.ids import join_id
 
 ALWAYS = frozenset({"id", "merchant_id"})
 
@@ -19,9 +20,14 @@ Columns = frozenset[str] | None
 """Names of columns; None for all."""
 
 
-def reads(*columns: str) -> Callable[[Callable[..., R]], R]:
-    """A field with a resolver, which reads these columns and the primary key."""
-    return cast("Callable[[Callable[..., R]], R]", strawberry.field(metadata={"columns": columns}))
+def reads(*columns: str, pk: str | None = None) -> Callable[[Callable[..., R]], R]:
+    """A field with a resolver, which reads these columns and the primary key.
+
+    With `pk` it promises a child or children that are found by this column of the row; nothing
+    else of the row decides what is promised, so that the resolver is called for one row of many.
+    """
+    metadata = {"columns": columns, "pk": pk}
+    return cast("Callable[[Callable[..., R]], R]", strawberry.field(metadata=metadata))
 
 
 def column(name: str, **options: Any) -> Any:
@@ -41,6 +47,11 @@ def computed(make: Callable[[Any], Any], *columns: str, **options: Any) -> Any:
         return make(self.row)
 
     return strawberry.field(resolver=read, metadata={"columns": columns, "make": make}, **options)
+
+
+def own_id(type_name: str) -> Any:
+    """The global id of the row."""
+    return computed(lambda row: join_id(type_name, row["id"]))
 
 
 def selected(info: Any, type_name: str) -> Columns:

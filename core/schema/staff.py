@@ -16,7 +16,7 @@ from core.domain.shops.staff.accounts import (
 )
 from core.schema.context import ANY_TOKEN, Info, field, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import Node, changes, global_id, need_id
+from core.schema.scalars import Node, changes, global_id, need_id, version_seen
 from core.storage.database import Session
 
 
@@ -36,6 +36,7 @@ class Staff(Node):
     second_factor: bool = strawberry.field(description="Whether a login needs a code as well.")
     linked: bool = strawberry.field(description="Whether the identity provider knows the person.")
     last_login_at: datetime | None
+    version: int
     created_at: datetime
 
 
@@ -67,6 +68,7 @@ class StaffUpdateInput:
     disabled: strawberry.Maybe[bool] = strawberry.field(
         default=None, description="True ends all sessions, and nobody can log in."
     )
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -106,6 +108,7 @@ def staff_of(session: Session, row: Any) -> Staff:
         second_factor=row["totp_since"] is not None,
         linked=row["oidc_subject"] is not None,
         last_login_at=row["last_login_at"],
+        version=row["version"],
         created_at=row["created_at"],
     )
 
@@ -185,7 +188,10 @@ class StaffMutations:
     ) -> StaffUpdatePayload | None:
         context, pk = info.context, need_id("Staff", id)
         async with context.work() as w:
-            await update_staff(w, context.installation.registry, pk, changes(input), context.need)
+            await update_staff(
+                w, context.installation.registry, pk, changes(input), context.need,
+                input.if_version,
+            )  # fmt: skip
             return StaffUpdatePayload(staff=(await staff_by_id(w, [pk]))[pk])
 
     @mutation(

@@ -9,18 +9,19 @@ import strawberry
 
 from core.domain.customers.tags import (
     Retagged,
-    check_customers,
     delete_tag,
+    missing_customers,
     rename_tag,
     tag_customers,
     untag_customers,
 )
 from core.domain.segments.tagging import start_tagging
+from core.schema.batches import OnError, error_policy
 from core.schema.context import Info, field, mutation
-from core.schema.errors import UserError
+from core.schema.errors import UserError, user_errors
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import need_id
+from core.schema.scalars import need_id, read_id
 from core.schema.where import DateTimeFilter, IntFilter, StringFilter
 from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.storage.database import Session, Work
@@ -77,6 +78,7 @@ class CustomersTagsAddInput:
     segment_id: strawberry.ID | None = strawberry.field(
         default=None, description="All of this segment, by a job; needs SEGMENTS_READ."
     )
+    on_error: OnError = error_policy()
 
 
 @strawberry.input(description="Either `ids`, up to 500 customers, or `segmentId`.")
@@ -86,6 +88,7 @@ class CustomersTagsRemoveInput:
     segment_id: strawberry.ID | None = strawberry.field(
         default=None, description="All of this segment, by a job; needs SEGMENTS_READ."
     )
+    on_error: OnError = error_policy()
 
 
 @strawberry.input
@@ -134,7 +137,7 @@ async def change_tags(
     input: CustomersTagsAddInput | CustomersTagsRemoveInput,
     change: Callable[[Work, Sequence[int]], Awaitable[int]],
     add: bool,
-) -> tuple[int | None, Job | None]:
+) -> tuple[int | None, Job | None, list[UserError]]:
     """Change customers now, or begin the job for a segment; returns what to show."""
     if (input.ids is None) == (input.segment_id is None):
         raise InvalidInput("give either ids or segmentId", ("input", "ids"))
@@ -143,11 +146,15 @@ async def change_tags(
         segment_id = need_id("Segment", input.segment_id, ("input", "segment_id"))
         async with info.context.work() as w:
             job_id = await start_tagging(w, segment_id, input.tags, add)
-            return None, await job_of_id(w, job_id)
-    pks = customer_pks(input.ids or [])
+            return None, await job_of_id(w, job_id), []
+    pks = [read_id("Customer", one) for one in input.ids or []]
     async with info.context.work() as w:
-        await check_customers(w, pks)
-        return await change(w, pks), None
+        missing = await missing_customers(w, pks)
+        faults = Several(list(missing.values()))
+        if missing and input.on_error is OnError.ABORT:
+            raise faults
+        known = [pk for place, pk in enumerate(pks) if pk is not None and place not in missing]
+        return await change(w, known), None, user_errors(faults)
 
 
 def customer_pks(ids: Sequence[strawberry.ID]) -> list[int]:
@@ -189,19 +196,19 @@ class TagMutations:
     async def customers_tags_add(
         self, info: Info, input: CustomersTagsAddInput
     ) -> CustomersTagsAddPayload | None:
-        changed, job = await change_tags(
+        changed, job, errors = await change_tags(
             info, input, lambda w, pks: tag_customers(w, pks, input.tags, "staff"), add=True
         )
-        return CustomersTagsAddPayload(changed=changed, job=job)
+        return CustomersTagsAddPayload(changed=changed, job=job, errors=errors)
 
     @mutation("CUSTOMERS_WRITE", CustomersTagsRemovePayload)
     async def customers_tags_remove(
         self, info: Info, input: CustomersTagsRemoveInput
     ) -> CustomersTagsRemovePayload | None:
-        changed, job = await change_tags(
+        changed, job, errors = await change_tags(
             info, input, lambda w, pks: untag_customers(w, pks, input.tags), add=False
         )
-        return CustomersTagsRemovePayload(changed=changed, job=job)
+        return CustomersTagsRemovePayload(changed=changed, job=job, errors=errors)
 
     @mutation(
         "CUSTOMERS_WRITE",

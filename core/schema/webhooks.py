@@ -21,6 +21,7 @@ from core.schema.scalars import (
     global_id,
     need_id,
     read_id,
+    version_seen,
 )
 from core.schema.webhook_documents import check_document
 from core.schema.where import DateTimeFilter, StringFilter
@@ -111,6 +112,7 @@ class Webhook(Node):
     previous_secret_until: datetime | None = strawberry.field(
         description="Until when the secret before the last rotation signs as well."
     )
+    version: int
     created_at: datetime
     updated_at: datetime
 
@@ -159,6 +161,7 @@ class WebhookUpdateInput:
         default=None, description="Null sends the events' own fields."
     )
     permissions: strawberry.Maybe[list[PermissionName]]
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -253,6 +256,7 @@ def webhook_of(session: Session, row: Any) -> Webhook:
         failures=row["failures"],
         failing_since=row["failing_since"],
         previous_secret_until=until if until is not None and until > session.now else None,
+        version=row["version"],
         created_at=row["created_at"],
         updated_at=row["updated_at"],
     )
@@ -377,7 +381,9 @@ class WebhookMutations:
             given["filter"] = filter_of(given["filter"])
         async with context.work() as w:
             registry = context.installation.registry
-            await domain.update_webhook(w, registry, pk, given, context.need, checked_by(info))
+            await domain.update_webhook(
+                w, registry, pk, given, context.need, checked_by(info), input.if_version
+            )
             return WebhookUpdatePayload(webhook=(await webhooks_by_id(w, [pk]))[pk])
 
     @mutation(

@@ -55,7 +55,7 @@ def read_minor(told: Any, currency: str, rounded: bool = False) -> int:
 
 def from_minor(minor: int, currency: str) -> Decimal:
     """The amount of so many minor units, with all the currency's decimals."""
-    return Decimal(minor).scaleb(-exponent(currency))
+    return Decimal(minor).scaleb(-EXPONENTS.get(currency, 2))
 
 
 def to_millionths(amount: Decimal) -> int:

@@ -119,6 +119,8 @@ class Work(Session):
     _events: list[Event] = field(default_factory=list)
     _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
     _audits: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
+    audit_end: chain.End | None = None
+    """The audit log's last entry, if it is of this transaction and written already."""
 
     def audit(
         self, action: str, data: Mapping[str, Any] | None = None, actor: str | None = None
@@ -179,7 +181,7 @@ class Work(Session):
                 for actor, action, data in self._audits
             ]
             self._audits = []
-            await chain.append(self.sql, self.keyring, entries)
+            self.audit_end = await chain.append(self.sql, self.keyring, entries)
 
 
 class Database:

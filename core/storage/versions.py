@@ -1,15 +1,7 @@
-"""Optimistic locking: a change that holds only for the object as its author saw it."""
+"""Holding a row that is of the version that its author saw."""
 
-from core.sdk.errors import Conflict
+from core.sdk.versions import check_version
 from core.storage.database import Work
-
-PATH = ("input", "if_version")
-
-
-def check_version(version: int, if_version: int | None, path: tuple[str, ...] = PATH) -> None:
-    """Raises Conflict for an object that is another version by now; None is any."""
-    if if_version is not None and version != if_version:
-        raise Conflict(f"it has version {version} by now, not {if_version}: read it again", path)
 
 
 async def hold_version(w: Work, table: str, pk: int, if_version: int | None) -> None:

@@ -49,6 +49,7 @@ class CouponTemplate(Model):
     issued = fields.BigIntField()
     spent = fields.BigIntField()
     state = fields.TextField()
+    version = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 

@@ -295,7 +295,9 @@ async def template_update(
             if "budget" in values:
                 held = await hold_template(w, pk, ("id",))
                 values["budget"] = minor(values["budget"], held.currency, "budget")
-            return {"template": template_shape(await update_template(w, pk, values))}
+            return {
+                "template": template_shape(await update_template(w, pk, values, input.if_version))
+            }
 
     made: CouponsTemplateUpdatePayload = await _answered(CouponsTemplateUpdatePayload, call)
     return made

@@ -10,7 +10,7 @@ import strawberry
 
 from core.schema.context import Info
 from core.schema.errors import UserError
-from core.schema.scalars import Money, global_id, money, need_id
+from core.schema.scalars import Money, global_id, money, need_id, version_seen
 from core.sdk import InvalidInput, minor_of
 from plugins.coupons.allowance import count_stock
 from plugins.coupons.issuing import Issued
@@ -81,6 +81,7 @@ class CouponTemplate:
     percent: Decimal | None = strawberry.field(description="What PERCENT_OFF takes off.")
     gift: str | None = strawberry.field(description="What GIFT gives.")
     per_item: bool = strawberry.field(description="Whether the amount is off each piece.")
+    version: int
     threshold: Money | None = strawberry.field(description="From what amount of goods on.")
     max_off: Money | None = strawberry.field(description="The most that one takes off.")
     shop_ids: list[strawberry.ID] = strawberry.field(description="Empty: for all shops.")
@@ -236,6 +237,7 @@ class CouponsTemplateUpdateInput:
     claimable: strawberry.Maybe[bool] = strawberry.field(description=CLAIMABLE)
     transfers: strawberry.Maybe[int] = strawberry.field(description=TRANSFERS)
     low_stock: strawberry.Maybe[int | None] = strawberry.field(description=LOW_STOCK)
+    if_version: int | None = version_seen()
 
 
 @strawberry.input(description="An article of a basket.")
@@ -355,6 +357,7 @@ def template_shape(one: Template) -> CouponTemplate:
         state=CouponTemplateState(one.state), public_code=one.public_code,
         valid_from=one.valid_from, valid_until=one.valid_until, valid_days=one.valid_days,
         per_customer=one.per_customer, total=one.total, daily=one.daily, issued=one.issued,
+        version=one.version,
         budget=shown(one.budget), spent=shown(None if one.budget is None else one.spent),
     )  # fmt: skip
 

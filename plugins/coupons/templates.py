@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,6 +10,7 @@ import asyncpg
 import orjson
 
 from core.sdk import AlreadyExists, HuikeError, InvalidInput, NotFound, Several
+from core.sdk.versions import check_version
 from plugins.coupons.codes import MAX_CODE, normal
 
 KINDS = ("amount_off", "percent_off", "free_shipping", "gift")
@@ -61,10 +62,13 @@ class Template:
     low_stock: int | None = None
     issued: int = 0
     spent: int = 0
+    version: int = 1
 
 
 GIVEN = tuple(
-    one.name for one in fields(Template) if one.name not in ("id", "state", "issued", "spent")
+    one.name
+    for one in fields(Template)
+    if one.name not in ("id", "state", "issued", "spent", "version")
 )
 """What a merchant says of a template."""
 CHANGEABLE = (
@@ -107,21 +111,27 @@ async def create_template(w: Any, given: Mapping[str, Any]) -> Template:
     return read_template(row)
 
 
-async def update_template(w: Any, template_id: int, changes: Mapping[str, Any]) -> Template:
-    """Change values of CHANGEABLE. Raises NotFound, Several of InvalidInput, AlreadyExists."""
+async def update_template(
+    w: Any, template_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> Template:
+    """Change values of CHANGEABLE; what is issued or used makes no version.
+
+    Raises NotFound, Several of InvalidInput, AlreadyExists, and Conflict for a template of another
+    version than `if_version`.
+    """
     strange = sorted(set(changes) - set(CHANGEABLE))
     if strange:
         raise InvalidInput(f"{', '.join(strange)} cannot be changed", ("input", strange[0]))
     old = await hold_template(w, template_id, ("id",))
-    made = Template(**{
-        **{one.name: getattr(old, one.name) for one in fields(Template)}, **changes
-    })  # fmt: skip
+    check_version(old.version, if_version)
+    made = replace(old, **changes, version=old.version + 1)
     await _check(w, made)
     sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(changes, 4))
     try:
         async with w.sql.transaction():
             await w.sql.execute(
-                f"""UPDATE coupons_templates SET updated_at = $3{", " if sets else ""}{sets}
+                f"""UPDATE coupons_templates
+                    SET updated_at = $3, version = version + 1{", " if sets else ""}{sets}
                     WHERE merchant_id = $1 AND id = $2""",
                 w.merchant_id, template_id, w.now, *changes.values(),
             )  # fmt: skip

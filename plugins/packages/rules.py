@@ -15,6 +15,7 @@ from core.domain.shops.code_sources import free_codes
 from core.domain.shops.merchants import check_name
 from core.sdk import AlreadyExists, InvalidInput, NotFound, Say, Several, WrongState
 from core.sdk.facets import Language
+from core.sdk.versions import check_version
 from plugins.packages.conditions import OrderRule
 from plugins.packages.inserts import Insert, inserts_by_id
 
@@ -55,6 +56,7 @@ class PackingRule:
     starts_at: datetime | None
     ends_at: datetime | None
     is_on: bool
+    version: int
     names: Mapping[tuple[str, int], str]
     now: datetime
     time_zone: str
@@ -155,10 +157,13 @@ def _check(new: NewRule) -> None:
         raise InvalidInput("it ends before it starts", _at("endsAt"))
 
 
-async def update_rule(w: Any, rule_id: int, changes: Mapping[str, Any]) -> None:
+async def update_rule(
+    w: Any, rule_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Change values of CHANGEABLE, for the waves to come.
 
-    Raises NotFound, InvalidInput, AlreadyExists.
+    Raises NotFound, InvalidInput, AlreadyExists, and Conflict for a rule of another version than
+    `if_version`.
     """
     row = await w.sql.fetchrow(
         "SELECT * FROM packages_rules WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE",
@@ -166,6 +171,7 @@ async def update_rule(w: Any, rule_id: int, changes: Mapping[str, Any]) -> None:
     )  # fmt: skip
     if row is None:
         raise NotFound(f"there is no rule {rule_id}", ("id",))
+    check_version(row["version"], if_version)
     values = {name: changes.get(name, row[name]) for name in CHANGEABLE}
     values["name"] = check_name(values["name"])
     variants = [(one["insert_id"], one["weight"]) for one in orjson.loads(row["variants"])]
@@ -174,7 +180,8 @@ async def update_rule(w: Any, rule_id: int, changes: Mapping[str, Any]) -> None:
     try:
         async with w.sql.transaction():
             await w.sql.execute(
-                f"UPDATE packages_rules SET {sets} WHERE merchant_id = $1 AND id = $2",
+                f"""UPDATE packages_rules SET {sets}, version = version + 1
+                    WHERE merchant_id = $1 AND id = $2""",
                 w.merchant_id, rule_id, *values.values(),
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
@@ -242,7 +249,7 @@ async def read_rules(
             customers, orders, row["priority"],
             row["exclusive"], row["per_customer"], row["per_days"], row["holdout"],
             row["budget"], row["spent"], row["starts_at"], row["ends_at"], row["is_on"],
-            await _shop_names(session, orders), session.now, zone,
+            row["version"], await _shop_names(session, orders), session.now, zone,
         ))  # fmt: skip
     return made
 

@@ -147,6 +147,7 @@ def _rule(rule: PackingRule, currency: str) -> PackagesRule:
         per_days=rule.per_days, holdout=Decimal(rule.holdout) / PARTS,
         budget=None if rule.budget is None else money(rule.budget, currency),
         spent=money(rule.spent, currency), starts_at=rule.starts_at, ends_at=rule.ends_at,
+        version=rule.version,
         variants=[
             PackagesVariant(insert=one.insert.name, weight=one.weight) for one in rule.variants
         ],
@@ -361,7 +362,7 @@ async def packages_rule_update(
             if values.get("budget") is not None:
                 currency = await currency_of(w)
                 values["budget"] = minor_of(values["budget"], currency, ("input", "budget"))
-            await update_rule(w, number, values)
+            await update_rule(w, number, values, input.if_version)
             return PackagesRuleUpdatePayload(rule=await _rule_by_id(info, w, number))
     except (HuikeError, Several) as error:
         return PackagesRuleUpdatePayload(errors=user_errors(error))

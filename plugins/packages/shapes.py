@@ -7,7 +7,7 @@ from typing import Any
 
 import strawberry
 
-from core.schema.scalars import JSON, Money, SegmentRule
+from core.schema.scalars import JSON, Money, SegmentRule, version_seen
 from core.schema.segment_words import Language
 from core.sdk import Say
 from plugins.packages.outcomes import Outcome, reason
@@ -132,6 +132,7 @@ class PackagesRule:
     spent: Money = strawberry.field(description="Of the budget, with what is not packed yet.")
     starts_at: datetime | None = strawberry.field(description="Null: it holds at once.")
     ends_at: datetime | None = strawberry.field(description="Null: it has no end.")
+    version: int
     variants: list[PackagesVariant] = strawberry.field(
         description="What it gives: one of these, for a customer always the same."
     )
@@ -311,3 +312,4 @@ class PackagesRuleUpdateInput:
     budget: strawberry.Maybe[Decimal | None] = strawberry.field(description=BUDGET)
     starts_at: strawberry.Maybe[datetime | None] = strawberry.field(description=STARTS)
     ends_at: strawberry.Maybe[datetime | None] = strawberry.field(description=ENDS)
+    if_version: int | None = version_seen()

@@ -11,6 +11,7 @@ import strawberry
 from strawberry.extensions import FieldExtension
 
 from core.schema.executor.later import Later
+from core.schema.rows import reads
 
 T = TypeVar("T")
 GIVEN = datetime(2026, 6, 1, 10, tzinfo=UTC)
@@ -73,10 +74,18 @@ def make(cls, context, seed):
     values = {
         "title": "t", "size": 7, "ratio": 0.5, "colour": Colour.RED, "at": GIVEN,
         "price": Decimal("1.50"), "flags": [True, False], "words": ["a", None],
+        "coin": coin(context, seed, "c"), "must_coin": coin(context, seed, "m"),
     }  # fmt: skip
     return cls(seed=seed, **{
         name: attribute(context.rate, seed, name, value)
         for name, value in values.items() if cls is Thing or name in ("title", "size")
+    })  # fmt: skip
+
+
+def coin(context, seed, letter):
+    values = {"amount": Decimal("2.00"), "kind": "c", "side": Side(name="heads")}
+    return Coin(**{
+        name: attribute(context.rate, seed + letter, name, value) for name, value in values.items()
     })  # fmt: skip
 
 
@@ -87,6 +96,20 @@ Either = Annotated["Thing | Other", strawberry.union("Either")]
 class Box(Generic[T]):
     held: T
     all: list[T | None]
+
+
+@strawberry.type
+class Side:
+    name: str | None
+
+
+@strawberry.type
+class Coin:
+    """With nothing but values, as money is."""
+
+    amount: Decimal
+    kind: str | None
+    side: Side | None
 
 
 @strawberry.interface
@@ -120,6 +143,12 @@ class Thing(Named):
     price: Decimal | None
     flags: list[bool]
     words: list[str | None] | None
+    coin: Coin | None
+    must_coin: Coin
+
+    @property
+    def row(self):
+        return {"seed": self.seed}
 
     def _one(self, info, name):
         return outcome(info, self.seed, name,
@@ -235,6 +264,29 @@ class Thing(Named):
     @strawberry.field
     def promised_all(self, info: strawberry.Info) -> "list[Thing]":
         return Later("promised_all", self.seed, batches(info), [], info.context)
+
+    @reads(pk="seed")
+    def promised_by_key(self, info: strawberry.Info) -> "Thing | None":
+        return Later("by_key", self.seed, batch(info, "k"), None, info.context)
+
+    @reads(pk="seed")
+    def all_by_key(self, info: strawberry.Info) -> "list[Thing]":
+        return Later("all_by_key", self.seed, batches(info), [], info.context)
+
+    @reads(pk="seed")
+    def badly_by_key(self, info: strawberry.Info) -> "list[Thing] | None":
+        async def fail(_session: Any, _pks: Any) -> Any:
+            raise ValueError("the whole batch")
+
+        return Later("badly_by_key", self.seed, fail, [], info.context)
+
+    @reads(pk="seed")
+    def never_by_key(self, info: strawberry.Info) -> "list[Thing] | None":
+        raise ValueError("not with this token")
+
+    @reads(pk="seed")
+    def none_by_key(self, info: strawberry.Info) -> "Thing | None":
+        return None
 
     @strawberry.field
     def promised_badly(self, info: strawberry.Info) -> "Thing | None":

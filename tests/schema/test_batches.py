@@ -2,7 +2,7 @@
 
 import pytest
 
-from core.schema.scalars import camel
+from core.schema.scalars import camel, global_id
 
 AT = "2026-06-01T10:00:00+08:00"
 
@@ -78,6 +78,33 @@ async def test_too_many_are_refused_as_a_whole(api, world, policy):
     assert [error["path"] for error in answer["errors"]] == [["input", "parcels"]]
 
 
+SETS = {
+    "customersTagsAdd": {"tags": ["vip"]},
+    "customersTagsRemove": {"tags": ["vip"]},
+    "customersConsentSet": {"channel": "email", "status": "GRANTED", "source": "form"},
+}
+
+
+@pytest.mark.parametrize("name", SETS)
+async def test_customers_who_are_not_there_leave_out_themselves_or_all(api, world, name):
+    query = """mutation ($input: %sInput!) { answer: %s(input: $input) {
+        changed errors { code path } } }""" % (name[0].upper() + name[1:], name)  # noqa: UP031
+    ids = [world.ids["Customer"], global_id("Customer", 10**9), world.ids["Second"], "?"]
+    if name == "customersTagsRemove":
+        put = {"tags": ["vip"], "ids": [ids[0], ids[2]]}
+        await api.data(world.token, """mutation ($input: CustomersTagsAddInput!) {
+            customersTagsAdd(input: $input) { changed } }""", input=put)  # fmt: skip
+    faults = [{"code": "NOT_FOUND", "path": ["input", "ids", place]} for place in ("1", "3")]
+
+    async def ask(**more):
+        return (await api.data(world.token, query, input={**SETS[name], **more}))["answer"]
+
+    assert await ask(ids=ids) == {"changed": None, "errors": faults}
+    assert await ask(ids=ids, onError="CONTINUE") == {"changed": 2, "errors": faults}
+    nobody = [ids[1], ids[3]]
+    assert (await ask(ids=nobody, onError="CONTINUE"))["changed"] == 0
+
+
 # -- versions ------------------------------------------------------------------------------------
 
 UPDATES = {
@@ -87,6 +114,13 @@ UPDATES = {
     "campaign-update": ("campaign", "Campaign", {"name": "other"}),
     "customer-note-update": ("note", "CustomerNote", {"text": "other"}),
     "task-update": ("task", "Task", {"text": "other"}),
+    "custom-field-update": ("customField", "Field", {"title": "other"}),
+    "tier-update": ("tier", "Tier", {"name": "other"}),
+    "reward-update": ("reward", "Reward", {"name": "other"}),
+    "staff-update": ("staff", "Colleague", {"name": "other"}),
+    "webhook-update": ("webhook", "Webhook", {"name": "other"}),
+    "coupons-template-update": ("template", "CouponTemplate", {"name": "other"}),
+    "packages-rule-update": ("rule", "PackagesRule", {"name": "other"}),
 }
 
 
@@ -110,6 +144,24 @@ async def test_an_update_holds_for_the_version_that_was_seen(api, world, name):
     change[next(iter(change))] += "!"
     assert (await update(ifVersion=first))[noun]["version"] == first + 1
     assert (await update(ifVersion=first))["errors"] == conflict
+
+
+async def test_a_role_has_a_version_too(api, world):
+    await api.data(world.token, """mutation { roleCreate(input: {
+        name: "packers", permissions: [ORDERS_READ]}) { role { version } } }""")  # fmt: skip
+    query = """mutation ($input: RoleUpdateInput!) { roleUpdate(name: "packers", input: $input) {
+        role { permissions version } errors { code path } } }"""
+
+    async def update(permission, **more):
+        given = {"permissions": [permission], **more}
+        return (await api.data(world.token, query, input=given))["roleUpdate"]
+
+    found = await update("SHOPS_READ", ifVersion=1)
+    assert found == {"role": {"permissions": ["SHOPS_READ"], "version": 2}, "errors": []}
+    conflict = [{"code": "CONFLICT", "path": ["input", "ifVersion"]}]
+    assert await update("ORDERS_READ", ifVersion=1) == {"role": None, "errors": conflict}
+    roles = (await api.data(world.token, "{ roles { name version } }"))["roles"]
+    assert {"name": "packers", "version": 2} in roles
 
 
 async def test_a_programme_has_a_version_too(api, world):

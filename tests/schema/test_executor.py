@@ -10,6 +10,7 @@ from strawberry.extensions import DisableValidation
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from core.schema.executor import Executor, plans
+from core.schema.executor.later import Later
 from core.schema.executor.plans import PlanCache
 from tests.schema import odd_schema
 from tests.schema.selections import Selections
@@ -68,7 +69,7 @@ def by_place(data, errors):
 
 WAITING = {
     "things", "named", "slow", "slower", "awaited", "slowPart", "slowMust", "awaitedParts",
-    "promised", "promisedAll", "promisedBadly",
+    "promised", "promisedAll", "promisedBadly", "promisedByKey", "allByKey", "badlyByKey",
 }  # fmt: skip
 
 
@@ -139,6 +140,25 @@ async def test_a_level_is_one_batch():
     assert not result.errors
     # the same promise asked for under two names is fetched for each, as other fields are
     assert [len(pks) for pks in context.fetched] == [9, 18, 18]
+
+
+async def test_a_resolver_that_names_its_key_is_called_for_one_of_a_level(monkeypatch):
+    made = []
+
+    def counted(*given):
+        made.append(given)
+        return Later(*given)
+
+    monkeypatch.setattr(odd_schema, "Later", counted)
+    context = odd_schema.Context(0)
+    query = "{ things(count: 9) { allByKey { promisedByKey { coin { amount side { name } } } } } }"
+    result = await OURS.execute(query, context_value=context)
+    assert not result.errors
+    assert [len(pks) for pks in context.fetched] == [9, 18]
+    assert len(made) == 2
+    coins = [inner["promisedByKey"]["coin"] for one in result.data["things"]
+             for inner in one["allByKey"]]  # fmt: skip
+    assert coins == [{"amount": "2.00", "side": {"name": "heads"}}] * 18
 
 
 async def test_plans_are_bounded(monkeypatch):

@@ -160,7 +160,10 @@ async def test_many_are_tagged_by_ids_or_by_segment(api, world, stranger):
         ({}, [["input", "ids"]]),
         ({"ids": ids, "segmentId": world.ids["Segment"]}, [["input", "ids"]]),
         ({"ids": []}, [["input", "ids"]]),
-        ({"ids": [*ids, stranger.ids["Customer"], "x"]}, [["input", "ids", "2"]]),
+        (
+            {"ids": [*ids, stranger.ids["Customer"], "x"]},
+            [["input", "ids", "1"], ["input", "ids", "2"]],
+        ),
         ({"ids": [*ids, stranger.ids["Customer"]]}, [["input", "ids", "1"]]),
         ({"segmentId": stranger.ids["Segment"]}, [["input", "segmentId"]]),
     ):

@@ -153,6 +153,45 @@ async def test_reads_at_the_same_time_share_commits_and_keep_their_entries(api, 
     assert len(commits) < 10
 
 
+async def test_a_read_after_a_read_is_one_statement_unless_others_wrote(api, world, monkeypatch):
+    await second(world)
+    transactions = []
+    work = Database.work
+
+    def counted(self, merchant_id, actor="system"):
+        transactions.append(actor)
+        return work(self, merchant_id, actor)
+
+    await api.data(world.token, PEOPLE)
+    monkeypatch.setattr(Database, "work", counted)
+    await api.data(world.token, PEOPLE)
+    await api.data(world.token, PEOPLE)
+    assert transactions == []
+    async with world.merchant.work() as w:
+        w.audit("test.between")
+    transactions.clear()
+    await api.data(world.token, PEOPLE)
+    assert len(transactions) == 1
+    assert len(await reads(world)) == 4
+    assert (await audit.verify(world.merchant.installation.db, world.merchant.id)).fault is None
+
+
+async def test_readers_and_writers_at_once_make_one_chain(api, world):
+    await second(world)
+    await api.data(world.token, PEOPLE)
+
+    async def write():
+        async with world.merchant.work() as w:
+            w.audit("test.between")
+
+    answers = await asyncio.gather(
+        *(one for _ in range(10) for one in (api(world.token, PEOPLE), write()))
+    )
+    assert all("errors" not in answer for answer in answers if answer)
+    assert len(await reads(world)) == 11
+    assert (await audit.verify(world.merchant.installation.db, world.merchant.id)).fault is None
+
+
 async def test_without_an_entry_there_is_no_answer(api, world, monkeypatch):
     await second(world)
     work = Database.work

@@ -11,7 +11,7 @@ from core.domain.shops.plugins import disable_plugin, enable_plugin
 from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.tokens import create_token, revoke_token
 from core.sdk import InvalidInput
-from core.storage import jobs
+from core.storage import chain, jobs
 
 
 @pytest.fixture
@@ -136,6 +136,20 @@ async def test_concurrent_writers_make_one_chain_without_gaps(db, merchant):
     check = await audit.verify(db, merchant.id)
     assert check.fault is None
     assert check.entries == before + 80
+
+
+async def test_an_entry_after_one_that_is_no_longer_the_last_is_not_written(db, merchant):
+    await add(merchant, 1)
+    last = (await rows_of(merchant))[-1]
+    end = chain.End(last["number"], last["hash"])
+    entry = chain.Entry(merchant.id, 0, last["at"], "test", "test.done", {"number": 1})
+    async with db.read(merchant.id) as session:
+        for wrong in (chain.End(end.number, bytes(32)), chain.End(end.number + 1, end.digest)):
+            assert await chain.append_after(session.sql, db.keyring, [entry], wrong) is None
+        found = await chain.append_after(session.sql, db.keyring, [entry, entry], end)
+        assert found == chain.End(end.number + 2, (await rows_of(merchant))[-1]["hash"])
+        assert await chain.append_after(session.sql, db.keyring, [entry], end) is None
+    assert (await audit.verify(db, merchant.id)).fault is None
 
 
 async def test_what_is_taken_back_leaves_no_entry(db, merchant):

@@ -24,8 +24,8 @@ from core.registry import Registry
 from core.sdk.channels import MessageClass
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
 from core.sdk.flows import Flow, OnAudience, OnSegment, Options, Schedule
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import check_version
 
 MESSAGE = frozenset({"segment_id", "content", "message_class"})
 BEFORE = ("draft", "review", "approved", "scheduled")

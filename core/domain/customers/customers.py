@@ -17,8 +17,8 @@ from core.domain.customers.log import log_event
 from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
 from core.sdk.errors import HuikeError, InvalidInput, NotFound
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import hold_version
 
 TEXT_LIMIT = 200
 MAX_AGE = 130
@@ -36,13 +36,16 @@ class CustomerMerged(HuikeError):
         self.customer_id = into
 
 
-async def get_customer(session: Session, customer_id: int) -> Mapping[str, Any]:
+async def get_customer(
+    session: Session, customer_id: int, change: bool = False
+) -> Mapping[str, Any]:
     """A customer's row. Raises NotFound, CustomerMerged.
 
-    Inside a unit of work the customer is kept from being merged away until its end. Who needs
-    `lock_customers` as well takes that first.
+    Inside a unit of work the customer is kept from being merged away until its end; with `change`
+    its row stays as it is too. Who needs `lock_customers` as well takes that first.
     """
-    lock = " FOR KEY SHARE" if isinstance(session, Work) else ""
+    kept = "NO KEY UPDATE" if change else "KEY SHARE"
+    lock = f" FOR {kept}" if isinstance(session, Work) else ""
     row = await session.sql.fetchrow(
         f"SELECT * FROM customers WHERE merchant_id = $1 AND id = $2{lock}",
         session.merchant_id, customer_id,
@@ -76,15 +79,17 @@ async def kept_customer(session: Session, customer_id: int) -> int | None:
 
 async def update_customer(
     w: Work, customer_id: int, changes: Mapping[str, Any], if_version: int | None = None
-) -> None:
+) -> Mapping[str, Any]:
     """Change name, country, province, city, birthday, phone or email; None clears.
 
-    Other keys are a bug. Raises NotFound, InvalidInput, and Conflict for a customer of another
-    version than `if_version`.
+    Returns the row as it is then. Other keys are a bug. Raises NotFound, InvalidInput, and Conflict
+    for a customer of another version than `if_version`.
     """
-    await lock_customers(w)
-    await hold_version(w, "customers", customer_id, if_version)
-    before = await get_customer(w, customer_id)
+    contacts = [kind for kind in ("phone", "email") if kind in changes]
+    if contacts:  # they lead to the customer; nothing else keeps the merchant's others waiting
+        await lock_customers(w)
+    before = await get_customer(w, customer_id, change=True)
+    check_version(before["version"], if_version)
     columns: dict[str, Any] = {}
     for field, value in changes.items():
         if field in ("phone", "email"):
@@ -97,17 +102,17 @@ async def update_customer(
             assert field in ("name", "province", "city")
             columns[field] = _text(field, value)
     sets = "".join(f", {column} = ${number}" for number, column in enumerate(columns, 4))
-    await w.sql.execute(
+    after: Mapping[str, Any] = await w.sql.fetchrow(
         f"""UPDATE customers SET version = version + 1, updated_at = $3{sets}
-            WHERE merchant_id = $1 AND id = $2""",
+            WHERE merchant_id = $1 AND id = $2 RETURNING *""",
         w.merchant_id, customer_id, w.now, *columns.values(),
     )  # fmt: skip
-    for kind in ("phone", "email"):
-        if kind in changes:
-            await _move_identity(w, customer_id, kind, before, columns)
+    for kind in contacts:
+        await _move_identity(w, customer_id, kind, before, columns)
     changed = sorted(field for field in changes if _differs(field, before, columns))
     if changed:
         await log_event(w, [customer_id], "changed", {"columns": changed})
+    return after
 
 
 def _differs(field: str, before: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:

@@ -17,9 +17,9 @@ import orjson
 from core.domain.customers.log import log_each
 from core.domain.shops.merchants import check_name
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
+from core.sdk.versions import check_version
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
-from core.storage.versions import check_version
 
 MERCHANTS = "custom"
 """The namespace that merchants own."""
@@ -152,13 +152,17 @@ async def define_fields(w: Work, plugin: str, definitions: Sequence[FieldDefinit
         await update_field(w, plugin, found["id"], changes)
 
 
-async def update_field(w: Work, owner: str, field_id: int, changes: Mapping[str, Any]) -> None:
+async def update_field(
+    w: Work, owner: str, field_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Change the title or the choices; other keys are a bug. A type never changes.
 
-    Raises NotFound, FieldNotYours, InvalidInput, and WrongState for a choice that is in use.
+    Raises NotFound, FieldNotYours, InvalidInput, WrongState for a choice that is in use, and
+    Conflict for a field of another version than `if_version`.
     """
     assert set(changes) <= {"title", "choices"}
     row = await _owned_field(w, owner, field_id)
+    check_version(row["version"], if_version)
     title, choices = row["title"], orjson.loads(row["choices"])
     if "title" in changes:
         title = check_name(changes["title"] or "", ("input", "title"))
@@ -167,7 +171,7 @@ async def update_field(w: Work, owner: str, field_id: int, changes: Mapping[str,
         await _check_unused(w, field_id, sorted(set(choices) - set(listed)))
         choices = listed
     await w.sql.execute(
-        """UPDATE custom_fields SET title = $3, choices = $4
+        """UPDATE custom_fields SET title = $3, choices = $4, version = version + 1
            WHERE merchant_id = $1 AND id = $2""",
         w.merchant_id, field_id, title, orjson.dumps(choices).decode(),
     )  # fmt: skip

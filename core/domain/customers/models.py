@@ -154,6 +154,7 @@ class CustomField(Model):
     title = fields.TextField()
     type = fields.TextField()
     choices: Any = fields.JSONField(default=list)
+    version = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
 
     class Meta:

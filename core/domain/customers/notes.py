@@ -5,8 +5,8 @@ from typing import Any
 
 from core.domain.customers.log import log_event
 from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.versions import check_version
 from core.storage.database import Work
-from core.storage.versions import check_version
 
 TEXT_LIMIT = 5_000
 

@@ -96,20 +96,30 @@ async def check_customers(
     session: Session, customer_ids: Sequence[int], most: int = MAX_CUSTOMERS
 ) -> None:
     """Raises Several of NotFound, with the place of each id in the input that is no customer's."""
+    missing = await missing_customers(session, customer_ids, most)
+    if missing:
+        raise Several(list(missing.values()))
+
+
+async def missing_customers(
+    session: Session, customer_ids: Sequence[int | None], most: int = MAX_CUSTOMERS
+) -> dict[int, HuikeError]:
+    """An error for each place in the input whose id is no customer's.
+
+    Raises InvalidInput for none or too many.
+    """
     if not 1 <= len(customer_ids) <= most:
         raise InvalidInput(f"give 1 to {most} ids", ("input", "ids"))
     rows = await session.sql.fetch(
         "SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
-        session.merchant_id, list(customer_ids),
+        session.merchant_id, [one for one in customer_ids if one is not None],
     )  # fmt: skip
     known = {row["id"] for row in rows}
-    missing: list[HuikeError] = [
-        NotFound("there is no customer with this id", ("input", "ids", str(place)))
+    return {
+        place: NotFound("there is no customer with this id", ("input", "ids", str(place)))
         for place, customer_id in enumerate(customer_ids)
         if customer_id not in known
-    ]
-    if missing:
-        raise Several(missing)
+    }
 
 
 async def rename_tag(w: Work, tag: str, to: str) -> Retagged:

@@ -12,8 +12,8 @@ from core.domain.customers.log import log_event
 from core.sdk.actions import Subject
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.facets import Text
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import check_version
 
 TITLE_LIMIT, TEXT_LIMIT, ASSIGNEE_LIMIT = 200, 5_000, 100
 

@@ -135,6 +135,7 @@ class Tier(Model):
     threshold = fields.BigIntField(null=True)
     keep_threshold = fields.BigIntField(null=True)
     benefits: Any = fields.JSONField()
+    version = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
     deleted_at = fields.DatetimeField(null=True)
@@ -283,6 +284,7 @@ class Reward(Model):
     tier_ids: Any = fields.JSONField(null=True)
     valid_from = fields.DatetimeField(null=True)
     valid_until = fields.DatetimeField(null=True)
+    version = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 

@@ -14,8 +14,8 @@ from core.domain.members.rules import Rules
 from core.domain.members.tiers import TierRule
 from core.domain.shops.merchants import check_name
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several, WrongState
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
-from core.storage.versions import check_version
 
 
 @dataclass(frozen=True)
@@ -140,10 +140,13 @@ async def create_tier(
     return tier_id
 
 
-async def update_tier(w: Work, tier_id: int, changes: Mapping[str, Any]) -> None:
+async def update_tier(
+    w: Work, tier_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Change a tier's name, threshold, keep_threshold or benefits; the rank stays.
 
-    Members are looked at again soon. Raises NotFound, InvalidInput, Several.
+    Members are looked at again soon. Raises NotFound, InvalidInput, Several, and Conflict for a
+    tier of another version than `if_version`.
     """
     row = await w.sql.fetchrow(
         """SELECT * FROM tiers WHERE merchant_id = $1 AND id = $2 AND deleted_at IS NULL
@@ -152,6 +155,7 @@ async def update_tier(w: Work, tier_id: int, changes: Mapping[str, Any]) -> None
     )  # fmt: skip
     if row is None:
         raise NotFound(f"there is no tier {tier_id}", ("id",))
+    check_version(row["version"], if_version)
     threshold = changes.get("threshold", row["threshold"])
     keep_threshold = changes.get("keep_threshold", row["keep_threshold"])
     await _check_order(w, row["rank"], threshold, keep_threshold)
@@ -160,7 +164,7 @@ async def update_tier(w: Work, tier_id: int, changes: Mapping[str, Any]) -> None
         benefits = dump_benefits(check_benefits(changes["benefits"]))
     await w.sql.execute(
         """UPDATE tiers SET name = $3, threshold = $4, keep_threshold = $5, benefits = $6,
-               updated_at = $7 WHERE merchant_id = $1 AND id = $2""",
+               updated_at = $7, version = version + 1 WHERE merchant_id = $1 AND id = $2""",
         w.merchant_id, tier_id, check_name(changes.get("name", row["name"])), threshold,
         keep_threshold, benefits, w.now,
     )  # fmt: skip

@@ -15,6 +15,7 @@ from core.sdk.errors import AlreadyExists, InvalidInput, NotFound
 from core.sdk.facets import Text
 from core.sdk.plugin import NoSettings, PluginContext
 from core.sdk.rewards import Redeemed
+from core.sdk.versions import check_version
 from core.storage.database import Work
 
 COLUMNS = ("name", "cost", "stock", "per_customer", "tier_ids", "valid_from", "valid_until")
@@ -67,12 +68,16 @@ async def create_reward(
     return reward_id
 
 
-async def update_reward(w: Work, reward_id: int, changes: Mapping[str, Any]) -> None:
+async def update_reward(
+    w: Work, reward_id: int, changes: Mapping[str, Any], if_version: int | None = None
+) -> None:
     """Change values of COLUMNS; what was redeemed already stays as it is.
 
-    Raises NotFound, InvalidInput, AlreadyExists.
+    Raises NotFound, InvalidInput, AlreadyExists, and Conflict for a reward of another version than
+    `if_version`; a redemption makes no version, though it takes from the stock.
     """
     row = await hold_reward(w, reward_id, ("id",))
+    check_version(row["version"], if_version)
     tier_ids = row["tier_ids"] and orjson.loads(row["tier_ids"])
     values = {**{name: row[name] for name in COLUMNS}, "tier_ids": tier_ids, **changes}
     await _check(w, values)
@@ -80,7 +85,8 @@ async def update_reward(w: Work, reward_id: int, changes: Mapping[str, Any]) -> 
         async with w.sql.transaction():
             await w.sql.execute(
                 """UPDATE rewards SET name = $3, cost = $4, stock = $5, per_customer = $6,
-                       tier_ids = $7, valid_from = $8, valid_until = $9, updated_at = $10
+                       tier_ids = $7, valid_from = $8, valid_until = $9, updated_at = $10,
+                       version = version + 1
                    WHERE merchant_id = $1 AND id = $2""",
                 w.merchant_id, reward_id, *_stored(values), w.now,
             )  # fmt: skip

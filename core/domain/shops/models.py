@@ -96,6 +96,7 @@ class Role(Model):
     name = fields.TextField()
     permissions: Any = fields.JSONField()
     sub_account = fields.BooleanField()
+    version = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 
@@ -122,6 +123,7 @@ class Staff(Model):
     invite_until = fields.DatetimeField(null=True)
     disabled_at = fields.DatetimeField(null=True)
     last_login_at = fields.DatetimeField(null=True)
+    version = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
 
     class Meta:
@@ -200,6 +202,7 @@ class Webhook(Model):
     pause_reason = fields.TextField(null=True)
     failures = fields.IntField(default=0)
     failing_since = fields.DatetimeField(null=True)
+    version = fields.IntField(default=1, db_default=1)
     created_at = fields.DatetimeField()
     updated_at = fields.DatetimeField()
 

@@ -1,7 +1,7 @@
 """Roles: named sets of permissions. The predefined ones are here, a merchant adds his own."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import asyncpg
 import orjson
@@ -9,6 +9,7 @@ import orjson
 from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
 
 OWNER = "owner"
@@ -69,6 +70,7 @@ class Role:
     sub_account: bool
     predefined: bool
     description: str | None = None
+    version: int = 1
 
 
 def predefined_roles(registry: Registry) -> dict[str, Role]:
@@ -132,8 +134,11 @@ async def all_roles(session: Session, registry: Registry) -> list[Role]:
     rows = await session.sql.fetch(
         "SELECT * FROM roles WHERE merchant_id = $1 ORDER BY name LIMIT 1000", session.merchant_id
     )
-    own = [role_of(registry, row["name"], row) for row in rows]
-    return [*predefined_roles(registry).values(), *(role for role in own if role is not None)]
+    own = [(role_of(registry, row["name"], row), row["version"]) for row in rows]
+    return [
+        *predefined_roles(registry).values(),
+        *(replace(role, version=version) for role, version in own if role is not None),
+    ]
 
 
 async def create_role(
@@ -182,18 +187,20 @@ async def update_role(
     name: str,
     permissions: Iterable[str],
     need: Callable[[str], None],
+    if_version: int | None = None,
 ) -> Role:
     """Give a role of the merchant's own other permissions; who has it has them at once.
 
     The caller needs the permissions of before and after. Raises NotFound, WrongState,
-    InvalidInput.
+    InvalidInput, and Conflict for a role of another version than `if_version`.
     """
     role = await _own(w, registry, name)
     for permission in sorted(role.permissions):
         need(permission)
+    check_version(role.version, if_version)
     granted = _checked(registry, permissions, role.sub_account, need)
     await w.sql.execute(
-        """UPDATE roles SET permissions = $3, updated_at = $4
+        """UPDATE roles SET permissions = $3, updated_at = $4, version = version + 1
            WHERE merchant_id = $1 AND name = $2""",
         w.merchant_id, name, orjson.dumps(granted).decode(), w.now,
     )  # fmt: skip
@@ -207,7 +214,7 @@ async def update_role(
         "added": sorted(set(granted) - role.permissions),
         "removed": sorted(role.permissions - set(granted)),
     })  # fmt: skip
-    return Role(name, frozenset(granted), role.sub_account, False)
+    return Role(name, frozenset(granted), role.sub_account, False, version=role.version + 1)
 
 
 async def delete_role(w: Work, registry: Registry, name: str) -> None:
@@ -238,7 +245,7 @@ async def _own(w: Work, registry: Registry, name: str) -> Role:
     role = role_of(registry, name, row)
     if role is None:
         raise NotFound(f"there is no role {name!r}", ("name",))
-    return role
+    return replace(role, version=row["version"])
 
 
 def _checked(

@@ -5,6 +5,7 @@ import hmac
 import secrets
 from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
+from functools import lru_cache
 
 import orjson
 
@@ -135,8 +136,11 @@ async def token_caller(
     """Who has the token with this hash of its secret, at present; see `authenticate`."""
     async with db.read(merchant_id) as session:
         row = await session.sql.fetchrow(
-            "SELECT * FROM api_tokens WHERE merchant_id = $1 AND id = $2", merchant_id, token_id
-        )
+            """SELECT secret_hash, previous_hash, previous_until, permissions, expires_at,
+                      revoked_at, last_used_at
+               FROM api_tokens WHERE merchant_id = $1 AND id = $2""",
+            merchant_id, token_id,
+        )  # fmt: skip
         if row is None or row["revoked_at"]:
             return None
         ends = [row["expires_at"]]
@@ -152,8 +156,13 @@ async def token_caller(
                 "UPDATE api_tokens SET last_used_at = $3 WHERE merchant_id = $1 AND id = $2",
                 merchant_id, token_id, session.now,
             )  # fmt: skip
-    permissions = frozenset(orjson.loads(row["permissions"]))
+    permissions = _permissions(row["permissions"])
     return Caller(merchant_id, permissions, token_id=token_id, until=until, proof=proof)
+
+
+@lru_cache(maxsize=200)
+def _permissions(stored: str) -> frozenset[str]:
+    return frozenset(orjson.loads(stored))
 
 
 def read_token(token: str, prefix: str, secrets_in_it: int) -> tuple[int, int, list[str]] | None:

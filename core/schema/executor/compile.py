@@ -13,13 +13,13 @@ from graphql import (
     GraphQLEnumType,
     GraphQLID,
     GraphQLInt,
-    GraphQLNonNull,
     GraphQLString,
 )
 from graphql.execution import Executor as StockExecutor
+from strawberry.schema.types.base_scalars import DateTimeDefinition, DecimalDefinition
 
 if TYPE_CHECKING:
-    from core.schema.executor.plans import Field
+    from core.schema.executor.plans import Field, Selection
 
 AS_THEY_ARE = {
     GraphQLString: "{0}.__class__ is str",
@@ -29,8 +29,20 @@ AS_THEY_ARE = {
 }
 """Values of leaf types that need nothing done to them."""
 
+QUICK: dict[Any, tuple[str, str]] = {
+    DateTimeDefinition.serialize: ("TIMES", "{0}.isoformat()"),  # a date's too
+    DecimalDefinition.serialize: ("NUMBERS", "str({0})"),
+}
+"""By how a leaf type serializes: the classes of its usual values, and how these are done."""
+
+TIMES, NUMBERS = frozenset({datetime, date}), frozenset({Decimal})
+
 PLAIN = frozenset({str, int, float, bool, Decimal, datetime, date})
 """Classes of values that are neither errors nor to be awaited."""
+
+
+class Surprise(Exception):
+    """A value that the compiled function leaves to the careful way."""
 
 
 def leaf_function(type_: Any) -> Callable[[Any], Any]:
@@ -79,28 +91,82 @@ def build_function(
     inline field that is resolved by a call. It raises at the first surprise of any kind; then all
     is to be done again, the careful way.
     """
-    names: dict[str, Any] = {}
-    head, body, entries = ["def build(objects, calls):"], ["    for o in objects:"], []
-    for number, one in enumerate(fields):
-        value = f"v{number}"
-        entries.append(f"{one.place.response!r}: {_entry(one, value)}")
-        if not one.inline or one.constant is not None:
-            continue
-        if one.make is not None:
-            names[f"f{number}"] = one.make
-        if one.call is not None:
-            head.append(f"    a{number} = calls[{number}]")
-            names[f"f{number}"] = one.call
-        body.append(f"        {value} = {_read(one, number)}")
-        leaf = one.shape.inner or one.shape
-        test = " and ".join(_tests(one, leaf.type, value))
-        names[f"s{number}"] = leaf.leaf if leaf is one.shape else _never_null(leaf.leaf)
-        body.append(f"        {f'if {test}: ' if test else ''}{value} = s{number}({value})")
-    head += ["    made = []", "    add = made.append"]
-    tail = [f"        add({{{', '.join(entries)}}})", "    return made"]
-    exec("\n".join(head + body + tail), names)  # noqa: S102 - the schema's names, or quoted
-    build: Callable[[list[Any], list[dict[str, Any]]], list[Any]] = names["build"]
+    source = _Source()
+    entries = source.entries(fields, "o", "v", "        ")
+    head = [
+        f"    a{number} = calls[{number}]"
+        for number, one in enumerate(fields)
+        if one.inline and one.call is not None
+    ]
+    lines = [
+        "def build(objects, calls):", *head, "    made = []", "    add = made.append",
+        "    for o in objects:", *source.lines, f"        add({entries})", "    return made",
+    ]  # fmt: skip
+    exec("\n".join(lines), source.names)  # noqa: S102 - the schema's names, or quoted
+    build: Callable[[list[Any], list[dict[str, Any]]], list[Any]] = source.names["build"]
     return build
+
+
+class _Source:
+    """The lines of a function that read and complete values, and the names that they use."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.names: dict[str, Any] = {"Surprise": Surprise, "TIMES": TIMES, "NUMBERS": NUMBERS}
+
+    def entries(self, fields: list["Field"], of: str, prefix: str, indent: str) -> str:
+        """Adds the lines for the fields of the object `of`; returns its dictionary as text."""
+        found = []
+        for number, one in enumerate(fields):
+            value = f"{prefix}{number}"
+            if one.constant is not None:
+                value = repr(one.constant)
+            elif not one.inline:
+                value = "None"
+            else:
+                self.lines.append(f"{indent}{value} = {self._read(one, of, value, number)}")
+                if one.nested is None:
+                    self._leaf(one, value, indent)
+                else:
+                    self._object(one, one.nested, value, indent)
+            found.append(f"{one.place.response!r}: {value}")
+        return f"{{{', '.join(found)}}}"
+
+    def _read(self, one: "Field", of: str, value: str, number: int) -> str:
+        if one.column is not None:
+            return f"{of}.row[{one.column!r}]"
+        if one.make is not None:
+            self.names[f"f{value}"] = one.make
+            return f"f{value}({of}.row)"
+        if one.attribute is not None:
+            return f"{of}.{one.attribute}"
+        self.names[f"f{value}"] = one.call
+        return f"f{value}({f'{of}, ' if takes_object(one) else ''}**a{number})"
+
+    def _leaf(self, one: "Field", value: str, indent: str) -> None:
+        leaf = one.shape.inner or one.shape
+        self.names[f"s{value}"] = leaf.leaf
+        if leaf is not one.shape:
+            self.lines.append(f"{indent}if {value} is None: raise Surprise")
+        tests = [] if leaf is not one.shape else [f"{value} is not None"]
+        if ready := AS_THEY_ARE.get(leaf.type):
+            tests.append(f"not ({ready.format(value)})")
+        done = f"s{value}({value})"
+        if quick := QUICK.get(getattr(leaf.type, "coerce_output_value", None)):
+            usual, text = quick
+            done = f"{text.format(value)} if {value}.__class__ in {usual} else {done}"
+        test = f"if {' and '.join(tests)}: " if tests else ""
+        self.lines.append(f"{indent}{test}{value} = {done}")
+
+    def _object(self, one: "Field", nested: "Selection", value: str, indent: str) -> None:
+        self.names[f"t{value}"] = nested.origin
+        self.lines.append(f"{indent}if {value}.__class__ is t{value}:")
+        entries = self.entries(nested.fields, value, f"{value}_", f"{indent}    ")
+        nullable = one.shape.inner is None
+        self.lines += [
+            f"{indent}    {value} = {entries}",
+            f"{indent}{f'elif {value} is not None' if nullable else 'else'}: raise Surprise",
+        ]
 
 
 def takes_object(one: "Field") -> bool:
@@ -108,39 +174,3 @@ def takes_object(one: "Field") -> bool:
     assert one.ours is not None
     assert one.ours.base_resolver is not None
     return one.ours.base_resolver.self_parameter is not None
-
-
-def _entry(one: "Field", value: str) -> str:
-    if not one.inline:
-        return "None"
-    return value if one.constant is None else repr(one.constant)
-
-
-def _read(one: "Field", number: int) -> str:
-    if one.column is not None:
-        return f"o.row[{one.column!r}]"
-    if one.make is not None:
-        return f"f{number}(o.row)"
-    if one.attribute is not None:
-        return f"o.{one.attribute}"
-    return f"f{number}({'o, ' if takes_object(one) else ''}**a{number})"
-
-
-def _tests(one: "Field", type_: Any, value: str) -> list[str]:
-    tests = []
-    if ready := AS_THEY_ARE.get(type_):
-        tests.append(f"not ({ready.format(value)})")
-    if not isinstance(one.shape.type, GraphQLNonNull):
-        tests.append(f"{value} is not None")
-    return tests
-
-
-def _never_null(leaf: Callable[[Any], Any] | None) -> Callable[[Any], Any]:
-    assert leaf is not None
-
-    def complete(value: Any) -> Any:
-        if value is None:
-            raise TypeError("null where none may be")
-        return leaf(value)
-
-    return complete

@@ -34,6 +34,14 @@ class Raised:
         self.error = error
 
 
+class Together(list[Any]):
+    """In place of promises that differ by their `pk` alone: one of them, and the keys of all."""
+
+    def __init__(self, promise: Later, pks: list[Any]) -> None:
+        super().__init__(pks)
+        self.promise = promise
+
+
 class PlannedInfo(Info[Any, Any]):
     """A resolver's `info`, which knows what is selected of what it returns."""
 
@@ -55,13 +63,15 @@ class Completion:
     ) -> Done:
         """The dictionaries of objects of one type."""
         faults: dict[int, Fault] = {}
+        pending = selection.pending
         try:
             made = selection.build(objects, self._inline_calls(selection, where))
         except Exception:  # whatever it was, it is met again where it can be told
             made, faults = await self._carefully(selection, objects, where, step)
-        if selection.pending:
+            pending = selection.objects
+        if pending:
             # of objects that are null already too: errors that the stock executor meets first count
-            _take(faults, await self._pending(selection, objects, made, where, step))
+            _take(faults, await self._pending(pending, objects, made, where, step))
             for number in faults:
                 made[number] = None
         return made, faults
@@ -75,14 +85,14 @@ class Completion:
     async def _carefully(
         self, selection: Selection, objects: list[Any], where: Where, step: int
     ) -> Done:
-        """The inline fields as the stock executor does them."""
+        """The inline leaves as the stock executor does them."""
         made: list[Any] = []
         faults: dict[int, Fault] = {}
         for number, source in enumerate(objects):
             entry: dict[str, Any] = {one.place.response: None for one in selection.fields}
             try:
                 for one in selection.fields:
-                    if one.inline:
+                    if one.inline and one.nested is None:
                         entry[one.place.response] = await self._stock(one, source, number, where,
                                                                       step)  # fmt: skip
             except GraphQLError as error:
@@ -99,10 +109,10 @@ class Completion:
         return await value if self._executor.is_awaitable(value) else value
 
     async def _pending(
-        self, selection: Selection, objects: list[Any], made: list[Any], where: Where, step: int
+        self, fields: list[Field], objects: list[Any], made: list[Any], where: Where, step: int
     ) -> dict[int, Fault]:
         """Fill in what the compiled function left open; returns the faults of whole objects."""
-        resolved = [(one, self._resolve(one, objects, where)) for one in selection.pending]
+        resolved = [(one, self._resolve(one, objects, where)) for one in fields]
         waiting: list[Awaitable[dict[int, Fault]]] = []
         faults: dict[int, Fault] = {}
         for one, values in resolved:
@@ -136,6 +146,13 @@ class Completion:
             return [Raised(error)] * len(objects)
         values: list[Any] = []
         resolve = one.call if takes_object(one) else _without_object(one.call)
+        if one.pk is not None and objects:
+            try:
+                first = resolve(objects[0], **call)
+                if first.__class__ is Later:
+                    return Together(first, [source.row[one.pk] for source in objects])
+            except Exception as error:
+                return [Raised(error)] * len(objects)
         for source in objects:
             try:
                 values.append(resolve(source, **call))
@@ -404,6 +421,8 @@ class Completion:
 
     async def _settle(self, values: list[Any], step: int) -> tuple[list[Any], int]:
         """The values with every promise kept and every awaitable awaited, all at once."""
+        if isinstance(values, Together):
+            return await _kept(values.promise, values), step + 1
         promised: dict[Any, list[int]] = {}
         awaited: list[int] = []
         waiting = {kind for kind in set(map(type, values)) if hasattr(kind, "__await__")}
@@ -417,11 +436,9 @@ class Completion:
         settled = list(values)
 
         async def keep(numbers: list[int]) -> None:
-            first = values[numbers[0]]
-            found = await first.fetch([values[number].pk for number in numbers])
-            for number in numbers:
-                value = found.get(values[number].pk)
-                settled[number] = first.missing if value is None else value
+            pks = [values[number].pk for number in numbers]
+            for number, value in zip(numbers, await _kept(values[numbers[0]], pks), strict=True):
+                settled[number] = value
 
         works: list[tuple[list[int], Awaitable[Any]]] = [
             (numbers, keep(numbers)) for numbers in promised.values()
@@ -429,13 +446,22 @@ class Completion:
         works += [([number], values[number]) for number in awaited]
         for (numbers, _), result in zip(works, await _all(works), strict=True):
             if isinstance(result, Exception):
-                for number in numbers:
-                    settled[number] = Raised(result)
+                settled[numbers[0]] = Raised(result)
             elif isinstance(result, BaseException):
                 raise result
             elif numbers[0] in awaited:
                 settled[numbers[0]] = result
         return settled, step + 1
+
+
+async def _kept(promise: Later, pks: list[Any]) -> list[Any]:
+    """What a promise stands for, for each of the keys."""
+    try:
+        found = await promise.fetch(pks)
+    except Exception as error:
+        return [Raised(error)] * len(pks)
+    values = map(found.get, pks)
+    return [promise.missing if value is None else value for value in values]
 
 
 async def _all(works: list[tuple[list[int], Awaitable[Any]]]) -> Sequence[Any]:

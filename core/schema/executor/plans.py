@@ -111,8 +111,12 @@ class Field:
     call: Callable[..., Any] | None = None
     """The resolver, without the wrappers that only pass arguments on."""
     ours: StrawberryField | None = None
+    pk: str | None = None
+    """The column of the object's row in which alone the promises of its resolver differ."""
     inline: bool = False
     """Whether the compiled function of the selection completes it."""
+    nested: "Selection | None" = None
+    """Of an object that the compiled function completes too."""
 
     @property
     def stock(self) -> bool:
@@ -137,6 +141,8 @@ class Selection:
     fields: list[Field]
     pending: list[Field]
     """Those that the compiled function leaves open."""
+    objects: list[Field]
+    """All but leaves: those that are left open the careful way."""
     build: Callable[[list[Any], list[dict[str, Any]]], list[Any]]
     waits: bool
     columns: frozenset[str] | None
@@ -241,6 +247,7 @@ def _selection(
             fields.append(_field(place, _shape(executor, place, place.definition.type)))
     return Selection(
         type_, definition.origin, fields, [one for one in fields if not one.inline],
+        [one for one in fields if not one.inline or one.nested is not None],
         build_function(fields), any(one.waits for one in fields), _columns(fields),
     )  # fmt: skip
 
@@ -270,13 +277,23 @@ def _field(place: Place, shape: Shape) -> Field:
             made.make = make
         elif ours.base_resolver is not None:
             made.call = cast("Callable[..., Any]", ours.base_resolver.wrapped_func)
+            made.pk = ours.metadata.get("pk")
         else:
             made.attribute = ours.python_name
     leaf = shape.inner if shape.kind is Kind.NON_NULL else shape
     assert leaf is not None
     at_once = made.constant is not None or (ours is not None and not ours.is_async)
-    made.inline = leaf.kind is Kind.LEAF and not made.stock and at_once
+    if not made.stock and at_once:
+        made.nested = leaf.selection if made.call is None and _plain(leaf.selection) else None
+        made.inline = leaf.kind is Kind.LEAF or made.nested is not None
     return made
+
+
+def _plain(selection: Selection | None) -> bool:
+    """Whether an object's fields are all there as soon as it is."""
+    return selection is not None and all(
+        one.inline and one.call is None for one in selection.fields
+    )
 
 
 def _shape(executor: StockExecutor[Any], place: Place, type_: GraphQLOutputType) -> Shape:

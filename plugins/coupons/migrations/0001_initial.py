@@ -103,6 +103,7 @@ class Migration(migrations.Migration):
                 ('issued', fields.BigIntField()),
                 ('spent', fields.BigIntField()),
                 ('state', fields.TextField(unique=False)),
+                ('version', fields.IntField(default=1, db_default=1)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],

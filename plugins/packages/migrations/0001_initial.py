@@ -63,6 +63,7 @@ class Migration(migrations.Migration):
                 ('starts_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('ends_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('is_on', fields.BooleanField()),
+                ('version', fields.IntField(default=1, db_default=1)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'packages_rules', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'Which parcels get one of some inserts.\n\n`variants` are [{"insert_id", "weight"}], of which a customer always falls to the same one.\n`customers` is a stored segment rule, `orders` an OrderRule. `holdout` is in ten-thousandths.'},

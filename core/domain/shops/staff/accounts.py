@@ -17,6 +17,7 @@ from core.domain.shops.tokens import hash_secret, read_token
 from core.registry import Registry
 from core.sdk.contacts import normalise_email
 from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound
+from core.sdk.versions import check_version
 from core.storage.database import Database, Session, Work
 from core.storage.keyring import Keyring
 
@@ -143,14 +144,16 @@ async def accept_invite(db: Database, token: str, password: str, client: Client)
 
 
 async def update_staff(
-    w: Work, registry: Registry, staff_id: int, changes: Mapping[str, Any], need: Need
-) -> None:
+    w: Work, registry: Registry, staff_id: int, changes: Mapping[str, Any], need: Need,
+    if_version: int | None = None,
+) -> None:  # fmt: skip
     """Change `name`, `role` or `disabled`, at once also for those who are logged in.
 
     The caller needs all that the person may, before and after. Raises NotFound, InvalidInput,
-    LastOwner.
+    LastOwner, and Conflict for an account of another version than `if_version`.
     """
     row, owners = await _locked(w, registry, staff_id, need)
+    check_version(row["version"], if_version)
     role, disabled = row["role"], row["disabled_at"] is not None
     if "role" in changes:
         _need_all(need, await find_role(w, registry, changes["role"]))
@@ -161,7 +164,7 @@ async def update_staff(
         raise LastOwner("this is the last owner who can log in", ("id",))
     name = check_name(changes["name"]) if "name" in changes else row["name"]
     await w.sql.execute(
-        """UPDATE staff SET name = $3, role = $4,
+        """UPDATE staff SET name = $3, role = $4, version = version + 1,
                disabled_at = CASE WHEN $5 THEN COALESCE(disabled_at, $6::timestamptz) END
            WHERE merchant_id = $1 AND id = $2""",
         w.merchant_id, staff_id, name, role, disabled, w.now,

@@ -15,6 +15,7 @@ from core.domain.shops.webhooks.signing import new_secret, place, secrets_of
 from core.domain.shops.webhooks.topics import check_topics
 from core.registry import Registry
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.versions import check_version
 from core.storage.database import Session, Work
 
 LIMIT = 50
@@ -82,20 +83,25 @@ async def create_webhook(
 
 
 async def update_webhook(
-    w: Work, registry: Registry, pk: int, given: Mapping[str, Any], need: Need, check: Check
-) -> None:
+    w: Work, registry: Registry, pk: int, given: Mapping[str, Any], need: Need, check: Check,
+    if_version: int | None = None,
+) -> None:  # fmt: skip
     """Change settings; `given` has those that change. The next attempt of any message has them.
 
-    The caller needs the permissions of before and after. Raises as `create_webhook`, NotFound.
+    The caller needs the permissions of before and after. Raises as `create_webhook`, NotFound,
+    and Conflict for a webhook of another version than `if_version`.
     """
-    stored = settings_of(await find_webhook(w, pk, lock=True))
+    row = await find_webhook(w, pk, lock=True)
+    stored = settings_of(row)
     for permission in stored.permissions:
         need(permission)
+    check_version(row["version"], if_version)
     checked = _checked(registry, Settings(**{**vars(stored), **given}), need, check)
     await _store(
         w, checked,
         """UPDATE webhooks SET name = $3, url = $4, topics = $5, conditions = $6, document = $7,
-               permissions = $8, updated_at = $9 WHERE id = $1 AND merchant_id = $2""",
+               permissions = $8, updated_at = $9, version = version + 1
+           WHERE id = $1 AND merchant_id = $2""",
         pk,
     )  # fmt: skip
     w.audit("webhook.updated", {"webhook": pk, "fields": sorted(given), **_said(checked)})

@@ -1,0 +1,46 @@
+"""A request's first line and headers are taken up to a bound."""
+
+import asyncio
+from urllib.parse import urlsplit
+
+from core.heads import HEAD_BYTES
+
+CHUNK = b"x" * 16 * 1024
+
+
+async def sent_until_closed(address, start):
+    """Bytes of a head that the server took before it refused, and its answer."""
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(start)
+    answer = asyncio.create_task(reader.read())
+    sent = 0
+    while not answer.done() and sent < 100 * HEAD_BYTES:
+        writer.write(CHUNK)
+        sent += len(CHUNK)
+        await asyncio.sleep(0.001)
+    found = await asyncio.wait_for(answer, 10)
+    writer.close()
+    return sent, found
+
+
+async def test_headers_without_an_end_are_refused(address):
+    for start in (
+        b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ",
+        b"GET /",
+        b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}GET / HTTP/1.1\r\nX: ",
+    ):
+        sent, answer = await sent_until_closed(address, start)
+        assert sent < 10 * HEAD_BYTES
+        assert b" 400 " in answer
+
+
+async def test_large_headers_within_the_bound_are_taken(address):
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    head = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nX-Long: "
+    writer.write(head + b"y" * (HEAD_BYTES // 2))
+    await writer.drain()
+    writer.write(b"\r\n\r\n")
+    assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
+    writer.close()
