@@ -116,7 +116,7 @@ class Sender:
         self._texts: dict[int, dict[str, str]] = {}
         self._active: set[int] = set()
         self._outcomes: list[Outcome] = []
-        self._filled = asyncio.Semaphore(0)
+        self._filled = asyncio.Event()
         self._wake = asyncio.Event()
         self._none_due = False
         self._halted = False
@@ -251,8 +251,8 @@ class Sender:
 
     def _hand_out(self, rows: list[Mapping[str, Any]]) -> None:
         self._queue.extend(rows)
-        for _ in rows:
-            self._filled.release()
+        if rows:
+            self._filled.set()
 
     def _held(self) -> list[int]:
         return [*self._active, *(row["id"] for row in self._queue)]
@@ -281,10 +281,10 @@ class Sender:
 
     async def _send_queued(self) -> None:
         while True:
-            await self._filled.acquire()
+            while not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
             rows = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
-            if not rows:
-                continue  # they were given back, or went with another batch
             ids = [row["id"] for row in rows]
             self._active.update(ids)
             try:
