@@ -18,19 +18,15 @@ from core.storage.database import Session
 OF_SHOP = "shop_id = $2 AND day = ANY($3::date[]) ORDER BY day"
 
 
-@strawberry.enum(description="What a day of the calendar is.")
+@strawberry.enum(
+    description="What a day of the calendar is. `QUIET`: no marketing goes out, and schedules take "
+    "it for a holiday. `OFF`: schedules take it for a holiday, and messages go out. `WORKING`: a "
+    "Saturday or Sunday on which people work (调休), and schedules take it for a working day."
+)
 class SendingDayKind(Enum):
-    QUIET = strawberry.enum_value(
-        "quiet", description="No marketing goes out; schedules take it for a holiday."
-    )
-    OFF = strawberry.enum_value(
-        "off", description="Schedules take it for a holiday; messages go out."
-    )
-    WORKING = strawberry.enum_value(
-        "working",
-        description="A Saturday or Sunday on which people work (调休): schedules take it for a "
-        "working day.",
-    )
+    QUIET = DayKind.QUIET
+    OFF = DayKind.OFF
+    WORKING = DayKind.WORKING
 
 
 @strawberry.type(description="A day that the calendar of a shop, or of all, names.")
@@ -120,7 +116,7 @@ class SendingDayMutations:
         async with info.context.work() as w:
             await set_holidays(
                 w, info.context.installation.registry, shop, input.days, input.name, input.service,
-                DayKind(input.kind.value),
+                input.kind.value,
             )  # fmt: skip
             await plan_anew(w)
             made = await read_days(w, OF_SHOP, shop, input.days)
@@ -147,7 +143,7 @@ class SendingDayMutations:
         shop = shop_key(input.shop_id)
         async with info.context.work() as w:
             days = await add_official_days(
-                w, info.context.installation.registry, shop, input.year, DayKind(input.kind.value)
+                w, info.context.installation.registry, shop, input.year, input.kind.value
             )
             await plan_anew(w)
             made = await read_days(w, OF_SHOP, shop, days)
