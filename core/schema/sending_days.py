@@ -18,11 +18,7 @@ from core.storage.database import Session
 OF_SHOP = "shop_id = $2 AND day = ANY($3::date[]) ORDER BY day"
 
 
-@strawberry.enum(
-    description="What a day of the calendar is. `QUIET`: no marketing goes out, and schedules take "
-    "it for a holiday. `OFF`: schedules take it for a holiday, and messages go out. `WORKING`: a "
-    "Saturday or Sunday on which people work (调休), and schedules take it for a working day."
-)
+@strawberry.enum(description="What a day of the calendar is.")
 class SendingDayKind(Enum):
     QUIET = DayKind.QUIET
     OFF = DayKind.OFF

@@ -38,6 +38,11 @@ SENDING = {
         "shopId": "For what is sent in this shop's name; null: for all of the merchant's.",
         "channel": "For this channel, such as `sms`; null: for all of them.",
     },
+    "SendingDayKind": {
+        "QUIET": "No marketing goes out, and schedules take it for a holiday.",
+        "OFF": "Schedules take it for a holiday, and messages go out.",
+        "WORKING": "A Saturday or Sunday on which people work (调休), as schedules take it.",
+    },
     "SendingHoliday": {
         "day": "Of the shop's calendar.",
         "name": "For people, such as 春节.",
