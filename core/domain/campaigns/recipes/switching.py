@@ -131,7 +131,8 @@ async def _shop_name(w: Work, shop_id: int | None) -> str:
 async def _check_new(
     session: Session, recipe: Recipe, parameters: Parameters, shop_id: int | None
 ) -> None:
-    apart = parameters.model_dump(mode="json", include={"channel", *recipe.apart})
+    told_by = {"channel", *recipe.apart} if recipe.sends else {*recipe.apart}
+    apart = parameters.model_dump(mode="json", include=told_by)
     name = await session.sql.fetchval(
         """SELECT name FROM campaigns WHERE merchant_id = $1 AND recipe = $2
               AND shop_id IS NOT DISTINCT FROM $3 AND parameters @> $4
