@@ -24,7 +24,6 @@ from typing import Any
 
 import psutil
 import uvloop
-from pydantic import BaseModel
 
 from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.campaigns import create_flow_campaign
@@ -36,7 +35,14 @@ from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.shops import find_shop
 from core.installation import Installation, open_installation
 from core.registry import Owned
-from core.sdk import ChannelSession, OrderRecord, OrderState, OutgoingMessage, Receipt
+from core.sdk import (
+    ChannelSession,
+    OrderRecord,
+    OrderState,
+    OutgoingMessage,
+    PluginContext,
+    Receipt,
+)
 from core.sdk.outbound import LOOPBACK
 from core.settings import Settings
 from plugins.email.channel import EmailChannel
@@ -56,7 +62,7 @@ class InstantChannel(EmailChannel):
     def __init__(self) -> None:
         self.arrived: asyncio.Queue[float] = asyncio.Queue()
 
-    def open(self, settings: BaseModel) -> AbstractAsyncContextManager[ChannelSession]:
+    def open_for(self, context: PluginContext) -> AbstractAsyncContextManager[ChannelSession]:
         return self._open()
 
     @asynccontextmanager

@@ -1248,10 +1248,11 @@ class Migration(migrations.Migration):
                 ('shop_id', fields.BigIntField(default=0, db_default=0)),
                 ('day', fields.DateField()),
                 ('name', fields.TextField(unique=False)),
+                ('kind', fields.TextField(default='quiet', db_default='quiet', unique=False)),
                 ('service', fields.BooleanField(default=False, db_default=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'sending_holidays', 'app': 'core', 'pk_attr': 'id', 'table_description': 'A day on which no marketing goes out; with `service` no service message either.'},
+            options={'table': 'sending_holidays', 'app': 'core', 'pk_attr': 'id', 'table_description': "A day of a shop's calendar, by `kind`: on a quiet one no marketing goes out, with `service`\nno service message either; off and working ones count for schedules alone."},
             bases=['Model'],
         ),
         ops.CreateModel(

@@ -357,6 +357,9 @@ CHECKS = {
     "sending_caps": [
         "sending_caps_numbers CHECK (messages >= 0 AND hours > 0)",
     ],
+    "sending_holidays": [
+        "sending_holidays_kind CHECK (kind IN ('quiet', 'off', 'working') AND (kind = 'quiet' OR NOT service))",
+    ],
     "sending_rates": [
         "sending_rates_numbers CHECK (messages > 0 AND seconds > 0)",
     ],

@@ -98,6 +98,7 @@ from core.schema.segment_traits import SegmentTraitMutations, SegmentTraitQuerie
 from core.schema.segment_why import SegmentWhyQueries
 from core.schema.segment_words import SegmentWordsQueries
 from core.schema.segments import SegmentMutations, SegmentQueries
+from core.schema.sending_days import SendingDayMutations
 from core.schema.sending_outlook import SendingOutlookQueries
 from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
@@ -153,6 +154,7 @@ class Mutation(
     JourneyMutations,
     RewardMutations,
     ReferralMutations, MemberImportMutations, PointsAdjustMutations,
+    SendingDayMutations,
     SendingPolicyMutations,
     MessageContentMutations,
     ResultMutations,

@@ -68,7 +68,10 @@ class HolidayRule(Enum):
     PREVIOUS = strawberry.enum_value("previous", description="On the working day before.")
 
 
-WEEKENDS = "Whether Saturdays and Sundays are treated as holidays are."
+WEEKENDS = (
+    "Whether Saturdays and Sundays are treated as holidays are, but for those that the calendar "
+    "names as working days."
+)
 
 
 @strawberry.input(description="A length of time; a day is 24 hours.")

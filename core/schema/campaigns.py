@@ -118,6 +118,7 @@ class Audit(AuditFate):
 class Delivery(DeliveryFate, Node):
     customer_pk: strawberry.Private[int]
     channel: str
+    order_id: strawberry.ID | None
     state: DeliveryState
     reason: str | None = strawberry.field(
         description="The rule that keeps it back: for good when skipped, until `nextAt` when "
@@ -146,6 +147,7 @@ def delivery_of(row: Any) -> Delivery:
         **fate_of_delivery(row),
         customer_pk=row["customer_id"],
         channel=row["channel"],
+        order_id=row["order_id"] and global_id("Order", row["order_id"]),
         state=DeliveryState(row["state"]),
         reason=row["reason"],
         next_at=row["next_at"],

@@ -55,6 +55,8 @@ class DeliveryFate:
         description="What the provider told: of all receipts the one that counts."
     )
     delivered_at: datetime | None
+    opened_at: datetime | None
+    clicked_at: datetime | None
     next_check_at: datetime | None = strawberry.field(
         description="When its provider is asked whether an unknown message was sent; null: nobody "
         "asks, it is for you to settle."
@@ -76,6 +78,8 @@ def fate_of_delivery(row: Mapping[str, Any]) -> dict[str, Any]:
         "cost": _money(row),
         "receipt": ReceiptStatus(row["receipt"]) if row["receipt"] else None,
         "delivered_at": row["delivered_at"],
+        "opened_at": row["opened_at"],
+        "clicked_at": row["clicked_at"],
         "next_check_at": row["next_at"] if asked else None,
     }
 

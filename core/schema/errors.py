@@ -1,7 +1,7 @@
 """Errors as clients see them: the caller's in the payload, the rest at the top level."""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import asyncpg
@@ -64,11 +64,20 @@ def user_errors(error: HuikeError | Several) -> list[UserError]:
     return [_user_error(one) for one in errors]
 
 
+FREE = frozenset({"settings", "parameters", "data", "benefits", "evidence"})
+"""Inputs that are JSON: the names in them are as they were given."""
+
+
+def _written(path: Sequence[str]) -> list[str]:
+    free = next((place for place, step in enumerate(path) if step in FREE), len(path))
+    return [camel(step) for step in path[:free]] + list(path[free:])
+
+
 def _user_error(error: HuikeError) -> UserError:
     values: dict[str, Any] = {
         "code": ErrorCode(error.code),
         "message": error.message,
-        "path": [camel(step) for step in error.path],
+        "path": _written(error.path),
         "retryable": error.retryable,
     }
     if isinstance(error, CustomerMerged | IdentityTaken):

@@ -1,4 +1,4 @@
-"""The merchant's sending policy: frequency caps, hours, holidays and rates."""
+"""The merchant's sending policy: frequency caps, hours and rates."""
 
 from collections.abc import Sequence
 from datetime import date, datetime, time
@@ -8,21 +8,16 @@ from typing import Annotated, Any
 import strawberry
 
 from core.domain.campaigns.policy.caps import Cap, delete_cap, set_cap
-from core.domain.campaigns.policy.hours import (
-    delete_holiday,
-    set_holidays,
-    set_hours,
-    stored_spans,
-)
-from core.domain.campaigns.policy.places import ALL_CHANNELS, ALL_SHOPS
+from core.domain.campaigns.policy.hours import set_hours, stored_spans
+from core.domain.campaigns.policy.places import ALL_CHANNELS
 from core.domain.campaigns.policy.rates import MINUTE, SECOND, set_rate
 from core.domain.campaigns.policy.reasons import SKIP_REASONS, reason_in_words
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, EVERY_DAY, Span
-from core.domain.campaigns.recurring import plan_anew
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.scalars import global_id, need_id
 from core.schema.segment_words import Language
+from core.schema.sending_days import SendingHoliday, read_days, row_shop, shop_key
 from core.sdk.channels import marketing_hours
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
@@ -78,15 +73,6 @@ class SendingHours:
     updated_at: datetime
 
 
-@strawberry.type(description="A day on which no marketing goes out.")
-class SendingHoliday:
-    id: strawberry.ID
-    shop_id: strawberry.ID | None = strawberry.field(description="Null: all shops.")
-    day: date
-    name: str
-    service: bool = strawberry.field(description="Whether no service message goes out either.")
-
-
 @strawberry.enum
 class RatePeriod(Enum):
     SECOND = SECOND
@@ -132,11 +118,7 @@ class SendingPolicy:
     async def holidays(self, info: Info, from_: From = None) -> list[SendingHoliday]:
         async with info.context.read() as session:
             first = from_ or session.now.date()
-            return await _holidays(session, "day >= $2 ORDER BY day, shop_id", first)
-
-
-def _shop(row: Any) -> strawberry.ID | None:
-    return global_id("Shop", row["shop_id"]) if row["shop_id"] != ALL_SHOPS else None
+            return await read_days(session, "day >= $2 ORDER BY day, shop_id", first)
 
 
 def _channel(row: Any) -> str | None:
@@ -156,7 +138,7 @@ async def _caps(session: Session, where: str = "TRUE", *args: Any) -> list[Sendi
     return [
         SendingCap(
             id=global_id("SendingCap", row["id"]),
-            shop_id=_shop(row),
+            shop_id=row_shop(row),
             channel=_channel(row),
             hours=row["hours"],
             messages=row["messages"],
@@ -174,29 +156,12 @@ async def _hours(session: Session, where: str = "TRUE", *args: Any) -> list[Send
     )  # fmt: skip
     return [
         SendingHours(
-            shop_id=_shop(row),
+            shop_id=row_shop(row),
             channel=_channel(row),
             open=[_span(span) for span in stored_spans(row["open"])],
             quiet=[_span(span) for span in stored_spans(row["quiet"])],
             service=row["service"],
             updated_at=row["updated_at"],
-        )
-        for row in rows
-    ]
-
-
-async def _holidays(session: Session, where: str, *args: Any) -> list[SendingHoliday]:
-    rows = await session.sql.fetch(
-        f"SELECT * FROM sending_holidays WHERE merchant_id = $1 AND {where}",
-        session.merchant_id, *args,
-    )  # fmt: skip
-    return [
-        SendingHoliday(
-            id=global_id("SendingHoliday", row["id"]),
-            shop_id=_shop(row),
-            day=row["day"],
-            name=row["name"],
-            service=row["service"],
         )
         for row in rows
     ]
@@ -243,16 +208,6 @@ class SendingHoursSetInput:
 
 
 @strawberry.input
-class SendingHolidaysSetInput:
-    days: list[date]
-    name: str
-    shop_id: strawberry.ID | None = None
-    service: bool = strawberry.field(
-        default=False, description="Whether no service message goes out either."
-    )
-
-
-@strawberry.input
 class SendingRateSetInput:
     channel: str
     messages: int | None = strawberry.field(default=None, description="Null: as many as can be.")
@@ -280,18 +235,6 @@ class SendingHoursSetPayload:
 
 
 @strawberry.type
-class SendingHolidaysSetPayload:
-    holidays: list[SendingHoliday] | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class SendingHolidayDeletePayload:
-    deleted_id: strawberry.ID | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
 class SendingRateSetPayload:
     rate: SendingRate | None = strawberry.field(
         default=None, description="Null when there is none any more."
@@ -310,10 +253,6 @@ def _spans(given: Sequence[SendingSpanInput], name: str) -> list[Span]:
         except ValueError as error:
             raise InvalidInput(str(error), ("input", name, str(place))) from None
     return made
-
-
-def _shop_pk(shop_id: strawberry.ID | None) -> int:
-    return need_id("Shop", shop_id, ("input", "shopId")) if shop_id else ALL_SHOPS
 
 
 @strawberry.type
@@ -350,7 +289,7 @@ class SendingPolicyMutations:
         self, info: Info, input: SendingCapSetInput
     ) -> SendingCapSetPayload | None:
         cap = Cap(
-            _shop_pk(input.shop_id), input.channel or ALL_CHANNELS, input.hours, input.messages
+            shop_key(input.shop_id), input.channel or ALL_CHANNELS, input.hours, input.messages
         )
         async with info.context.work() as w:
             pk = await set_cap(w, info.context.installation.registry, cap)
@@ -381,7 +320,7 @@ class SendingPolicyMutations:
             pk = await set_hours(
                 w,
                 info.context.installation.registry,
-                _shop_pk(input.shop_id),
+                shop_key(input.shop_id),
                 input.channel or ALL_CHANNELS,
                 open_=_spans(input.open, "open"),
                 quiet=quiet,
@@ -389,30 +328,6 @@ class SendingPolicyMutations:
             )
             made = await _hours(w, "id = $2", pk)
         return SendingHoursSetPayload(hours=made[0] if made else None)
-
-    @mutation("SENDING_POLICY_WRITE", SendingHolidaysSetPayload)
-    async def sending_holidays_set(
-        self, info: Info, input: SendingHolidaysSetInput
-    ) -> SendingHolidaysSetPayload | None:
-        shop = _shop_pk(input.shop_id)
-        async with info.context.work() as w:
-            await set_holidays(
-                w, info.context.installation.registry, shop, input.days, input.name, input.service
-            )
-            await plan_anew(w)
-            made = await _holidays(
-                w, "shop_id = $2 AND day = ANY($3::date[]) ORDER BY day", shop, input.days
-            )
-        return SendingHolidaysSetPayload(holidays=made)
-
-    @mutation("SENDING_POLICY_WRITE", SendingHolidayDeletePayload)
-    async def sending_holiday_delete(
-        self, info: Info, id: strawberry.ID
-    ) -> SendingHolidayDeletePayload | None:
-        async with info.context.work() as w:
-            await delete_holiday(w, need_id("SendingHoliday", id))
-            await plan_anew(w)
-        return SendingHolidayDeletePayload(deleted_id=id)
 
     @mutation("SENDING_POLICY_WRITE", SendingRateSetPayload)
     async def sending_rate_set(

@@ -52,7 +52,8 @@ class Schedule(Part):
 
     `cron` has five fields (minute hour day month weekday). With `local` it happens for each
     customer when the clocks where the customer lives show what the shop's show then. What falls on
-    a holiday of the shop (with `weekends` on a Saturday or Sunday too) is kept, skipped, or moved
+    a holiday of the shop (with `weekends` on a Saturday or Sunday too, unless the shop's calendar
+    has it as a working day) is kept, skipped, or moved
     to the same time of the next or previous day that is none.
     """
 

@@ -337,6 +337,12 @@ async def test_it_is_on_once_for_a_shop_and_channel(stage):
     await switch(stage, "payment_reminder", {"channel": "note"}, shop_id=shop_id, title="催付二")
 
 
+async def test_one_that_sends_nothing_is_on_once_whatever_the_channel(stage):
+    await switch(stage, "call_back", {"channel": "note"})
+    with pytest.raises(AlreadyExists, match="on for this shop and channel already"):
+        await switch(stage, "call_back", {"channel": "paper"})
+
+
 async def test_tutorials_of_several_products_go_side_by_side(stage):
     given = {"channel": "note", "product": "壶", "link": "https://t.example"}
     await switch(stage, "usage_tutorial", given | {"product_ids": ["1"]})

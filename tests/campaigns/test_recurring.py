@@ -15,7 +15,14 @@ from core.domain.campaigns.control import (
 )
 from core.domain.campaigns.due import due_runs
 from core.domain.campaigns.flows import parse_options, stored_flow, with_schedule
-from core.domain.campaigns.occurrences import begin, begun, next_begin, occurrences, recurrences
+from core.domain.campaigns.occurrences import (
+    Calendar,
+    begin,
+    begun,
+    next_begin,
+    occurrences,
+    recurrences,
+)
 from core.domain.campaigns.policy.hours import set_holidays
 from core.domain.campaigns.recurring import begin_due_occurrences, next_occurrences, plan_anew
 from core.domain.campaigns.scheduling import start_due_campaigns
@@ -157,13 +164,17 @@ async def test_a_run_for_each_occurrence(merchant, sink):
 
 
 def test_days_off_are_skipped_or_moved():
-    """Against a calendar made by hand: 1 to 3 October 2026 (Thursday to Saturday) are holidays."""
+    """Against a calendar made by hand: 1 to 3 October 2026 (Thursday to Saturday) are holidays.
+
+    Saturday the 10th is worked in return.
+    """
     off = {date(2026, 10, day) for day in (1, 2, 3)}
+    worked = {date(2026, 10, 10)}
     after = datetime(2026, 9, 29, 16, tzinfo=UTC)  # the 30th in Shanghai
 
     def coming(cron, number, **more):
         schedule = Schedule(cron=cron, **more)
-        found = islice(recurrences(schedule, SHANGHAI, after, off), number)
+        found = islice(recurrences(schedule, SHANGHAI, after, Calendar(off, worked)), number)
         return [f"{one.astimezone(SHANGHAI):%m-%d %H}" for one in found]
 
     assert coming("0 9,18 * * *", 5, holidays="skip") == [
@@ -174,8 +185,10 @@ def test_days_off_are_skipped_or_moved():
     assert coming("0 18 1 * *", 2, holidays="previous") == ["09-30 18", "11-01 18"]
     assert coming("0 9 1,3 * *", 2, holidays="next", weekends=True) == ["10-05 09", "11-02 09"]
     assert coming("0 9 2 * *", 2, holidays="skip", weekends=True) == ["11-02 09", "12-02 09"]
+    assert coming("0 9 10,11 * *", 2, holidays="next", weekends=True) == ["10-10 09", "10-12 09"]
+    assert coming("0 9 11 * *", 1, holidays="previous", weekends=True) == ["10-10 09"]
+    assert coming("0 9 * * SAT", 2, holidays="skip", weekends=True) == ["10-10 09"]
     assert coming("0 9 1 10 *", 2) == ["10-01 09", "10-01 09"]
-    assert coming("0 9 * * SAT", 1, holidays="skip", weekends=True) == []
     # what lies before, and is moved to a day after it
     after = datetime(2026, 10, 2, 16, tzinfo=UTC)
     assert coming("0 9,18 1 * *", 2, holidays="next") == ["10-04 09", "10-04 18"]

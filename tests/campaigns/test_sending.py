@@ -3,9 +3,10 @@ from datetime import timedelta
 
 import pytest
 
-from core.domain.campaigns import ledger
+from core.domain.campaigns import ledger, sender
 from core.domain.campaigns.audience import plan_run
 from core.domain.campaigns.audit import Audit, audit_run
+from core.domain.campaigns.content.tracking import store_addresses
 from core.domain.campaigns.control import (
     cancel_campaign,
     pause_campaign,
@@ -222,6 +223,50 @@ async def test_stop_ends_soon_and_leaves_nothing_in_doubt(merchant, sink):
     found = await states(merchant, run_id)
     assert found.keys() == {"sent", "pending"}
     assert found["sent"] == len(sink.accepted) < 1000
+
+
+OWN = {
+    "subject": "s",
+    "html": '<a href="https://a.cn/{{ customer.name }}">a</a> {{ unsubscribe_url }}',
+}
+
+
+async def test_addresses_with_variables_are_stored_before_their_messages_go_out(
+    merchant, sink, monkeypatch
+):
+    """Also when storing some of them fails: those messages are taken again, the others are not."""
+    await enable_email(merchant, sink.port)
+    await add_customers(merchant, [f"c{n}@example.com" for n in range(50)])
+    run_id = await start(merchant, await make_campaign(merchant, OWN))
+    calls = []
+
+    async def failing_once(w, made):
+        calls.append(len(made))
+        if len(calls) == 2:
+            raise ConnectionResetError("the database is away")
+        if len(calls) == 3:  # an erasure takes the message away from the worker
+            async with merchant.read() as session:
+                await session.sql.execute(
+                    """UPDATE deliveries SET state = 'unknown', lease_owner = NULL
+                       WHERE merchant_id = $1 AND id = $2""",
+                    merchant.id, min(made),
+                )  # fmt: skip
+        await store_addresses(w, made)
+
+    monkeypatch.setattr(sender, "TEXTS", 20)
+    monkeypatch.setattr(sender, "store_addresses", failing_once)
+    await send(merchant, run_id)
+    assert calls == [20, 20, 20, 10]
+    assert await states(merchant, run_id) == {"sent": 49, "unknown": 1}
+    assert len({to for _, to in sink.accepted}) == len(sink.accepted) == 50
+    async with merchant.read() as session:
+        stored = await session.sql.fetch(
+            """SELECT d.state, m.url FROM deliveries d
+               LEFT JOIN message_links m ON m.merchant_id = $1 AND m.delivery_id = d.id
+               WHERE d.merchant_id = $1""",
+            merchant.id,
+        )  # fmt: skip
+    assert all((row["url"] is None) == (row["state"] == "unknown") for row in stored)
 
 
 async def test_a_template_that_fails_for_one_skips_that_one(merchant, sink):

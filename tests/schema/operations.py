@@ -565,6 +565,9 @@ def variables(name, ids):
         "sending-holidays-set": {
             "input": {"shopId": ids["Shop"], "days": ["2026-10-01", "2026-10-02"], "name": "国庆节"}
         },
+        "sending-holidays-add-official": {
+            "input": {"year": 2026, "shopId": ids["Shop"], "kind": "QUIET"}
+        },
         "sending-holiday-delete": {"id": ids["Holiday"]},
         "sending-rate-set": {"input": {"channel": "email", "messages": 600, "per": "MINUTE"}},
         "campaign-simulation": {"id": ids["Campaign"]},

@@ -50,6 +50,22 @@ async def test_absent_keeps_and_null_clears(api, world, given, expected):
     assert {key: found[key] for key in expected} == expected
 
 
+async def test_names_in_json_are_told_as_they_were_given(api, world):
+    answer = await api.data(
+        world.token,
+        """mutation ($input: RecipeSwitchOnInput!) {
+          recipeSwitchOn(input: $input) { errors { message path } } }""",
+        input={
+            "recipe": "usage_tutorial", "idempotencyKey": "r",
+            "parameters": {"productIds": ["1"], "product": "x", "link": "https://x.example"},
+        },
+    )  # fmt: skip
+    missing, extra = answer["recipeSwitchOn"]["errors"]
+    assert missing["path"] == ["input", "parameters", "product_ids"]
+    assert extra["path"] == ["input", "parameters", "productIds"]
+    assert "there is no parameter 'productIds'; there are channel, hours, link" in extra["message"]
+
+
 def order(**changes):
     return {
         "externalId": "U1", "state": "COMPLETED", "currency": "CNY", "total": "10.00",

@@ -44,6 +44,8 @@ from tests.worker.stand_in import NAME, with_stand_in
 
 LEASE_SECONDS = 2
 PATIENCE = 180
+TEXT = "hello https://shop.example/?name={{ customer.name }}"
+"""With an address that is stored for each message, between its claim and its hand-over."""
 START = (Path(__file__).parents[2] / "docs/operations/campaign-start.graphql").read_text()
 
 COMMON = """
@@ -165,7 +167,7 @@ async def draft(merchant, number):
     registry = merchant.installation.registry
     async with merchant.work() as w:
         segment_id = await create_segment(w, registry, f"segment {number}", ALL)
-        flow = message_flow(segment_id, NAME, {"text": "hello"})
+        flow = message_flow(segment_id, NAME, {"text": TEXT})
         return await create_flow_campaign(w, registry, name=f"campaign {number}", flow=flow)
 
 

@@ -95,7 +95,8 @@ async def _freeze(w: Work, registry: Registry, run: Mapping[str, Any]) -> int:
         options.priority, moment is not None, holdout_of(run["campaign_id"], options),
     )  # fmt: skip
     source = f"{q.source} WHERE {q.base} AND {asked.condition}"
-    return await plan_messages(w, q, message, Recipients(source, at=moment))
+    # a run is planned in one transaction, and each customer is a row of the source
+    return await plan_messages(w, q, message, Recipients(source, at=moment, all_new=True))
 
 
 async def _local_moment(w: Work, q: Query, run: Mapping[str, Any]) -> str | None:

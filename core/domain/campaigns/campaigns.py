@@ -1,7 +1,7 @@
 """Writing campaigns; control.py moves them through their states."""
 
 from collections.abc import Mapping
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -15,7 +15,7 @@ from core.domain.campaigns.flows import (
     with_message,
 )
 from core.domain.campaigns.journeys.versions import new_version
-from core.domain.campaigns.occurrences import next_begin
+from core.domain.campaigns.occurrences import NO_DAYS, Calendar, next_begin
 from core.domain.campaigns.proposals import Change, propose
 from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.shops.merchants import check_name
@@ -180,17 +180,19 @@ async def campaign_zone(session: Session, shop_id: int | None) -> ZoneInfo:
     return ZoneInfo((await calendar_of(session, shop_id or ALL_SHOPS)).zone)
 
 
-async def campaign_holidays(
-    session: Session, shop_id: int | None, schedule: Schedule
-) -> frozenset[date]:
-    """The holidays of a campaign's shop and of all shops, if its schedule minds them."""
+async def campaign_calendar(session: Session, shop_id: int | None, schedule: Schedule) -> Calendar:
+    """The days named for a campaign's shop and for all shops, if its schedule minds them."""
     if schedule.holidays == "keep":
-        return frozenset()
+        return NO_DAYS
     rows = await session.sql.fetch(
-        "SELECT day FROM sending_holidays WHERE merchant_id = $1 AND shop_id = ANY($2::bigint[])",
+        """SELECT day, kind = 'working' AS working FROM sending_holidays
+           WHERE merchant_id = $1 AND shop_id = ANY($2::bigint[])""",
         session.merchant_id, [ALL_SHOPS, shop_id or ALL_SHOPS],
     )  # fmt: skip
-    return frozenset(row["day"] for row in rows)
+    return Calendar(
+        frozenset(row["day"] for row in rows if not row["working"]),
+        frozenset(row["day"] for row in rows if row["working"]),
+    )
 
 
 async def await_next(
@@ -209,7 +211,7 @@ async def await_next(
         )  # fmt: skip
         next_at = next_begin(
             schedule, await campaign_zone(w, shop_id), max(since, begun or since),
-            await campaign_holidays(w, shop_id, schedule),
+            await campaign_calendar(w, shop_id, schedule),
         )  # fmt: skip
         if next_at is None:
             raise WrongState("by its schedule it never happens: every time is a holiday", ("id",))

@@ -14,7 +14,7 @@ from typing import Any
 from core.domain.campaigns.campaigns import (
     BEFORE,
     await_next,
-    campaign_holidays,
+    campaign_calendar,
     campaign_zone,
     locked_campaign,
     need_approval,
@@ -242,8 +242,8 @@ async def _moment(w: Work, row: Mapping[str, Any], schedule: Schedule) -> dateti
     """The single moment of a schedule, moved as it minds the shop's holidays."""
     if schedule.at is None:
         raise TypeError("a schedule of a single moment is needed")
-    holidays = await campaign_holidays(w, row["shop_id"], schedule)
-    return moved(schedule, await campaign_zone(w, row["shop_id"]), schedule.at, holidays)
+    calendar = await campaign_calendar(w, row["shop_id"], schedule)
+    return moved(schedule, await campaign_zone(w, row["shop_id"]), schedule.at, calendar)
 
 
 async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Flow:

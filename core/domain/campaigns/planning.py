@@ -18,7 +18,8 @@ class Recipients:
     """Whom a step's messages go to, as SQL of the query that its parameters were added to.
 
     `source` is a FROM clause with the customers as `c` and its WHERE; the others are expressions
-    of its rows: why each is written to, and at which moment, None being now.
+    of its rows: why each is written to, and at which moment, None being now. With `all_new` no
+    customer is in it twice, and the step has planned none of them yet.
     """
 
     source: str
@@ -26,6 +27,7 @@ class Recipients:
     order: str = "NULL::bigint"
     parcel: str = "NULL::bigint"
     at: str | None = None
+    all_new: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,6 +73,8 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
         undecided = "CASE WHEN v.variant IS NULL THEN"
         moment = f"{undecided} GREATEST({moment}, {decision}) ELSE {moment} END"
         not_after = f"{undecided} {decision} + {late} ELSE {not_after} END"
+    # asking for each row whether it is there already takes a fifth of the time
+    twice = "ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING"
     result: str = await w.sql.execute(
         f"""INSERT INTO deliveries (merchant_id, run_id, step, customer_id, enrolment_id, order_id,
                 parcel_id, variant, channel, marketing, state, reason, attempts, next_at,
@@ -82,7 +86,7 @@ async def plan_messages(w: Work, q: Query, message: Message, recipients: Recipie
             FROM ({planned_sql(q, gate, message, recipients)}) a
             CROSS JOIN LATERAL (SELECT {variant} AS variant) v
             ORDER BY a.customer_id
-            ON CONFLICT (merchant_id, run_id, step, customer_id, enrolment_id) DO NOTHING""",
+            {"" if recipients.all_new else twice}""",
         *q.args,
     )
     return int(result.rpartition(" ")[2])

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from itertools import islice, takewhile
 from typing import Any
 
-from core.domain.campaigns.campaigns import await_next, campaign_holidays, campaign_zone
+from core.domain.campaigns.campaigns import await_next, campaign_calendar, campaign_zone
 from core.domain.campaigns.control import begin_run, pause_troubled
 from core.domain.campaigns.flows import stored_flow, stored_options
 from core.domain.campaigns.journeys.recurring import let_in_again
@@ -28,18 +28,18 @@ async def next_occurrences(session: Session, row: Mapping[str, Any], first: int)
     if schedule is None or row["state"] in ("finished", "cancelled"):
         return []
     zone = await campaign_zone(session, row["shop_id"])
-    holidays = await campaign_holidays(session, row["shop_id"], schedule)
+    calendar = await campaign_calendar(session, row["shop_id"], schedule)
     since = session.now
     if row["state"] == "scheduled" and not (schedule.at and schedule.local):
         since = max(since, row["scheduled_at"])
     if schedule.at is not None:
-        at = moved(schedule, zone, schedule.at, holidays)
+        at = moved(schedule, zone, schedule.at, calendar)
         return [at] if at > since else []
     if row["state"] == "running":
         if row["next_at"] is None:
             return []
         since = begun(schedule, zone, row["next_at"])
-    found = recurrences(schedule, zone, since - timedelta.resolution, holidays)
+    found = recurrences(schedule, zone, since - timedelta.resolution, calendar)
     return list(islice(found, first))
 
 
@@ -106,11 +106,11 @@ async def _catch_up(w: Work, registry: Registry, row: Mapping[str, Any]) -> None
     if schedule is None or schedule.cron is None:
         raise WrongState("the campaign no longer recurs", ("id",))
     zone = await campaign_zone(w, row["shop_id"])
-    holidays = await campaign_holidays(w, row["shop_id"], schedule)
+    calendar = await campaign_calendar(w, row["shop_id"], schedule)
     first = begun(schedule, zone, row["next_at"])
     later = takewhile(
         lambda moment: begin(schedule, zone, moment) <= w.now,
-        recurrences(schedule, zone, max(first, w.now - NOTED), holidays),
+        recurrences(schedule, zone, max(first, w.now - NOTED), calendar),
     )
     due = [first, *later]
     oldest = w.now - stored_options(row["options"]).max_lateness.span

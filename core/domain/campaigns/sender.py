@@ -38,7 +38,7 @@ from core.sdk.channels import (
 )
 from core.sdk.errors import HuikeError, OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown
 from core.sdk.variables import Addressee
-from core.storage.database import Database, Work
+from core.storage.database import Database
 from core.storage.keyring import SealError
 
 logger = logging.getLogger(__name__)
@@ -52,6 +52,8 @@ TURN_TRIES = 60
 TURN_SECONDS = 0.25
 NOTIFY_SECONDS = 0.3
 MAX_GROUP = 3000
+TEXTS = 200
+"""So many texts are made in one go, while which nothing else happens in the process."""
 RATE_SECONDS = 1.0
 """So long a worker waits for a channel's rate itself; for longer the step rests."""
 NO_PROVIDERS: frozenset[str] = frozenset()
@@ -116,7 +118,7 @@ class Sender:
         self._texts: dict[int, dict[str, str]] = {}
         self._active: set[int] = set()
         self._outcomes: list[Outcome] = []
-        self._filled = asyncio.Semaphore(0)
+        self._filled = asyncio.Event()
         self._wake = asyncio.Event()
         self._none_due = False
         self._halted = False
@@ -209,7 +211,6 @@ class Sender:
         outcomes = list(self._outcomes)
         found = Claim()
         values: dict[int, dict[str, Any]] = {}
-        texts: dict[int, dict[str, str]] = {}
         held = self._held()
         renewing = self._lease_is_old()
         async with self._db.work(lane.merchant_id) as w:
@@ -233,8 +234,6 @@ class Sender:
                     Addressee(row["id"], row["customer_id"], row["order_id"], lane.campaign_id)
                     for row in ready
                 ], values)  # fmt: skip
-                if lane.follows_variables:
-                    texts = await self._texts_stored(w, ready, values)
             if self._time_to_notify():
                 await w.notify("campaign", lane.campaign_id)
         self._turn_failed = False
@@ -248,13 +247,39 @@ class Sender:
         if state != "running" or (found.closed is not None and found.closed.rule != RATE):
             self._halt()
         self._values.update(values)
-        self._texts.update(texts)
-        self._hand_out([row for row in found.rows if row["reason"] is None])
+        ready = [row for row in found.rows if row["reason"] is None]
+        if lane.follows_variables:
+            await self._store_texts_and_hand_out(ready)
+        else:
+            self._hand_out(ready)
 
-    def _hand_out(self, rows: list[Mapping[str, Any]]) -> None:
+    def _hand_out(self, rows: Sequence[Mapping[str, Any]]) -> None:
         self._queue.extend(rows)
-        for _ in rows:
-            self._filled.release()
+        if self._halted:
+            self._give_back_queued()
+        elif rows:
+            self._filled.set()
+
+    async def _store_texts_and_hand_out(self, rows: Sequence[Mapping[str, Any]]) -> None:
+        """Hand out messages whose links have variables, once these are stored.
+
+        The rows are ours already, and nobody waits for locks of ours meanwhile. What a failure
+        keeps from being handed out is given back as if its turn had failed.
+        """
+        for start in range(0, len(rows), TEXTS):
+            some = rows[start : start + TEXTS]
+            texts, addresses = {}, {}
+            for row in some:
+                values = self._values.get(row["id"], {})
+                try:
+                    made = self._text(row, values, self._unsubscribe_url(row))
+                except RenderError:
+                    continue  # told when it is the message's turn
+                texts[row["id"]], addresses[row["id"]] = made
+            async with self._db.work(self._lane.merchant_id) as w:
+                await store_addresses(w, addresses)
+            self._texts.update(texts)
+            self._hand_out(some)
 
     def _held(self) -> list[int]:
         return [*self._active, *(row["id"] for row in self._queue)]
@@ -275,6 +300,9 @@ class Sender:
     def _halt(self) -> None:
         """Take no more; what nobody has begun to hand over goes back."""
         self._halted = True
+        self._give_back_queued()
+
+    def _give_back_queued(self) -> None:
         while self._queue:
             row = self._queue.popleft()
             self._outcomes.append(Outcome(row["id"], "pending", tried=False))
@@ -283,10 +311,10 @@ class Sender:
 
     async def _send_queued(self) -> None:
         while True:
-            await self._filled.acquire()
+            while not self._queue:
+                self._filled.clear()
+                await self._filled.wait()
             rows = [self._queue.popleft() for _ in range(min(self._batch, len(self._queue)))]
-            if not rows:
-                continue  # they were given back, or went with another batch
             ids = [row["id"] for row in rows]
             self._active.update(ids)
             try:
@@ -371,20 +399,6 @@ class Sender:
                 )  # fmt: skip
             case _:
                 raise TypeError(f"{answer!r} is no answer of a channel")
-
-    async def _texts_stored(
-        self, w: Work, rows: Sequence[Mapping[str, Any]], values: Mapping[int, Mapping[str, Any]]
-    ) -> dict[int, dict[str, str]]:
-        """The texts of messages whose links have variables, which are stored before they go out."""
-        texts, addresses = {}, {}
-        for row in rows:
-            try:
-                made = self._text(row, values.get(row["id"], {}), self._unsubscribe_url(row))
-            except RenderError:
-                continue  # told when it is the message's turn
-            texts[row["id"]], addresses[row["id"]] = made
-        await store_addresses(w, addresses)
-        return texts
 
     def _unsubscribe_url(self, row: Mapping[str, Any]) -> str:
         lane = self._lane

@@ -38,17 +38,31 @@ SENDING = {
         "shopId": "For what is sent in this shop's name; null: for all of the merchant's.",
         "channel": "For this channel, such as `sms`; null: for all of them.",
     },
+    "SendingDayKind": {
+        "QUIET": "No marketing goes out, and schedules take it for a holiday.",
+        "OFF": "Schedules take it for a holiday, and messages go out.",
+        "WORKING": "A Saturday or Sunday on which people work (调休), as schedules take it.",
+    },
     "SendingHoliday": {
         "day": "Of the shop's calendar.",
         "name": "For people, such as 春节.",
+        "kind": "Whether messages go out, and what schedules take it for.",
     },
     "SendingHolidaysSetInput": {
-        "days": "Of the shop's calendar; one that is there already gets this name.",
+        "days": "Of the shop's calendar; one that is there already gets this name and kind.",
+        "kind": "Whether messages go out, and what schedules take them for.",
         "name": "For people, such as 春节.",
         "shopId": "For what is sent in this shop's name; null: for all shops.",
     },
     "SendingHolidaysSetPayload": {
         "holidays": "Those that were named, as they are now; null if it was refused.",
+    },
+    "SendingHolidaysAddOfficialInput": {
+        "year": "One whose days are published, which is done in the November before.",
+        "shopId": "For this shop's calendar; null: for all shops.",
+    },
+    "SendingHolidaysAddOfficialPayload": {
+        "holidays": "All official days of the year, as they are now; null if it was refused.",
     },
     "SendingHours": {
         "open": "Messages go out only then; empty: at any time that is not quiet.",

@@ -154,7 +154,8 @@ async def store_links(w: Work, run_id: int, step: int, variant: int, urls: tuple
 async def store_addresses(w: Work, made: Mapping[int, Addresses]) -> None:
     """Store where the links of messages lead whose addresses have variables, by delivery.
 
-    A message that is made once more has its newest addresses.
+    A message that is made once more has its newest addresses. Of a message that is no longer being
+    sent, since its customer was erased, nothing is stored.
     """
     rows = [
         (delivery_id, number, link, url)
@@ -164,10 +165,14 @@ async def store_addresses(w: Work, made: Mapping[int, Addresses]) -> None:
     columns: Sequence[Sequence[object]] = list(zip(*rows, strict=True))
     if columns:
         await w.sql.execute(
-            """INSERT INTO message_links AS m (merchant_id, delivery_id, number, link, url)
+            """WITH held AS MATERIALIZED (
+                   SELECT id FROM deliveries WHERE merchant_id = $1 AND id = ANY($2::bigint[])
+                     AND state = 'sending' ORDER BY id FOR SHARE)
+               INSERT INTO message_links AS m (merchant_id, delivery_id, number, link, url)
                SELECT $1, x.delivery_id, x.number, x.link, x.url
                FROM unnest($2::bigint[], $3::smallint[], $4::smallint[], $5::text[])
                     AS x (delivery_id, number, link, url)
+               JOIN held ON held.id = x.delivery_id
                ORDER BY x.delivery_id, x.number
                ON CONFLICT (merchant_id, delivery_id, number)
                DO UPDATE SET link = excluded.link, url = excluded.url""",

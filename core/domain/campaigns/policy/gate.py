@@ -89,6 +89,7 @@ async def read_gate(
                   AND h.channel IN ('*', $3) AND ($4 OR h.service)) AS hours,
                (SELECT array_agg(y.day) FROM sending_holidays y
                 WHERE y.merchant_id = $1 AND y.shop_id IN (0, $2) AND ($4 OR y.service)
+                  AND y.kind = 'quiet'
                   AND y.day BETWEEN $6::date - 1 AND $7::date) AS holidays,
                (SELECT jsonb_agg(to_jsonb(capping)) FROM capping) AS caps,
                (SELECT array_agg(r.id) FROM campaign_runs r

@@ -1,7 +1,8 @@
-"""The merchant's own times: quiet hours, hours of channels, and holidays."""
+"""The merchant's own times: quiet hours, hours of channels, and the days of the calendar."""
 
 from collections.abc import Mapping, Sequence
 from datetime import date, time
+from enum import StrEnum
 from typing import Any
 
 import orjson
@@ -16,6 +17,15 @@ from core.storage.database import Work
 
 MAX_SPANS = 50
 MAX_DAYS = 366
+
+
+class DayKind(StrEnum):
+    """What a day is: nothing of marketing goes out; for schedules a holiday; or a Saturday or
+    Sunday on which people work. A quiet day is a holiday for schedules too."""
+
+    QUIET = "quiet"
+    OFF = "off"
+    WORKING = "working"
 
 
 async def set_hours(
@@ -62,22 +72,37 @@ async def set_hours(
 
 
 async def set_holidays(
-    w: Work, registry: Registry, shop_id: int, days: Sequence[date], name: str, service: bool
+    w: Work,
+    registry: Registry,
+    shop_id: int,
+    days: Sequence[date],
+    name: str,
+    service: bool,
+    kind: DayKind = DayKind.QUIET,
 ) -> None:
-    """Let no marketing go out on these days, and with `service` no service message either.
+    """Say what these days are; with `service` no service message goes out on quiet ones either.
 
     Raises InvalidInput, Several.
     """
     await check_place(w, registry, shop_id)
     if not 1 <= len(set(days)) <= MAX_DAYS:
         raise InvalidInput(f"one call takes 1 to {MAX_DAYS} days", ("input", "days"))
+    if service and kind != DayKind.QUIET:
+        raise InvalidInput("only quiet days keep service messages back", ("input", "service"))
+    usual = [day for day in days if day.isoweekday() <= 5]
+    if usual and kind == DayKind.WORKING:
+        raise InvalidInput(
+            f"{usual[0]} is no Saturday or Sunday: other days are working days anyway; "
+            "sendingHolidayDelete makes a holiday a usual day again",
+            ("input", "days"),
+        )
     await w.sql.execute(
-        """INSERT INTO sending_holidays (merchant_id, shop_id, day, name, service, updated_at)
-           SELECT $1, $2, day, $4, $5, $6 FROM unnest($3::date[]) AS day
+        """INSERT INTO sending_holidays (merchant_id, shop_id, day, name, service, updated_at, kind)
+           SELECT $1, $2, day, $4, $5, $6, $7 FROM unnest($3::date[]) AS day
            ON CONFLICT (merchant_id, shop_id, day)
-           DO UPDATE SET name = EXCLUDED.name, service = EXCLUDED.service,
+           DO UPDATE SET name = EXCLUDED.name, service = EXCLUDED.service, kind = EXCLUDED.kind,
                          updated_at = EXCLUDED.updated_at""",
-        w.merchant_id, shop_id, sorted(set(days)), check_name(name), service, w.now,
+        w.merchant_id, shop_id, sorted(set(days)), check_name(name), service, w.now, kind,
     )  # fmt: skip
     await wake_runs(w)
     w.audit("sending_holidays.set", {"shop_id": shop_id, "days": len(set(days))})

@@ -44,13 +44,15 @@ class SendingHours(Model):
 
 
 class SendingHoliday(Model):
-    """A day on which no marketing goes out; with `service` no service message either."""
+    """A day of a shop's calendar, by `kind`: on a quiet one no marketing goes out, with `service`
+    no service message either; off and working ones count for schedules alone."""
 
     id = Id()
     merchant_id = fields.BigIntField()
     shop_id = fields.BigIntField(default=0, db_default=0)
     day = fields.DateField()
     name = fields.TextField()
+    kind = fields.TextField(default="quiet", db_default="quiet")
     service = fields.BooleanField(default=False, db_default=False)
     updated_at = fields.DatetimeField()
 

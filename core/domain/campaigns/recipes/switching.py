@@ -34,7 +34,7 @@ def read_parameters(recipe: Recipe, given: Any) -> Parameters:
     try:
         return recipe.parameters.model_validate(given)
     except ValidationError as error:
-        raise _faults(error) from None
+        raise _faults(error, sorted(recipe.parameters.model_fields)) from None
 
 
 def campaigns_of(
@@ -52,7 +52,7 @@ def campaigns_of(
     try:
         return recipe.build(Asked(parameters, language, shop_id, channel))
     except ValidationError as error:
-        raise _faults(error, whole=True) from None
+        raise _faults(error) from None
 
 
 async def switch_on(
@@ -95,12 +95,13 @@ async def switch_on(
     return ids
 
 
-def _faults(error: ValidationError, whole: bool = False) -> Several:
-    """Parameters that do not fit; `whole` those that do not make a flow together."""
+def _faults(error: ValidationError, known: Sequence[str] | None = None) -> Several:
+    """Parameters that do not fit those `known`; without them, that do not make a flow together."""
     return Several([
         InvalidInput(
-            one["msg"].removeprefix("Value error, "),
-            PARAMETERS if whole else (*PARAMETERS, *map(str, one["loc"])),
+            f"there is no parameter {one['loc'][0]!r}; there are {', '.join(known or ())}"
+            if one["type"] == "extra_forbidden" else one["msg"].removeprefix("Value error, "),
+            PARAMETERS if known is None else (*PARAMETERS, *map(str, one["loc"])),
         )
         for one in error.errors()
     ])  # fmt: skip
@@ -111,7 +112,7 @@ def flow_of(made: NewCampaign, segments: Sequence[int]) -> Flow:
     try:
         return made.flow(segments)
     except ValidationError as error:
-        raise _faults(error, whole=True) from None
+        raise _faults(error) from None
 
 
 async def _shop_name(w: Work, shop_id: int | None) -> str:
@@ -130,7 +131,8 @@ async def _shop_name(w: Work, shop_id: int | None) -> str:
 async def _check_new(
     session: Session, recipe: Recipe, parameters: Parameters, shop_id: int | None
 ) -> None:
-    apart = parameters.model_dump(mode="json", include={"channel", *recipe.apart})
+    told_by = {"channel", *recipe.apart} if recipe.sends else {*recipe.apart}
+    apart = parameters.model_dump(mode="json", include=told_by)
     name = await session.sql.fetchval(
         """SELECT name FROM campaigns WHERE merchant_id = $1 AND recipe = $2
               AND shop_id IS NOT DISTINCT FROM $3 AND parameters @> $4
