@@ -35,8 +35,8 @@ STORED = """query ($id: ID!) { segment(id: $id) { name rule sentence zh: sentenc
   preview { preview { count } job { id } errors { code message path } } } }"""
 
 
-CHANNELS = ["aliexpress_message", "email", "taobao_sms"]
-"""Those that are on without settings, and email."""
+CHANNELS = ["aliexpress_message", "email", "sms", "taobao_sms"]
+"""Those that are on without settings, and those that the world has settings of."""
 EMAIL = {"channel": "email", "title": "Email", "reached": 0, "skipped": []}
 
 

@@ -24,6 +24,7 @@ from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.links import message_key
 from core.domain.shops.setup import set_up_merchant
 from core.installation import open_installation
+from core.sdk.outbound import LOOPBACK
 from core.settings import Settings
 from core.storage.engines import Engines
 from core.testing import TestMerchant
@@ -39,7 +40,7 @@ SECONDS = 300
 
 
 async def work(home):
-    async with open_installation(Settings(home=home)) as installation:
+    async with open_installation(Settings(home=home, private_networks=LOOPBACK)) as installation:
         lease = timedelta(seconds=LEASE_SECONDS)
         await Runner(installation, lease=lease, sweep_seconds=0.3).run_until_signalled()
 
@@ -181,7 +182,7 @@ def stop_postgres(home, number):
 
 
 async def main(home, scenario):
-    async with open_installation(Settings(home=home)) as installation:
+    async with open_installation(Settings(home=home, private_networks=LOOPBACK)) as installation:
         made = await set_up_merchant(installation.db, installation.registry, "Test", shop="shop")
         merchant = TestMerchant(
             made.merchant_id, made.shop_id, made.token, installation, system_clock
