@@ -13,16 +13,15 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import uvloop
 from aiosmtplib import SMTP
 
+from bench.turns import Rate, timed
 from core.domain.campaigns.campaigns import create_campaign
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.sending import send_run
@@ -62,22 +61,6 @@ def sink(folder: Path) -> Iterator[tuple[int, Path]]:
         assert process.stdout is not None
         yield int(process.stdout.readline()), log
         process.terminate()
-
-
-@dataclass(frozen=True)
-class Rate:
-    """Messages per second of the clock, and of this process's processor time."""
-
-    clock: float
-    processor: float
-
-
-async def timed(messages: int, work: Awaitable[object]) -> Rate:
-    """The rate at which so many messages are sent."""
-    wall, own = time.perf_counter(), time.process_time()
-    await work
-    wall, own = time.perf_counter() - wall, time.process_time() - own
-    return Rate(messages / wall, messages / own)
 
 
 async def bare(port: int, messages: Sequence[tuple[str, bytes]]) -> Rate:

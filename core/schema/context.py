@@ -29,8 +29,7 @@ from core.schema.reads import seen
 from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
 from core.schema.throttle import Throttle
 from core.sdk.errors import HuikeError, Several
-from core.storage.database import Session, Work
-from core.storage.together import Do
+from core.storage.database import Do, Session, Work
 
 R = TypeVar("R")
 ANY_TOKEN = "ANY_TOKEN"  # noqa: S105 - no password

@@ -1,8 +1,7 @@
 """What an operation showed of people's contact data, which in bulk leaves an audit entry."""
 
-import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextvars import ContextVar
 from typing import Any
 
@@ -12,12 +11,13 @@ from strawberry.extensions import SchemaExtension
 from core.schema.errors import INTERNAL
 from core.storage import chain
 from core.storage.database import Database
+from core.storage.together import Together
 
 logger = logging.getLogger(__name__)
 
 ACTION = "contacts.read"
-Waiting = tuple[str, dict[str, Any], asyncio.Future[None]]
-"""Who read, what the entry says, and what is told when it is committed."""
+Said = tuple[str, dict[str, Any]]
+"""Who read, and what the entry says."""
 
 seen: ContextVar["Seen | None"] = ContextVar("seen", default=None)
 """Of the present operation; a connection's operations run at the same time, each in its task."""
@@ -44,58 +44,34 @@ class ReadLog:
     """Writes the entries. Those of one merchant that come during a commit share the next one."""
 
     def __init__(self) -> None:
-        self._waiting: dict[int, list[Waiting]] = {}
+        self._together = Together(self._append)
         self._ends: dict[int, chain.End] = {}
         """The last entries that this process wrote: while they are the last ones, one statement
         adds the next, else it takes a transaction of five."""
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def record(self, context: Any, data: dict[str, Any]) -> None:
         """Returns when the entry is committed. Raises what kept it from being so."""
-        done = asyncio.get_running_loop().create_future()
-        merchant_id = context.merchant_id
-        if merchant_id in self._waiting:
-            self._waiting[merchant_id].append((context.actor, data, done))
-        else:
-            self._waiting[merchant_id] = [(context.actor, data, done)]
-            task = asyncio.create_task(self._write(context.installation.db, merchant_id))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-        await done
+        key = (context.installation.db, context.merchant_id)
+        await self._together(key, (context.actor, data))
 
-    async def _write(self, db: Database, merchant_id: int) -> None:
-        while entries := self._waiting[merchant_id]:
-            self._waiting[merchant_id] = []
-            error: Exception | None = None
-            try:
-                await self._append(db, merchant_id, entries)
-            except Exception as found:
-                error = found
-            for _, _, done in entries:
-                if done.done():  # nobody waits any longer
-                    continue
-                if error is None:
-                    done.set_result(None)
-                else:
-                    done.set_exception(error)
-        del self._waiting[merchant_id]
-
-    async def _append(self, db: Database, merchant_id: int, entries: list[Waiting]) -> None:
+    async def _append(self, key: tuple[Database, int], entries: Sequence[Said]) -> Sequence[None]:
+        db, merchant_id = key
         end = self._ends.pop(merchant_id, None)
         if end is not None:
             async with db.read(merchant_id) as session:
                 made = [
                     chain.Entry(merchant_id, 0, session.now, actor, ACTION, data)
-                    for actor, data, _ in entries
+                    for actor, data in entries
                 ]
                 end = await chain.append_after(session.sql, session.keyring, made, end)
         if end is None:
             async with db.work(merchant_id, entries[0][0]) as w:
-                for actor, data, _ in entries:
+                for actor, data in entries:
                     w.audit(ACTION, data, actor)
             end = w.audit_end
         assert end is not None
         self._ends[merchant_id] = end
+        return [None] * len(entries)
 
 
 class AuditReads(SchemaExtension):

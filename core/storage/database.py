@@ -1,7 +1,7 @@
 """The connection to PostgreSQL, and the unit of work in which everything is read and written."""
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -184,6 +184,10 @@ class Work(Session):
             self.audit_end = await chain.append(self.sql, self.keyring, entries)
 
 
+Do = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
+"""Does items in a unit of work; returns one result for each, in their order."""
+
+
 class Database:
     """The process's one pool of connections."""
 
@@ -191,8 +195,7 @@ class Database:
         self.keyring = keyring
         self.clock = clock
         self.doorbell = doorbell
-        self.together = Together(self.work)
-        """Does what many callers ask for at once in shared transactions; see together.py."""
+        self._together = Together(self._work_together)
 
     @asynccontextmanager
     async def read(self, merchant_id: int, actor: str = "system") -> AsyncIterator[Session]:
@@ -236,6 +239,18 @@ class Database:
             _working.reset(token)
         for job, args in work._rings:
             await self.doorbell.ring(job, *args)
+
+    async def together(self, merchant_id: int, actor: str, do: Do, item: Any) -> Any:
+        """What `do` makes of the item, in a transaction shared with those who ask meanwhile.
+
+        Raises what `do` raises for it alone; see together.py.
+        """
+        return await self._together((merchant_id, actor, do), item)
+
+    async def _work_together(self, key: tuple[int, str, Do], items: Sequence[Any]) -> Sequence[Any]:
+        merchant_id, actor, do = key
+        async with self.work(merchant_id, actor) as w:
+            return await do(w, items)
 
 
 @asynccontextmanager

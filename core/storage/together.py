@@ -1,69 +1,67 @@
-"""Calls of many that are done together: what comes while one transaction runs shares the next.
+"""Calls of many that are done together: what comes while one of its kind is served shares the next.
 
 A transaction holds the rows that it changed until it is committed. Where all callers change the
 same row (the budget of a coupon, say), one after the other they are no faster than the disk;
-together they pay for one commit. Nobody waits for company: a call that comes alone runs at once.
+together they pay for one commit. Nobody waits for company: a call that comes alone is served at
+once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context
-from typing import Any
+from typing import Generic, TypeVar
+
+Key = TypeVar("Key", bound=Hashable)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 AT_ONCE = 100
-"""Calls that share a transaction at most."""
-
-Do = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
-"""Does all items in a unit of work; returns one result for each, in their order.
-
-An item whose failure may not touch the others gets a result that says so. An exception undoes the
-whole transaction; each item is then tried in one of its own.
-"""
-Key = tuple[int, str, Do]
+"""Calls that are served together at most."""
 
 
-class Together:
-    """The calls that wait, by merchant, actor and what is to be done."""
+class Together(Generic[Key, Item, Result]):
+    """The calls that wait, by their kind.
 
-    def __init__(self, work: Callable[[int, str], AbstractAsyncContextManager[Any]]) -> None:
-        self._work = work
-        self._waiting: dict[Key, list[tuple[Any, asyncio.Future[Any]]]] = {}
+    `serve` does all items of a kind, and returns one result for each, in their order. An item whose
+    failure may not touch the others gets a result that says so. After an exception, which means
+    that nothing was done, each item is tried by itself.
+    """
+
+    def __init__(self, serve: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+        self._serve = serve
+        self._waiting: dict[Key, list[tuple[Item, asyncio.Future[Result]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, merchant_id: int, actor: str, do: Do, item: Any) -> Any:
-        """The result for the item, once it is committed; raises what `do` raises for it alone."""
-        key = (merchant_id, actor, do)
-        answer: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+    async def __call__(self, key: Key, item: Item) -> Result:
+        """The result for the item; raises what `serve` raises for it alone."""
+        answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         if key in self._waiting:
             self._waiting[key].append((item, answer))
         else:
             self._waiting[key] = [(item, answer)]
             # not in the first caller's context: its end or its budget are not those of the others
-            task = asyncio.create_task(self._serve(key), context=Context())
+            task = asyncio.create_task(self._serve_all(key), context=Context())
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
         return await answer
 
-    async def _serve(self, key: Key) -> None:
+    async def _serve_all(self, key: Key) -> None:
         waiting = self._waiting[key]
         try:
             while waiting:
                 calls = waiting[:AT_ONCE]
                 del waiting[:AT_ONCE]
-                await self._do(key, calls)
+                await self._answer(key, calls)
         finally:
             del self._waiting[key]
 
-    async def _do(self, key: Key, calls: Sequence[tuple[Any, asyncio.Future[Any]]]) -> None:
-        merchant_id, actor, do = key
+    async def _answer(self, key: Key, calls: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         try:
-            async with self._work(merchant_id, actor) as w:
-                results = await do(w, [item for item, _ in calls])
+            results = await self._serve(key, [item for item, _ in calls])
         except Exception as error:
             if len(calls) > 1:
                 for call in calls:
-                    await self._do(key, [call])
+                    await self._answer(key, [call])
             elif not calls[0][1].done():
                 calls[0][1].set_exception(error)
             return

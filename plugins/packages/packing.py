@@ -148,6 +148,17 @@ async def need_wave(session: Any, wave_id: int, path: tuple[str, ...] = ("id",))
     return row
 
 
+async def hold_parcel(w: Any, code: str) -> Mapping[str, Any]:
+    """The row that a code names, locked. Raises InvalidInput for a code misread, NotFound."""
+    row = await w.sql.fetchrow(
+        "SELECT * FROM packages_parcels WHERE merchant_id = $1 AND id = $2 FOR UPDATE",
+        w.merchant_id, read_code(code),
+    )  # fmt: skip
+    if row is None:
+        raise NotFound("there is no parcel of this code", ("input", "code"))
+    return row  # type: ignore[no-any-return]
+
+
 async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
     """It is packed: what was reserved leaves the stock, and its coupons are the customer's. Again,
     nothing happens.
@@ -155,14 +166,8 @@ async def confirm_parcel(w: Any, registry: Any, code: str) -> Parcel:
     Raises InvalidInput for a code misread, NotFound, and WrongState for a parcel whose order was
     closed meanwhile: its inserts are back in the stock.
     """
-    parcel_id = read_code(code)
-    row = await w.sql.fetchrow(
-        """SELECT packed_at, late FROM packages_parcels
-           WHERE merchant_id = $1 AND id = $2 FOR UPDATE""",
-        w.merchant_id, parcel_id,
-    )  # fmt: skip
-    if row is None:
-        raise NotFound("there is no parcel of this code", ("input", "code"))
+    row = await hold_parcel(w, code)
+    parcel_id = row["id"]
     if row["packed_at"] is None:
         if row["late"] == "closed":
             raise WrongState("the order was closed: do not send this parcel", ("input", "code"))

@@ -2,11 +2,11 @@
 
 from typing import Any
 
-from core.sdk import TERMINAL_STATES, NotFound
+from core.sdk import TERMINAL_STATES
 from plugins.packages import codes
 from plugins.packages.changes import flag, release
 from plugins.packages.events import PackagesParcelUnpacked
-from plugins.packages.packing import Parcel, move_stock, parcels_of, read_code
+from plugins.packages.packing import Parcel, hold_parcel, move_stock, parcels_of
 
 
 async def unpack_parcel(w: Any, registry: Any, code: str) -> Parcel:
@@ -16,14 +16,8 @@ async def unpack_parcel(w: Any, registry: Any, code: str) -> Parcel:
     What happened to its order meanwhile counts at once. Raises InvalidInput for a code misread and
     NotFound.
     """
-    parcel_id = read_code(code)
-    row = await w.sql.fetchrow(
-        """SELECT order_id, packed_at FROM packages_parcels
-           WHERE merchant_id = $1 AND id = $2 FOR UPDATE""",
-        w.merchant_id, parcel_id,
-    )  # fmt: skip
-    if row is None:
-        raise NotFound("there is no parcel of this code", ("input", "code"))
+    row = await hold_parcel(w, code)
+    parcel_id = row["id"]
     if row["packed_at"] is not None:
         await _unpack(w, parcel_id)
         await codes.take_back(w, registry, parcel_id)
