@@ -1,8 +1,9 @@
 """What members are told ahead: points that expire, a tier that ends, a next tier within reach.
 
-Once on each day of a merchant's calendar all members are looked at, a chunk at a time. What is
-told is an event; `member_reminders` remembers it, so that no occasion is told twice, whoever
-sweeps and however often. Of several days of a rule the nearest that has come is told.
+Once on each day of a merchant's calendar all points that are about to expire are looked at, and all
+members, a chunk at a time. What is told is an event; `member_reminders` remembers it, so that no
+occasion is told twice, whoever sweeps and however often. Of several days of a rule the nearest that
+has come is told.
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,15 +31,16 @@ TELL_POINTS = f"""
     WITH due AS MATERIALIZED (
         SELECT customer_id, {UTC.format(column="l.expires_at")} AS expires_at,
                sum(points)::bigint AS points,
-               (SELECT min(d) FROM unnest($4::int[]) d
-                WHERE l.expires_at <= $3 + d * interval '1 day') AS days
-        FROM ({LEFT.format(until=f"AND NOT {LAPSED.format(entry='u.entry_id', now='$3')}")}
-              AND l.customer_id = ANY($2::bigint[])
-              AND l.available_at <= $3 AND l.expires_at > $3 AND l.expires_at <= $5) l
+               (SELECT min(d) FROM unnest($3::int[]) d
+                WHERE l.expires_at <= $2 + d * interval '1 day') AS days
+        FROM ({LEFT.format(until=f"AND NOT {LAPSED.format(entry='u.entry_id', now='$2')}")}
+              AND l.available_at <= $2 AND l.expires_at > $2 AND l.expires_at <= $4) l
+        JOIN memberships m USING (customer_id)
+        WHERE m.merchant_id = $1 AND m.left_at IS NULL
         GROUP BY customer_id, l.expires_at HAVING sum(points) > 0),
     told AS (
         INSERT INTO member_reminders (merchant_id, customer_id, kind, occasion, at)
-        SELECT $1, customer_id, '{PointsExpiring.type}', expires_at || '/' || days, $3 FROM due
+        SELECT $1, customer_id, '{PointsExpiring.type}', expires_at || '/' || days, $2 FROM due
         ON CONFLICT (merchant_id, customer_id, kind, occasion) DO NOTHING
         RETURNING customer_id, occasion),
     events AS (
@@ -46,12 +48,12 @@ TELL_POINTS = f"""
             (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
         SELECT $1, '{PointsExpiring.type}',
                jsonb_build_object('customer_id', customer_id, 'points', points,
-                                  'expires_at', expires_at, 'days', days), $3, $3, '[]', 0
+                                  'expires_at', expires_at, 'days', days), $2, $2, '[]', 0
         FROM due JOIN told USING (customer_id) WHERE occasion = expires_at || '/' || days
         ORDER BY customer_id, expires_at)
     SELECT count(*) FROM told
 """
-"""Tells customers $2 of what expires until $5, with one statement for all, since it may be all."""
+"""Tells all members of what expires until $4: found by when it expires, not member by member."""
 
 
 async def merchants_to_remind(db: Database) -> list[int]:
@@ -69,13 +71,19 @@ async def merchants_to_remind(db: Database) -> list[int]:
 
 async def remind(db: Database, merchant_id: int) -> None:
     """Tell every member what is due; any worker may go on where another was stopped."""
-    after, day = 0, None
+    async with db.work(merchant_id) as w:
+        programme = await get_programme(w)
+        day = w.now.astimezone(programme.zone).date()
+        await _tell_points(w, programme)
+        rules = programme.rules.reminders
+        if not rules.tier_days and rules.next_tier_percent is None:
+            await _done(w, day)
+            return
+    after = 0
     while True:
         async with db.work(merchant_id) as w:
             programme = await get_programme(w)
-            day = day or w.now.astimezone(programme.zone).date()
             ids = await _next(w, after)
-            await _tell_points(w, programme, ids)
             await _tell_endings(w, programme, ids)
             await _tell_next_tiers(w, programme, ids)
             if len(ids) < CHUNK:
@@ -100,13 +108,12 @@ async def _done(w: Work, day: date) -> None:
     )
 
 
-async def _tell_points(w: Work, programme: Programme, customer_ids: Sequence[int]) -> None:
+async def _tell_points(w: Work, programme: Programme) -> None:
     days = sorted(programme.rules.reminders.points_days)
     if not days:
         return
     told = await w.sql.fetchval(
-        TELL_POINTS, w.merchant_id, list(customer_ids), w.now, days,
-        w.now + timedelta(days=days[-1]),
+        TELL_POINTS, w.merchant_id, w.now, days, w.now + timedelta(days=days[-1])
     )  # fmt: skip
     if told:
         w.ring("outbox.drain", w.merchant_id)
