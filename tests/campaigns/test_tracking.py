@@ -148,7 +148,8 @@ def test_tokens_cannot_be_made_up(merchant):
         token = click_url(keyring, "", 7, 10**15, 3, short).removeprefix(path)
         assert read_click_token(keyring, token, short) == (7, 10**15, 3)
         assert read_click_token(keyring, token, not short) is None
-        for forged in ("", ".", "7.1.0", token[:-1], "8" + token[1:], token + "x", "é.é"):
+        changed = ("9" if token.startswith("8") else "8") + token[1:]
+        for forged in ("", ".", "7.1.0", token[:-1], changed, token + "x", "é.é"):
             assert read_click_token(keyring, forged, short) is None
     token = open_url(keyring, "", 7, 42).removeprefix("/t/o/")
     assert read_open_token(keyring, token) == (7, 42)
