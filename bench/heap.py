@@ -188,7 +188,8 @@ class Connector:
     def __init__(self, port: int, orders: int, end: datetime) -> None:
         self.url, self.orders, self.end = f"http://127.0.0.1:{port}", orders, end
         self.resources: Mapping[Resource, Sync] = {
-            Resource.ORDERS: Sync(reach=timedelta(days=DAYS), slice=timedelta(days=1))
+            # a little further back: the shop is connected a while after its list ends
+            Resource.ORDERS: Sync(reach=timedelta(days=DAYS, hours=1), slice=timedelta(days=1))
         }
 
     def places(self, window: Window) -> tuple[int, int]:
