@@ -39,6 +39,15 @@ FREE = ("ROLLBACK", "SELECT pg_advisory_unlock_all")
 budget: ContextVar[Budget | None] = ContextVar("budget", default=None)
 """Of the present request; there is none in workers and commands."""
 
+working: ContextVar[bool] = ContextVar("working", default=False)
+"""Whether this task is in a unit of work."""
+
+
+def refuse_nesting() -> None:
+    """Raises RuntimeError in a unit of work: what looked committed in another might not be."""
+    if working.get():
+        raise RuntimeError("a unit of work inside another: pass the outer one on instead")
+
 
 def _spend() -> None:
     given = budget.get()

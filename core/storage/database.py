@@ -3,7 +3,6 @@
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
-from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
 from time import monotonic
@@ -20,7 +19,7 @@ from tortoise.transactions import in_transaction
 from core.clock import Clock
 from core.sdk.events import Event
 from core.storage import chain
-from core.storage.connections import Connection
+from core.storage.connections import Connection, refuse_nesting, working
 from core.storage.keyring import Keyring
 from core.storage.together import Together
 
@@ -36,8 +35,6 @@ BEGIN_TRIES = 3
 CUT_OFF = (
     OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
 )  # fmt: skip
-
-_working: ContextVar[bool] = ContextVar("working", default=False)
 
 
 class DatabaseError(Exception):
@@ -227,16 +224,15 @@ class Database:
 
         Raises RuntimeError inside another unit of work: what looked committed might not be.
         """
-        if _working.get():
-            raise RuntimeError("a unit of work inside another: pass the outer one on instead")
-        token = _working.set(True)
+        refuse_nesting()
+        token = working.set(True)
         try:
             async with _transaction() as sql:
                 work = Work(merchant_id, self.clock(), sql, self.keyring, actor)
                 yield work
                 await work.flush()
         finally:
-            _working.reset(token)
+            working.reset(token)
         for job, args in work._rings:
             await self.doorbell.ring(job, *args)
 

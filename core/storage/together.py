@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context
 from typing import Generic, TypeVar
 
+from core.storage.connections import refuse_nesting
+
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -33,7 +35,11 @@ class Together(Generic[Key, Item, Result]):
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def __call__(self, key: Key, item: Item) -> Result:
-        """The result for the item; raises what `serve` raises for it alone."""
+        """The result for the item; raises what `serve` raises for it alone.
+
+        Raises RuntimeError in a unit of work, for which the others would have to wait.
+        """
+        refuse_nesting()
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
         if key in self._waiting:
             self._waiting[key].append((item, answer))

@@ -19,6 +19,7 @@ from core.sdk.connectors import Budget, Connector, SharedApp
 from core.sdk.errors import RetryLater
 from core.storage.buckets import CLOCK_WENT_BACK, Bucket
 from core.storage.database import SYSTEM, Database, Session, Work
+from core.storage.together import Together
 
 PATIENCE = 2.0
 """Seconds that a call waits for its turn; beyond, its worker does something else meanwhile."""
@@ -86,14 +87,12 @@ def app_of(connector: Connector, settings: BaseModel) -> str | None:
     return None if known is None else blake2b(known.encode(), digest_size=16).hexdigest()
 
 
-@dataclass(eq=False)
+@dataclass(frozen=True)
 class _Asked:
-    """Calls of one API that somebody wants to make, and until when he has to wait for them."""
+    """Calls of one API that somebody wants to make."""
 
     scope: str
     calls: int
-    until: datetime | None = None
-    answered: bool = False
 
 
 class Calls:
@@ -116,13 +115,13 @@ class Calls:
         self._zone = ZoneInfo(time_zone)
         self._priority = priority
         self._sleep = sleep
-        self._asking: list[_Asked] = []
-        self._taking = asyncio.Lock()
+        # calls that are begun side by side would wait for each other's row else
+        self._turn = Together(self._take)
 
     async def spend(self, api: str, calls: int = 1) -> None:
         """Wait for a turn. Raises RetryLater if it does not come within PATIENCE."""
         waited = 0.0
-        while (until := await self._turn(_Asked(self._at.base(api), calls))) is not None:
+        while (until := await self._turn(None, _Asked(self._at.base(api), calls))) is not None:
             wait = max(0.0, (until - self._db.clock()).total_seconds())
             if waited + wait > PATIENCE:
                 raise RetryLater(
@@ -146,25 +145,8 @@ class Calls:
                 w.now + timedelta(seconds=seconds), *self._at.keys([base]),
             )  # fmt: skip
 
-    async def _turn(self, asked: _Asked) -> datetime | None:
-        """Take tokens, or say until when there are too few.
-
-        Calls that are begun side by side take theirs in one transaction: each would wait for the
-        other's row else.
-        """
-        self._asking.append(asked)
-        async with self._taking:
-            if not asked.answered:
-                together, self._asking = self._asking, []
-                try:
-                    await self._take(together)
-                except BaseException:
-                    self._asking[:0] = [one for one in together if one is not asked]
-                    raise
-        return asked.until
-
-    async def _take(self, asking: Sequence[_Asked]) -> None:
-        """Answer those who ask, the first one first."""
+    async def _take(self, _: None, asking: Sequence[_Asked]) -> list[datetime | None]:
+        """Take tokens for those who ask, the first one first; None, or until when he has to wait."""
         counted = [*self._buckets, self._at.shop]
         scopes = list({*counted, "app", *(asked.scope for asked in asking)})
         async with self._db.work(self._at.merchant_id) as w:
@@ -178,10 +160,10 @@ class Calls:
                 scope: bucket.tokens(rows[scope]["tokens"], rows[scope]["filled_at"], w.now)
                 for scope, bucket in self._buckets.items()
             }
-            spent = 0
+            spent, answers = 0, []
             for asked in asking:
-                asked.until = self._ready_at(asked, rows, tokens, w.now)
-                if asked.until is None:
+                answers.append(until := self._ready_at(asked, rows, tokens, w.now))
+                if until is None:
                     spent += asked.calls
                     tokens = {scope: left - asked.calls for scope, left in tokens.items()}
             if spent:
@@ -197,8 +179,7 @@ class Calls:
                     w.now, CLOCK_WENT_BACK, self._today(w.now), spent, *self._at.keys(counted),
                     [tokens.get(scope, 0.0) for scope in counted],
                 )  # fmt: skip
-        for asked in asking:
-            asked.answered = True
+        return answers
 
     def _ready_at(
         self, asked: _Asked, rows: Mapping[str, Any], tokens: Mapping[str, float], now: datetime
