@@ -11,6 +11,8 @@ import statistics
 import sys
 import tempfile
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,12 +42,19 @@ def main() -> None:
 
 
 async def _run(home: Path, count: int) -> None:
+    async with loaded(home, count) as (app, data, token):
+        await measure(app, data, token)
+
+
+@asynccontextmanager
+async def loaded(home: Path, count: int) -> AsyncIterator[tuple[Starlette, Data, str]]:
+    """The application with so many customers of one merchant, where they are, and his token."""
     async with open_installation(Settings(home=home)) as opened:
         made = await set_up_merchant(opened.db, opened.registry, "alone", shop="shop")
         assert made.shop_id is not None
         await load(opened, made.merchant_id, made.shop_id, count)
         data = Data(opened.database_url, made.merchant_id, count)
-        await measure(create_app(opened), data, made.token)
+        yield create_app(opened), data, made.token
 
 
 async def measure(app: Starlette, data: Data, token: str) -> None:

@@ -20,13 +20,9 @@ from typing import Any
 import orjson
 import uvloop
 
-from bench.graphql.alone import ask
-from bench.graphql.questions import NAMES, Data, our_requests
-from bench.large import load, show
-from core.app import create_app
-from core.domain.shops.setup import set_up_merchant
-from core.installation import open_installation
-from core.settings import Settings
+from bench.graphql.alone import ask, loaded
+from bench.graphql.questions import NAMES, our_requests
+from bench.large import show
 
 CUSTOMERS = 2_000
 ANSWERS, WARM = 100, 20
@@ -46,20 +42,15 @@ def main() -> None:
 
 
 async def _run(home: Path, count: int) -> None:
-    async with open_installation(Settings(home=home)) as opened:
-        made = await set_up_merchant(opened.db, opened.registry, "shares", shop="shop")
-        assert made.shop_id is not None
-        await load(opened, made.merchant_id, made.shop_id, count)
-        data = Data(opened.database_url, made.merchant_id, count)
-        app = create_app(opened)
+    async with loaded(home, count) as (app, data, token):
         for name in NAMES:
             bodies = [orjson.dumps(one) for one in our_requests(data, name)]
             for body in bodies[:WARM]:
-                await ask(app, body, made.token)
+                await ask(app, body, token)
             profile = cProfile.Profile(time.process_time)
             profile.enable()
             for body in bodies[WARM : WARM + ANSWERS]:
-                await ask(app, body, made.token)
+                await ask(app, body, token)
             profile.disable()
             await asyncio.sleep(0)
             taken = owners(pstats.Stats(profile))
