@@ -146,7 +146,7 @@ class Calls:
             )  # fmt: skip
 
     async def _take(self, _: None, asking: Sequence[_Asked]) -> list[datetime | None]:
-        """Take tokens for those who ask, one after the other; returns until when each has to wait."""
+        """Take tokens for those who ask, the first one first; until when each has to wait."""
         counted = [*self._buckets, self._at.shop]
         scopes = list({*counted, "app", *(asked.scope for asked in asking)})
         async with self._db.work(self._at.merchant_id) as w:
