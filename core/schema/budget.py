@@ -1,36 +1,32 @@
 """What one operation may cost the database."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from graphql import GraphQLError, OperationType
-from strawberry.extensions import SchemaExtension
 
 from core.schema.errors import COST_EXCEEDED
 from core.storage.connections import Budget, budget
 
 
-class LimitStatements(SchemaExtension):
-    """Ends a query that needs more SQL statements than `request_statements` of the settings.
+@contextmanager
+def limited_statements(most: int) -> Iterator[Budget]:
+    """Ends what needs more SQL statements inside of the block.
 
-    A mutation's field that does is undone by itself; those before it stay done. Subscriptions
-    live as long as they like.
+    A mutation's field that does is undone by itself; those before it stay done.
     """
+    given = Budget(most)
+    token = budget.set(given)
+    try:
+        yield given
+    finally:
+        budget.reset(token)
 
-    def on_execute(self) -> Iterator[None]:
-        context = self.execution_context
-        kind = context.operation_type.value
-        if kind == OperationType.SUBSCRIPTION.value:
-            yield
-            return
-        settings = context.context.installation.settings
-        given = Budget(settings.request_statements)
-        token = budget.set(given)
-        try:
-            yield
-        finally:
-            budget.reset(token)
-        if given.exceeded and kind == OperationType.QUERY.value and context.result is not None:
-            message = f"the query needs more than {given.statements} SQL statements: ask for less"
-            error = GraphQLError(message, extensions={"code": COST_EXCEEDED})
-            context.result.data = None
-            context.result.errors = [error]
+
+def refuse_overspent(given: Budget, kind: OperationType, result: Any) -> None:
+    """Leave nothing of a query that needed more statements than it had."""
+    if given.exceeded and kind is OperationType.QUERY and result is not None:
+        message = f"the query needs more than {given.statements} SQL statements: ask for less"
+        result.data = None
+        result.errors = [GraphQLError(message, extensions={"code": COST_EXCEEDED})]

@@ -1,5 +1,6 @@
 """Putting the schema together: core's nouns, and what the plugins contribute."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from decimal import Decimal
 from functools import wraps
@@ -10,6 +11,7 @@ import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue, MiddlewareManager
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
+from strawberry.types.execution import ExecutionResult
 from strawberry.types.field import StrawberryField
 from strawberry.types.graphql import OperationType
 from strawberry.types.scalar import ScalarDefinition
@@ -19,7 +21,6 @@ from core.domain.shops.plugins import enabled_plugins
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
-from core.schema.budget import LimitStatements
 from core.schema.bulk_exports import BulkExportMutations
 from core.schema.campaign_flows import STEPS
 from core.schema.campaign_journeys import JourneyMutations, JourneyQueries
@@ -49,7 +50,6 @@ from core.schema.errors import (
     NOT_STORABLE,
     CustomerError,
     InputError,
-    PresentErrors,
     RequestError,
 )
 from core.schema.exact import DATE_TIME, DECIMAL
@@ -58,10 +58,9 @@ from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
 from core.schema.facts import CustomerFacts
 from core.schema.failed_events import FailedEventMutations, FailedEventQueries
-from core.schema.introspection import LimitIntrospection
 from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
+from core.schema.known import KnownDocuments
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
-from core.schema.limits import LimitTokens, RememberParsed, ValidateOnce
 from core.schema.live import in_time
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
@@ -73,6 +72,7 @@ from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.message_content import MessageContentMutations, MessageContentQueries
 from core.schema.nodes import NodeQueries
 from core.schema.notes import NoteMutations
+from core.schema.operation import Operation, Streamed
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.platform_deeds import PlatformDeedMutations, PlatformDeedQueries
@@ -82,10 +82,9 @@ from core.schema.points import PointsMutations, PointsQueries
 from core.schema.points_adjusting import PointsAdjustMutations, PointsAdjustQueries
 from core.schema.points_figures import PointsFigureQueries
 from core.schema.privacy import PrivacyMutations, PrivacyQueries
-from core.schema.reads import AuditReads, ReadLog
+from core.schema.reads import ReadLog
 from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
-from core.schema.rights import RenewRights
 from core.schema.roles import RoleMutations, RoleQueries
 from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
 from core.schema.search import SearchQueries
@@ -102,12 +101,10 @@ from core.schema.sending_days import SendingDayMutations
 from core.schema.sending_outlook import SendingOutlookQueries
 from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
 from core.schema.shops import ShopMutations, ShopQueries
-from core.schema.spending import LimitCost
 from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
 from core.schema.staff_security import StaffSecurityMutations, StaffSecurityQueries
-from core.schema.stages import Stages
 from core.schema.suppressions import SuppressionMutations, SuppressionQueries
 from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
@@ -182,13 +179,8 @@ class Subscription(
 OF_THE_REQUEST = (RequestError, BudgetSpent, *NOT_STORABLE)
 """What a request does wrong inside a plugin's field is no failure of the plugin."""
 
-EXTENSIONS = (
-    PresentErrors, RenewRights, AuditReads, LimitTokens, RememberParsed, LimitIntrospection,
-    LimitCost, ValidateOnce, LimitStatements,
-)  # fmt: skip
-
-
 NO_MIDDLEWARE = MiddlewareManager()
+EXECUTED = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 
 class Schema(strawberry.Schema):
@@ -206,13 +198,13 @@ class Schema(strawberry.Schema):
         )
         self.plans = PlanCache()
         self.reads = ReadLog()
-        self.validated: dict[int, Any] = {}
+        self.known = KnownDocuments()
         super().__init__(
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
             types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
-            extensions=EXTENSIONS,
+            extensions=[Streamed],
             execution_context_class=Executor,
             config=StrawberryConfig(
                 scalar_map={
@@ -243,15 +235,22 @@ class Schema(strawberry.Schema):
         return [*type_definition.fields, *more]
 
     def _get_middleware_manager(self, extensions: Any) -> MiddlewareManager:
-        return NO_MIDDLEWARE  # none of EXTENSIONS wraps resolvers
+        return NO_MIDDLEWARE  # nothing wraps resolvers
 
-    def create_extensions_runner(self, execution_context: Any, extensions: Any) -> Stages:
-        return Stages(execution_context, extensions)
-
-    async def execute(self, *args: Any, **given: Any) -> Any:
-        if "allowed_operation_types" in given:
-            given["allowed_operation_types"] -= {OperationType.SUBSCRIPTION}  # these are streamed
-        return await super().execute(*args, **given)
+    async def execute(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+    ) -> ExecutionResult:
+        """What an operation answers; subscriptions are streamed only. Raises NO_REQUEST."""
+        allowed = EXECUTED if allowed_operation_types is None else set(allowed_operation_types)
+        operation = Operation(self, context_value, query, variable_values, operation_name)
+        return await operation.answer(allowed & EXECUTED)
 
     async def stream(self, *args: Any, **given: Any) -> Any:
         context = given["context_value"]

@@ -33,7 +33,8 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
-from core.schema.limits import MAX_KNOWN, check_size
+from core.schema.known import Known
+from core.schema.limits import MAX_KNOWN
 
 MUTATION = 10
 ASSUMED_SIZE = 5
@@ -106,58 +107,26 @@ class Sizes:
         return self._value(self._defaults.get(name))
 
 
-@dataclass
-class Known:
-    """A document, what is too much in it, and its costs so far.
-
-    It is kept, so that no other one can have its id.
-    """
-
-    document: DocumentNode
-    fault: str | None
-    names: dict[str | None, tuple[str, ...]]
-    costs: dict[tuple[Any, ...], int]
-
-
 class Prices:
-    """The sizes and costs of operations of one schema; each document is measured once."""
+    """The costs of operations of one schema; each is counted once for its sizes of pages."""
 
     def __init__(self, schema: GraphQLSchema) -> None:
         self._schema = schema
         self._prices: dict[tuple[str, str], Price] = {}
-        self._known: dict[int, Known] = {}
 
-    def fault(self, document: DocumentNode) -> str | None:
-        """What is too much in a document, or None."""
-        return self._measured(document).fault
-
-    def _measured(self, document: DocumentNode) -> Known:
-        known = self._known.get(id(document))
-        if known is None:
-            known = self._known[id(document)] = Known(document, check_size(document), {}, {})
-            if len(self._known) > MAX_KNOWN:
-                self._known.pop(next(iter(self._known)))
-        return known
-
-    def cost(
-        self, document: DocumentNode, operation_name: str | None, variables: Mapping[str, Any]
-    ) -> int:
-        """The cost of an operation of a document without fault; 0 if it is not to be found."""
-        known = self._measured(document)
-        names = known.names.get(operation_name)
-        if names is not None:
-            key = (operation_name, *(_whole(variables.get(name)) for name in names))
+    def cost(self, known: Known, name: str | None, variables: Mapping[str, Any]) -> int:
+        """The cost of an operation of a document that is not too much; 0 if it has no such."""
+        deciding = known.names.get(name)
+        if deciding is not None:
+            key = (name, *(_whole(variables.get(one)) for one in deciding))
             if key in known.costs:
                 return known.costs[key]
-        operation = _operation(document, operation_name)
-        if operation is None:
-            return 0
-        sizes = Sizes(variables, operation)
-        found = _Walk(self, document, sizes).operation(operation)
-        known.names[operation_name] = tuple(sizes.asked)
+        sizes = Sizes(variables, operation := known.operation(name))
+        found = _Walk(self, known.document, sizes).operation(operation)
+        known.names[name] = tuple(sizes.asked)
         if len(known.costs) >= MAX_KNOWN:
             known.costs.clear()
-        known.costs[operation_name, *sizes.asked.values()] = found
+        known.costs[name, *sizes.asked.values()] = found
         return found
 
     def root(self, operation: OperationType) -> Any:
@@ -251,12 +220,3 @@ class _Walk:
 
 def _whole(value: Any) -> int | None:
     return value if isinstance(value, int) else None
-
-
-def _operation(document: DocumentNode, name: str | None) -> OperationDefinitionNode | None:
-    for node in document.definitions:
-        if isinstance(node, OperationDefinitionNode) and (
-            name is None or (node.name is not None and node.name.value == name)
-        ):
-            return node
-    return None

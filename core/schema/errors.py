@@ -1,13 +1,12 @@
 """Errors as clients see them: the caller's in the payload, the rest at the top level."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
 import strawberry
 from graphql import GraphQLError
-from strawberry.extensions import SchemaExtension
 
 from core.domain.customers.customers import CustomerMerged
 from core.domain.customers.identities import IdentityTaken
@@ -114,27 +113,3 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
         path=error.path,
         extensions={"code": code, "requestId": request_id},
     )
-
-
-class PresentErrors(SchemaExtension):
-    """Gives every top-level error its code and request id."""
-
-    def __init__(self) -> None:
-        self._streamed = False
-
-    def on_operation(self) -> Iterator[None]:
-        yield
-        result = self.execution_context.result
-        if not self._streamed:
-            self._present(result)
-
-    def on_stream_result(self, result: Any) -> Iterator[None]:
-        self._streamed = True
-        self._present(result)
-        yield None
-
-    def _present(self, result: Any) -> None:
-        errors = getattr(result, "errors", None)
-        if errors:
-            request_id = self.execution_context.context.request_id
-            result.errors = [presented(error, request_id) for error in errors]

@@ -13,8 +13,11 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
-from strawberry.http import GraphQLHTTPResponse, GraphQLRequestData
-from strawberry.subscriptions import GRAPHQL_SSE_PROTOCOL, GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.http.streaming import SSETransport
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
+from strawberry.types.execution import ExecutionResult
+from strawberry.types.graphql import OperationType
 
 from core.domain.shops.caller import Caller
 from core.domain.shops.staff.callers import authenticate_bearer
@@ -24,14 +27,22 @@ from core.schema.build import Schema
 from core.schema.context import Context
 from core.schema.errors import BAD_REQUEST, COST_EXCEEDED
 from core.schema.live import Live, patient, timed_out
+from core.schema.operation import NO_REQUEST
 from core.schema.throttle import Throttle
-from core.schema.trusted import Refused, SocketHandler, load_documents
+from core.schema.trusted import Asked, Refused, SocketHandler, load_documents
 from core.schema.variables import check_body
 
 GRAPHQL_JSON = "application/graphql-response+json"
 PLAIN_JSON = "application/json"
 EVENTS = "text/event-stream"
+MULTIPART = "multipart/form-data"
 PREFLIGHT = "graphql-require-preflight"
+SENT_AT_ONCE = 64 * 1024
+"""The bytes of an answer that goes out without waiting for its reader."""
+ALLOWED = {
+    "GET": frozenset({OperationType.QUERY}),
+    "POST": frozenset({OperationType.QUERY, OperationType.MUTATION}),
+}
 UPLOAD_FACTOR = 10
 """So many times as long as others may a request with a file take."""
 
@@ -45,9 +56,8 @@ class Endpoint(GraphQL[Context, None]):
         super().__init__(
             schema,
             graphql_ide=None,
-            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL, GRAPHQL_SSE_PROTOCOL),
+            subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             connection_init_wait_timeout=timedelta(seconds=10),
-            multipart_uploads_enabled=True,
             allowed_origins=installation.settings.cors_origins,
         )
         self.installation = installation
@@ -67,59 +77,77 @@ class Endpoint(GraphQL[Context, None]):
         return self.installation.settings.request_seconds
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with patient(scope, send) as send_in_time:
-            if scope["type"] == "websocket":
+        if scope["type"] == "websocket":
+            async with patient(scope, send) as send_in_time:
                 await self.run(WebSocket(scope, receive=receive, send=send_in_time))
-            else:
-                await self._serve(scope, receive, send_in_time)
-
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+            return
         request = Request(scope, receive)
         media_type = negotiate(request.headers.get("accept"))
         try:
             response = await self._answer(request, media_type)
         except HTTPException as error:
             code = error.code if isinstance(error, Refused) else BAD_REQUEST
-            response = protocol_error(scope, *_status(error), media_type, code)
+            response = protocol_error(scope, error.status_code, error.reason, media_type, code)
         finally:
             await request.close()  # an uploaded file's temporary copy
-        try:
-            await response(scope, receive, send)
-        finally:
-            if isinstance(response, StreamingResponse):
-                stream = cast("AsyncGenerator[str]", response.body_iterator)
-                await stream.aclose()  # at once, however the client went
+        await _send(response, scope, receive, send)
 
     async def _answer(self, request: Request, media_type: str | None) -> Response:
+        """The answer to one request. Raises HTTPException."""
         if media_type is None:
-            raise HTTPException(406, f"answers are {GRAPHQL_JSON}, {PLAIN_JSON} or {EVENTS}")
-        if request.method == "POST":
-            _check_content_type(request)
-        response: Response = await self.run(request)
-        return response
+            raise Refused(406, f"answers are {GRAPHQL_JSON}, {PLAIN_JSON} or {EVENTS}")
+        multipart = _check_method(request) == MULTIPART
+        context = await self._context(request)
+        asked = self.documents.read(await self._body(request, multipart))
+        if media_type == EVENTS:
+            return await self._stream(request.method, context, asked)
+        # a file has come in by now, but has to be read and kept
+        seconds = self.seconds * (UPLOAD_FACTOR if multipart else 1)
+        try:
+            async with asyncio.timeout(seconds):
+                result = await self.schema.execute(
+                    asked.query, asked.variables, context, None, asked.operation_name,
+                    ALLOWED[request.method],
+                )  # fmt: skip
+        except NO_REQUEST as error:
+            raise _refused(error, request.method) from error
+        except TimeoutError:
+            result = timed_out(self.seconds, context.request_id)
+        return _response(response_data(result), media_type)
 
-    def should_render_graphql_ide(self, request: Any) -> bool:
-        return False  # it has a page of its own; a GET may carry a documentId alone
-
-    async def parse_http_body(self, request: Any) -> GraphQLRequestData:
+    async def _body(self, request: Request, multipart: bool) -> Any:
+        """What a request asks for, not looked at yet. Raises HTTPException."""
         try:
             if request.method == "GET":
-                data = self.parse_query_params(request.query_params)
-            elif request.content_type.startswith("multipart/"):
-                data = await self.parse_multipart(request)
-            else:
-                body = await request.get_body()
-                if fault := check_body(body):
-                    raise Refused(400, fault, COST_EXCEEDED)
-                data = self.parse_json(body)
-        except (AttributeError, TypeError, IndexError):  # a map of files of another shape
-            raise HTTPException(400, "the body is not a GraphQL request") from None
-        streamed = negotiate(request.headers.get("accept")) == EVENTS
-        return self.documents.read(data, "sse" if streamed else "http")
+                return self.parse_query_params(request.query_params)
+            if multipart:
+                return await self.parse_multipart(self.request_adapter_class(request))
+        except (AttributeError, TypeError, IndexError, KeyError):  # a map of files of another shape
+            raise Refused(400, "the body is not a GraphQL request") from None
+        body = await request.body()
+        if fault := check_body(body):
+            raise Refused(400, fault, COST_EXCEEDED)
+        return self.parse_json(body)
+
+    async def _stream(self, method: str, context: Context, asked: Asked) -> Response:
+        results = await self.schema.stream(
+            asked.query, variable_values=asked.variables, context_value=context,
+            operation_name=asked.operation_name,
+            allowed_operation_types=OperationType.from_http(cast("Any", method)),
+        )  # fmt: skip
+        transport = SSETransport()
+
+        async def encode(result: Any) -> str:
+            return transport.encode_event("next", self.encode_json(response_data(result)))
+
+        return StreamingResponse(self.live.events(results, encode), headers=transport.headers)
 
     async def get_context(
         self, request: Request | WebSocket, response: Response | WebSocket
     ) -> Context:
+        return await self._context(request)
+
+    async def _context(self, request: Request | WebSocket) -> Context:
         caller = await self._caller(request.headers.get("authorization"))
         client = Client(
             request.client.host if request.client else None, request.headers.get("user-agent", "")
@@ -143,51 +171,6 @@ class Endpoint(GraphQL[Context, None]):
         if context.caller is None:
             context.caller = await self._caller(given)
         return await super().on_ws_connect(context)
-
-    async def get_sub_response(self, request: Request | WebSocket) -> Response:
-        response = await super().get_sub_response(request)
-        response.media_type = negotiate(request.headers.get("accept"))
-        return response
-
-    async def execute_single(self, *args: Any, **given: Any) -> Any:
-        request: Request = args[0] if args else given["request"]
-        multipart = request.headers.get("content-type", "").startswith("multipart/")
-        try:
-            # a file has come in by now, but has to be read and kept
-            async with asyncio.timeout(self.seconds * (UPLOAD_FACTOR if multipart else 1)):
-                return await super().execute_single(*args, **given)
-        except TimeoutError:
-            return timed_out(self.seconds, request.scope["request_id"])
-
-    def _stream_result(self, request: Any, result: Any, transport: Any) -> Any:
-        # the stock one leaves an operation open whose client goes away
-        async def encode(value: Any) -> str:
-            response, _ = await self._process_stream_result(request, value, [])
-            event: str = transport.encode_next(response, self.encode_json)
-            return event
-
-        return lambda: self.live.events(result, encode)
-
-    async def process_result(
-        self, request: Any, result: Any, strict: bool = False
-    ) -> GraphQLHTTPResponse:
-        answer: GraphQLHTTPResponse = await super().process_result(request, result)
-        # no resolver ran: there is no data to speak of, not even null
-        if result.data is None and result.errors and all(e.path is None for e in result.errors):
-            answer.pop("data", None)
-        return answer
-
-    def create_response(self, response_data: Any, sub_response: Response) -> Response:
-        media_type = sub_response.media_type or PLAIN_JSON
-        refused = "data" not in response_data
-        status = 400 if refused and media_type == GRAPHQL_JSON else 200
-        headers = {}
-        wait = response_data.get("extensions", {}).get("cost", {}).get("retryAfter")
-        if wait is not None:
-            status, headers = 429, {"retry-after": str(wait)}
-        return Response(
-            self.encode_json(response_data), status, headers, f"{media_type}; charset=utf-8"
-        )
 
     def encode_json(self, data: object) -> str:
         return orjson.dumps(data, default=str).decode()
@@ -224,24 +207,70 @@ def _quality(text: str) -> float:
         return 0.0
 
 
-def _check_content_type(request: Request) -> None:
+def _check_method(request: Request) -> str:
+    """The media type of a body; empty without one. Raises HTTPException."""
+    if request.method == "GET":
+        return ""
+    if request.method != "POST":
+        raise Refused(405, "GraphQL only supports GET and POST requests.")
     name = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if name == "multipart/form-data":
+    if name == MULTIPART:
         # a page of another site can send this form, but not with one of these headers
         if PREFLIGHT not in request.headers and "authorization" not in request.headers:
-            raise HTTPException(
-                400, "a multipart request needs the header GraphQL-Require-Preflight"
-            )
+            raise Refused(400, "a multipart request needs the header GraphQL-Require-Preflight")
     elif name != PLAIN_JSON:
-        raise HTTPException(415, f"send {PLAIN_JSON}")
+        raise Refused(415, f"send {PLAIN_JSON}")
+    return name
 
 
-def _status(error: HTTPException) -> tuple[int, str]:
-    if "subscriptions are not allowed" in error.reason:
-        return 406, f"subscriptions are answered as {EVENTS} or over a WebSocket"
-    if "not allowed when using GET" in error.reason:
-        return 405, error.reason
-    return error.status_code, error.reason
+def _refused(error: Exception, method: str) -> Refused:
+    """What is wrong with a request that asks for no operation which it may ask for."""
+    if isinstance(error, CannotGetOperationTypeError):
+        return Refused(400, error.as_http_error_reason())
+    if not isinstance(error, InvalidOperationTypeError):
+        return Refused(400, "No GraphQL query found in the request")
+    if error.operation_type is OperationType.SUBSCRIPTION:
+        return Refused(406, f"subscriptions are answered as {EVENTS} or over a WebSocket")
+    return Refused(405, error.as_http_error_reason(cast("Any", method)))
+
+
+def response_data(result: ExecutionResult) -> dict[str, Any]:
+    """The answer that a result makes."""
+    answer: dict[str, Any] = {}
+    errors = result.errors
+    # if no resolver ran there is no data to speak of, not even null
+    if result.data is not None or not errors or any(error.path is not None for error in errors):
+        answer["data"] = result.data
+    if errors:
+        answer["errors"] = [error.formatted for error in errors]
+    if result.extensions:
+        answer["extensions"] = result.extensions
+    return answer
+
+
+def _response(answer: dict[str, Any], media_type: str) -> Response:
+    refused = "data" not in answer
+    status = 400 if refused and media_type == GRAPHQL_JSON else 200
+    headers = {}
+    wait = answer.get("extensions", {}).get("cost", {}).get("retryAfter")
+    if wait is not None:
+        status, headers = 429, {"retry-after": str(wait)}
+    body = orjson.dumps(answer, default=str)
+    return Response(body, status, headers, f"{media_type}; charset=utf-8")
+
+
+async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:
+    streamed = isinstance(response, StreamingResponse)
+    if not streamed and len(response.body) <= SENT_AT_ONCE:
+        await response(scope, receive, send)
+        return
+    async with patient(scope, send) as send_in_time:
+        try:
+            await response(scope, receive, send_in_time)
+        finally:
+            if isinstance(response, StreamingResponse):
+                stream = cast("AsyncGenerator[str]", response.body_iterator)
+                await stream.aclose()  # at once, however the client went
 
 
 def protocol_error(

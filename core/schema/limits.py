@@ -4,25 +4,18 @@ Each fragment is measured once, whatever number of times it is spread, so a smal
 cost much time here: neither by fragments that spread each other twice, nor by aliases.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 from graphql import (
     DocumentNode,
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
-    GraphQLError,
-    GraphQLSyntaxError,
     InlineFragmentNode,
     OperationDefinitionNode,
     SelectionSetNode,
-    parse,
 )
 from graphql import OperationType as Operation
-from strawberry.extensions import ParserCache, SchemaExtension
-from strawberry.schema.schema import validate_document
 
 from core.schema.overlaps import Overlaps
 
@@ -34,9 +27,8 @@ MAX_ROOTS = 50
 MAX_MUTATIONS = 20
 MAX_FRAGMENTS = 100
 INTROSPECTION_DEPTH = 30
-NOTHING = parse("{ __typename }")
 MAX_KNOWN = 500
-"""So many documents' outcomes are kept."""
+"""So many documents are kept, with what was found out about them."""
 
 
 @dataclass(frozen=True)
@@ -130,52 +122,3 @@ def _fragment_size(
         if name in fragments:
             known[name] = _size(fragments[name].selection_set, fragments, known, nesting)
     return known[name]
-
-
-class LimitTokens(SchemaExtension):
-    """Stops the parser at MAX_TOKENS, and at what the specification does not allow."""
-
-    def on_operation(self) -> Iterator[None]:
-        self.execution_context.parse_options["max_tokens"] = MAX_TOKENS
-        options: dict[str, Any] = self.execution_context.parse_options  # type: ignore[assignment]
-        options["allow_empty_selection_sets"] = False
-        yield
-
-
-class RememberParsed(ParserCache):
-    """Parses each document once."""
-
-    def on_parse(self) -> Iterator[None]:
-        context = self.execution_context
-        try:
-            context.graphql_document = self.cached_parse_document(
-                context.query, **context.parse_options
-            )
-        except GraphQLSyntaxError as error:
-            # in place of the document, so that it is not parsed again; a name is left to the schema
-            if context.operation_name is None:
-                context.graphql_document = NOTHING
-                context.pre_execution_errors = [error]
-        yield
-
-
-class ValidateOnce(SchemaExtension):
-    """Validates what was not refused before, and remembers the outcome."""
-
-    def on_validate(self) -> Iterator[None]:
-        context = self.execution_context
-        if not context.pre_execution_errors:
-            context.pre_execution_errors = self._outcome(context)
-        yield
-
-    @staticmethod
-    def _outcome(context: Any) -> list[GraphQLError]:
-        document, known = context.graphql_document, context.schema.validated
-        found = known.get(id(document))
-        # the document is kept with its outcome, so that no other one can have its id
-        if found is None:
-            errors = validate_document(context.schema._schema, document, context.validation_rules)
-            found = known[id(document)] = (document, errors)
-            if len(known) > MAX_KNOWN:
-                known.pop(next(iter(known)))
-        return list(found[1])

@@ -1,12 +1,11 @@
 """What an operation showed of people's contact data, which in bulk leaves an audit entry."""
 
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
 
 from graphql import GraphQLError
-from strawberry.extensions import SchemaExtension
 
 from core.schema.errors import INTERNAL
 from core.storage import chain
@@ -49,10 +48,17 @@ class ReadLog:
         """The last entries that this process wrote: while they are the last ones, one statement
         adds the next, else it takes a transaction of five."""
 
-    async def record(self, context: Any, data: dict[str, Any]) -> None:
-        """Returns when the entry is committed. Raises what kept it from being so."""
+    async def record(self, context: Any, data: dict[str, Any]) -> GraphQLError | None:
+        """Returns when the entry is committed: None, or the error to answer where it is not."""
         key = (context.installation.db, context.merchant_id)
-        await self._together(key, (context.actor, data))
+        try:
+            await self._together(key, (context.actor, data))
+        except Exception:
+            request_id = context.request_id
+            logger.exception("a read could not be audited", extra={"request_id": request_id})
+            message = f"an unexpected error; the log has it under {request_id}"
+            return GraphQLError(message, extensions={"code": INTERNAL})
+        return None
 
     async def _append(self, key: tuple[Database, int], entries: Sequence[Said]) -> Sequence[None]:
         db, merchant_id = key
@@ -72,46 +78,3 @@ class ReadLog:
         assert end is not None
         self._ends[merchant_id] = end
         return [None] * len(entries)
-
-
-class AuditReads(SchemaExtension):
-    """Audits an operation that showed more than one customer's contact data, answered or failed.
-
-    The entry is committed before the answer leaves; without an entry there is no answer.
-    """
-
-    def __init__(self) -> None:
-        self._seen = Seen()
-
-    async def on_operation(self) -> AsyncIterator[None]:
-        seen.set(self._seen)
-        try:
-            yield
-        finally:
-            await self._record(self.execution_context.result)
-
-    async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
-        await self._record(result)
-        yield None
-
-    async def _record(self, result: Any) -> None:
-        found = self._seen.take()
-        if found is None:
-            return
-        context = self.execution_context.context
-        data = {
-            **found,
-            "operation": self.execution_context.operation_name,
-            "request": context.request_id,
-        }
-        try:
-            schema: Any = self.execution_context.schema
-            await schema.reads.record(context, data)
-        except Exception:
-            logger.exception(
-                "a read could not be audited", extra={"request_id": context.request_id}
-            )
-            message = f"an unexpected error; the log has it under {context.request_id}"
-            if result is not None:
-                result.data = None
-                result.errors = [GraphQLError(message, extensions={"code": INTERNAL})]

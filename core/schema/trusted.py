@@ -5,12 +5,11 @@ The manifest is the `persisted-documents.json` of GraphQL Code Generator: an obj
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from cross_web import HTTPException
 from graphql import GraphQLError, parse
-from strawberry.http import GraphQLRequestData
 from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
 )
@@ -35,6 +34,14 @@ class Refused(HTTPException):
     def __init__(self, status: int, reason: str, code: str = BAD_REQUEST) -> None:
         super().__init__(status, reason)
         self.code = code
+
+
+class Asked(NamedTuple):
+    """What a request asks for."""
+
+    query: str | None
+    variables: dict[str, Any] | None
+    operation_name: str | None
 
 
 class Documents:
@@ -64,19 +71,17 @@ class Documents:
                           FORBIDDEN)  # fmt: skip
         return query
 
-    def read(self, data: Any, protocol: Any) -> GraphQLRequestData:
+    def read(self, data: Any) -> Asked:
         """The request in a body or in a URL. Raises Refused for one of another shape."""
         if not isinstance(data, dict):
             raise Refused(400, "the body is not a GraphQL request")
         for name, (kind, shape) in SHAPES.items():
             if not isinstance(data.get(name), (kind, type(None))):
                 raise Refused(400, f"{name} must be {shape} or null")
-        return GraphQLRequestData(
-            query=self.text_of(data.get("query"), data.get("documentId")),
-            variables=data.get("variables"),
-            operation_name=data.get("operationName"),
-            extensions=data.get("extensions"),
-            protocol=protocol,
+        return Asked(
+            self.text_of(data.get("query"), data.get("documentId")),
+            data.get("variables"),
+            data.get("operationName"),
         )
 
 
@@ -108,7 +113,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             documents: Documents = self.view.documents  # type: ignore[attr-defined]
             payload = message["payload"]
             try:
-                request = documents.read(payload, "http")
+                request = documents.read(payload)
             except Refused as error:
                 fault = GraphQLError(error.reason, extensions={"code": error.code})
                 await self.send_message(

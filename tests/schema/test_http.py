@@ -69,6 +69,18 @@ async def test_bad_requests_are_answered_in_json(api, body, headers, status):
     assert error["extensions"]["requestId"] == answer.headers["x-request-id"]
 
 
+async def test_one_of_several_operations_is_named(api, merchant):
+    two = "query A { viewer { merchant { name } } } query B { shops { nodes { id } } }"
+    refused = (await api.raw({"query": two}, merchant.token)).json()
+    assert "operation name" in refused["errors"][0]["message"]
+    assert "data" not in refused
+    named = await api.raw({"query": two, "operationName": "B"}, merchant.token)
+    assert list(named.json()["data"]) == ["shops"]
+    unknown = await api.raw({"query": two, "operationName": "C"}, merchant.token)
+    assert unknown.status_code == 400
+    assert '\\"C\\"' in unknown.text
+
+
 async def test_get_is_for_queries_only(api, merchant):
     bearer = {"authorization": f"Bearer {merchant.token}"}
     answer = await api.client.get("/graphql", params=VIEWER, headers=bearer)

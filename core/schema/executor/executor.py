@@ -1,9 +1,16 @@
 """The executor that a schema is given: level by level where it can, else the stock way."""
 
 from collections.abc import Awaitable
-from typing import Any
+from typing import Any, cast
 
-from graphql import GraphQLObjectType, OperationType, get_named_type, is_leaf_type
+from graphql import (
+    ExecutionResult,
+    GraphQLError,
+    GraphQLObjectType,
+    OperationType,
+    get_named_type,
+    is_leaf_type,
+)
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
@@ -32,6 +39,26 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             self._planned = self.schema._strawberry_schema.plans.find(self)  # type: ignore[attr-defined]
             errors = self.collected_errors = Errors(self)
             self._completion = Completion(self, errors)
+
+    async def answer(self) -> ExecutionResult:
+        """The result of the operation."""
+        if self._planned is None or self.operation.operation is not OperationType.QUERY:
+            return await self._stock_answer()
+        root_type = self.schema.query_type
+        assert root_type is not None
+        selection = self._planned.root(self, root_type)
+        if selection is None:
+            return await self._stock_answer()
+        data = None
+        try:
+            data = await self._root(selection, self.root_value)
+        except GraphQLError as error:
+            self.collected_errors.add(error, None)
+        return cast("ExecutionResult", self.build_response(data))
+
+    async def _stock_answer(self) -> ExecutionResult:
+        result = self.execute_operation()
+        return cast("ExecutionResult", await result if self.is_awaitable(result) else result)
 
     def execute_root_grouped_field_set(
         self, root_type: GraphQLObjectType, root_value: Any, grouped_field_set: Any,

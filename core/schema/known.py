@@ -1,0 +1,74 @@
+"""Documents that were sent before: parsed, measured and validated once, whoever sends them."""
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import Any
+
+from graphql import (
+    DocumentNode,
+    GraphQLError,
+    GraphQLSchema,
+    OperationDefinitionNode,
+    parse,
+    validate,
+)
+from strawberry.schema.exceptions import CannotGetOperationTypeError
+
+from core.schema.introspection import asks_for_schema
+from core.schema.limits import MAX_KNOWN, MAX_TOKENS, check_size
+
+PARSING: Any = {"max_tokens": MAX_TOKENS, "allow_empty_selection_sets": False}
+"""How documents are parsed."""
+AMBIGUOUS = "Must provide operation name if query contains multiple operations."
+
+
+@dataclass(slots=True)
+class Known:
+    """What holds of a document for each of its requests."""
+
+    document: DocumentNode
+    operations: list[OperationDefinitionNode]
+    too_much: str | None
+    introspects: bool
+    names: dict[str | None, tuple[str, ...]] = field(default_factory=dict)
+    """By an operation's name, the variables that decide its cost."""
+    costs: dict[tuple[Any, ...], int] = field(default_factory=dict)
+    """By an operation's name and the values of these variables."""
+    _invalid: list[GraphQLError] | None = None
+
+    def operation(self, name: str | None) -> OperationDefinitionNode:
+        """The operation of this name, or the first. Raises CannotGetOperationTypeError."""
+        for one in self.operations:
+            if name is None or (one.name is not None and one.name.value == name):
+                return one
+        raise CannotGetOperationTypeError(name)
+
+    def invalid(self, schema: GraphQLSchema, hide_suggestions: bool) -> list[GraphQLError]:
+        """What the specification does not allow in it."""
+        if self._invalid is None:
+            self._invalid = validate(schema, self.document, hide_suggestions=hide_suggestions)
+        return list(self._invalid)
+
+
+class KnownDocuments:
+    """Those that were used last, at most MAX_KNOWN."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[str, Known] = OrderedDict()
+
+    def find(self, text: str) -> Known:
+        """The document with this text. Raises GraphQLSyntaxError."""
+        known = self._known.get(text)
+        if known is None:
+            known = self._known[text] = _read(text)
+            if len(self._known) > MAX_KNOWN:
+                self._known.popitem(last=False)
+        else:
+            self._known.move_to_end(text)
+        return known
+
+
+def _read(text: str) -> Known:
+    document = parse(text, **PARSING)
+    operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
+    return Known(document, operations, check_size(document), asks_for_schema(text, document))

@@ -1,0 +1,224 @@
+"""One operation from its text to its answer: what is checked, in which order, and what follows.
+
+`Schema.execute` goes through `Operation.answer`. What is streamed, over a WebSocket or as
+server-sent events, goes through Strawberry, which calls the same steps by `Streamed`.
+"""
+
+from collections.abc import AsyncIterator, Collection, Iterator
+from contextlib import suppress
+from typing import Any, Protocol, cast
+
+from graphql import GraphQLError, GraphQLSchema
+from graphql import OperationType as Kind
+from strawberry.exceptions import MissingQueryError
+from strawberry.execution.is_awaitable import optimized_is_awaitable
+from strawberry.extensions import SchemaExtension
+from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.types.execution import ExecutionResult
+from strawberry.types.graphql import OperationType
+
+from core.schema.budget import limited_statements, refuse_overspent
+from core.schema.context import Context
+from core.schema.costs import Prices
+from core.schema.errors import COST_EXCEEDED, FORBIDDEN, presented
+from core.schema.executor import Executor
+from core.schema.known import AMBIGUOUS, PARSING, Known, KnownDocuments
+from core.schema.reads import ReadLog, Seen, seen
+from core.schema.spending import spend
+from core.schema.variables import check_variables
+
+NO_REQUEST = (MissingQueryError, CannotGetOperationTypeError, InvalidOperationTypeError)
+"""What is refused before there is an operation, as a fault of the HTTP request."""
+
+
+class OfSchema(Protocol):
+    """What operations need of their schema."""
+
+    _schema: GraphQLSchema
+    known: KnownDocuments
+    prices: Prices
+    reads: ReadLog
+
+
+class Operation:
+    """One operation of a caller."""
+
+    def __init__(
+        self,
+        schema: OfSchema,
+        context: Context,
+        text: str | None,
+        variables: dict[str, Any] | None,
+        name: str | None,
+    ) -> None:
+        self._schema = schema
+        self._context = context
+        self._text = text
+        self._variables = variables or {}
+        self._name = name
+        self._named = name
+        """The name that the document gives it, if the request gives none."""
+        self._seen = Seen()
+        self._cost: dict[str, Any] = {}
+
+    async def answer(self, allowed: Collection[OperationType]) -> ExecutionResult:
+        """Its result. Raises one of NO_REQUEST."""
+        result: ExecutionResult | None = None
+        try:
+            result = await self._executed(allowed)
+        except NO_REQUEST:
+            raise
+        except Exception as error:
+            result = _refused([_told(error)])
+        finally:
+            await self.audit(result)
+        self.present(result)
+        result.extensions = self.told()
+        return result
+
+    async def _executed(self, allowed: Collection[OperationType]) -> ExecutionResult:
+        await self.begin()
+        try:
+            known = self.find()
+        except GraphQLError as error:
+            return _refused([error])
+        node = known.operation(self._name)
+        kind = OperationType(node.operation.value)
+        if kind not in allowed:
+            raise InvalidOperationTypeError(kind)
+        if faults := await self.faults(known):
+            return _refused(faults)
+        settings = self._context.installation.settings
+        with limited_statements(settings.request_statements) as given:
+            executor = Executor.build(
+                self._schema._schema, known.document, None, self._context, self._variables,
+                self._name, hide_suggestions=not settings.introspection,
+                is_awaitable=cast("Any", optimized_is_awaitable),
+            )  # fmt: skip
+            if isinstance(executor, list):
+                return _refused(executor)
+            assert isinstance(executor, Executor)
+            done = await executor.answer()
+        result = ExecutionResult(done.data, done.errors)
+        refuse_overspent(given, node.operation, result)
+        return result
+
+    async def begin(self) -> None:
+        """Note whose contact data is shown from now on; look at a connection's rights again.
+
+        A WebSocket's token was looked at when it connected: it may have ended.
+        """
+        seen.set(self._seen)
+        if self._context.lasting:
+            await self._context.renew()
+
+    def find(self) -> Known:
+        """Its document. Raises GraphQLSyntaxError, MissingQueryError."""
+        if not self._text:
+            raise MissingQueryError
+        known = self._schema.known.find(self._text)
+        if self._name is None and known.operations and known.operations[0].name is not None:
+            self._named = known.operations[0].name.value
+        return known
+
+    async def faults(self, known: Known) -> list[GraphQLError]:
+        """Why it is not executed: what is refused before it is validated comes first."""
+        settings = self._context.installation.settings
+        if known.introspects and not settings.introspection:
+            return [_error("introspection is switched off on this server", FORBIDDEN)]
+        if fault := check_variables(self._variables) or known.too_much:
+            return [_error(fault, COST_EXCEEDED)]
+        cost = self._schema.prices.cost(known, self._name, self._variables)
+        if error := await spend(self._context, cost, self._cost):
+            return [error]
+        if self._name is None and len(known.operations) > 1:
+            return [GraphQLError(AMBIGUOUS)]
+        return known.invalid(self._schema._schema, not settings.introspection)
+
+    async def audit(self, result: Any) -> None:
+        """Audit what it showed, before the answer leaves; without an entry there is no answer."""
+        data = self._seen.take()
+        if data is not None:
+            context = self._context
+            data |= {"operation": self._named, "request": context.request_id}
+            error = await self._schema.reads.record(context, data)
+            if error is not None and result is not None:
+                result.data, result.errors = None, [error]
+
+    def present(self, result: Any) -> None:
+        """Give every top-level error its code and request id."""
+        if result.errors:
+            request_id = self._context.request_id
+            result.errors = [presented(error, request_id) for error in result.errors]
+
+    def told(self) -> dict[str, Any]:
+        """The answer's `extensions`."""
+        told: dict[str, Any] = {"requestId": self._context.request_id}
+        if self._cost:
+            told["cost"] = self._cost
+        return told
+
+
+class Streamed(SchemaExtension):
+    """The steps of an operation whose results are streamed."""
+
+    _operation: Operation
+    _known: Known
+
+    async def on_operation(self) -> AsyncIterator[None]:
+        execution = self.execution_context
+        schema: Any = execution.schema
+        self._operation = Operation(
+            schema, execution.context, execution.query, execution.variables,
+            execution._provided_operation_name,
+        )  # fmt: skip
+        await self._operation.begin()
+        try:
+            yield
+        finally:
+            await self._operation.audit(None)
+
+    def on_parse(self) -> Iterator[None]:
+        execution = self.execution_context
+        execution.parse_options.update(PARSING)
+        with suppress(GraphQLError):  # it is parsed again, and fails where that is told
+            self._known = self._operation.find()
+            execution.graphql_document = self._known.document
+        yield
+
+    async def on_validate(self) -> AsyncIterator[None]:
+        self.execution_context.pre_execution_errors = await self._operation.faults(self._known)
+        yield
+
+    def on_execute(self) -> Iterator[None]:
+        execution = self.execution_context
+        kind = Kind(execution.operation_type.value)
+        if kind is Kind.SUBSCRIPTION:  # these live as long as they like
+            yield
+            return
+        settings = execution.context.installation.settings
+        with limited_statements(settings.request_statements) as given:
+            yield
+        refuse_overspent(given, kind, execution.result)
+
+    async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
+        await self._operation.audit(result)
+        self._operation.present(result)
+        yield None
+
+    def get_results(self) -> dict[str, Any]:
+        return self._operation.told()
+
+
+def _refused(errors: list[GraphQLError]) -> ExecutionResult:
+    return ExecutionResult(None, errors)
+
+
+def _error(message: str, code: str) -> GraphQLError:
+    return GraphQLError(message, extensions={"code": code})
+
+
+def _told(error: Exception) -> GraphQLError:
+    if isinstance(error, GraphQLError):
+        return error
+    return GraphQLError(str(error), original_error=error)
