@@ -26,7 +26,7 @@ from core.schema.consents import (
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customer_standing import CustomerStanding
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
-from core.schema.masking import Contact, shown
+from core.schema.masking import Contact, shown, shown_text
 from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -82,7 +82,7 @@ class CustomerTag:
 
 def name_of(self: Any, info: Info) -> str | None:
     name = self.row["name"]
-    return shown(info.context, NAME, name, self.row["id"]).value if name else None
+    return shown_text(info.context, NAME, name, self.row["id"]) if name else None
 
 
 def hides_names(info: Info) -> bool:

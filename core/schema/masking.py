@@ -15,12 +15,20 @@ class Contact:
 
 
 def shown(context: Context, kind: Kind, value: str, person: int) -> Contact:
-    """A person's contact data as this caller may see it; `person` tells people apart.
+    """A person's contact data as this caller may see it; `person` tells people apart."""
+    return Contact(
+        value=shown_text(context, kind, value, person),
+        redacted=not context.may(kind.permission),
+    )
+
+
+def shown_text(context: Context, kind: Kind, value: str, person: int) -> str:
+    """The text alone.
 
     Every resolver that shows contact data goes through here: what is shown in the clear is
     counted, and an operation that shows more than one person's is audited.
     """
     if not context.may(kind.permission):
-        return Contact(value=kind.mask(value), redacted=True)
+        return kind.mask(value)
     context.saw(kind.name, person)
-    return Contact(value=value, redacted=False)
+    return value

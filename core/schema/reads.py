@@ -1,6 +1,7 @@
 """What an operation showed of people's contact data, which in bulk leaves an audit entry."""
 
 import logging
+from collections import defaultdict
 from collections.abc import Sequence
 from contextvars import ContextVar
 from typing import Any
@@ -26,16 +27,16 @@ class Seen:
     """Whose contact data was shown, by kind."""
 
     def __init__(self) -> None:
-        self.by_kind: dict[str, set[int]] = {}
+        self.by_kind: defaultdict[str, set[int]] = defaultdict(set)
 
     def add(self, kind: str, person: int) -> None:
-        self.by_kind.setdefault(kind, set()).add(person)
+        self.by_kind[kind].add(person)
 
     def take(self) -> dict[str, Any] | None:
         """Kinds and number of people, if there are several; what was taken is forgotten."""
         people: set[int] = set().union(*self.by_kind.values())
         fields = sorted(self.by_kind)
-        self.by_kind = {}
+        self.by_kind.clear()
         return {"fields": fields, "customers": len(people)} if len(people) > 1 else None
 
 

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, cast
 import strawberry
 
 from core.schema.executor.plans import Kind, Shape
-from core.sdk.ids import join_id
+from core.sdk.ids import id_maker
 
 ALWAYS = frozenset({"id", "merchant_id"})
 
@@ -51,7 +51,8 @@ def computed(make: Callable[[Any], Any], *columns: str, **options: Any) -> Any:
 
 def own_id(type_name: str) -> Any:
     """The global id of the row."""
-    return computed(lambda row: join_id(type_name, row["id"]))
+    make = id_maker(type_name)
+    return computed(lambda row: make(row["id"]))
 
 
 def selected(info: Any, type_name: str) -> Columns:
