@@ -18,6 +18,7 @@ from tortoise.transactions import in_transaction
 
 from core.clock import Clock
 from core.sdk.events import Event
+from core.sdk.plugin import migrations_beside
 from core.storage import chain
 from core.storage.connections import Connection, refuse_nesting, working
 from core.storage.keyring import Keyring
@@ -300,9 +301,7 @@ async def disconnect() -> None:
     await Tortoise.close_connections()
 
 
-def orm_config(
-    url: str, apps: Mapping[str, Sequence[str]], pool_size: int, migrations: bool = True
-) -> dict[str, Any]:
+def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> dict[str, Any]:
     """The ORM's configuration for a database URL."""
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": {
@@ -313,7 +312,7 @@ def orm_config(
             name: {
                 "models": list(modules),
                 "default_connection": "default",
-                "migrations": _migrations_module(name),
+                "migrations": _migrations_module(name, modules),
             }
             for name, modules in apps.items()
         },
@@ -339,8 +338,8 @@ def credentials(url: str) -> dict[str, Any]:
     }
 
 
-def _migrations_module(app: str) -> str:
-    return "core.migrations" if app == "core" else f"plugins.{app}.migrations"
+def _migrations_module(app: str, modules: Sequence[str]) -> str:
+    return "core.migrations" if app == "core" else migrations_beside(modules[0])
 
 
 def _safe(url: str) -> str:
