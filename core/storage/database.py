@@ -27,6 +27,7 @@ from core.storage.together import Together
 logger = logging.getLogger(__name__)
 
 SYSTEM = 0
+EVERYBODY = "SELECT id FROM merchants ORDER BY id"
 """The merchant id of work that belongs to no merchant: sweeps and set-up."""
 
 
@@ -200,6 +201,23 @@ class Database:
         """A connection for reading, without a transaction."""
         async with get_connection("default").acquire_connection() as sql:
             yield Session(merchant_id, self.clock(), sql, self.keyring, actor)
+
+    async def merchants(self, statement: str = EVERYBODY, *args: Any) -> list[int]:
+        """The merchants whose ids a SELECT gives, or all."""
+        async with self.read(SYSTEM) as session:
+            return [row[0] for row in await session.sql.fetch(statement, *args)]
+
+    async def merchants_in(self, table: str) -> list[int]:
+        """The merchants with rows in a table, by one look into its key for each of them."""
+        return await self.merchants(
+            f"""WITH RECURSIVE m AS (
+                    SELECT min(merchant_id) AS merchant_id FROM {table}
+                    UNION ALL
+                    SELECT (SELECT min(merchant_id) FROM {table}
+                            WHERE merchant_id > m.merchant_id)
+                    FROM m WHERE m.merchant_id IS NOT NULL)
+                SELECT merchant_id FROM m WHERE merchant_id IS NOT NULL"""
+        )
 
     @asynccontextmanager
     async def hurried(

@@ -14,7 +14,7 @@ from core.domain.members.programme import Programme, get_programme
 from core.domain.members.standing import members_of
 from core.domain.members.tiers import measured
 from core.sdk.events import Event, NextTierNear, PointsExpiring, TierEnding
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
 
 CHUNK = 5000
 
@@ -58,15 +58,13 @@ TELL_POINTS = f"""
 
 async def merchants_to_remind(db: Database) -> list[int]:
     """Merchants whose members were not looked at yet on this day of the merchant's calendar."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT p.merchant_id FROM programmes p JOIN merchants m ON m.id = p.merchant_id
-               WHERE COALESCE(p.reminded_on < ($1::timestamptz AT TIME ZONE m.time_zone)::date,
-                              TRUE)
-               ORDER BY 1""",
-            session.now,
-        )  # fmt: skip
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT p.merchant_id FROM programmes p JOIN merchants m ON m.id = p.merchant_id
+           WHERE COALESCE(p.reminded_on < ($1::timestamptz AT TIME ZONE m.time_zone)::date,
+                          TRUE)
+           ORDER BY 1""",
+        db.clock(),
+    )  # fmt: skip
 
 
 async def remind(db: Database, merchant_id: int) -> None:
