@@ -22,12 +22,18 @@ from core.sdk.plugin import migrations_beside
 from core.storage import chain
 from core.storage.connections import Connection, refuse_nesting, working
 from core.storage.keyring import Keyring
+from core.storage.telling import insert_events
 from core.storage.together import Together
 
 logger = logging.getLogger(__name__)
 
 SYSTEM = 0
 EVERYBODY = "SELECT id FROM merchants ORDER BY id"
+INSERT_EVENTS = insert_events(
+    """SELECT u.type, u.payload::jsonb, $2::timestamptz AS at, u.place
+       FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS u (type, payload, place)""",
+    "place",
+)
 """The merchant id of work that belongs to no merchant: sweeps and set-up."""
 
 
@@ -162,12 +168,7 @@ class Work(Session):
         events, self._events = self._events, []
         if events:
             await self.sql.execute(
-                """INSERT INTO outbox_events
-                       (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
-                   SELECT $1, u.type, u.payload::jsonb, $2, $2, '[]', 0
-                   FROM unnest($3::text[], $4::text[])
-                       WITH ORDINALITY AS u (type, payload, place)
-                   ORDER BY u.place""",
+                INSERT_EVENTS,
                 self.merchant_id, self.now, [event.type for event in events],
                 [orjson.dumps(event.payload()).decode() for event in events],
             )  # fmt: skip
