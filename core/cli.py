@@ -159,10 +159,13 @@ async def _migrate() -> None:
 
 
 @main.command("makemigrations", hidden=True)
-def makemigrations() -> None:
-    """Write migrations for changed models (for developers)."""
+@click.argument("app", required=False)
+def makemigrations(app: str | None) -> None:
+    """Write migrations for changed models of APP, a plugin, or of all (for developers)."""
     apps = model_apps(load_registry(settings_or_fail()))
-    for path in run(migrate.make_migrations("postgresql://localhost/none", apps)):
+    if app is not None and app not in apps:
+        fail(f"{app} has no tables; these have: {', '.join(apps)}")
+    for path in run(migrate.make_migrations("postgresql://localhost/none", apps, app)):
         click.echo(path)
 
 

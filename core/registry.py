@@ -9,7 +9,9 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
 
 import click
@@ -26,7 +28,14 @@ from core.sdk.facets import Facet
 from core.sdk.hooks import PROJECT, Hooks
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
-from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
+from core.sdk.plugin import (
+    HealthCheck,
+    Manifest,
+    SchemaField,
+    SettingsCheck,
+    Subscriber,
+    migrations_beside,
+)
 from core.sdk.recipes import Recipe
 from core.sdk.rewards import RewardProvider
 from core.sdk.ticks import Tick
@@ -128,6 +137,8 @@ def _check_manifest(name: str, plugin: object) -> None:
         raise TypeError(f"the entry point is {name!r}, but the manifest says {manifest.name!r}")
     for permission in manifest.permissions:
         _check_prefix(name, "permissions", permission.name)
+    if manifest.models:
+        _check_tables(manifest.models)
     try:
         versions = SpecifierSet(manifest.core)
     except InvalidSpecifier as error:
@@ -138,6 +149,13 @@ def _check_manifest(name: str, plugin: object) -> None:
             f"{__version__}: install a matching version of the plugin, or go on without it with "
             f"HUIKE_SKIP_PLUGINS={name}"
         )
+
+
+def _check_tables(models: str) -> None:
+    import_module(models)
+    migrations = migrations_beside(models)
+    if find_spec(migrations) is None:
+        raise TypeError(f"there is no package {migrations} to make the tables of {models}")
 
 
 def _collect(loaded: dict[str, object], broken: dict[str, str], seconds: float) -> Registry:

@@ -158,7 +158,7 @@ class Migration(migrations.Migration):
                 ('rejected_reason', fields.TextField(null=True, unique=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'campaign_proposals', 'app': 'core', 'pk_attr': 'id', 'table_description': 'What is to change about a campaign that is on, of its version `version`: a draft, or given to\nbe reviewed by `submitted_by`.'},
+            options={'table': 'campaign_proposals', 'app': 'core', 'pk_attr': 'id', 'table_description': 'What is to change about a campaign that is on, of its version `version`: a draft, or given to'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -1252,7 +1252,7 @@ class Migration(migrations.Migration):
                 ('service', fields.BooleanField(default=False, db_default=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'sending_holidays', 'app': 'core', 'pk_attr': 'id', 'table_description': "A day of a shop's calendar, by `kind`: on a quiet one no marketing goes out, with `service`\nno service message either; off and working ones count for schedules alone."},
+            options={'table': 'sending_holidays', 'app': 'core', 'pk_attr': 'id', 'table_description': "A day of a shop's calendar, by `kind`: on a quiet one no marketing goes out, with `service`"},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -1267,7 +1267,7 @@ class Migration(migrations.Migration):
                 ('filled_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'sending_rates', 'app': 'core', 'pk_attr': 'id', 'table_description': 'At most `messages` by a channel in any `seconds` seconds, and the bucket of tokens that\nkeeps to it: so many were left at `filled_at`.'},
+            options={'table': 'sending_rates', 'app': 'core', 'pk_attr': 'id', 'table_description': 'At most `messages` by a channel in any `seconds` seconds, and the bucket of tokens that'},
             bases=['Model'],
         ),
         ops.CreateModel(

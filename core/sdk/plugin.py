@@ -21,7 +21,8 @@ class Manifest:
 
     `core` is the range of core versions it works with (">=0.1,<0.2"). `settings` is a pydantic
     model of what a merchant fills in, secrets as SecretStr. `models` names the module with its
-    tables, which are called `<name>_...`. `timeout` limits each call into the plugin, in seconds.
+    tables, which are called `<name>_...`; the package `migrations` beside it makes them. `timeout`
+    limits each call into the plugin, in seconds.
     """
 
     name: str
@@ -32,6 +33,11 @@ class Manifest:
     permissions: tuple["Permission", ...] = ()
     models: str | None = None
     timeout: float = 30.0
+
+
+def migrations_beside(models: str) -> str:
+    """The package with the migrations of a module of tables, both as dotted names."""
+    return f"{models.rpartition('.')[0]}.migrations"
 
 
 @dataclass(frozen=True)

@@ -18,14 +18,22 @@ from tortoise.transactions import in_transaction
 
 from core.clock import Clock
 from core.sdk.events import Event
+from core.sdk.plugin import migrations_beside
 from core.storage import chain
 from core.storage.connections import Connection, refuse_nesting, working
 from core.storage.keyring import Keyring
+from core.storage.telling import insert_events
 from core.storage.together import Together
 
 logger = logging.getLogger(__name__)
 
 SYSTEM = 0
+EVERYBODY = "SELECT id FROM merchants ORDER BY id"
+INSERT_EVENTS = insert_events(
+    """SELECT u.type, u.payload::jsonb, $2::timestamptz AS at, u.place
+       FROM unnest($3::text[], $4::text[]) WITH ORDINALITY AS u (type, payload, place)""",
+    "place",
+)
 """The merchant id of work that belongs to no merchant: sweeps and set-up."""
 
 
@@ -160,12 +168,7 @@ class Work(Session):
         events, self._events = self._events, []
         if events:
             await self.sql.execute(
-                """INSERT INTO outbox_events
-                       (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
-                   SELECT $1, u.type, u.payload::jsonb, $2, $2, '[]', 0
-                   FROM unnest($3::text[], $4::text[])
-                       WITH ORDINALITY AS u (type, payload, place)
-                   ORDER BY u.place""",
+                INSERT_EVENTS,
                 self.merchant_id, self.now, [event.type for event in events],
                 [orjson.dumps(event.payload()).decode() for event in events],
             )  # fmt: skip
@@ -199,6 +202,23 @@ class Database:
         """A connection for reading, without a transaction."""
         async with get_connection("default").acquire_connection() as sql:
             yield Session(merchant_id, self.clock(), sql, self.keyring, actor)
+
+    async def merchants(self, statement: str = EVERYBODY, *args: Any) -> list[int]:
+        """The merchants whose ids a SELECT gives, or all."""
+        async with self.read(SYSTEM) as session:
+            return [row[0] for row in await session.sql.fetch(statement, *args)]
+
+    async def merchants_in(self, table: str) -> list[int]:
+        """The merchants with rows in a table, by one look into its key for each of them."""
+        return await self.merchants(
+            f"""WITH RECURSIVE m AS (
+                    SELECT min(merchant_id) AS merchant_id FROM {table}
+                    UNION ALL
+                    SELECT (SELECT min(merchant_id) FROM {table}
+                            WHERE merchant_id > m.merchant_id)
+                    FROM m WHERE m.merchant_id IS NOT NULL)
+                SELECT merchant_id FROM m WHERE merchant_id IS NOT NULL"""
+        )
 
     @asynccontextmanager
     async def hurried(
@@ -300,9 +320,7 @@ async def disconnect() -> None:
     await Tortoise.close_connections()
 
 
-def orm_config(
-    url: str, apps: Mapping[str, Sequence[str]], pool_size: int, migrations: bool = True
-) -> dict[str, Any]:
+def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> dict[str, Any]:
     """The ORM's configuration for a database URL."""
     return {
         "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": {
@@ -313,7 +331,7 @@ def orm_config(
             name: {
                 "models": list(modules),
                 "default_connection": "default",
-                "migrations": _migrations_module(name),
+                "migrations": _migrations_module(name, modules),
             }
             for name, modules in apps.items()
         },
@@ -339,8 +357,8 @@ def credentials(url: str) -> dict[str, Any]:
     }
 
 
-def _migrations_module(app: str) -> str:
-    return "core.migrations" if app == "core" else f"plugins.{app}.migrations"
+def _migrations_module(app: str, modules: Sequence[str]) -> str:
+    return "core.migrations" if app == "core" else migrations_beside(modules[0])
 
 
 def _safe(url: str) -> str:

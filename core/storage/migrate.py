@@ -65,12 +65,15 @@ async def _applied() -> set[tuple[str, str]]:
     return {(row["app"], row["name"]) for row in rows}
 
 
-async def make_migrations(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
-    """Write migrations for changed models and return their paths; a developer's tool."""
+async def make_migrations(
+    url: str, apps: Mapping[str, Sequence[str]], only: str | None = None
+) -> list[str]:
+    """Write migrations for changed models, of one app or of all, and return their paths."""
     config = orm_config(url, apps, 2)
     await Tortoise.init(config=config, init_connections=False, _enable_global_fallback=True)
     assert Tortoise.apps is not None
-    return await MigrationAutodetector(Tortoise.apps, config["apps"]).write()
+    changes = await MigrationAutodetector(Tortoise.apps, config["apps"]).changes()
+    return [str(one.write()) for one in changes if only in (None, one.app_label)]
 
 
 async def check_keyring(keyring: Keyring) -> None:

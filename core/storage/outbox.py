@@ -143,17 +143,15 @@ async def _hand_over(
 
 async def merchants_with_open_events(db: Database) -> list[int]:
     """Merchants whose first open event is due (those after it wait for it), or one set aside."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT merchant_id FROM (
-                   SELECT DISTINCT ON (merchant_id) merchant_id, next_at FROM outbox_events
-                   WHERE done_at IS NULL ORDER BY merchant_id, id
-               ) AS first WHERE next_at <= $1
-               UNION SELECT merchant_id FROM outbox_events
-               WHERE aside_at IS NOT NULL AND next_at <= $1 AND attempts < $2""",
-            session.now, LAST_ATTEMPTS,
-        )  # fmt: skip
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT merchant_id FROM (
+               SELECT DISTINCT ON (merchant_id) merchant_id, next_at FROM outbox_events
+               WHERE done_at IS NULL ORDER BY merchant_id, id
+           ) AS first WHERE next_at <= $1
+           UNION SELECT merchant_id FROM outbox_events
+           WHERE aside_at IS NOT NULL AND next_at <= $1 AND attempts < $2""",
+        db.clock(), LAST_ATTEMPTS,
+    )  # fmt: skip
 
 
 async def try_again(w: Work, event_ids: Sequence[int] | None = None) -> int:

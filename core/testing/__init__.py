@@ -1,8 +1,9 @@
 """The test kit for plugin authors: a real PostgreSQL and Redis, and a merchant for each test.
 
-In your conftest.py: `from core.testing import *` brings the fixtures `installation` (session),
-`merchant` and `clock`. Tests run in one event loop; set pytest-asyncio's loop scopes to session.
-`check_facet` tries a facet of yours in every way in which it will be asked.
+In your conftest.py: `from core.testing import installation, merchant` brings the fixtures, one for
+all tests and one for each; `merchant.clock` can be moved. Tests run in one event loop: set
+pytest-asyncio's loop scopes to session. `check_facet` tries a facet of yours in every way in which
+it will be asked.
 """
 
 from core.testing.facets import FacetFault, check_facet

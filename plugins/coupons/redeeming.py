@@ -14,6 +14,7 @@ from core.sdk import InvalidInput, NotFound
 from plugins.coupons.allowance import Allowance, allowances
 from plugins.coupons.codes import MAX_CODE, mistyped, normal
 from plugins.coupons.entries import Entry, enter
+from plugins.coupons.errors import CouponGuessing
 from plugins.coupons.events import CouponAddressBusy, CouponRedeemed
 from plugins.coupons.issuing import expiry
 from plugins.coupons.quoting import Basket, Left, Quoted, Stack, fits, take_off, valid
@@ -42,12 +43,14 @@ class Purchase:
 class Outcome:
     """What became of a purchase. Either all of its codes were used, or none of them.
 
-    `guessed` counts codes that could be guesses: they are not there, and no typos either.
+    `guessed` counts codes that could be guesses: they are not there, and no typos either. With a
+    `refusal` nobody looked, since the client has missed too often.
     """
 
     done: bool
     codes: Sequence[Quoted]
     guessed: int = 0
+    refusal: CouponGuessing | None = None
 
     @property
     def amount(self) -> int:

@@ -1,6 +1,6 @@
 """The plugin's GraphQL fields."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any, cast
@@ -13,15 +13,14 @@ from core.schema.errors import UserError, user_errors
 from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
-from plugins.coupons.checkout import Asked, redeem_asked, reserve_asked
+from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_asked
 from plugins.coupons.codes import MAX_CODE
 from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
-from plugins.coupons.guessing import check_clients, count_misses
 from plugins.coupons.issuing import Recipient, issue
-from plugins.coupons.redeeming import use
+from plugins.coupons.redeeming import Outcome
 from plugins.coupons.shapes import (
     COUPON,
     ERRORS,
@@ -418,26 +417,37 @@ async def quote(
         CouponBasketInput, strawberry.argument(description="What is about to be bought.")
     ],
 ) -> CouponOutcome | None:
-    client = _client(info, basket)
-    async with info.context.read() as session:
-        await check_clients(session, [client])
-        (found,) = await use(session, [purchase(basket)], "quote")
-    if found.guessed:
-        async with info.context.work() as w:
-            await count_misses(w, client, found.guessed)
-    return outcome_shape(found, basket.currency)
+    # one connection for all of it: who guesses much at once is seen by those who wait for one
+    async with info.context.work() as w:
+        found = await quote_asked(w, [_asked(info, basket)])
+    (outcome,) = _shapes(found, [basket])
+    return outcome
 
 
 def _asked(info: Info, basket: CouponBasketInput) -> Asked:
     return Asked(purchase(basket), _client(info, basket))
 
 
+def _shapes(
+    outcomes: Sequence[Outcome], baskets: Sequence[CouponBasketInput]
+) -> list[CouponOutcome]:
+    """Raises CouponGuessing if all are refused; what others have used is told all the same."""
+    refusals = [one.refusal for one in outcomes if one.refusal is not None]
+    if len(refusals) == len(outcomes):
+        raise refusals[0]
+    return [
+        outcome_shape(one, basket.currency)
+        for one, basket in zip(outcomes, baskets, strict=True)
+    ]  # fmt: skip
+
+
 async def reserve(info: Info, input: CouponsReserveInput) -> CouponsReservePayload | None:
     async def call() -> dict[str, Any]:
         async with info.context.work() as w:
             until = input.until or w.now + RESERVED_FOR
-            (found,) = await reserve_asked(w, [_asked(info, input.basket)], until)
-        return {"outcome": outcome_shape(found, input.basket.currency)}
+            found = await reserve_asked(w, [_asked(info, input.basket)], until)
+        (outcome,) = _shapes(found, [input.basket])
+        return {"outcome": outcome}
 
     made: CouponsReservePayload = await _answered(CouponsReservePayload, call)
     return made
@@ -451,12 +461,7 @@ async def redeem(info: Info, input: CouponsRedeemInput) -> CouponsRedeemPayload 
         else:
             async with info.context.work() as w:
                 found = await redeem_asked(w, asked)
-        return {
-            "outcomes": [
-                outcome_shape(outcome, one.currency)
-                for outcome, one in zip(found, input.baskets, strict=True)
-            ]
-        }
+        return {"outcomes": _shapes(found, input.baskets)}
 
     made: CouponsRedeemPayload = await _answered(CouponsRedeemPayload, call)
     return made

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import pytest
 
+from core import sdk
 from core.builtin import CorePlugin
 from core.domain.segments.compile import sentence
 from core.domain.segments.tree import read_tree
 from core.registry import GROUP, load
 from core.schema.build import build_schema
 from core.sdk import Say
+from core.sdk.events import Event
 from core.sdk.hooks import Hooks
 
 DOCS = Path(__file__).parents[2] / "docs/plugins"
@@ -58,6 +60,16 @@ def test_an_example_loads_and_contributes(hook, tmp_path, monkeypatch):
     assert name in owners
     build_schema(loaded)
     del sys.modules[module]
+
+
+def test_each_event_is_listed_for_subscribers():
+    # a custom event is called as its merchant says
+    kinds = [one for one in Event.__subclasses__() if isinstance(one.type, str)]
+    kinds = [one for one in kinds if one.__module__ == Event.__module__]
+    types = {one.type for one in kinds}
+    listed = section("subscribers").split("types it wants: ")[1].partition(" `core.sdk` has")[0]
+    assert set(re.findall(r"`([\w.]+)`", listed)) == types
+    assert [one.__name__ for one in kinds if one.__name__ not in sdk.__all__] == []
 
 
 def test_a_facet_takes_thirty_lines_and_appears_in_the_api_and_in_words(tmp_path, monkeypatch):

@@ -13,9 +13,10 @@ import pytest
 from core import doctor
 from core.app import create_app
 from core.sdk.errors import NotFound
-from core.sdk.events import Event
+from core.sdk.events import Event, SegmentLeft
 from core.storage import outbox
 from core.storage.database import credentials
+from core.storage.telling import payload
 
 TYPES = frozenset({"test.happened"})
 
@@ -231,3 +232,11 @@ async def test_the_lock_is_given_back(db, merchant):
             *(outbox.drain(db, merchant.id, {"a": (TYPES, Subscriber())}) for _ in range(3))
         )
         assert sum(drained) == 1
+
+
+def test_a_payload_by_sql_has_the_fields_of_its_event():
+    assert payload(SegmentLeft, cause="$2") == (
+        "jsonb_build_object('segment_id', segment_id, 'customer_ids', customer_ids, 'cause', $2)"
+    )
+    with pytest.raises(TypeError, match="SegmentLeft has no reason"):
+        payload(SegmentLeft, reason="$2")

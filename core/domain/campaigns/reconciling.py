@@ -21,7 +21,7 @@ from core.registry import Registry
 from core.sdk.channels import Channel, Receipt, Reconciling, SoughtMessage, Trace
 from core.sdk.errors import HuikeError, OutsideError, RetryLater, Several
 from core.sdk.facets import Query
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
 from core.storage.keyring import SealError
 
 logger = logging.getLogger(__name__)
@@ -47,13 +47,11 @@ def first_pauses(registry: Registry) -> dict[str, timedelta]:
 
 async def merchants_with_unknown(db: Database) -> list[int]:
     """Merchants with messages whose fate is to be asked for now."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT DISTINCT merchant_id FROM deliveries
-               WHERE state = 'unknown' AND checks IS NOT NULL AND next_at <= $1""",
-            session.now,
-        )
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT DISTINCT merchant_id FROM deliveries
+           WHERE state = 'unknown' AND checks IS NOT NULL AND next_at <= $1""",
+        db.clock(),
+    )
 
 
 async def reconcile(db: Database, registry: Registry, merchant_id: int) -> None:

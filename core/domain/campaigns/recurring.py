@@ -14,7 +14,7 @@ from core.domain.campaigns.occurrences import begin, begun, moved, recurrences
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several, WrongState
 from core.sdk.flows import OnDate
-from core.storage.database import SYSTEM, Database, Session, Work
+from core.storage.database import Database, Session, Work
 
 logger = logging.getLogger(__name__)
 
@@ -57,13 +57,11 @@ async def plan_anew(w: Work) -> None:
 
 async def merchants_due(db: Database) -> list[int]:
     """Merchants with a campaign that is to occur."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT DISTINCT merchant_id FROM campaigns
-               WHERE state = 'running' AND next_at <= $1""",
-            session.now,
-        )
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT DISTINCT merchant_id FROM campaigns
+           WHERE state = 'running' AND next_at <= $1""",
+        db.clock(),
+    )
 
 
 async def begin_due_occurrences(db: Database, registry: Registry, merchant_id: int) -> None:

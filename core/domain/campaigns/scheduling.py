@@ -9,20 +9,18 @@ from core.domain.campaigns.control import pause_run, pause_troubled, start_campa
 from core.domain.campaigns.flows import stored_flow, stored_options
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several
-from core.storage.database import SYSTEM, Database
+from core.storage.database import Database
 
 logger = logging.getLogger(__name__)
 
 
 async def merchants_due(db: Database) -> list[int]:
     """Merchants with a campaign that is to start."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT DISTINCT merchant_id FROM campaigns
-               WHERE state = 'scheduled' AND scheduled_at <= $1""",
-            session.now,
-        )
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT DISTINCT merchant_id FROM campaigns
+           WHERE state = 'scheduled' AND scheduled_at <= $1""",
+        db.clock(),
+    )
 
 
 async def start_due_campaigns(db: Database, registry: Registry, merchant_id: int) -> None:

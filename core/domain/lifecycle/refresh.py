@@ -6,7 +6,7 @@ from core.domain.lifecycle.calendar import calendar_of
 from core.domain.lifecycle.cycles import measure_cycles
 from core.domain.lifecycle.rfm import measure, measured_scopes
 from core.storage import jobs
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
 from core.storage.jobs import Job
 
 KIND = "lifecycle.refresh"
@@ -64,13 +64,10 @@ async def start_refresh(w: Work) -> int:
 
 async def start_due_refreshes(db: Database) -> list[int]:
     """Begin the job of each merchant whose day's measuring is due; returns the merchants."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            f"SELECT m.id FROM merchants m WHERE {DUE} ORDER BY m.id", session.now
-        )
+    due = await db.merchants(f"SELECT m.id FROM merchants m WHERE {DUE} ORDER BY m.id", db.clock())
     started = []
-    for row in rows:
-        async with db.work(row["id"]) as w:
+    for merchant_id in due:
+        async with db.work(merchant_id) as w:
             still_due = await w.sql.fetchval(
                 f"SELECT m.id FROM merchants m WHERE m.id = $2 AND {DUE} FOR NO KEY UPDATE",
                 w.now, w.merchant_id,

@@ -34,7 +34,7 @@ from core.domain.orders.facts import COUNTED
 from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
 from core.sdk.events import ReferralEntered, ReferralGranted, ReferralRefused, ReferralUndone
 from core.sdk.facets import midnight
-from core.storage.database import SYSTEM, Database, Session, Work
+from core.storage.database import Database, Session, Work
 
 logger = logging.getLogger(__name__)
 
@@ -130,13 +130,11 @@ async def follow_purchases(db: Database, merchant_id: int, customer_ids: Sequenc
 
 async def merchants_due(db: Database) -> list[int]:
     """Merchants with a referral whose purchase is kept."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            f"""SELECT DISTINCT r.merchant_id FROM referrals r
-                WHERE {DUE.replace("$2", "$1")} ORDER BY 1""",
-            session.now,
-        )  # fmt: skip
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        f"""SELECT DISTINCT r.merchant_id FROM referrals r
+            WHERE {DUE.replace("$2", "$1")} ORDER BY 1""",
+        db.clock(),
+    )  # fmt: skip
 
 
 async def settle_due(db: Database, merchant_id: int) -> None:

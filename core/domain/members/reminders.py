@@ -14,7 +14,8 @@ from core.domain.members.programme import Programme, get_programme
 from core.domain.members.standing import members_of
 from core.domain.members.tiers import measured
 from core.sdk.events import Event, NextTierNear, PointsExpiring, TierEnding
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
+from core.storage.telling import insert_events, payload
 
 CHUNK = 5000
 
@@ -23,10 +24,12 @@ TELL = """INSERT INTO member_reminders (merchant_id, customer_id, kind, occasion
     FROM unnest($4::bigint[], $5::text[]) AS u (customer, occasion)
     ON CONFLICT (merchant_id, customer_id, kind, occasion) DO NOTHING
     RETURNING customer_id, occasion"""
-
 """The (customer, occasion) of $4 and $5 that nobody was told of before."""
 
 UTC = """to_jsonb({column} AT TIME ZONE 'UTC') #>> '{{}}' || '+00:00'"""
+EXPIRING = f"""SELECT '{PointsExpiring.type}' AS type, {payload(PointsExpiring)} AS payload,
+        $2::timestamptz AS at, customer_id, expires_at
+    FROM due JOIN told USING (customer_id) WHERE occasion = expires_at || '/' || days"""
 TELL_POINTS = f"""
     WITH due AS MATERIALIZED (
         SELECT customer_id, {UTC.format(column="l.expires_at")} AS expires_at,
@@ -44,13 +47,7 @@ TELL_POINTS = f"""
         ON CONFLICT (merchant_id, customer_id, kind, occasion) DO NOTHING
         RETURNING customer_id, occasion),
     events AS (
-        INSERT INTO outbox_events
-            (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
-        SELECT $1, '{PointsExpiring.type}',
-               jsonb_build_object('customer_id', customer_id, 'points', points,
-                                  'expires_at', expires_at, 'days', days), $2, $2, '[]', 0
-        FROM due JOIN told USING (customer_id) WHERE occasion = expires_at || '/' || days
-        ORDER BY customer_id, expires_at)
+        {insert_events(EXPIRING, "customer_id, expires_at")})
     SELECT count(*) FROM told
 """
 """Tells all members of what expires until $4: found by when it expires, not member by member."""
@@ -58,15 +55,13 @@ TELL_POINTS = f"""
 
 async def merchants_to_remind(db: Database) -> list[int]:
     """Merchants whose members were not looked at yet on this day of the merchant's calendar."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT p.merchant_id FROM programmes p JOIN merchants m ON m.id = p.merchant_id
-               WHERE COALESCE(p.reminded_on < ($1::timestamptz AT TIME ZONE m.time_zone)::date,
-                              TRUE)
-               ORDER BY 1""",
-            session.now,
-        )  # fmt: skip
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT p.merchant_id FROM programmes p JOIN merchants m ON m.id = p.merchant_id
+           WHERE COALESCE(p.reminded_on < ($1::timestamptz AT TIME ZONE m.time_zone)::date,
+                          TRUE)
+           ORDER BY 1""",
+        db.clock(),
+    )  # fmt: skip
 
 
 async def remind(db: Database, merchant_id: int) -> None:

@@ -3,26 +3,24 @@
 from core.domain.members.points import release_lapsed
 from core.domain.members.programme import Programme, get_programme
 from core.domain.members.tiers import apply_changes, find_changes
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
 
 CHUNK = 1000
 
 
 async def merchants_due(db: Database) -> list[int]:
     """Merchants with a tier to look at again, a hold that lapsed, or rules that changed."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT merchant_id FROM programmes p
-               WHERE reviewed < version
-                  OR EXISTS (SELECT 1 FROM tier_intervals i WHERE i.merchant_id = p.merchant_id
-                       AND i.valid_to IS NULL AND i.review_at <= $1::timestamptz
-                         - COALESCE((p.rules #>> '{tiers,grace_days}')::int, 0) * interval '1 day')
-                  OR EXISTS (SELECT 1 FROM points_holds h WHERE h.merchant_id = p.merchant_id
-                       AND h.state = 'held' AND h.expires_at <= $1)
-               ORDER BY merchant_id""",
-            session.now,
-        )  # fmt: skip
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT merchant_id FROM programmes p
+           WHERE reviewed < version
+              OR EXISTS (SELECT 1 FROM tier_intervals i WHERE i.merchant_id = p.merchant_id
+                   AND i.valid_to IS NULL AND i.review_at <= $1::timestamptz
+                     - COALESCE((p.rules #>> '{tiers,grace_days}')::int, 0) * interval '1 day')
+              OR EXISTS (SELECT 1 FROM points_holds h WHERE h.merchant_id = p.merchant_id
+                   AND h.state = 'held' AND h.expires_at <= $1)
+           ORDER BY merchant_id""",
+        db.clock(),
+    )  # fmt: skip
 
 
 async def review_due(db: Database, merchant_id: int) -> None:

@@ -170,13 +170,11 @@ async def house_keep(db: Database) -> bool:
     if not await _claim(db):
         return False
     await jobs.drop_old_outputs(db)
-    async with db.read(SYSTEM) as session:
-        merchants = await session.sql.fetch("SELECT id FROM merchants ORDER BY id")
-    for row in merchants:
+    for merchant_id in await db.merchants():
         try:
-            await apply_rules(db, row["id"])
+            await apply_rules(db, merchant_id)
         except Exception:
-            logger.exception("the house of merchant %s is not kept this hour", row["id"])
+            logger.exception("the house of merchant %s is not kept this hour", merchant_id)
     return True
 
 

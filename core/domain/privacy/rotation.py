@@ -112,7 +112,7 @@ async def change_keyring(db: Database, path: Path, change: Callable[[Keyring], K
 async def start_resealing(db: Database, key_id: int) -> list[tuple[int, int]]:
     """Hand the work to the workers, a job for each merchant; returns (merchant, job)."""
     started = []
-    for merchant_id in await _merchants(db):
+    for merchant_id in await db.merchants():
         async with db.work(merchant_id, "command") as w:
             job_id = await jobs.enqueue(w, KIND, {"key": key_id})
             w.audit("keys.rotated", {"key": key_id, "job": job_id})
@@ -123,7 +123,7 @@ async def start_resealing(db: Database, key_id: int) -> list[tuple[int, int]]:
 async def still_sealed(db: Database, registry: Registry, key_id: int) -> Mapping[str, int]:
     """How many values are sealed with a key, by place; places without any are left out."""
     found: dict[str, int] = {}
-    for merchant_id in await _merchants(db):
+    for merchant_id in await db.merchants():
         for place in sealed_values(registry):
             async with db.read(merchant_id) as session:
                 count = await count_under(session, place, key_id)
@@ -157,15 +157,9 @@ async def check_retirable(db: Database, registry: Registry, key_id: int) -> None
 
 async def note_retirement(db: Database, key_id: int) -> None:
     """Record in every merchant's audit log that a key is gone."""
-    for merchant_id in await _merchants(db):
+    for merchant_id in await db.merchants():
         async with db.work(merchant_id, "command") as w:
             w.audit("keys.retired", {"key": key_id})
-
-
-async def _merchants(db: Database) -> list[int]:
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch("SELECT id FROM merchants ORDER BY id")
-    return [row["id"] for row in rows]
 
 
 def _listed(ids: list[int]) -> str:

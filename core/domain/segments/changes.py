@@ -16,7 +16,7 @@ from core.domain.segments.refresh import PASSING, note_problem, problem_of
 from core.domain.segments.rules import Rule
 from core.registry import Registry
 from core.sdk.errors import Several
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
 
 logger = logging.getLogger(__name__)
 
@@ -29,17 +29,7 @@ MAX_FOLLOWED = 20_000
 
 async def merchants_changed(db: Database) -> list[int]:
     """Merchants whose log has entries."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """WITH RECURSIVE m AS (
-                   SELECT min(merchant_id) AS merchant_id FROM customer_changes
-                   UNION ALL
-                   SELECT (SELECT min(merchant_id) FROM customer_changes
-                           WHERE merchant_id > m.merchant_id)
-                   FROM m WHERE m.merchant_id IS NOT NULL)
-               SELECT merchant_id FROM m WHERE merchant_id IS NOT NULL"""
-        )
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants_in("customer_changes")
 
 
 async def follow_changes(db: Database, registry: Registry, merchant_id: int) -> int:

@@ -6,6 +6,7 @@ Everything is done inside the database: ids of members never come to this proces
 from collections.abc import Mapping
 
 from core.sdk.events import SegmentEntered, SegmentLeft
+from core.storage.telling import insert_events, payload
 
 EVENT_SIZE = 1_000
 """How many customers one event tells of at most."""
@@ -53,15 +54,14 @@ def told(moved: Mapping[str, str], now: str, cause: str) -> str:
         f"SELECT {place} AS place, '{event}' AS type, segment_id, customer_id FROM {name}"
         for place, (event, name) in enumerate(moved.items())
     )
-    return f""", told AS (
-            INSERT INTO outbox_events
-                (merchant_id, type, payload, created_at, next_at, handled_by, attempts)
-            SELECT $1, type, jsonb_build_object(
-                       'segment_id', segment_id,
-                       'customer_ids', jsonb_agg(customer_id ORDER BY customer_id),
-                       'cause', {cause}),
-                   {now}, {now}, '[]', 0
+    told = payload(
+        SegmentEntered,  # and SegmentLeft says the same
+        customer_ids="jsonb_agg(customer_id ORDER BY customer_id)",
+        cause=cause,
+    )
+    events = f"""SELECT place, type, segment_id, part, {told} AS payload, {now}::timestamptz AS at
             FROM (SELECT *, (row_number() OVER (
                       PARTITION BY place, segment_id ORDER BY customer_id) - 1) / {EVENT_SIZE} part
                   FROM ({rows}) moved) numbered
-            GROUP BY place, type, segment_id, part ORDER BY place, segment_id, part)"""
+            GROUP BY place, type, segment_id, part"""
+    return f", told AS ({insert_events(events, 'place, segment_id, part')})"

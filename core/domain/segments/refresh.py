@@ -16,7 +16,7 @@ from core.domain.segments.members import differences
 from core.domain.segments.rules import Rule, cheapest, read_rule
 from core.registry import Registry
 from core.sdk.errors import Several
-from core.storage.database import CUT_OFF, SYSTEM, Database, Work
+from core.storage.database import CUT_OFF, Database, Work
 
 logger = logging.getLogger(__name__)
 
@@ -44,14 +44,12 @@ def midnights(now: str) -> str:
 
 async def merchants_due(db: Database, problems: bool = False) -> list[int]:
     """Merchants with a segment to refresh; with `problems` those that could not be asked, too."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            f"""SELECT DISTINCT g.merchant_id
-                FROM segments g JOIN ({midnights("$1::timestamptz")}) d USING (merchant_id)
-                WHERE {DUE} AND (g.problem IS NULL OR $2::boolean)""",
-            session.now, problems,
-        )  # fmt: skip
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        f"""SELECT DISTINCT g.merchant_id
+            FROM segments g JOIN ({midnights("$1::timestamptz")}) d USING (merchant_id)
+            WHERE {DUE} AND (g.problem IS NULL OR $2::boolean)""",
+        db.clock(), problems,
+    )  # fmt: skip
 
 
 async def refresh_due(db: Database, registry: Registry, merchant_id: int) -> int:

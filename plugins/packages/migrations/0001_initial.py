@@ -27,7 +27,7 @@ class Migration(migrations.Migration):
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
                 ('archived_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'packages_inserts', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'Something that goes into a parcel beside the goods; it never changes once it is made.\n\n`kind` is "card", "sample", "gift", "leaflet", "coupon", "packing" or "note". `text` is Liquid:\nwhat a card says, or what is to be written by hand. A coupon has one code for all, or those of a\nsource with what it is given, one for each parcel.'},
+            options={'table': 'packages_inserts', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'Something that goes into a parcel beside the goods; it never changes once it is made.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -66,7 +66,7 @@ class Migration(migrations.Migration):
                 ('version', fields.IntField(default=1, db_default=1)),
                 ('created_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'packages_rules', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'Which parcels get one of some inserts.\n\n`variants` are [{"insert_id", "weight"}], of which a customer always falls to the same one.\n`customers` is a stored segment rule, `orders` an OrderRule. `holdout` is in ten-thousandths.'},
+            options={'table': 'packages_rules', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'Which parcels get one of some inserts.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -98,7 +98,7 @@ class Migration(migrations.Migration):
                 ('remark', fields.TextField(null=True, unique=False)),
                 ('remark_reason', fields.TextField(null=True, unique=False)),
             ],
-            options={'table': 'packages_parcels', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'A parcel about to be packed: the `number`th of `count` of its order.\n\n`late` says what happened to the order since it was decided: "closed" or "refund". `remark` is\nhow far the remark to the platform is: "trying", "done", "failed" or "unknown".'},
+            options={'table': 'packages_parcels', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'A parcel about to be packed: the `number`th of `count` of its order.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -116,7 +116,7 @@ class Migration(migrations.Migration):
                 ('task_id', fields.BigIntField(null=True)),
                 ('at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'packages_choices', 'app': 'packages', 'pk_attr': 'id', 'table_description': "What a rule decided about a parcel that it is for; see outcomes.py.\n\n`code` is the parcel's own coupon code, `refused` why its source had none; `task_id` is the task\nto write a note by hand."},
+            options={'table': 'packages_choices', 'app': 'packages', 'pk_attr': 'id', 'table_description': "What a rule decided about a parcel that it is for; see outcomes.py."},
             bases=['Model'],
         ),
     ]

@@ -77,6 +77,37 @@ async def test_tills_that_ask_at_the_same_time(merchant):
     assert (await stored(merchant))["spent"] == 5000
 
 
+async def test_guesses_that_come_together_count_one_after_the_other(merchant):
+    made = await template(merchant, budget=100_000)
+    given = await grant(merchant, made, *await people(merchant, 15))
+    together = merchant.installation.db.together
+
+    def ask(code, order, client):
+        return together(
+            merchant.id, "till", redeem_asked,
+            Asked(Purchase(basket(20_000, order=order), [code]), client),
+        )  # fmt: skip
+
+    outcomes = await asyncio.gather(
+        *(ask(f"GUESS{n}", f"g{n}", "guesser") for n in range(40)),
+        ask(given[0].code, "late", "guesser"),
+        *(ask(one.code, f"o{one.coupon_id}", "honest") for one in given[1:]),
+    )
+    guesses, late, honest = outcomes[:40], outcomes[40], outcomes[41:]
+    assert sum(one.refusal is None for one in guesses) == 10
+    assert late.refusal is not None
+    assert not late.done
+    assert all(one.done for one in honest)
+    # as do the baskets of one call
+    async with merchant.work() as w:
+        answers = await redeem_asked(w, [
+            Asked(Purchase(basket(20_000, order=f"b{n}"), [f"A{n}", f"B{n}", f"C{n}"]), "other")
+            for n in range(20)
+        ])  # fmt: skip
+    assert [one.refusal is None for one in answers] == [True] * 4 + [False] * 16
+    assert "try again after" in answers[-1].codes[0].reason
+
+
 async def test_a_repeated_order_changes_nothing_more(merchant):
     made = await template(merchant, budget=100_000)
     (given,) = await grant(merchant, made, *await people(merchant, 1))

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from core.sdk.events import MessageClicked
-from core.storage.database import SYSTEM, Database, Session, Work
+from core.storage.database import Database, Session, Work
 
 BURST = timedelta(seconds=2)
 SOON = timedelta(minutes=10)
@@ -68,12 +68,10 @@ async def take_opening(w: Work, delivery_id: int) -> None:
 
 async def merchants_clicked(db: Database) -> list[int]:
     """The merchants with hits that can be judged now."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            "SELECT DISTINCT merchant_id FROM link_clicks WHERE machine IS NULL AND at <= $1",
-            session.now - BURST,
-        )
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        "SELECT DISTINCT merchant_id FROM link_clicks WHERE machine IS NULL AND at <= $1",
+        db.clock() - BURST,
+    )
 
 
 async def judge_clicks(db: Database, merchant_id: int) -> None:

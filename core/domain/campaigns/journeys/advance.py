@@ -18,7 +18,7 @@ from core.guard import PluginFailed
 from core.registry import Registry
 from core.sdk.errors import HuikeError, Several
 from core.sdk.flows import Flow
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
 
 logger = logging.getLogger(__name__)
 
@@ -49,13 +49,11 @@ async def advance_event(
 
 async def merchants_due(db: Database) -> list[int]:
     """Merchants with enrolments of running runs that are due."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            f"""SELECT DISTINCT r.merchant_id FROM campaign_runs r
-                WHERE r.state = 'running' AND {DUE.format(now="$1")}""",
-            session.now,
-        )  # fmt: skip
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        f"""SELECT DISTINCT r.merchant_id FROM campaign_runs r
+            WHERE r.state = 'running' AND {DUE.format(now="$1")}""",
+        db.clock(),
+    )  # fmt: skip
 
 
 async def _turn(

@@ -25,7 +25,7 @@ from core.domain.shops.outbound import (
 from core.sdk.errors import NotFound, WrongState
 from core.sdk.ids import join_id
 from core.sdk.outbound import http_client
-from core.storage.database import SYSTEM, Database, Work
+from core.storage.database import Database, Work
 from core.storage.keyring import Keyring
 
 logger = logging.getLogger(__name__)
@@ -47,13 +47,11 @@ async def post_due(db: Database, merchant_id: int) -> bool:
 
 async def merchants_due(db: Database) -> list[int]:
     """Merchants with calls that are due."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """SELECT DISTINCT merchant_id FROM webhook_calls
-               WHERE state = 'pending' AND next_at <= $1""",
-            session.now,
-        )
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants(
+        """SELECT DISTINCT merchant_id FROM webhook_calls
+           WHERE state = 'pending' AND next_at <= $1""",
+        db.clock(),
+    )
 
 
 async def call_again(w: Work, call_id: int) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from core.domain.campaigns.results.windows import ANY_CHANNEL, windows
-from core.storage.database import SYSTEM, Database, Session, Work
+from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
 
 AT_ONCE = 2_000
@@ -84,17 +84,7 @@ class Credited:
 
 async def merchants_to_credit(db: Database) -> list[int]:
     """Merchants with orders that have to be credited anew."""
-    async with db.read(SYSTEM) as session:
-        rows = await session.sql.fetch(
-            """WITH RECURSIVE m AS (
-                   SELECT min(merchant_id) AS merchant_id FROM attribution_changes
-                   UNION ALL
-                   SELECT (SELECT min(merchant_id) FROM attribution_changes
-                           WHERE merchant_id > m.merchant_id)
-                   FROM m WHERE m.merchant_id IS NOT NULL)
-               SELECT merchant_id FROM m WHERE merchant_id IS NOT NULL"""
-        )
-    return [row["merchant_id"] for row in rows]
+    return await db.merchants_in("attribution_changes")
 
 
 async def credit_changed(db: Database, merchant_id: int) -> int:
