@@ -61,7 +61,8 @@ class _Notice(Recipe):
             entry=Entry(again="always", rule=asked.parameters.entry_rule),
             steps=self.steps(asked),
         )
-        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+        name = f"{asked.say(*self.title)} {asked.parameters.tag}".rstrip()
+        return [NewCampaign(name, lambda _: flow)]
 
 
 class ShippingNotice(_Notice):
