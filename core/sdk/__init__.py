@@ -1,6 +1,6 @@
 """Everything that a plugin may import: manifest, hooks, protocols, value types, errors."""
 
-from core.sdk.actions import Action, Subject
+from core.sdk.actions import Action, CheckedAction, Subject
 from core.sdk.channels import (
     RECONCILE_AFTER,
     AdvisingChannel,
@@ -182,6 +182,7 @@ __all__ = [
     "Changed",
     "Channel",
     "ChannelSession",
+    "CheckedAction",
     "CodeSource",
     "Conflict",
     "ConnectedShop",

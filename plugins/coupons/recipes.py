@@ -93,7 +93,8 @@ class WelcomeCoupon(Recipe):
             Text(f"welcome among the members of {SHOP}.", f"欢迎成为{SHOP}会员。"),
         )
         flow = Flow(
-            trigger=OnEvent(type="member.joined", where=asked.where),
+            # whoever joins without a shop is welcome in each
+            trigger=OnEvent(type="member.joined"),
             entry=Entry(again="never"),
             steps=steps,
         )
