@@ -167,6 +167,9 @@ async def test_notices_on_the_way(stage, recipe, state, word):
 async def test_unconfirmed_receipt(stage):
     await stage.on("unconfirmed_receipt", days=5)
     kept, confirmed = await stage.ordered("1", PAID), await stage.ordered("2", PAID)
+    in_parts = await stage.ordered("3", PAID)
+    await stage.scanned(in_parts, "shipped", "SF4")
+    await stage.scanned(in_parts, "signed", "SF3")
     await stage.scanned(kept, "signed")
     await stage.scanned(confirmed, "signed", "SF2")
     await stage.later(days=4)
@@ -174,6 +177,9 @@ async def test_unconfirmed_receipt(stage):
     assert stage.note.sent == []
     await stage.later(days=3, step=timedelta(hours=6))
     assert stage.notes == [("06-20 12:00", "01")]
+    await stage.scanned(in_parts, "signed", "SF4")
+    await stage.later(days=4, step=timedelta(hours=6))
+    assert stage.notes == [("06-20 12:00", "01"), ("06-25 12:00", "03")]
 
 
 async def test_thanks_and_the_card(stage):
@@ -259,6 +265,22 @@ async def test_member_day(stage):
     await stage.later(days=14, step=timedelta(hours=4))
     assert stage.notes == [("06-17 20:00", "01"), ("06-24 20:00", "01")]
     assert await stage.state(campaign_id) == "running"
+
+
+async def test_member_day_for_members_only(stage):
+    await stage.ordered("1", PAID)
+    await stage.ordered("2", PAID)
+    async with stage.merchant.work() as w:
+        await w.sql.execute(
+            """INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at,
+                   join_source)
+               SELECT $1, customer_id, '1', $2, 'agent' FROM orders
+               WHERE merchant_id = $1 AND external_id = '2'""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
+    await stage.on("member_day", weekday=3, members_only=True)
+    await stage.later(days=3, step=timedelta(hours=4))
+    assert [to for _, to in stage.notes] == ["02"]
 
 
 async def test_follow_up_twice_a_month(stage):

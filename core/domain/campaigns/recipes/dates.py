@@ -114,6 +114,9 @@ class LocalHoliday(Recipe):
 class MemberDayParameters(Offer):
     weekday: int = parameter(2, "Day of the week, 1 is Monday", "每周几（1为周一）", ge=1, le=7)
     at: time = parameter(time(10), "Time of day", "发送时间")
+    members_only: bool = parameter(
+        False, "Only members of the programme, not all buyers", "仅限会员，不含其他买家"
+    )
 
 
 class MemberDay(Recipe):
@@ -140,13 +143,14 @@ class MemberDay(Recipe):
                 text(f"{NAME_ZH}，今天是{SHOP}会员日，精选好物会员专享。", *set_.lines()),
             ),
         )  # fmt: skip
+        members = NewSegment(asked.say("Members", "会员"), {"member": {}})
         schedule = Schedule(cron=f"{set_.at.minute} {set_.at.hour} * * {set_.weekday % 7}")
         return [NewCampaign(
             asked.say(*self.title),
             lambda segments: Flow(
                 trigger=OnAudience(segment_id=segments[0], schedule=schedule), steps=[send]
             ),
-            [buyers(asked)],
+            [members if set_.members_only else buyers(asked)],
         )]  # fmt: skip
 
 
