@@ -145,6 +145,7 @@ from core.sdk.recipes import (
     Recipe,
     Words,
     parameter,
+    same_day,
 )
 from core.sdk.reviews import (
     ReviewRecord,
@@ -315,5 +316,6 @@ __all__ = [
     "marketing_hours",
     "minor_of",
     "parameter",
+    "same_day",
     "to_minor",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ What they make are ordinary campaigns, which the merchant may change afterwards.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import time
 from html import escape
 from typing import Any, ClassVar, Literal
 
@@ -13,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.sdk.channels import Channel, MessageClass
 from core.sdk.facets import Language, Text
-from core.sdk.flows import Flow, Options, Send, Variant
+from core.sdk.flows import Duration, Flow, Options, Send, Variant
 
 OPT_OUT = Text(" Reply R to opt out", "拒收请回复R")
 """What marketing by SMS ends with."""
@@ -62,6 +63,11 @@ class NewCampaign:
     flow: Callable[[Sequence[int]], Flow]
     segments: Sequence[NewSegment] = ()
     options: Options = field(default_factory=Options)
+
+
+def same_day(at: time) -> Options:
+    """Options of a campaign at a time of day: what it says of today is not said tomorrow."""
+    return Options(max_lateness=Duration(minutes=24 * 60 - at.hour * 60 - at.minute))
 
 
 @dataclass(frozen=True)

@@ -267,6 +267,20 @@ async def test_member_day(stage):
     assert await stage.state(campaign_id) == "running"
 
 
+@pytest.mark.parametrize(
+    ("recipe", "given"),
+    [("member_day", {"weekday": 3}), ("birthday", {}),
+     ("local_holiday", {"holiday": "仲夏节", "month": 6, "day": 17})],
+)  # fmt: skip
+async def test_what_is_said_of_today_is_not_said_tomorrow(stage, recipe, given):
+    await stage.ordered("1", PAID)
+    await stage.customers(birthday=date(1990, 6, 17))
+    await stage.on(recipe, at="10:00", **given)
+    stage.clock.move(timedelta(hours=69))  # the server is away from Monday noon to Thursday 9:00
+    await stage.turn()
+    assert stage.note.sent == []
+
+
 async def test_member_day_for_members_only(stage):
     await stage.ordered("1", PAID)
     await stage.ordered("2", PAID)

@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, Offer, text
 from core.sdk.facets import Text
 from core.sdk.flows import Entry, Flow, OnAudience, OnDate, Schedule
-from core.sdk.recipes import Asked, NewCampaign, NewSegment, Recipe, Words, parameter
+from core.sdk.recipes import (
+    Asked,
+    NewCampaign,
+    NewSegment,
+    Recipe,
+    Words,
+    parameter,
+    same_day,
+)
 
 
 def buyers(asked: Asked) -> NewSegment:
@@ -51,7 +59,8 @@ class Birthday(Recipe):
             entry=Entry(again="always"),
             steps=[send],
         )
-        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+        title = asked.say(*self.title)
+        return [NewCampaign(title, lambda _: flow, options=same_day(set_.at))]
 
 
 class HolidayParameters(Offer):
@@ -108,6 +117,7 @@ class LocalHoliday(Recipe):
                 trigger=OnAudience(segment_id=segments[0], schedule=schedule), steps=[send]
             ),
             [segment],
+            same_day(set_.at),
         )]  # fmt: skip
 
 
@@ -151,6 +161,7 @@ class MemberDay(Recipe):
                 trigger=OnAudience(segment_id=segments[0], schedule=schedule), steps=[send]
             ),
             [members if set_.members_only else buyers(asked)],
+            same_day(set_.at),
         )]  # fmt: skip
 
 
