@@ -174,6 +174,7 @@ class OrderIsInput:
     product_ids: list[str] | None = None
     categories: list[str] | None = None
     parcels_at_least: int | None = None
+    parcels_signed: bool | None = None
 
 
 @strawberry.input

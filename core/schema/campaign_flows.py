@@ -115,6 +115,7 @@ class OrderIs:
     product_ids: list[str] | None
     categories: list[str] | None
     parcels_at_least: int | None
+    parcels_signed: bool | None
 
 
 @strawberry.interface(

@@ -1,6 +1,6 @@
 """Everything that a plugin may import: manifest, hooks, protocols, value types, errors."""
 
-from core.sdk.actions import Action, Subject
+from core.sdk.actions import Action, CheckedAction, Subject
 from core.sdk.channels import (
     RECONCILE_AFTER,
     AdvisingChannel,
@@ -159,6 +159,7 @@ from core.sdk.recipes import (
     Recipe,
     Words,
     parameter,
+    same_day,
 )
 from core.sdk.reviews import (
     ReviewRecord,
@@ -196,6 +197,7 @@ __all__ = [
     "Changed",
     "Channel",
     "ChannelSession",
+    "CheckedAction",
     "CodeSource",
     "Conflict",
     "ConnectedShop",
@@ -342,5 +344,6 @@ __all__ = [
     "marketing_hours",
     "minor_of",
     "parameter",
+    "same_day",
     "to_minor",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from pydantic import BaseModel
 
@@ -36,3 +36,11 @@ class Action(Protocol):
         there is written exactly once. Calls to the outside do not belong here: emit an event, and
         call from its subscriber. A HuikeError pauses the campaign and shows its message.
         """
+
+
+@runtime_checkable
+class CheckedAction(Protocol):
+    """An action that can tell, when a campaign starts, that its settings name what is not there."""
+
+    async def check(self, session: Any, settings: Any) -> None:
+        """Raises a HuikeError, whose path begins with the name of a setting."""

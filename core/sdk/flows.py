@@ -244,6 +244,7 @@ class OrderIs(Part):
     product_ids: list[str] | None = None
     categories: list[str] | None = None
     parcels_at_least: int | None = None
+    parcels_signed: bool | None = None
 
 
 class Condition(_Step):

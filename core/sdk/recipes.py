@@ -6,6 +6,7 @@ What they make are ordinary campaigns, which the merchant may change afterwards.
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import time
 from html import escape
 from typing import Any, ClassVar, Literal
 
@@ -13,12 +14,15 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.sdk.channels import Channel, MessageClass
 from core.sdk.facets import Language, Text
-from core.sdk.flows import Flow, Options, Send, Variant
+from core.sdk.flows import Duration, Flow, Options, Send, Variant
 
 OPT_OUT = Text(" Reply R to opt out", "拒收请回复R")
 """What marketing by SMS ends with."""
 
 UNSUBSCRIBE = Text("Unsubscribe", "退订")
+
+FOLLOW = Text("Have a look", "点击查看")
+"""What a link in an email says: filters dislike an address that leads, as counted, elsewhere."""
 
 
 def parameter(default: Any, en: str, zh: str, **limits: Any) -> Any:
@@ -59,6 +63,11 @@ class NewCampaign:
     flow: Callable[[Sequence[int]], Flow]
     segments: Sequence[NewSegment] = ()
     options: Options = field(default_factory=Options)
+
+
+def same_day(at: time) -> Options:
+    """Options of a campaign at a time of day: what it says of today is not said tomorrow."""
+    return Options(max_lateness=Duration(minutes=24 * 60 - at.hour * 60 - at.minute))
 
 
 @dataclass(frozen=True)
@@ -112,8 +121,9 @@ def fill(
 ) -> dict[str, str]:
     """Words as the content of a channel's fields.
 
-    A field of HTML gets the text in paragraphs, one named "subject" or "title" the subject, and the
-    first of the others the text. Marketing says how to refuse it.
+    A field of HTML gets the text in paragraphs, a line that is an address as a link; one named
+    "subject" or "title" gets the subject, and the first of the others the text. Marketing says how
+    to refuse it.
     """
     zh = language == "zh"
     marketing = message_class == "marketing"
@@ -121,7 +131,9 @@ def fill(
     text_placed = False
     for one in channel.fields:
         if one.html:
-            lines = [f"<p>{escape(line, quote=False)}</p>" for line in words.text.split("\n")]
+            lines = [
+                f"<p>{_as_html(line.strip(), FOLLOW[zh])}</p>" for line in words.text.split("\n")
+            ]
             if marketing:
                 link = '<a href="{{ unsubscribe_url }}">' + UNSUBSCRIBE[zh] + "</a>"
                 lines.append(f"<p>{link}</p>")
@@ -130,11 +142,17 @@ def fill(
         elif one.name in ("subject", "title"):
             content[one.name] = words.subject
         elif one.required and not text_placed:
-            text = " ".join(words.text.split("\n")) if not zh else "".join(words.text.split("\n"))
+            text = words.text.replace("\n", "") if zh else " ".join(words.text.split())
             refusal = OPT_OUT[zh] if marketing and channel.contact == "phone" else ""
-            content[one.name] = text + refusal
+            content[one.name] = (text + refusal).strip()
             text_placed = True
     return content
+
+
+def _as_html(line: str, follow: str) -> str:
+    shown = escape(line, quote=False)
+    linked = line.startswith(("https://", "http://")) and '"' not in line
+    return f'<a href="{shown}">{follow}</a>' if linked else shown
 
 
 class Recipe(ABC):

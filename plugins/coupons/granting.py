@@ -24,6 +24,9 @@ class Grant:
     title = Text("Grant a coupon", "发放优惠券")
     settings: type[BaseModel] = GrantSettings
 
+    async def check(self, session: Any, settings: GrantSettings) -> None:
+        await by_handle(session, settings.template, ("template",))
+
     async def perform(self, w: Any, settings: Any, subjects: Sequence[Subject]) -> None:
         template = await by_handle(w, settings.template)
         campaigns = await _campaigns(w, [one.enrolment_id for one in subjects])

@@ -5,7 +5,17 @@ from datetime import time
 from decimal import Decimal
 from typing import Any, ClassVar
 
-from core.sdk import Asked, NewCampaign, NewSegment, Parameters, Recipe, Text, Words, parameter
+from core.sdk import (
+    Asked,
+    NewCampaign,
+    NewSegment,
+    Parameters,
+    Recipe,
+    Text,
+    Words,
+    parameter,
+    same_day,
+)
 from core.sdk.events import CUSTOM_TYPE, ReferralEntered, ReferralGranted
 from core.sdk.flows import (
     Act,
@@ -75,7 +85,8 @@ class BirthdayCoupon(Recipe):
             entry=Entry(again="always"),
             steps=steps,
         )
-        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+        title = asked.say(*self.title)
+        return [NewCampaign(title, lambda _: flow, options=same_day(set_.at))]
 
 
 class WelcomeCoupon(Recipe):
@@ -93,7 +104,8 @@ class WelcomeCoupon(Recipe):
             Text(f"welcome among the members of {SHOP}.", f"欢迎成为{SHOP}会员。"),
         )
         flow = Flow(
-            trigger=OnEvent(type="member.joined", where=asked.where),
+            # whoever joins without a shop is welcome in each
+            trigger=OnEvent(type="member.joined"),
             entry=Entry(again="never"),
             steps=steps,
         )

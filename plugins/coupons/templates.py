@@ -197,6 +197,11 @@ async def _check(w: Any, one: Template) -> None:
         raise Several(faults)
 
 
+def _sum_fault(value: int) -> str:
+    """Without figures: the caller may count in another unit than is stored."""
+    return "must be more than 0" if value <= 0 else "must be less"
+
+
 def _faults(one: Template) -> list[tuple[str, str]]:
     """What is wrong with a template, by the name of the value."""
     found = []
@@ -214,18 +219,19 @@ def _faults(one: Template) -> list[tuple[str, str]]:
             found.append((name, f"must be one of {', '.join(known)}"))
     most = 10_000 if one.kind == "percent_off" else MOST
     if one.kind in ("amount_off", "percent_off") and not 0 < one.value <= most:
-        found.append(("value", f"must be from 1 to {most}"))
+        found.append(("value", _sum_fault(one.value)))
     if one.kind in ("free_shipping", "gift") and one.value:
         found.append(("value", f"a {one.kind} coupon has none: give 0"))
     if (one.kind == "gift") != bool(one.gift):
         found.append(("gift", "says what a gift coupon gives, and is for no other kind"))
     if one.per_item and one.kind != "amount_off":
         found.append(("per_item", "is for amount_off only"))
-    for name in ("threshold", "max_off", "per_customer", "total", "daily", "budget"):
+    for name in ("threshold", "max_off", "budget"):
         value = getattr(one, name)
         if value is not None and not 0 < value <= MOST:
-            found.append((name, f"must be from 1 to {MOST}"))
-    for name, most in (("valid_days", MAX_DAYS), ("low_stock", 10**9)):
+            found.append((name, f"{_sum_fault(value)}, or left out"))
+    counts = (("per_customer", MOST), ("total", MOST), ("daily", MOST))
+    for name, most in (*counts, ("valid_days", MAX_DAYS), ("low_stock", 10**9)):
         value = getattr(one, name)
         if value is not None and not 0 < value <= most:
             found.append((name, f"must be from 1 to {most}"))

@@ -178,6 +178,16 @@ async def test_a_journey_has_no_audience_to_simulate_but_its_steps_can_be_asked(
     found = await why(shop, campaign_id, customer)
     assert found.answer == "on_the_way"
     assert [entry["step"] for entry in found.entries] == [1]
+    for state, reason, answer in (
+        ("left", "order_changed", "order_changed"), ("done", None, "without_message"),
+    ):  # fmt: skip
+        async with shop.work() as w:
+            await w.sql.execute(
+                """UPDATE enrolments SET state = $3, reason = $4
+                   WHERE merchant_id = $1 AND run_id = $2""",
+                shop.id, run_id, state, reason,
+            )  # fmt: skip
+        assert (await why(shop, campaign_id, customer)).answer == answer
 
 
 async def test_why_nothing_was_sent(shop):

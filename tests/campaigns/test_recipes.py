@@ -1,5 +1,6 @@
 """Each recipe is switched on and runs through the real engine, with the clock moved."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
 
@@ -166,6 +167,9 @@ async def test_notices_on_the_way(stage, recipe, state, word):
 async def test_unconfirmed_receipt(stage):
     await stage.on("unconfirmed_receipt", days=5)
     kept, confirmed = await stage.ordered("1", PAID), await stage.ordered("2", PAID)
+    in_parts = await stage.ordered("3", PAID)
+    await stage.scanned(in_parts, "shipped", "SF4")
+    await stage.scanned(in_parts, "signed", "SF3")
     await stage.scanned(kept, "signed")
     await stage.scanned(confirmed, "signed", "SF2")
     await stage.later(days=4)
@@ -173,6 +177,9 @@ async def test_unconfirmed_receipt(stage):
     assert stage.note.sent == []
     await stage.later(days=3, step=timedelta(hours=6))
     assert stage.notes == [("06-20 12:00", "01")]
+    await stage.scanned(in_parts, "signed", "SF4")
+    await stage.later(days=4, step=timedelta(hours=6))
+    assert stage.notes == [("06-20 12:00", "01"), ("06-25 12:00", "03")]
 
 
 async def test_thanks_and_the_card(stage):
@@ -182,6 +189,31 @@ async def test_thanks_and_the_card(stage):
     ((_, _, content),) = stage.note.sent
     assert "领取" in content["text"]
     assert content["text"].endswith("领卡立享9折拒收请回复R")
+
+
+async def test_links_can_be_followed(stage):
+    given = {"event": "周年庆", "offer": "满100减10", "link": "https://t.example/?a=1&b=2 "}
+    await stage.ordered("1", PAID)
+    for channel in ("note", "paper"):
+        await stage.on("event_blast", channel, **given)
+    ((_, _, text),), ((_, _, mail),) = stage.note.sent, stage.paper.sent
+    assert re.search(r"满100减10 http://s\.example/s/\S+ 拒收请回复R$", text["text"])
+    assert re.search(r'<p><a href="http://s\.example/t/c/\S+">点击查看</a></p>', mail["html"])
+
+
+def test_without_an_offer_nothing_is_promised(installation):
+    for name, word in (("second_purchase", "优惠"), ("repurchase_nudge", "礼"),
+                       ("churn_win_back", "礼"), ("small_basket", "优惠")):  # fmt: skip
+        recipe = find_recipe(installation.registry, name)
+        for offer in ("", "满100减10"):
+            given = {**recipe.example, "channel": "sms", "offer": offer}
+            (made,) = campaigns_of(
+                installation.registry, recipe, read_parameters(recipe, given), "zh"
+            )
+            (send,) = made.flow([1]).sends().values()
+            text = send.variants[0].content["text"]
+            assert (word in text) == (bool(offer) and name != "small_basket"), name
+            assert offer in text, name
 
 
 async def test_usage_tutorial_of_the_product_bought(stage):
@@ -196,7 +228,7 @@ async def test_usage_tutorial_of_the_product_bought(stage):
     await stage.later(hours=3, step=timedelta(hours=1))
     ((when, to, content),) = stage.note.sent
     assert (when, to[-2:]) == ("06-15 14:00", "01")
-    assert "紫砂壶" in content["text"]
+    assert re.search(r"紫砂壶的使用教程和注意事项请看： http://s\.example/s/\S+$", content["text"])
 
 
 async def test_refund_care_once_for_an_order(stage):
@@ -233,6 +265,36 @@ async def test_member_day(stage):
     await stage.later(days=14, step=timedelta(hours=4))
     assert stage.notes == [("06-17 20:00", "01"), ("06-24 20:00", "01")]
     assert await stage.state(campaign_id) == "running"
+
+
+@pytest.mark.parametrize(
+    ("recipe", "given"),
+    [("member_day", {"weekday": 3}), ("birthday", {}),
+     ("local_holiday", {"holiday": "仲夏节", "month": 6, "day": 17})],
+)  # fmt: skip
+async def test_what_is_said_of_today_is_not_said_tomorrow(stage, recipe, given):
+    await stage.ordered("1", PAID)
+    await stage.customers(birthday=date(1990, 6, 17))
+    await stage.on(recipe, at="10:00", **given)
+    stage.clock.move(timedelta(hours=69))  # the server is away from Monday noon to Thursday 9:00
+    await stage.turn()
+    assert stage.note.sent == []
+
+
+async def test_member_day_for_members_only(stage):
+    await stage.ordered("1", PAID)
+    await stage.ordered("2", PAID)
+    async with stage.merchant.work() as w:
+        await w.sql.execute(
+            """INSERT INTO memberships (merchant_id, customer_id, card_number, joined_at,
+                   join_source)
+               SELECT $1, customer_id, '1', $2, 'agent' FROM orders
+               WHERE merchant_id = $1 AND external_id = '2'""",
+            w.merchant_id, w.now,
+        )  # fmt: skip
+    await stage.on("member_day", weekday=3, members_only=True)
+    await stage.later(days=3, step=timedelta(hours=4))
+    assert [to for _, to in stage.notes] == ["02"]
 
 
 async def test_follow_up_twice_a_month(stage):
@@ -323,6 +385,16 @@ async def switch(stage, name, given, **more):
         return await switch_on(w, stage.registry, name, given, **more)
 
 
+async def names(stage, *campaign_ids):
+    async with stage.merchant.read() as session:
+        rows = await session.sql.fetch(
+            """SELECT name FROM campaigns WHERE merchant_id = $1 AND id = ANY($2::bigint[])
+               ORDER BY id""",
+            session.merchant_id, campaign_ids,
+        )  # fmt: skip
+    return [row["name"] for row in rows]
+
+
 async def test_it_is_on_once_for_a_shop_and_channel(stage):
     shop_id = stage.merchant.shop_id
     (first,) = await switch(stage, "payment_reminder", {"channel": "note"}, shop_id=shop_id)
@@ -332,9 +404,24 @@ async def test_it_is_on_once_for_a_shop_and_channel(stage):
     await switch(stage, "payment_reminder", {"channel": "note"}, title="all shops")
     async with stage.merchant.work() as w:
         await cancel_campaign(w, first)
-    with pytest.raises(AlreadyExists, match="named"):  # the old one keeps its name
-        await switch(stage, "payment_reminder", {"channel": "note"}, shop_id=shop_id)
-    await switch(stage, "payment_reminder", {"channel": "note"}, shop_id=shop_id, title="催付二")
+    (second,) = await switch(stage, "payment_reminder", {"channel": "note"}, shop_id=shop_id)
+    assert await names(stage, second) == ["催付提醒 · shop · note 2"]  # the old one keeps its name
+    async with stage.merchant.work() as w:
+        await cancel_campaign(w, second)
+    with pytest.raises(AlreadyExists, match="named"):
+        await switch(
+            stage, "payment_reminder", {"channel": "note"}, shop_id=shop_id, title="all shops"
+        )
+
+
+async def test_notices_to_all_and_to_a_tag_stand_side_by_side(stage):
+    (to_all,) = await switch(stage, "signed", {"channel": "note"})
+    (to_some,) = await switch(stage, "signed", {"channel": "note", "tag": "小B"})
+    (others,) = await switch(stage, "replenishment", {"channel": "note", "product_ids": ["1"]})
+    (rest,) = await switch(stage, "replenishment", {"channel": "note", "product_ids": ["2"]})
+    assert await names(stage, to_all, to_some, others, rest) == [
+        "签收关怀 · note", "签收关怀 小B · note", "补货提醒 · note", "补货提醒 · note 2",
+    ]  # fmt: skip
 
 
 async def test_one_that_sends_nothing_is_on_once_whatever_the_channel(stage):

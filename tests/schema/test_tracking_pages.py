@@ -82,6 +82,12 @@ async def test_a_click_leads_on_and_counts_once(api, merchant, sent, short):
     assert await told(merchant) == (at, None, 1, [False, False])
 
 
+async def test_a_short_link_leads_on_with_the_words_after_it(api, merchant, sent):
+    for words in ("拒收请回复R", "，谢谢", ")"):
+        answer = await api.client.get(path(merchant, sent, 0, short=True) + words, headers=PERSON)
+        assert answer.status_code == 302, words
+
+
 async def test_an_address_with_variables_leads_on_until_it_is_erased(api, merchant):
     delivery_id = await send(merchant, OWN)
     assert (await api.client.get(path(merchant, delivery_id, 2), headers=PERSON)).status_code == 404

@@ -120,8 +120,7 @@ class Processes:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
         psutil.wait_procs(family, 20)
-        time.sleep(random.random())
-        self.engines._start_postgres()
+        self._supervise(self.engines._start_postgres)
 
     def _kill_redis(self):
         with redis.Redis(unix_socket_path=str(self.engines._redis_socket())) as client:
@@ -129,8 +128,12 @@ class Processes:
         process.kill()
         with contextlib.suppress(psutil.NoSuchProcess):
             process.wait(20)
+        self._supervise(self.engines._start_redis)
+
+    def _supervise(self, start):
         time.sleep(random.random())
-        self.engines._start_redis()
+        with self.engines._guard():  # a process that was killed before may start it, too
+            start()
 
     def revive(self):
         """Start again what ended by itself, as a supervisor would."""

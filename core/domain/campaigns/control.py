@@ -22,12 +22,14 @@ from core.domain.campaigns.campaigns import (
 )
 from core.domain.campaigns.content.checking import check_texts
 from core.domain.campaigns.flows import (
+    FLOW,
     audience_rule,
     campaign_channel,
     check_flow,
     stored_flow,
     with_schedule,
 )
+from core.domain.campaigns.journeys.acting import check_acts
 from core.domain.campaigns.ledger import stop_turns
 from core.domain.campaigns.occurrences import begin, moved
 from core.domain.shops.plugins import plugin_settings
@@ -251,6 +253,7 @@ async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Fl
     await _check_channels(w, registry, row)
     flow = stored_flow(row["flow"])
     await check_flow(w, registry, flow, flow.kind != "journey")
+    await check_acts(w, registry, flow, FLOW)
     await check_texts(w, registry, flow)
     return flow
 

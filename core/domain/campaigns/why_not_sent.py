@@ -144,6 +144,8 @@ def _answer(
         return str(newest["reason"] or newest["state"])
     if any(entry["state"] == "waiting" for entry in entries):
         return "on_the_way"
+    if entries:
+        return str(entries[0]["reason"] or "without_message")
     if outside:
         return "not_in_audience"
     if state in ("draft", "scheduled"):

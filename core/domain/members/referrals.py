@@ -76,7 +76,7 @@ async def enter_code(w: Work, customer_id: int, text: str) -> int:
     """
     programme = await get_programme(w)
     if programme.rules.referral is None:
-        raise WrongState("the programme has no rules for referrals")
+        raise WrongState("the programme has no rules for referrals: give it some with programmeSet")
     await get_customer(w, customer_id)
     code = await find_code(w, text)
     await lock(w, sorted({customer_id, code.customer_id}))

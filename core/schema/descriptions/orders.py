@@ -181,6 +181,7 @@ ORDERS = {
         "productIds": "A line is of one of these products, by the platform's ids.",
         "categories": "A line is of one of these categories.",
         "parcelsAtLeast": "It has at least so many parcels by now.",
+        "parcelsSigned": "All of its parcels are signed for; false: one is not.",
     },
     "OrderIs": {
         "totalAtLeast": "It came to so much or more.",

@@ -1,5 +1,7 @@
 """The addresses that messages' links and pictures have: a redirect, and one transparent pixel."""
 
+import re
+
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
@@ -8,6 +10,7 @@ from core.domain.campaigns.links import read_click_token, read_open_token
 from core.installation import Installation
 from core.schema.public.html import HEADERS, language, wrong_link
 
+FOREIGN = re.compile(r"[^A-Za-z0-9._-]")
 GIF = bytes.fromhex(
     "47494638396101000100800000000000ffffff21f90401000000002c00000000010001000002024401003b"
 )
@@ -16,6 +19,8 @@ GIF = bytes.fromhex(
 async def follow(installation: Installation, request: Request, short: bool = False) -> Response:
     """Lead on to where the link of a message leads: only ever to a stored address."""
     db, token = installation.db, request.path_params["token"]
+    if short:  # phones take the words that follow a link for a part of it
+        token = FOREIGN.split(token, 1)[0]
     found = read_click_token(db.keyring, token, short)
     url = None
     if found is not None:

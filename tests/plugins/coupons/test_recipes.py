@@ -9,13 +9,14 @@ from core.domain.orders.refunds import ingest_refunds
 from core.domain.shops.shops import find_shop
 from core.sdk import (
     LineRecord,
+    NotFound,
     OrderState,
     RefundKind,
     RefundRecord,
     RefundState,
     Several,
 )
-from core.sdk.events import ReferralEntered, ReferralGranted
+from core.sdk.events import MemberJoined, ReferralEntered, ReferralGranted
 from tests.journey_kit import order, take_orders
 from tests.plugins.coupons.kit import template
 from tests.recipe_kit import Stage
@@ -87,6 +88,25 @@ async def test_who_sent_it_back_for_the_reason_is_made_up_with(stage):
     )
     await stage.later(hours=1)
     assert [person for person, _ in await codes(stage)] == [ids[0]]
+
+
+async def test_a_coupon_that_is_not_there_is_told_at_the_start(stage):
+    with pytest.raises(NotFound, match="no coupon template 'cart'") as caught:
+        await stage.on("coupons_cart", template="cart")
+    assert caught.value.path == ("input", "flow", "steps", "1", "settings", "template")
+    await template(stage.merchant, handle="cart")
+    await stage.on("coupons_cart", template="cart")
+
+
+async def test_who_joins_without_a_shop_is_welcome_in_a_shop(stage):
+    await template(stage.merchant, handle="welcome")
+    first, second = await customers(stage, "1", "2")
+    await stage.on("coupons_welcome", template="welcome", shop_id=stage.merchant.shop_id)
+    async with stage.merchant.work() as w:
+        w.emit(MemberJoined(first, "agent", None, False))
+        w.emit(MemberJoined(second, "agent", 10**9, False))
+    await stage.turn()
+    assert [person for person, _ in await codes(stage)] == [first]
 
 
 async def test_both_sides_of_a_referral_get_theirs(stage):

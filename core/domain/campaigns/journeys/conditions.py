@@ -45,4 +45,8 @@ def order_is_sql(asked: OrderIs, q: Query) -> str:
     if asked.parcels_at_least is not None:
         made.append(f"""(SELECT count(*) FROM parcels p WHERE p.merchant_id = $1
             AND p.order_id = o.id) >= {q.arg(asked.parcels_at_least, "int")}""")
+    if asked.parcels_signed is not None:
+        made.append(f"""{"NOT " * asked.parcels_signed}EXISTS (
+            SELECT 1 FROM parcels p WHERE p.merchant_id = $1 AND p.order_id = o.id
+               AND p.state IS DISTINCT FROM 'signed')""")
     return f"EXISTS (SELECT 1 FROM orders o WHERE {' AND '.join(made)})"

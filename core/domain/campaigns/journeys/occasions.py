@@ -43,7 +43,7 @@ class Occasion:
 
     def concerns(self, journey: Journey) -> bool:
         """Whether it is about the shop in whose name the journey speaks, if it is about one."""
-        shop_id = self.payload.get("shop_id", ALL_SHOPS)
+        shop_id = self.payload.get("shop_id") or ALL_SHOPS  # a member may join without a shop
         return journey.shop_id is None or shop_id in (ALL_SHOPS, journey.shop_id)
 
 

@@ -83,6 +83,10 @@ ANSWERS: dict[str, Text] = {
         "The customer is on the way through the campaign and has not come to a message yet.",
         "客户正在活动流程中，尚未到发送步骤。",
     ),
+    "without_message": Text(
+        "The customer came through the campaign by a way on which no message is sent.",
+        "客户已走完活动流程，所走的路径不发送消息。",
+    ),
     "not_in_audience": Text("The customer is not in the audience.", "客户不在目标人群中。"),
     "not_started": Text("The campaign has not started.", "活动尚未开始。"),
     "not_planned": Text(

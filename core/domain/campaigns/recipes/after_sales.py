@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, Offer, text
+from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, Offer, apart, text
 from core.sdk.facets import Text
 from core.sdk.flows import Condition, Duration, Entry, Exit, Flow, OnEvent, OrderIs, Wait
 from core.sdk.orders import OrderState
@@ -80,14 +80,15 @@ class UsageTutorial(Recipe):
             "teach",
             Words(
                 f"Getting the best out of {set_.product}",
-                text(f"Hi {NAME}, here is how to get the best out of {set_.product}:", set_.link),
+                text(f"Hi {NAME}, here is how to get the best out of {set_.product}:",
+                     apart(set_.link)),
             ),
             Words(
                 f"{set_.product}使用教程",
-                text(f"{NAME_ZH}，{set_.product}的使用教程和注意事项请看：", f"{set_.link} "),
+                text(f"{NAME_ZH}，{set_.product}的使用教程和注意事项请看：", apart(set_.link)),
             ),
             message_class="service",
-        )
+        )  # fmt: skip
         product = OrderIs(product_ids=list(set_.product_ids))
         flow = Flow(
             trigger=OnEvent(

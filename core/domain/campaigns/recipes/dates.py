@@ -7,7 +7,15 @@ from typing import Any, ClassVar
 from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, Offer, text
 from core.sdk.facets import Text
 from core.sdk.flows import Entry, Flow, OnAudience, OnDate, Schedule
-from core.sdk.recipes import Asked, NewCampaign, NewSegment, Recipe, Words, parameter
+from core.sdk.recipes import (
+    Asked,
+    NewCampaign,
+    NewSegment,
+    Recipe,
+    Words,
+    parameter,
+    same_day,
+)
 
 
 def buyers(asked: Asked) -> NewSegment:
@@ -51,7 +59,8 @@ class Birthday(Recipe):
             entry=Entry(again="always"),
             steps=[send],
         )
-        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+        title = asked.say(*self.title)
+        return [NewCampaign(title, lambda _: flow, options=same_day(set_.at))]
 
 
 class HolidayParameters(Offer):
@@ -108,12 +117,16 @@ class LocalHoliday(Recipe):
                 trigger=OnAudience(segment_id=segments[0], schedule=schedule), steps=[send]
             ),
             [segment],
+            same_day(set_.at),
         )]  # fmt: skip
 
 
 class MemberDayParameters(Offer):
     weekday: int = parameter(2, "Day of the week, 1 is Monday", "每周几（1为周一）", ge=1, le=7)
     at: time = parameter(time(10), "Time of day", "发送时间")
+    members_only: bool = parameter(
+        False, "Only members of the programme, not all buyers", "仅限会员，不含其他买家"
+    )
 
 
 class MemberDay(Recipe):
@@ -140,13 +153,15 @@ class MemberDay(Recipe):
                 text(f"{NAME_ZH}，今天是{SHOP}会员日，精选好物会员专享。", *set_.lines()),
             ),
         )  # fmt: skip
+        members = NewSegment(asked.say("Members", "会员"), {"member": {}})
         schedule = Schedule(cron=f"{set_.at.minute} {set_.at.hour} * * {set_.weekday % 7}")
         return [NewCampaign(
             asked.say(*self.title),
             lambda segments: Flow(
                 trigger=OnAudience(segment_id=segments[0], schedule=schedule), steps=[send]
             ),
-            [buyers(asked)],
+            [members if set_.members_only else buyers(asked)],
+            same_day(set_.at),
         )]  # fmt: skip
 
 

@@ -61,7 +61,8 @@ class _Notice(Recipe):
             entry=Entry(again="always", rule=asked.parameters.entry_rule),
             steps=self.steps(asked),
         )
-        return [NewCampaign(asked.say(*self.title), lambda _: flow)]
+        name = f"{asked.say(*self.title)} {asked.parameters.tag}".rstrip()
+        return [NewCampaign(name, lambda _: flow)]
 
 
 class ShippingNotice(_Notice):
@@ -164,7 +165,10 @@ class UnconfirmedReceiptParameters(Parameters):
 
 
 class UnconfirmedReceipt(Recipe):
-    """Asks to confirm the receipt, which releases the payment."""
+    """Asks to confirm the receipt, which releases the payment.
+
+    An order whose other parcels are still on the way then is given as long again.
+    """
 
     name = "unconfirmed_receipt"
     title = Text("Receipt not confirmed", "催确认收货")
@@ -190,11 +194,19 @@ class UnconfirmedReceipt(Recipe):
             ),
             message_class="service",
         )  # fmt: skip
+        days = Duration(days=asked.parameters.days)
         flow = Flow(
             trigger=OnEvent(type=PARCEL, where={"state": ["signed"], **asked.where}),
             entry=Entry(again="order"),
             exit=Exit(order_states=ON_THE_WAY),
-            steps=[Wait(key="wait", span=Duration(days=asked.parameters.days)), send],
+            steps=[
+                Wait(key="wait", span=days),
+                Condition(
+                    key="all", order=OrderIs(parcels_signed=True), next="remind", otherwise="longer"
+                ),
+                Wait(key="longer", span=days),
+                send,
+            ],
         )
         late = Options(max_lateness=Duration(days=3))
         return [NewCampaign(asked.say(*self.title), lambda _: flow, options=late)]

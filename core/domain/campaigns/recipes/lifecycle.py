@@ -80,13 +80,16 @@ class RepurchaseNudge(_OnEntering):
         )
 
     def words(self, asked: Asked) -> tuple[Words, Words]:
-        offer = asked.parameters.lines()
+        set_ = asked.parameters
         return (
-            Words(f"Something for you at {SHOP}",
-                  text(f"Hi {NAME}, how do you like what you bought at {SHOP}? "
-                       "Here is something for your next order.", *offer)),
-            Words(f"{SHOP}为您准备了回购礼",
-                  text(f"{NAME_ZH}，上次的宝贝用得还好吗？{SHOP}为您准备了回购礼。", *offer)),
+            Words(set_.either(f"Something for you at {SHOP}", f"How do you like it? {SHOP}"),
+                  text(f"Hi {NAME}, how do you like what you bought at {SHOP}?",
+                       set_.either("Here is something for your next order.",
+                                   "We would love to see you again."), *set_.lines())),
+            Words(set_.either(f"{SHOP}为您准备了回购礼", f"{SHOP}期待您再次光临"),
+                  text(f"{NAME_ZH}，上次的宝贝用得还好吗？",
+                       set_.either(f"{SHOP}为您准备了回购礼。", f"{SHOP}期待您再次光临。"),
+                       *set_.lines())),
         )  # fmt: skip
 
 
@@ -115,13 +118,16 @@ class SecondPurchase(_OnEntering):
         )
 
     def words(self, asked: Asked) -> tuple[Words, Words]:
-        offer = asked.parameters.lines()
+        set_ = asked.parameters
         return (
             Words(f"Your second order at {SHOP}",
-                  text(f"Hi {NAME}, thank you for your first order at {SHOP}. "
-                       "For the second one we have something for you.", *offer)),
-            Words(f"{SHOP}第二单有礼",
-                  text(f"{NAME_ZH}，感谢首次光临{SHOP}，您的第二单优惠已备好。", *offer)),
+                  text(f"Hi {NAME}, thank you for your first order at {SHOP}.",
+                       set_.either("For the second one we have something for you.",
+                                   "We would love to see you again."), *set_.lines())),
+            Words(set_.either(f"{SHOP}第二单有礼", f"{SHOP}期待您再次光临"),
+                  text(f"{NAME_ZH}，感谢首次光临{SHOP}，",
+                       set_.either("您的第二单优惠已备好。", "期待再次为您服务。"),
+                       *set_.lines())),
         )  # fmt: skip
 
 
@@ -198,13 +204,14 @@ class ChurnWinBack(_OnEntering):
         return NewSegment(asked.say("Churned", "流失客户"), _stage(asked, "CHURNED"))
 
     def words(self, asked: Asked) -> tuple[Words, Words]:
-        offer = asked.parameters.lines()
+        set_ = asked.parameters
         return (
             Words(f"Come back to {SHOP}",
                   text(f"Hi {NAME}, much is new at {SHOP} since your last visit. "
-                       "Come and have a look.", *offer)),
+                       "Come and have a look.", *set_.lines())),
             Words(f"{SHOP}邀您回家看看",
-                  text(f"{NAME_ZH}，{SHOP}上新了很多好物，老朋友专属礼遇等您来。", *offer)),
+                  text(f"{NAME_ZH}，{SHOP}上新了很多好物，",
+                       set_.either("老朋友专属礼遇等您来。", "欢迎回来看看。"), *set_.lines())),
         )  # fmt: skip
 
 
@@ -235,12 +242,13 @@ class SmallBasket(_OnEntering):
         )  # fmt: skip
 
     def words(self, asked: Asked) -> tuple[Words, Words]:
-        offer = asked.parameters.lines()
+        set_ = asked.parameters
         return (
             Words(f"More for your next order at {SHOP}",
-                  text(f"Hi {NAME}, a little more in the basket pays off at {SHOP}.", *offer)),
+                  text(f"Hi {NAME}, a little more in the basket pays off at {SHOP}.",
+                       *set_.lines())),
             Words(f"{SHOP}凑单更划算",
-                  text(f"{NAME_ZH}，在{SHOP}多买一件更划算，专属优惠已到账。", *offer)),
+                  text(f"{NAME_ZH}，在{SHOP}多买一件更划算。", *set_.lines())),
         )  # fmt: skip
 
 

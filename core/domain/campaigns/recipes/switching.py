@@ -1,7 +1,8 @@
 """Switching a recipe on: its segments and campaigns are made, and started if that is asked for."""
 
+import itertools
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 import orjson
 from pydantic import ValidationError
@@ -84,8 +85,9 @@ async def switch_on(
         own = " · ".join(
             part for part in (one.name, shop, recipe.sends and parameters.channel) if part
         )
+        named = title if title and number == 0 else await _free_name(w, "campaigns", own)
         campaign_id = await create_flow_campaign(
-            w, registry, name=title if title and number == 0 else own, flow=flow_of(one, segments),
+            w, registry, name=named, flow=flow_of(one, segments),
             shop_id=shop_id, options=one.options, recipe=recipe.name,
             parameters=parameters.model_dump_json(),
         )  # fmt: skip
@@ -157,12 +159,16 @@ async def _segment(w: Work, registry: Registry, wanted: NewSegment, shop: str) -
     if found is not None:
         return found
     name = " · ".join(part for part in (wanted.name, shop) if part)
-    taken: list[str] = [
+    return await create_segment(w, registry, await _free_name(w, "segments", name), stored)
+
+
+async def _free_name(w: Work, table: Literal["campaigns", "segments"], name: str) -> str:
+    """The name, with a number if there is one of that name: an ended campaign keeps its own."""
+    taken = {
         row["name"] for row in await w.sql.fetch(
-            "SELECT name FROM segments WHERE merchant_id = $1 AND starts_with(name, $2)",
+            f"SELECT name FROM {table} WHERE merchant_id = $1 AND starts_with(name, $2)",
             w.merchant_id, name,
         )
-    ]  # fmt: skip
-    free = next(one for one in (name, *(f"{name} {n}" for n in range(2, 10_000)))
-                if one not in taken)  # fmt: skip
-    return await create_segment(w, registry, free, stored)
+    }  # fmt: skip
+    numbered = (f"{name} {number}" for number in itertools.count(2))
+    return next(one for one in itertools.chain([name], numbered) if one not in taken)

@@ -13,9 +13,18 @@ class Offer(Parameters):
     offer: str = parameter("", "Offer, as the text says it", "优惠内容", max_length=200)
     link: str = parameter("", "Link", "链接", max_length=500)
 
+    def either(self, with_offer: str, without: str) -> str:
+        """Words for a message with an offer, and for one that must promise nothing."""
+        return with_offer if self.offer.strip() else without
+
     def lines(self) -> list[str]:
         """The offer and the link, each a line if it is given."""
-        return [line for line in (self.offer.strip(), self.link.strip()) if line]
+        return [line for line in (self.offer.strip(), apart(self.link)) if line]
+
+
+def apart(link: str) -> str:
+    """A link with spaces about it, else phones take the Chinese words around as a part of it."""
+    return f" {link.strip()} " if link.strip() else ""
 
 
 def text(*lines: str) -> str:
