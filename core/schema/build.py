@@ -63,6 +63,7 @@ from core.schema.jobs import JobMutations, JobQueries, JobSubscriptions
 from core.schema.lifecycle import LifecycleMutations, LifecycleQueries
 from core.schema.limits import LimitTokens, RememberParsed, ValidateOnce
 from core.schema.live import in_time
+from core.schema.long_reads import LeaveToJob
 from core.schema.member_cards import MemberCardQueries
 from core.schema.member_figures import TierFigureQueries
 from core.schema.member_imports import MemberImportMutations
@@ -184,7 +185,7 @@ OF_THE_REQUEST = (RequestError, BudgetSpent, *NOT_STORABLE)
 
 EXTENSIONS = (
     PresentErrors, RenewRights, AuditReads, LimitTokens, RememberParsed, LimitIntrospection,
-    LimitCost, ValidateOnce, LimitStatements,
+    LimitCost, ValidateOnce, LeaveToJob, LimitStatements,
 )  # fmt: skip
 
 
