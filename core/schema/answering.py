@@ -23,15 +23,16 @@ BEAT_SECONDS = 2.0
 
 
 class Patient:
-    """The long reads of a query in its job, each a part of the progress."""
+    """The long reads of a query in its job, one after the other, each a part of the progress."""
 
     def __init__(self) -> None:
         self.done = self.begun = 0
+        self._turn = asyncio.Lock()
 
     @asynccontextmanager
     async def session(self, context: Context) -> AsyncIterator[Session]:
         self.begun += 1
-        async with context.read() as session:
+        async with self._turn, context.read() as session:
             yield session
         self.done += 1
 
