@@ -29,6 +29,7 @@ from core.domain.shops.webhooks import delivering, hearing
 from core.guard import guarded
 from core.installation import Installation, job_kinds
 from core.registry import CORE, Owned
+from core.schema.answering import QueryAnswer
 from core.schema.bulk_running import BulkExport
 from core.schema.documents import Documents
 from core.schema.webhook_bodies import renderer
@@ -76,8 +77,9 @@ class Duties:
         self._installation = installation
         self._lease = lease
         documents = Documents(installation)
-        bulk = BulkExport(documents)
-        self._kinds = {**job_kinds(installation.registry), bulk.name: bulk}
+        asking: list[jobs.JobKind] = [BulkExport(documents), QueryAnswer(documents)]
+        kinds = {kind.name: kind for kind in asking}
+        self._kinds = {**job_kinds(installation.registry), **kinds}
         self._max_short = max(1, installation.settings.pool_size // 3)
         self._handlers = handlers(installation)
         self._render = renderer(documents)

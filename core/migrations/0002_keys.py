@@ -167,6 +167,7 @@ INDEXES = [
     "CREATE INDEX webhook_attempts_message ON webhook_attempts (merchant_id, message_id, id)",
     "CREATE INDEX job_rejects_job ON job_rejects (merchant_id, job_id, id)",
     "CREATE INDEX jobs_open ON jobs (state, lease_until) WHERE state IN ('queued', 'running')",
+    "CREATE INDEX jobs_answers ON jobs (merchant_id, (params ->> 'answers')) WHERE params ? 'answers'",
     "CREATE INDEX jobs_customer ON jobs (merchant_id, (params ->> 'customer_id')) WHERE params ? 'customer_id'",
     "CREATE UNIQUE INDEX lifecycle_models_last ON lifecycle_models (merchant_id, shop_id) WHERE valid_to IS NULL",
     "CREATE INDEX lifecycle_models_history ON lifecycle_models (merchant_id, shop_id, valid_from)",

@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import strawberry
 
+from core.domain.shops.caller import Caller
 from core.schema.bulk_documents import AFTER, bulk_query
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
@@ -52,11 +53,13 @@ class BulkExportMutations:
         query = bulk_query(info.schema, input.query)
         for permission in sorted(query.permissions):
             context.need(permission)
+        caller = context.caller
+        assert caller is not None
         given = {"query": input.query, "variables": _variables(input.variables)}
         async with context.work() as w:
 
             async def call() -> int:
-                return await _record(w, given, _caller(info), sorted(query.permissions))
+                return await _record(w, given, said_of(caller), sorted(query.permissions))
 
             request = {"sign": w.keyring.sign("export", orjson.dumps(given).decode())}
             job_id: int = await once(w, "bulk.export", input.idempotency_key, request, call)
@@ -73,10 +76,8 @@ def _variables(given: Any) -> dict[str, Any]:
     return given
 
 
-def _caller(info: Info) -> dict[str, Any]:
+def said_of(caller: Caller) -> dict[str, Any]:
     """Who asks, so that the job can look for the rights of each moment."""
-    caller = info.context.caller
-    assert caller is not None
     return {
         "token_id": caller.token_id,
         "staff_id": caller.staff_id,

@@ -56,7 +56,7 @@ class BulkExport:
         lines, started = bytearray(), monotonic()
         clear, rows, total = set(state["clear"]), 0, job.total
         while not state.get("ended"):
-            caller = await self._caller(db, job)
+            caller = await caller_of(db, self._documents, job)
             clear |= {right for right in RIGHTS if right in caller.permissions}
             begins = state["after"] is None
             found = await self._page(
@@ -80,18 +80,6 @@ class BulkExport:
             job.done, job.total = job.done + rows, total
             job.checkpoint = {**state, "piece": state["piece"] + 1}
 
-    async def _caller(self, db: Database, job: Job) -> Caller:
-        """Who started it, with the rights of this moment. Raises WrongState when they ended."""
-        said = job.params["caller"]
-        caller = Caller(
-            job.merchant_id, frozenset(), said["token_id"], said["staff_id"], said["session_id"],
-            proof=bytes.fromhex(said["proof"]),
-        )  # fmt: skip
-        present = await present_rights(db, self._documents.installation.registry, caller)
-        if present is None:
-            raise WrongState("the token or login that started the export has ended", ())
-        return present
-
     async def _page(
         self, caller: Caller, job: Job, document: str, variables: dict[str, Any], field: str
     ) -> Any:
@@ -102,3 +90,16 @@ class BulkExport:
             faults = [error.message for error in result.errors or ()]
             raise WrongState("; ".join(faults[:3]) or "the query has no answer", ("query",))
         return result.data[field]
+
+
+async def caller_of(db: Database, documents: Documents, job: Job) -> Caller:
+    """Who started the job, with the rights of this moment. Raises WrongState when they ended."""
+    said = job.params["caller"]
+    caller = Caller(
+        job.merchant_id, frozenset(), said["token_id"], said["staff_id"], said["session_id"],
+        proof=bytes.fromhex(said["proof"]),
+    )  # fmt: skip
+    present = await present_rights(db, documents.installation.registry, caller)
+    if present is None:
+        raise WrongState("the token or login that started the job has ended", ())
+    return present

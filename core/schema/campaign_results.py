@@ -41,6 +41,7 @@ from core.schema.customer_standing import place
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.lifecycle import From
+from core.schema.long_reads import long_read
 from core.schema.scalars import JSON, Money, global_id, money, need_id
 from core.sdk.errors import InvalidInput
 from core.storage import jobs
@@ -177,12 +178,12 @@ class CampaignResults:
 
     @field("CAMPAIGNS_READ")
     async def figures(self, info: Info) -> MessageFigures:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             return message_figures(await figures_of(session, self.runs_meant))
 
     @field("CAMPAIGNS_READ", description="By step and variant.")
     async def by_variant(self, info: Info) -> list[VariantFigures]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             found = await figures_by(session, self.runs_meant, By.VARIANT)
         return [
             VariantFigures(
@@ -195,7 +196,7 @@ class CampaignResults:
 
     @field("CAMPAIGNS_READ", description="By channel and provider.")
     async def by_provider(self, info: Info) -> list[ProviderFigures]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             found = await figures_by(session, self.runs_meant, By.PROVIDER)
         return [
             ProviderFigures(
@@ -207,7 +208,7 @@ class CampaignResults:
     @field("CAMPAIGNS_READ", description="By run, the newest first, up to 100: to compare them.")
     async def by_run(self, info: Info) -> list[RunFigures]:
         some = self.runs_meant[:MAX_RUNS]
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             found = await figures_by(session, some, By.RUN)
             rows = await session.sql.fetch(
                 """SELECT id, occurrence, created_at FROM campaign_runs
@@ -227,14 +228,14 @@ class CampaignResults:
 
     @field("CAMPAIGNS_READ", description="By day of the shop's calendar, ready for a chart.")
     async def by_day(self, info: Info) -> list[ResultDay]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             calendar = await calendar_of(session, self.shop)
             found = await figures_by_day(session, calendar, self.runs_meant)
         return [result_day(one) for one in found]
 
     @field("CAMPAIGNS_READ", description="By the shop that was bought in.")
     async def by_shop(self, info: Info) -> list[ShopResults]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             found = await sales_by_shop(session, self.runs_meant)
         return [
             ShopResults(
@@ -354,7 +355,7 @@ class RunOutcome:
 
     @field("CAMPAIGNS_READ", description="What the run added; null without a holdout.")
     async def lift(self, info: Info) -> CampaignLift | None:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             run = await read_run(session, self.pk)
             calendar = await run_calendar(session, run.shop_id)
             found = await lift_of_run(session, calendar, run)
@@ -366,7 +367,7 @@ class RunOutcome:
         "how many of those who clicked or bought are among them. Empty before anything is sent.",
     )
     async def lift_curve(self, info: Info, score: Score = Score.NET_SALES) -> list[LiftCurvePoint]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             run = await read_run(session, self.pk)
             calendar = await run_calendar(session, run.shop_id)
             found = await lift_curve(session, calendar, run, score)
@@ -390,7 +391,7 @@ class RunOutcome:
         "as those of journeys without an end.",
     )
     async def interim_report(self, info: Info) -> CampaignReport:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             content = await report_content(session, await read_run(session, self.pk))
             return CampaignReport(
                 content=JSON(content), made_at=session.now, actor=info.context.actor
@@ -565,7 +566,7 @@ class ResultQueries:
         shop_id: strawberry.ID | None = None,
         currency: str | None = None,
     ) -> CrmSales | None:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             calendar = await place(session, shop_id)
             if calendar is None:
                 return None
@@ -582,7 +583,7 @@ class ResultQueries:
     @costs(50)
     @field("CAMPAIGNS_READ", description="By channel and provider, of messages sent in these days.")
     async def message_arrivals(self, info: Info, from_: From, to: date) -> list[MessageArrival]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             calendar = await calendar_of(session)
             found = await arrivals(session, *period(calendar, from_, to))
         return [
@@ -597,7 +598,7 @@ class ResultQueries:
     async def refund_win_back(
         self, info: Info, from_: From, to: date, shop_id: strawberry.ID | None = None
     ) -> WinBack | None:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             calendar = await place(session, shop_id)
             if calendar is None:
                 return None

@@ -55,6 +55,7 @@ from core.schema.delivery_fate import (
 )
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
+from core.schema.long_reads import long_read
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.segment_words import Language
@@ -337,7 +338,7 @@ class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow, WithProposal):
         if not 0 <= sample <= MAX_SAMPLE:
             raise RequestError(BAD_REQUEST, f"sample must be from 0 to {MAX_SAMPLE}")
         registry = info.context.installation.registry
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             show_name = str if info.context.may(NAME.permission) else mask_name
             found = await preview_campaign(session, registry, self.row["id"], sample, show_name)
         return CampaignPreview(

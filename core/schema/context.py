@@ -72,6 +72,8 @@ class Context:
         self._loaders: dict[Any, DataLoader[Any, Any]] = {}
         self.throttle: Throttle | None = None
         self.live: Live | None = None
+        self.hurries = False
+        """Whether somebody waits, so that a query that takes long is left to a job."""
         # the WebSocket protocol puts these two here
         self.connection_params: dict[str, Any] | None = None
         self.request: Any = None

@@ -33,14 +33,21 @@ class Documents:
         return self._given or build_schema(self.installation.registry)
 
     async def run(
-        self, caller: Caller, document: str, variables: Mapping[str, Any], request_id: str
+        self,
+        caller: Caller,
+        document: str,
+        variables: Mapping[str, Any],
+        request_id: str,
+        *,
+        operation: str | None = None,
+        seconds: float | None = None,
     ) -> ExecutionResult:
-        """What the document answers to this caller. Raises TimeoutError."""
+        """What the document answers to this caller, in `seconds` if given. Raises TimeoutError."""
         context = Context(self.installation, caller, request_id)
         settings = self.installation.settings
-        async with asyncio.timeout(min(SECONDS, settings.request_seconds)):
+        async with asyncio.timeout(seconds or min(SECONDS, settings.request_seconds)):
             result = await self.schema.execute(
-                document, dict(variables), context_value=context,
+                document, dict(variables), context_value=context, operation_name=operation,
                 allowed_operation_types={OperationType.QUERY},
             )  # fmt: skip
         assert isinstance(result, ExecutionResult)

@@ -22,6 +22,7 @@ BAD_REQUEST = "BAD_REQUEST"
 COST_EXCEEDED = "COST_EXCEEDED"
 THROTTLED = "THROTTLED"
 TIMEOUT = "TIMEOUT"
+LEFT_TO_JOB = "LEFT_TO_JOB"
 INTERNAL = "INTERNAL"
 
 
@@ -35,6 +36,18 @@ class RequestError(Exception):
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
         self.code = code
+
+
+class LeftToJob(RequestError):
+    """A query takes long, so that a job answers it; `job_id` is its global id."""
+
+    def __init__(self, job_id: str) -> None:
+        super().__init__(
+            LEFT_TO_JOB,
+            "this takes long, so a job answers the query: follow it by its id in `jobId`, and ask "
+            "the same again when it has ended",
+        )
+        self.job_id = job_id
 
 
 @strawberry.interface(description="Something wrong with the input of a mutation.")
@@ -90,6 +103,7 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
     code, message = BAD_REQUEST, error.message
+    more = {"jobId": cause.job_id} if isinstance(cause, LeftToJob) else {}
     if isinstance(cause, RequestError):
         code = cause.code
     elif isinstance(cause, HuikeError | Several):
@@ -111,5 +125,5 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
         source=error.source,
         positions=error.positions,
         path=error.path,
-        extensions={"code": code, "requestId": request_id},
+        extensions={"code": code, "requestId": request_id, **more},
     )

@@ -156,6 +156,7 @@ class Endpoint(GraphQL[Context, None]):
         request_id = request.scope["request_id"]
         context = Context(self.installation, caller, request_id, client, lasting)
         context.throttle, context.live = self.throttle, self.live
+        context.hurries = True
         return context
 
     async def _caller(self, authorization: Any) -> Caller | None:

@@ -26,6 +26,7 @@ from core.schema.costs import costs
 from core.schema.customer_standing import LifecycleDays, days_of, place
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
+from core.schema.long_reads import long_read
 from core.schema.scalars import need_id
 from core.storage.database import Session
 
@@ -132,7 +133,7 @@ class LifecycleProposal:
         days = self.thresholds
         if not 0 < days.active < days.silent < days.sleeping:
             return []
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             return moves(await effect_of(session, self.calendar, days))
 
 
@@ -205,7 +206,7 @@ class LifecycleModel:
         description="With minAgeDays only of customers who first bought at least so many days ago.",
     )
     async def proposal(self, info: Info, min_age_days: int = 0) -> LifecycleProposal:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             found = await propose(session, self.calendar, min_age_days)
         return proposal_of(self.calendar, found)
 
@@ -214,7 +215,7 @@ class LifecycleModel:
         self, info: Info, active: int, silent: int, sleeping: int
     ) -> list[LifecycleMove]:
         wanted = Thresholds(active, silent, sleeping)
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             return moves(await effect_of(session, self.calendar, wanted))
 
 
@@ -301,7 +302,7 @@ class LifecycleQueries:
         shop_id: strawberry.ID | None = None,
     ) -> list[LifecycleDay]:
         days = report_days(from_, to, step)
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             calendar = await place(session, shop_id)
             found = await stage_report(session, calendar, days) if calendar else []
         return [
@@ -325,7 +326,7 @@ class LifecycleQueries:
         to: date,
         shop_id: strawberry.ID | None = None,
     ) -> list[LifecycleMove]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             calendar = await place(session, shop_id)
             return moves(await stage_moves(session, calendar, from_, to)) if calendar else []
 

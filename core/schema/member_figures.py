@@ -10,6 +10,7 @@ from core.domain.members.figures import MonthFigures, Standing, TierState, month
 from core.domain.members.programme import get_programme
 from core.schema.context import Info, field
 from core.schema.costs import costs
+from core.schema.long_reads import long_read
 from core.schema.members import Tier, tiers_by_id
 from core.schema.scalars import Money, money
 
@@ -150,7 +151,7 @@ class TierFigureQueries:
         "not over.",
     )
     async def tier_figures(self, info: Info, month: date) -> TierFigures:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             programme = await get_programme(session)
             found = await month_figures(session, programme, month)
             return figures_of(found, await tiers_by_id(session, None, programme, True))

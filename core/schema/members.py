@@ -26,6 +26,7 @@ from core.domain.members.tiers import TierRule, find_changes, set_tier, summary
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.costs import costs
 from core.schema.errors import UserError
+from core.schema.long_reads import long_read
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.errors import InvalidInput, NotFound, WrongState
@@ -373,7 +374,7 @@ class MemberQueries:
     @costs(50)
     @field("MEMBERS_READ", description="Days of the merchant's calendar, both included.")
     async def membership_counts(self, info: Info, first: date, last: date) -> list[MembershipCount]:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             found = await counts_by_day(session, first, last)
         return [
             MembershipCount(day=day, source=MemberSource(source), joined=joined, left=left)
@@ -387,7 +388,7 @@ class MemberQueries:
         "if a tier is unknown.",
     )
     async def tiers_effect(self, info: Info, tiers: list[TierThresholdInput]) -> TierEffect | None:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             programme = await get_programme(session)
             proposed = {tier.id: tier for tier in programme.tiers}
             for given in tiers:

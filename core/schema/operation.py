@@ -17,7 +17,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOpe
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
-from core.schema.budget import limited_statements, refuse_overspent
+from core.schema.budget import Bounds
 from core.schema.context import Context
 from core.schema.costs import Prices
 from core.schema.errors import COST_EXCEEDED, FORBIDDEN, presented
@@ -58,6 +58,8 @@ class Operation:
         self._name = name
         self._named = name
         """The name that the document gives it, if the request gives none."""
+        self._hides = not context.installation.settings.introspection
+        """Whether the schema is nobody's business."""
         self._seen = Seen()
         self._cost: dict[str, Any] = {}
 
@@ -88,11 +90,11 @@ class Operation:
             raise InvalidOperationTypeError(kind)
         if faults := await self.faults(known):
             return _refused(faults)
-        settings = self._context.installation.settings
-        with limited_statements(settings.request_statements) as given:
+        bounds = self.bounds(node.operation)
+        with bounds:
             executor = Executor.build(
                 self._schema._schema, known.document, None, self._context, self._variables,
-                self._name, hide_suggestions=not settings.introspection,
+                self._name, hide_suggestions=self._hides,
                 is_awaitable=cast("Any", optimized_is_awaitable),
             )  # fmt: skip
             if isinstance(executor, list):
@@ -100,8 +102,13 @@ class Operation:
             assert isinstance(executor, Executor)
             done = await executor.answer()
         result = ExecutionResult(done.data, done.errors)
-        refuse_overspent(given, node.operation, result)
+        await bounds.settle(result)
         return result
+
+    def bounds(self, kind: Kind) -> Bounds:
+        """What its execution may take."""
+        asked = {"query": self._text, "variables": self._variables, "operation": self._name}
+        return Bounds(self._context, kind, asked)
 
     async def begin(self) -> None:
         """Note whose contact data is shown from now on; look at a connection's rights again.
@@ -123,8 +130,7 @@ class Operation:
 
     async def faults(self, known: Known) -> list[GraphQLError]:
         """Why it is not executed: what is refused before it is validated comes first."""
-        settings = self._context.installation.settings
-        if known.introspects and not settings.introspection:
+        if known.introspects and self._hides:
             return [_error("introspection is switched off on this server", FORBIDDEN)]
         if fault := check_variables(self._variables) or known.too_much:
             return [_error(fault, COST_EXCEEDED)]
@@ -133,7 +139,7 @@ class Operation:
             return [error]
         if self._name is None and len(known.operations) > 1:
             return [GraphQLError(AMBIGUOUS)]
-        return known.invalid(self._schema._schema, not settings.introspection)
+        return known.invalid(self._schema._schema, self._hides)
 
     async def audit(self, result: Any) -> None:
         """Audit what it showed, before the answer leaves; without an entry there is no answer."""
@@ -190,16 +196,13 @@ class Streamed(SchemaExtension):
         self.execution_context.pre_execution_errors = await self._operation.faults(self._known)
         yield
 
-    def on_execute(self) -> Iterator[None]:
+    async def on_execute(self) -> AsyncIterator[None]:
         execution = self.execution_context
-        kind = Kind(execution.operation_type.value)
-        if kind is Kind.SUBSCRIPTION:  # these live as long as they like
+        bounds = self._operation.bounds(Kind(execution.operation_type.value))
+        with bounds:
             yield
-            return
-        settings = execution.context.installation.settings
-        with limited_statements(settings.request_statements) as given:
-            yield
-        refuse_overspent(given, kind, execution.result)
+        if execution.result is not None:
+            await bounds.settle(execution.result)
 
     async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
         await self._operation.audit(result)

@@ -8,6 +8,7 @@ import strawberry
 from core.domain.members.platform_counts import platform_counts
 from core.schema.context import CHILDREN, Info, field
 from core.schema.costs import costs
+from core.schema.long_reads import long_read
 from core.schema.scalars import Money, money, read_id
 from core.schema.shops import Shop, shops_by_id
 from core.storage.database import Session
@@ -127,7 +128,7 @@ class PlatformMemberQueries:
         shop = None if shop_id is None else read_id("Shop", shop_id)
         if shop_id is not None and shop is None:
             return []
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             found = await platform_counts(session, first, last, shop)
         return [
             PlatformMembershipCount(

@@ -9,6 +9,7 @@ from core.domain.members.points_figures import PointsMonth, points_month
 from core.domain.members.programme import get_programme
 from core.schema.context import Info, field
 from core.schema.costs import costs
+from core.schema.long_reads import long_read
 from core.schema.member_figures import rate
 from core.schema.scalars import Money, money
 
@@ -80,6 +81,6 @@ class PointsFigureQueries:
         "not over. A past month gives the same figures whenever it is asked for.",
     )
     async def points_figures(self, info: Info, month: date) -> PointsFigures:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             programme = await get_programme(session)
             return points_figures_of(await points_month(session, programme, month))

@@ -22,6 +22,7 @@ from core.schema.costs import costs
 from core.schema.customer_standing import place
 from core.schema.errors import UserError
 from core.schema.lifecycle import need_place
+from core.schema.long_reads import long_read
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Money, money
 from core.schema.shops import Shop, shops_by_id
@@ -80,7 +81,7 @@ class RfmModel:
 
     @field("SEGMENTS_READ", description="Reads the orders of a year: seconds for a large shop.")
     async def distribution(self, info: Info) -> RfmDistribution:
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             cells = await distribution(session, self.calendar, self.currency)
         return RfmDistribution(
             scores=[

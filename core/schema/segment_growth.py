@@ -7,6 +7,7 @@ import strawberry
 
 from core.domain.segments.growth import segment_growth
 from core.schema.context import Info, field
+from core.schema.long_reads import long_read
 from core.schema.scalars import need_id
 
 
@@ -34,7 +35,7 @@ class SegmentGrowth:
         last: Annotated[date, strawberry.argument(name="to", description="Included.")],
     ) -> list[SegmentDay]:
         pk = need_id("Segment", self.id)
-        async with info.context.read() as session:
+        async with long_read(info.context) as session:
             days = await segment_growth(session, pk, first, last)
         return [
             SegmentDay(day=one.day, size=one.size, entered=one.entered, left=one.left)

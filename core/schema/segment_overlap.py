@@ -8,6 +8,7 @@ from core.domain.segments.overlap import Overlap, segment_overlap
 from core.schema.context import Info, field
 from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
+from core.schema.long_reads import long_read
 from core.schema.scalars import need_id
 from core.schema.segments import Segment, segments_by_id
 from core.sdk.errors import HuikeError, Several
@@ -71,7 +72,7 @@ class SegmentOverlapQueries:
         registry = info.context.installation.registry
         try:
             pks = [need_id("Segment", one, ("ids", str(n))) for n, one in enumerate(ids)]
-            async with info.context.read() as session:
+            async with long_read(info.context) as session:
                 found = await segment_overlap(session, registry, pks)
                 segments = await segments_by_id(session, pks)
         except (HuikeError, Several) as error:

@@ -76,26 +76,34 @@ async def stage_report(
     Raises InvalidInput for days to come.
     """
     _check_past(calendar, days)
+    ends = [calendar.end_of(day) for day in days]
     rows = await session.sql.fetch(
-        f"""WITH points AS (SELECT d.day, {IN_FORCE} FROM unnest($4::date[]) AS d (day)),
+        f"""WITH points AS MATERIALIZED (
+                SELECT d.place - 1 AS place, d.day, {IN_FORCE}
+                FROM unnest($4::date[]) WITH ORDINALITY AS d (day, place)),
+            last AS (  -- of the purchases between two of the days only the last one is seen
+                SELECT o.customer_id, width_bucket(o.paid_at, $5::timestamptz[]) AS place,
+                       max(o.paid_at) AS at
+                FROM orders o WHERE {BOUGHT} AND o.paid_at < $6
+                GROUP BY 1, 2),
             purchases AS (
-                SELECT day, lead(day) OVER (PARTITION BY customer_id ORDER BY day) AS next
-                FROM (SELECT o.customer_id, (o.paid_at AT TIME ZONE $3)::date AS day
-                      FROM orders o WHERE {BOUGHT} AND o.paid_at < $5) bought),
+                SELECT at, place, lead(place) OVER (PARTITION BY customer_id ORDER BY place) AS next
+                FROM last),
             firsts AS (
                 SELECT customer_id, min(first_purchase_at) AS at FROM customer_facts
                 WHERE merchant_id = $1 AND shop_id = $2 GROUP BY customer_id),
             spans AS (  -- from a purchase until the next one, or from being known until the first
-                SELECT day, next, TRUE AS bought, count(*)::int AS customers
-                FROM purchases WHERE next > day OR next IS NULL GROUP BY day, next
+                SELECT (at AT TIME ZONE $3)::date AS day, place, next, TRUE AS bought,
+                       count(*)::int AS customers
+                FROM purchases GROUP BY 1, 2, 3
                 UNION ALL
-                SELECT (c.created_at AT TIME ZONE $3)::date, (f.at AT TIME ZONE $3)::date, FALSE,
+                SELECT NULL, width_bucket(c.created_at, $5), width_bucket(f.at, $5), FALSE,
                        count(*)::int
                 FROM customers c LEFT JOIN firsts f ON f.customer_id = c.id
-                WHERE c.merchant_id = $1 AND c.created_at < $5
+                WHERE c.merchant_id = $1 AND c.created_at < $6
                   AND (f.at > c.created_at) IS NOT FALSE
-                GROUP BY 1, 2)
-            SELECT p.*,
+                GROUP BY 2, 3)
+            SELECT p.day, p.active, p.silent, p.sleeping,
                    COALESCE(sum(s.customers) FILTER (WHERE NOT s.bought), 0)::int AS never,
                    COALESCE(sum(s.customers) FILTER (
                        WHERE s.bought AND p.day - s.day <= p.active), 0)::int AS within_active,
@@ -105,10 +113,9 @@ async def stage_report(
                        WHERE s.bought AND p.day - s.day <= p.sleeping), 0)::int AS within_sleeping,
                    COALESCE(sum(s.customers) FILTER (WHERE s.bought), 0)::int AS ever
             FROM points p
-            LEFT JOIN spans s ON s.day <= p.day AND (s.next IS NULL OR p.day < s.next)
+            LEFT JOIN spans s ON s.place <= p.place AND (s.next IS NULL OR p.place < s.next)
             GROUP BY p.day, p.active, p.silent, p.sleeping ORDER BY p.day""",
-        session.merchant_id, calendar.shop_id, calendar.zone, list(days),
-        calendar.end_of(max(days)),
+        session.merchant_id, calendar.shop_id, calendar.zone, list(days), ends, ends[-1],
     )  # fmt: skip
     return [
         StageCounts(

@@ -41,32 +41,30 @@ KINDS = """
 whether or not a worker wrote that down already."""
 
 LOTS = """
-    WITH lots AS (
-        SELECT id, points, expires_at FROM points_entries
-        WHERE merchant_id = $1 AND lot AND at < $3 AND expires_at IS NOT NULL),
-    used AS (
-        SELECT u.lot_id,
-               COALESCE(sum(u.points) FILTER (WHERE u.at < $2
-                   AND COALESCE(h.expires_at > $2, TRUE)), 0) AS before,
-               COALESCE(sum(u.points) FILTER (
-                   WHERE COALESCE(h.expires_at > $3, TRUE)), 0) AS after,
-               COALESCE(sum(u.points) FILTER (WHERE x.kind = 'reverse'), 0) AS reversed
+    WITH moves AS (
+        SELECT expires_at, points AS before, points AS after, points AS kept
+        FROM points_entries
+        WHERE merchant_id = $1 AND lot AND at < $3 AND expires_at IS NOT NULL
+        UNION ALL
+        SELECT l.expires_at,
+               CASE WHEN u.at < $2 AND COALESCE(h.expires_at > $2, TRUE) THEN -u.points ELSE 0 END,
+               CASE WHEN COALESCE(h.expires_at > $3, TRUE) THEN -u.points ELSE 0 END,
+               CASE WHEN x.kind = 'reverse' THEN -u.points ELSE 0 END
         FROM points_uses u
+        JOIN points_entries l ON l.merchant_id = $1 AND l.id = u.lot_id AND l.lot AND l.at < $3
+             AND l.expires_at IS NOT NULL
         JOIN points_entries x ON x.merchant_id = $1 AND x.id = u.entry_id
         LEFT JOIN points_holds h ON h.merchant_id = $1 AND h.entry_id = u.entry_id
              AND h.state = 'held'
-        WHERE u.merchant_id = $1 AND u.at < $3 GROUP BY u.lot_id)
-    SELECT COALESCE(sum(l.points - COALESCE(u.before, 0)) FILTER (
-               WHERE l.expires_at <= $2), 0)::bigint AS expired_before,
-           COALESCE(sum(l.points - COALESCE(u.after, 0)) FILTER (
-               WHERE l.expires_at <= $3), 0)::bigint AS expired_after,
-           COALESCE(sum(l.points - COALESCE(u.after, 0)) FILTER (
-               WHERE l.expires_at > $3), 0)::bigint AS expiring,
-           COALESCE(sum(l.points - COALESCE(u.after, 0)) FILTER (
-               WHERE l.expires_at > $4 AND l.expires_at <= $3), 0)::bigint AS broken,
-           COALESCE(sum(l.points - COALESCE(u.reversed, 0)) FILTER (
-               WHERE l.expires_at > $4 AND l.expires_at <= $3), 0)::bigint AS ended
-    FROM lots l LEFT JOIN used u ON u.lot_id = l.id
+        WHERE u.merchant_id = $1 AND u.at < $3)
+    SELECT COALESCE(sum(before) FILTER (WHERE expires_at <= $2), 0)::bigint AS expired_before,
+           COALESCE(sum(after) FILTER (WHERE expires_at <= $3), 0)::bigint AS expired_after,
+           COALESCE(sum(after) FILTER (WHERE expires_at > $3), 0)::bigint AS expiring,
+           COALESCE(sum(after) FILTER (
+               WHERE expires_at > $4 AND expires_at <= $3), 0)::bigint AS broken,
+           COALESCE(sum(kept) FILTER (
+               WHERE expires_at > $4 AND expires_at <= $3), 0)::bigint AS ended
+    FROM moves
 """
 """What lots that expired until $2 and until $3 had left, and of those of the time since $4."""
 

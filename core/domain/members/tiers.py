@@ -112,7 +112,7 @@ async def find_changes(
                     WHEN manual THEN 'ended'
                     WHEN measure >= keep THEN 'kept'
                     ELSE 'downgrade' END AS cause
-                FROM deserved) d
+                FROM deserved OFFSET 0) d  -- so that it is worked out once
             LEFT JOIN LATERAL (
                 SELECT i.id, i.tier_id FROM tier_intervals i JOIN tiers t ON t.id = i.tier_id
                 WHERE d.cause = 'refund' AND i.merchant_id = $1 AND i.customer_id = d.customer_id

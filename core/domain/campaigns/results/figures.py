@@ -116,10 +116,8 @@ FILTERS = {
     "undelivered": "d.receipt IN ('undelivered', 'bounced')",
     "opened": "d.opened_at IS NOT NULL",
     "clicked": "d.clicked_at IS NOT NULL",
-    "bought": "s.delivery_id IS NOT NULL",
-    "responded": "d.clicked_at IS NOT NULL OR s.delivery_id IS NOT NULL",
-    "opted_out": "r.delivery_id IS NOT NULL",
 }
+"""What is told of each message by itself."""
 
 REFUSED = f"""
     SELECT DISTINCT last.id AS delivery_id FROM consent_events e CROSS JOIN LATERAL (
@@ -145,35 +143,38 @@ async def figures_by(
     sums = ", ".join(f"sum({name})::bigint AS {name}" for name in ("target", *FILTERS))
     rows = await session.sql.fetch(
         f"""WITH sales AS MATERIALIZED (
-                SELECT {columns}, a.delivery_id, o.customer_id, o.currency, {NET} AS net,
-                       {COUNTED} AS counted
+                SELECT {columns}, a.delivery_id, d.clicked_at, o.customer_id, o.currency,
+                       {NET} AS net, {COUNTED} AS counted
                 FROM attributions a
                 JOIN orders o ON o.merchant_id = $1 AND o.id = a.order_id
                 JOIN deliveries d ON d.merchant_id = $1 AND d.id = a.delivery_id
                 WHERE a.merchant_id = $1 AND a.run_id = ANY($2)),
-            refused AS MATERIALIZED ({REFUSED}),
-            messages AS (
+            messages AS (  -- all by themselves; few were bought upon or refused, see below
                 SELECT {columns}, d.currency, count(*) AS target, {counts},
                        sum(d.cost)::bigint AS cost
-                FROM deliveries d
-                LEFT JOIN (SELECT DISTINCT delivery_id FROM sales WHERE counted) s
-                  ON s.delivery_id = d.id
-                LEFT JOIN refused r ON r.delivery_id = d.id
-                WHERE d.merchant_id = $1 AND d.run_id = ANY($2)
+                FROM deliveries d WHERE d.merchant_id = $1 AND d.run_id = ANY($2)
                 GROUP BY {names}, d.currency),
             revenues AS (
                 SELECT {names}, jsonb_object_agg(currency, net) AS revenue
                 FROM (SELECT {names}, currency, sum(net) AS net FROM sales
                       GROUP BY {names}, currency) one GROUP BY {names}),
             buyers AS (
-                SELECT {names}, count(*) AS orders, count(DISTINCT customer_id) AS buyers
-                FROM sales WHERE counted GROUP BY {names})
+                SELECT {names}, count(*) AS orders, count(DISTINCT customer_id) AS buyers,
+                       count(DISTINCT delivery_id) AS bought,
+                       count(DISTINCT delivery_id) FILTER (WHERE clicked_at IS NULL) AS unclicked
+                FROM sales WHERE counted GROUP BY {names}),
+            refusals AS (
+                SELECT {columns}, count(*) AS opted_out FROM ({REFUSED}) r
+                JOIN deliveries d ON d.merchant_id = $1 AND d.id = r.delivery_id GROUP BY {names})
             SELECT m.*, COALESCE(b.orders, 0) AS orders, COALESCE(b.buyers, 0) AS buyers,
-                   COALESCE(r.revenue, '{{}}') AS revenue
+                   COALESCE(b.bought, 0) AS bought,
+                   m.clicked + COALESCE(b.unclicked, 0) AS responded,
+                   COALESCE(x.opted_out, 0) AS opted_out, COALESCE(r.revenue, '{{}}') AS revenue
             FROM (SELECT {names}, {sums}, COALESCE(
                       jsonb_object_agg(currency, cost) FILTER (WHERE cost > 0), '{{}}') AS cost
                   FROM messages GROUP BY {names}) m
             LEFT JOIN revenues r USING ({names}) LEFT JOIN buyers b USING ({names})
+            LEFT JOIN refusals x USING ({names})
             ORDER BY {names}""",
         session.merchant_id, list(run_ids),
     )  # fmt: skip

@@ -59,10 +59,11 @@ class Score(Enum):
 
 
 SCORES = {
-    Score.NET_SALES: f"COALESCE(sum({NET}), 0)::bigint",
-    Score.ORDERS: "count(o.id)",
-    Score.RECENCY: "COALESCE(EXTRACT(epoch FROM max(o.paid_at)), 0)::bigint",
+    Score.NET_SALES: f"sum({NET})::bigint",
+    Score.ORDERS: "count(*)",
+    Score.RECENCY: "EXTRACT(epoch FROM max(o.paid_at))::bigint",
 }
+"""Of a customer's orders; 0 without any."""
 
 
 @dataclass(frozen=True)
@@ -190,17 +191,18 @@ async def lift_curve(
                   ON s.delivery_id = d.id
                 WHERE d.merchant_id = $1 AND d.run_id = $2 AND d.state = 'sent'
                 GROUP BY d.customer_id),
-            scored AS (
-                SELECT p.customer_id, p.responded, {SCORES[score]} AS score
-                FROM people p LEFT JOIN orders o ON o.merchant_id = $1
-                 AND o.customer_id = p.customer_id AND o.paid_at >= $3 AND o.paid_at < $4
-                 AND o.currency = $5 AND ($6::bigint = 0 OR o.shop_id = $6) AND {COUNTED}
-                GROUP BY p.customer_id, p.responded),
+            scores AS (
+                SELECT o.customer_id, {SCORES[score]} AS score FROM orders o
+                WHERE o.merchant_id = $1 AND o.paid_at >= $3 AND o.paid_at < $4
+                  AND o.currency = $5 AND ($6::bigint = 0 OR o.shop_id = $6) AND {COUNTED}
+                  AND o.customer_id IN (SELECT customer_id FROM people)
+                GROUP BY o.customer_id),
             ranked AS (
-                SELECT responded, row_number() OVER (
-                    ORDER BY score DESC, {chance.share_sql("customer_id", "$7::text")},
-                             customer_id) AS place
-                FROM scored)
+                SELECT p.responded, row_number() OVER (
+                    ORDER BY COALESCE(s.score, 0) DESC,
+                             {chance.share_sql("p.customer_id", "$7::text")}, p.customer_id
+                    ) AS place
+                FROM people p LEFT JOIN scores s ON s.customer_id = p.customer_id)
             SELECT (place - 1) * {CURVE_POINTS} / n + 1 AS point, count(*) AS customers,
                    count(*) FILTER (WHERE responded) AS responders
             FROM ranked, (SELECT count(*) AS n FROM people) all_of_them
