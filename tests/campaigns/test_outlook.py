@@ -225,6 +225,10 @@ async def test_why_nothing_was_sent(shop):
     ]
     assert (await why(shop, second, refused)).answer == "opted_out"
     shop.clock.move(DAY)
+    for quiet, answer in ([Span(time(11), time(14))], "quiet_hours"), ([], "capped"):
+        async with shop.work() as w:  # what keeps it back now, not what did when it was put off
+            await set_hours(w, shop.installation.registry, 0, "*", quiet=quiet)
+        assert (await why(shop, second, ids[0])).answer == answer
     assert await send_all(shop, run_id) == 2
     assert (await why(shop, second, ids[0])).answer == "sent"
     (late,) = await add_customers(shop, ["d@example.com"])

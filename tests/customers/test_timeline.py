@@ -21,6 +21,7 @@ from core.registry import Owned
 from core.sdk import TimelineSource
 from core.testing.fixtures import START
 from tests.customers.kit import add_customer, add_order, add_parcel
+from tests.results_kit import add_campaign, add_run
 
 HOUR = timedelta(hours=1)
 EVERYTHING = lambda permission: True  # noqa: E731
@@ -43,13 +44,15 @@ async def fill(w, customer_id):
            VALUES ($1, 1, 'R1', $2, 'refund_only', 'refunded', 5, $3, $4, '', $4)""",
         w.merchant_id, order, START - 2 * HOUR, START - HOUR,
     )  # fmt: skip
+    names = ("Welcome back", "New tea", "Not yet")
+    runs = [await add_run(w, await add_campaign(w, name)) for name in names]
     await w.sql.execute(
         """INSERT INTO deliveries (merchant_id, run_id, step, customer_id, channel, state, reason,
                attempts, next_at, sent_at, updated_at)
-           VALUES ($1, 1, 0, $2, 'email', 'sent', NULL, 1, $3, $3, $4),
-                  ($1, 2, 0, $2, 'email', 'skipped', 'no_consent', 1, $3, NULL, $4),
-                  ($1, 3, 0, $2, 'email', 'pending', NULL, 0, $3, NULL, $4)""",
-        w.merchant_id, customer_id, START - 5 * HOUR, START - 5 * HOUR,
+           VALUES ($1, $5, 0, $2, 'email', 'sent', NULL, 1, $3, $3, $4),
+                  ($1, $6, 0, $2, 'email', 'skipped', 'no_consent', 1, $3, NULL, $4),
+                  ($1, $7, 0, $2, 'email', 'pending', NULL, 0, $3, NULL, $4)""",
+        w.merchant_id, customer_id, START - 5 * HOUR, START - 5 * HOUR, *runs,
     )  # fmt: skip
     await set_consent(w, customer_id, "email", "marketing", "granted", "form")
     await tag_customers(w, [customer_id], ["vip", "新客"], "staff")
@@ -68,7 +71,8 @@ async def read(merchant, wanted, limit=100, after=None, may=EVERYTHING, registry
 async def test_everything_is_there_the_newest_first(merchant):
     async with merchant.work() as w:
         pk, other = await add_customer(w), await add_customer(w)
-        count = await fill(w, pk)
+        count = await fill(w, pk) + 1
+        await log_event(w, [pk], "api.created", {"job_id": None})
         await add_order(w, other, "B1", START)
     entries = await read(merchant, Wanted(pk))
     assert len(entries) == count
@@ -77,10 +81,12 @@ async def test_everything_is_there_the_newest_first(merchant):
     assert titles["order.paid"] == "Order A1 paid"
     assert titles["parcel.signed"] == "Parcel SF1 signed for"
     assert titles["refund.refunded"] == "Refund R1 paid out"
-    assert titles["message.skipped"] == "No message by email: no_consent"
+    assert titles["message.skipped"] == "No message by email (no_consent): New tea"
+    assert titles["message.sent"] == "Message by email sent: Welcome back"
     assert titles["consent.granted"] == "Agreed to marketing by email"
     assert titles["tag_added"] == "Tagged vip, 新客"
     assert titles["merged"] == "Merged"
+    assert titles["api.created"] == "Taken in over the API"
     assert {e.object_type for e in entries} == {
         "Order", "Refund", "Delivery", "CustomerNote", None,
     }  # fmt: skip

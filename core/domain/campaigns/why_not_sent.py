@@ -139,9 +139,11 @@ def _answer(
     deliveries: Sequence[Mapping[str, Any]],
     now: Sequence[Verdict],
 ) -> str:
+    held = next((one.rule for one in now if one.verdict != SEND and one.rule), None)
     if deliveries:
         newest = deliveries[0]
-        return str(newest["reason"] or newest["state"])
+        waits = newest["state"] == "pending"  # its reason is what was found when it was put off
+        return str((waits and held) or newest["reason"] or newest["state"])
     if any(entry["state"] == "waiting" for entry in entries):
         return "on_the_way"
     if entries:
@@ -150,5 +152,4 @@ def _answer(
         return "not_in_audience"
     if state in ("draft", "scheduled"):
         return "not_started"
-    held = next((one for one in now if one.verdict != SEND), None)
-    return held.rule or "not_planned" if held else "not_planned"
+    return held or "not_planned"
