@@ -57,6 +57,11 @@ class Asked:
         """A FROM clause of the ids of the rule's customers, `c.id`."""
         return f"FROM ({self.q.select(self.condition)}) c"
 
+    @property
+    def count(self) -> str:
+        """A statement that counts the rule's customers."""
+        return self.q.count(self.condition)
+
 
 @dataclass(frozen=True)
 class Rule:
