@@ -33,7 +33,7 @@ async def count_one(opened: Installation, session: Session, question: Question) 
 
     async def ours() -> int:
         asked = await choose()
-        return await _counted(session, f"SELECT count(*) {asked.matching}", *asked.q.args)
+        return await _counted(session, asked.count, *asked.q.args)
 
     async def hand() -> int:
         return await _counted(session, statement, session.merchant_id)

@@ -228,7 +228,7 @@ INDEXES = [
     "CREATE UNIQUE INDEX staff_subject ON staff (merchant_id, oidc_subject) WHERE oidc_subject IS NOT NULL",
     "CREATE INDEX staff_role ON staff (merchant_id, role)",
     "CREATE INDEX staff_sessions_staff ON staff_sessions (merchant_id, staff_id, id)",
-    "CREATE INDEX segment_members_customer ON segment_members (merchant_id, customer_id, segment_id)",
+    "CREATE INDEX segment_members_customer ON segment_members (merchant_id, customer_id, segment_id) INCLUDE (id, left_at)",
 ]
 
 CHECKS = {

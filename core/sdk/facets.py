@@ -106,10 +106,15 @@ class Query:
     def select(self, condition: str) -> str:
         """A SELECT of the `id` of each customer for whom a condition made by this query holds."""
         if self._is_a_pass(condition):
-            inner = self.led_by[0].select(self._in_range(self.led_by[0].customer))
-            return f"SELECT g.id FROM ({inner}) g"
+            return self.led_by[0].ids(self._in_range(self.led_by[0].customer))
         where = condition if self.led_by else f"{self.base} AND {condition}"
         return f"SELECT {self._id} AS id FROM {self.source} WHERE {where}"
+
+    def count(self, condition: str) -> str:
+        """A SELECT of the number of customers for whom such a condition holds."""
+        if self._is_a_pass(condition):
+            return self.led_by[0].count(self._in_range(self.led_by[0].customer))
+        return f"SELECT count(*) FROM ({self.select(condition)}) c"
 
     def arg(self, value: Any, cast: str | None = None) -> str:
         """A parameter's placeholder, for instance "$3" or "$3::bigint"; equal ones are one."""
@@ -221,7 +226,7 @@ class Query:
             if len(self._passes) >= MAX_JOINS:
                 return None
             alias = f"j{len(self._passes) + 1}"
-            self._passes[key] = Pass(alias, rows.source, rows.customer)
+            self._passes[key] = Pass(alias, rows.source, rows.customer, rows.few)
         return self._passes[key], self._passes[key].ask(rows, total)
 
     def _holds(self, rows: Rows, read: Pass, column: str) -> str:

@@ -23,7 +23,7 @@ from core.domain.segments.counting import (
 from core.domain.segments.funnel import clauses_of, count_clauses
 from core.domain.segments.measures import count_customers, count_matching
 from core.domain.segments.preview import preview_rule, preview_segment
-from core.domain.segments.rules import FORMS, cheapest, read_rule, stored_rule
+from core.domain.segments.rules import ESTIMATE, FORMS, cheapest, read_rule, stored_rule
 from core.domain.segments.segments import create_segment
 from core.domain.shops.plugins import _store
 from core.installation import job_kinds
@@ -320,6 +320,23 @@ async def test_a_range_restricts_every_form(merchant, people, form):
     expected = {one for one in everybody if within[0] <= one <= within[1]}
     assert {row["id"] for row in rows} == {row["id"] for row in again} == expected
     assert 0 < len(expected) < len(everybody)
+
+
+@pytest.mark.parametrize("kind", ["read", "work"])
+async def test_choosing_a_form_leaves_the_planner_as_it_was(merchant, people, kind):
+    async def shown(session) -> list[str]:
+        return [await session.sql.fetchval(f"SHOW {name}") for name in ESTIMATE]
+
+    async with getattr(merchant, kind)() as session:
+        before = await shown(session)
+        rule = await read(session, merchant, {"tag": {"any_of": ["vip"]}})
+        assert len({rule.ask(form).matching for form in FORMS}) > 1
+        await cheapest(session, rule)
+        assert await shown(session) == before
+        assert await session.sql.fetchval("SHOW plan_cache_mode") == "force_custom_plan"
+    for _ in range(5):  # whichever connection it is
+        async with merchant.read() as session:
+            assert await session.sql.fetchval("SHOW plan_cache_mode") == "auto"
 
 
 LEAVES = {

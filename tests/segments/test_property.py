@@ -192,7 +192,7 @@ async def test_compiled_rules_agree_with_brute_force(merchant, people):
 async def test_a_rule_alone_starts_from_what_it_asks(merchant, people):
     """Statements that leave the customers out, or read several kinds of rows, find the same."""
     oracle = Oracle(people)
-    starts = Counter()
+    starts, sorting = Counter(), 0
     async with merchant.read() as session:
         for rule in drawn(LEADING, RULES // 6):
             stored = await stored_rule(session, merchant.installation.registry, rule)
@@ -205,8 +205,12 @@ async def test_a_rule_alone_starts_from_what_it_asks(merchant, people):
                 asked = read.ask("joined", within)
                 rows = await session.sql.fetch(f"SELECT c.id {asked.matching}", *asked.q.args)
                 assert sorted(row["id"] for row in rows) == sorted(expected), rule
+                count = await session.figures(asked.count, *asked.q.args)
+                assert count[0] == len(expected), rule
+                sorting += "DISTINCT" in asked.count
                 starts[len(asked.q.led_by)] += 1
     assert min(starts[0], starts[1], sum(starts.values()) - starts[0] - starts[1]) >= 20, starts
+    assert sorting >= 10
 
 
 COUNTED = {"order_count", "purchase_count", "days_since_last_purchase"}

@@ -32,9 +32,13 @@ class _Statement:
 
     def fits(self, rules: Mapping[int, Rule]) -> bool:
         """Whether it asks these rules as well, at their instant."""
-        return len(rules) == len(self.rules) and all(
-            number in self.rules and _same(rule, self.rules[number])
-            for number, rule in rules.items()
+        first, kept = next(iter(rules.values())), next(iter(self.rules.values()))
+        return (
+            _minute(first.now) == _minute(kept.now)
+            and first.time_zone == kept.time_zone
+            and first.shop_zones == kept.shop_zones
+            and rules.keys() == self.rules.keys()
+            and all(rule.root is self.rules[number].root for number, rule in rules.items())
         )
 
     def args_for(self, customer_ids: Sequence[int], now: datetime) -> list[Any]:
@@ -66,15 +70,6 @@ def asked_about(
             return kept.sql, kept.args_for(customer_ids, first.now)
         kept = _kept.keep(first.merchant_id, replace(kept, clock=clock))
     return kept.sql, kept.args_for(customer_ids, first.now)
-
-
-def _same(rule: Rule, other: Rule) -> bool:
-    return (
-        rule.root is other.root
-        and rule.time_zone == other.time_zone
-        and rule.shop_zones == other.shop_zones
-        and _minute(rule.now) == _minute(other.now)
-    )
 
 
 def _minute(now: datetime) -> datetime:

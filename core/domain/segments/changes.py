@@ -26,6 +26,14 @@ AT_ONCE = 1_000
 MAX_FOLLOWED = 20_000
 """With more entries than this, asking everybody is faster."""
 
+LOOK = """
+    SELECT EXISTS (SELECT 1 FROM customer_changes WHERE merchant_id = $1) AS changed,
+           set_config('jit', 'off', TRUE),
+           set_config('plan_cache_mode', 'force_generic_plan', TRUE)
+"""
+"""Whether anything changed. What follows is the same for the same segments, so that it is planned
+once per connection."""
+
 
 async def merchants_changed(db: Database) -> list[int]:
     """Merchants whose log has entries."""
@@ -57,9 +65,7 @@ async def follow_changes(db: Database, registry: Registry, merchant_id: int) -> 
 
 
 async def _follow_some(w: Work, registry: Registry) -> int:
-    if not await w.sql.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM customer_changes WHERE merchant_id = $1)", w.merchant_id
-    ):
+    if not (await w.sql.fetchrow(LOOK, w.merchant_id))["changed"]:
         return 0
     await lock_customers(w)  # a merge moves members, too
     segments = await _hold_segments(w)
@@ -120,8 +126,6 @@ async def _ask_everybody(w: Work) -> None:
 
 
 async def _write(w: Work, rules: Mapping[int, Rule], customer_ids: Sequence[int]) -> None:
-    # the statement is the same for the same segments: it is planned once per connection
-    await w.sql.execute("SET LOCAL jit = off; SET LOCAL plan_cache_mode = force_generic_plan")
     statement, args = asked_about(rules, customer_ids)
     changed = await w.sql.fetchrow(statement, *args)
     if changed["entered"] or changed["left"]:

@@ -13,13 +13,18 @@ from core.sdk.errors import HuikeError, InvalidInput, Several, WrongState
 from core.storage.database import Session
 
 
+def custom_fields_in(questions: Iterable[Leaf]) -> list[Leaf]:
+    """Those questions that are about custom fields."""
+    return [leaf for leaf in questions if isinstance(leaf.rule, CustomFieldRule)]
+
+
 async def check_fields(session: Session, questions: Iterable[Leaf]) -> None:
     """Check the custom fields that the questions of a rule are about.
 
     Raises Several of InvalidInput for a field that does not exist, and for operators that are not
     those of its type.
     """
-    asked = [leaf for leaf in questions if isinstance(leaf.rule, CustomFieldRule)]
+    asked = custom_fields_in(questions)
     if not asked:
         return
     types = await field_types(session)

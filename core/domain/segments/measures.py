@@ -51,5 +51,5 @@ async def count_matching(
 ) -> Counts:
     """How many customers the rule matches."""
     asked = await cheapest(session, rule, within)
-    row = await session.figures(f"SELECT count(*) {asked.matching}", *asked.q.args)
+    row = await session.figures(asked.count, *asked.q.args)
     return Counter({MATCHING: row[0]})

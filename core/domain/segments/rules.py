@@ -9,6 +9,7 @@ import orjson
 
 from core.domain.segments.compile import Compiler, sentence
 from core.domain.segments.fields import check_fields
+from core.domain.segments.ground import ground_of
 from core.domain.segments.tree import (
     Facets,
     Node,
@@ -20,21 +21,20 @@ from core.domain.segments.tree import (
     segments_asked,
     write_rule,
 )
-from core.domain.shops.merchants import time_zone_of
-from core.domain.shops.plugins import enabled_plugins
-from core.registry import CORE, Registry
+from core.registry import Registry
 from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.facets import Form, Language, Query, Say
 from core.storage.database import Session
 
 FORMS: tuple[Form, ...] = ("probe", "mixed", "joined")
-ESTIMATE = """SET LOCAL random_page_cost = 0.2; SET LOCAL seq_page_cost = 0.1;
-    SET LOCAL max_parallel_workers_per_gather = 0"""
+ESTIMATE = {
+    "random_page_cost": "0.2", "seq_page_cost": "0.1", "max_parallel_workers_per_gather": "0",
+}  # fmt: skip
 """What the planner is to compare is the work on pages that lie in memory. By the server's settings
 it reckons lookups six times dearer than they are, measured at a million customers, and leaves out
 what it hopes to hand to idle processors."""
 
-OWN_PLAN = "SET LOCAL plan_cache_mode = force_custom_plan"
+OWN_PLAN = {"plan_cache_mode": "force_custom_plan"}
 """A statement that is run again is not planned for values that nobody knows: of a range of days the
 planner would expect next to nothing."""
 
@@ -56,6 +56,11 @@ class Asked:
     def matching(self) -> str:
         """A FROM clause of the ids of the rule's customers, `c.id`."""
         return f"FROM ({self.q.select(self.condition)}) c"
+
+    @property
+    def count(self) -> str:
+        """A statement that counts the rule's customers."""
+        return self.q.count(self.condition)
 
 
 @dataclass(frozen=True)
@@ -116,15 +121,15 @@ async def read_rule(
     are given. `inside` is the id and the new name of the segment that the rule is for, so that a
     circle is found before it is stored. Raises Several of InvalidInput.
     """
-    facets = await usable_facets(session, registry) if facets is None else facets
+    ground = await ground_of(session)
+    facets = ground.facets(registry) if facets is None else facets
     segments = await _segments(session, stored, inside)
     off = {name: owned.plugin for name, owned in registry.facets.items() if name not in facets}
     root = read_tree(stored, facets, segments, off)
     names = await names_of(session, references_in(root))
     await check_fields(session, leaves(root))
     return Rule(
-        root, session.now, session.merchant_id, await time_zone_of(session),
-        await shop_zones(session), names,
+        root, session.now, session.merchant_id, ground.time_zone, ground.shop_zones, names,
     )  # fmt: skip
 
 
@@ -141,18 +146,22 @@ async def cheapest(session: Session, rule: Rule, within: tuple[int, int] | None 
     Looking rows up for each customer is best where few are left to ask about, gathering them where
     most are; only the planner knows the merchant's figures.
     """
-    await session.sql.execute(OWN_PLAN)
     made = {asked.matching: asked for asked in (rule.ask(form, within) for form in FORMS)}
     if len(made) == 1:
+        await _set(session, OWN_PLAN)
         return next(iter(made.values()))
-    estimate = session.sql.transaction()
-    await estimate.start()
-    try:
-        await session.sql.execute(ESTIMATE)
-        costs = {asked.matching: await _cost(session, asked) for asked in made.values()}
-    finally:
-        await estimate.rollback()
+    await _set(session, OWN_PLAN | ESTIMATE)
+    costs = {text: await _cost(session, asked) for text, asked in made.items()}
+    await _set(session, dict.fromkeys(ESTIMATE, "DEFAULT"))
     return made[min(costs, key=lambda text: costs[text])]
+
+
+async def _set(session: Session, settings: Mapping[str, str]) -> None:
+    """Settings of the transaction, or of a session without one until it is given back."""
+    scope = "LOCAL" if session.sql.is_in_transaction() else "SESSION"
+    await session.sql.execute(
+        "; ".join(f"SET {scope} {name} TO {value}" for name, value in settings.items())
+    )
 
 
 async def _cost(session: Session, asked: Asked) -> float:
@@ -165,12 +174,7 @@ async def _cost(session: Session, asked: Asked) -> float:
 
 async def usable_facets(session: Session, registry: Registry) -> Facets:
     """Core's facets and those of the plugins that the merchant has switched on."""
-    enabled = await enabled_plugins(session)
-    return {
-        name: owned
-        for name, owned in registry.facets.items()
-        if owned.plugin == CORE or owned.plugin in enabled
-    }
+    return (await ground_of(session)).facets(registry)
 
 
 async def _segments(
@@ -203,14 +207,6 @@ def as_stored(row: Mapping[str, Any]) -> Stored:
     rule = orjson.loads(row["rule"])
     # of a malformed one {} is refused with its name
     return Stored(row["name"], rule if isinstance(rule, Mapping) else {})
-
-
-async def shop_zones(session: Session) -> dict[int, str]:
-    """The time zones of the merchant's shops."""
-    rows = await session.sql.fetch(
-        "SELECT id, time_zone FROM shops WHERE merchant_id = $1", session.merchant_id
-    )
-    return {row["id"]: row["time_zone"] for row in rows}
 
 
 Reference = tuple[str, int, Path]

@@ -44,7 +44,7 @@ class SegmentTagging:
         if job.total is None:
             async with job.step(db) as w:
                 asked = await cheapest(w, await self._rule(w, params))
-                (job.total,) = await w.figures(f"SELECT count(*) {asked.matching}", *asked.q.args)
+                (job.total,) = await w.figures(asked.count, *asked.q.args)
         while True:
             async with job.step(db) as w:
                 ids = await self._next_ids(w, params, job.checkpoint.get("after", 0))

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.domain.segments.compile import Compiler
-from core.domain.segments.rules import read_rule, shop_zones
-from core.domain.shops.merchants import time_zone_of
+from core.domain.segments.ground import ground_of
+from core.domain.segments.rules import read_rule
 from core.registry import Registry
 from core.sdk.facets import Query
 from core.storage.database import Session
@@ -13,12 +13,8 @@ from core.storage.database import Session
 
 async def new_query(session: Session) -> Query:
     """The parameters of a new statement about the merchant's customers, with $1 the merchant."""
-    return Query(
-        session.merchant_id,
-        session.now,
-        await time_zone_of(session),
-        shop_zones=await shop_zones(session),
-    )
+    ground = await ground_of(session)
+    return Query(session.merchant_id, session.now, ground.time_zone, shop_zones=ground.shop_zones)
 
 
 async def rule_sql(

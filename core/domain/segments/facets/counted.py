@@ -50,7 +50,7 @@ def facts(q: Query, orders: OrderFilter | None, *more: str, by_day: bool = False
     shops = (orders or EVERY_ORDER).shop_sql(q, "f.shop_id")
     apart = shops or (by_day and not q.one_zone)
     where = ["f.shop_id > 0" if apart else "f.shop_id = 0", *shops, *more]
-    return Rows("customer_facts f", "f.customer_id", where, existing=True)
+    return Rows("customer_facts f", "f.customer_id", where, existing=True, few=not apart)
 
 
 def no_others(q: Query, rows: Rows, orders: OrderFilter | None, *tests: str) -> str:
@@ -58,7 +58,7 @@ def no_others(q: Query, rows: Rows, orders: OrderFilter | None, *tests: str) -> 
     orders there are none, called `b`, for which the tests hold."""
     same = "b.shop_id = 0" if "f.shop_id = 0" in rows.where else "b.shop_id > 0"
     shops = (orders or EVERY_ORDER).shop_sql(q, "b.shop_id")
-    whose = ["b.merchant_id = f.merchant_id", "b.customer_id = f.customer_id", same, *shops]
+    whose = ["b.merchant_id = $1", "b.customer_id = f.customer_id", same, *shops]
     return f"NOT EXISTS (SELECT 1 FROM customer_facts b WHERE {' AND '.join([*whose, *tests])})"
 
 
@@ -93,7 +93,7 @@ def first_two(q: Query, orders: OrderFilter | None) -> Rows:
     source = f"""{rows.source} CROSS JOIN LATERAL (
         VALUES (f.first_purchase_at, f.shop_id, f.currency),
                (f.second_purchase_at, f.shop_id, f.currency)) p (at, shop_id, currency)"""
-    return replace(rows, source=source)
+    return replace(rows, source=source, few=False)
 
 
 def only_one(

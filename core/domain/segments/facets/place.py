@@ -39,7 +39,7 @@ class Place:
     def facts(self, *where: str) -> Rows:
         """The customer's figures of those currencies in which it bought."""
         conditions = [f"f.shop_id = {self.shop}", "f.last_purchase_at IS NOT NULL", *where]
-        return Rows("customer_facts f", "f.customer_id", conditions, existing=True)
+        return Rows("customer_facts f", "f.customer_id", conditions, existing=True, few=True)
 
 
 def in_shop(say: Say, shop_id: int | None) -> tuple[str, str]:
