@@ -4,7 +4,8 @@ Makes MEMBERS members (50,000 without it) in three tiers, with two orders and EN
 of the ledger each (20 without it: twelve lots, of which eight were spent from), on an embedded
 server of its own. Measures the balance of one member; sixteen clients who earn and spend for the
 same hundred members, with a check that no entry was lost or made twice; and two nightly runs over
-all members beside SQL written by hand: telling whose points expire, and evaluating tiers.
+all members beside SQL written by hand: telling whose points expire, and evaluating tiers; and the
+figures of a month.
 Prints one JSON line per figure.
 """
 
@@ -21,7 +22,9 @@ from typing import Any
 from bench.large import quantile, show
 from bench.turns import compared
 from core.cli import run
+from core.domain.members.figures import month_figures
 from core.domain.members.points import Lot, NotEnoughPoints, balances, give, take
+from core.domain.members.points_figures import points_month
 from core.domain.members.programme import Programme, create_tier, get_programme, set_programme
 from core.domain.members.reminders import remind
 from core.domain.members.tiers import find_changes
@@ -74,6 +77,7 @@ async def measure(home: Path, members: int, each: int) -> None:
         await earn_and_spend(opened, merchant_id)
         await evaluate_tiers(opened, merchant_id, members)
         await tell_expiring(opened, merchant_id, members)
+        await month(opened, merchant_id)
 
 
 async def _load(
@@ -304,6 +308,19 @@ async def tell_expiring(opened: Installation, merchant_id: int, members: int) ->
         )
     compared("members_tell_expiring_ms", ours, hands, "one statement by hand", 1.3,
              lots=min(EXPIRING, members), told=told)  # fmt: skip
+
+
+async def month(opened: Installation, merchant_id: int) -> None:
+    """What a merchant asks of the present month: its points, and its tiers."""
+    async with opened.db.read(merchant_id) as session:
+        programme, today = await get_programme(session), session.now.date()
+        for name, ask in (("points", points_month), ("tiers", month_figures)):
+            taken = []
+            for _ in range(TURNS):
+                started = time.perf_counter()
+                await ask(session, programme, today)
+                taken.append((time.perf_counter() - started) * 1000)
+            show(f"members_month_{name}_ms", statistics.median(taken), "ms")
 
 
 if __name__ == "__main__":

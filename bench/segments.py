@@ -19,6 +19,7 @@ from bench.segment_counts import counts
 from bench.segment_data import END, load_segment_data
 from bench.segment_lifecycle import models
 from bench.segment_members import changes, refreshes
+from bench.segment_reports import reports
 from bench.turns import memory
 from core.cli import run
 from core.clock import MovableClock
@@ -54,6 +55,7 @@ async def figures(opened: Installation, merchant_id: int, count: int) -> None:
     with memory("segments_memory_counting"):
         await counts(opened, merchant_id)
         await models(opened, merchant_id)
+        await reports(opened, merchant_id)
     with memory("segments_memory_refreshing"):
         await refreshes(opened, merchant_id)
         await changes(opened, merchant_id, count)

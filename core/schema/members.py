@@ -22,7 +22,7 @@ from core.domain.members.programme import (
     update_tier,
 )
 from core.domain.members.standing import MemberStanding, members_of
-from core.domain.members.tiers import TierRule, find_changes, set_tier, summary
+from core.domain.members.tiers import TierRule, count_changes, set_tier
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.costs import costs
 from core.schema.errors import UserError
@@ -399,11 +399,10 @@ class MemberQueries:
                     pk, proposed[pk].rank, stored(given.threshold, programme, "threshold"),
                     stored(given.keep_threshold, programme, "keepThreshold"),
                 )  # fmt: skip
-            found = await find_changes(
+            counted = await count_changes(
                 session, programme.rules.tiers, list(proposed.values()), programme.currency,
                 programme.zone,
             )  # fmt: skip
-        counted = summary(found)
         return TierEffect(
             rise=counted["upgrade"], fall=sum(counted[cause] for cause in ("downgrade", "refund"))
         )

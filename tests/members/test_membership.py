@@ -10,7 +10,7 @@ from core.domain.members.membership import counts_by_day, join, leave
 from core.domain.members.points import balances
 from core.domain.members.programme import create_tier, get_programme, set_programme, update_tier
 from core.domain.members.rules import Expiry
-from core.domain.members.tiers import apply_changes, find_changes, set_tier, summary
+from core.domain.members.tiers import apply_changes, count_changes, find_changes, set_tier
 from core.sdk import AlreadyExists, InvalidInput, Several, WrongState
 from core.testing.fixtures import START
 
@@ -145,10 +145,9 @@ async def test_a_preview_changes_nothing(merchant):
         programme = await get_programme(w)
         lower = [tier.__class__(tier.id, tier.rank, tier.threshold // 2, None)
                  for tier in programme.tiers]  # fmt: skip
-        found = await find_changes(
-            w, programme.rules.tiers, lower, programme.currency, programme.zone
-        )
-    assert summary(found) == {"upgrade": 1}
+        given = w, programme.rules.tiers, lower, programme.currency, programme.zone
+        assert await count_changes(*given) == {"upgrade": 1}
+        assert [change.cause for change in await find_changes(*given)] == ["upgrade"]
     assert await review(merchant) == {}
 
 

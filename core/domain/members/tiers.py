@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.domain.members.rules import Measure, TierRules
@@ -77,11 +78,52 @@ async def find_changes(
     customer_ids: Sequence[int] | None = None,
 ) -> list[Change]:
     """The members whose tier ought to change now, with these rules and tiers."""
-    measure = measured(rules, zone, "m.customer_id", "$3::timestamptz")
-    when_reached = measured(rules, zone, "m.customer_id", "i.valid_from")
     before_reached = measured(rules, zone, "d.customer_id", "i.valid_from")
     rows = await session.sql.fetch(
-        f"""WITH tiers AS (
+        f"""WITH {_causes(rules, zone)}
+            SELECT d.customer_id, d.tier_id AS old_id, COALESCE(b.tier_id, d.deserved_id) AS new_id,
+                   d.cause, b.id AS resumed
+            FROM causes d
+            LEFT JOIN LATERAL (
+                SELECT i.id, i.tier_id FROM tier_intervals i JOIN tiers t ON t.id = i.tier_id
+                WHERE d.cause = 'refund' AND i.merchant_id = $1 AND i.customer_id = d.customer_id
+                  AND i.valid_to = d.valid_from AND NOT i.merged
+                  AND COALESCE(i.review_at > $3, TRUE)
+                  AND t.rank >= d.deserved_rank
+                  AND CASE WHEN i.threshold IS NULL THEN TRUE
+                           ELSE {before_reached} >= i.threshold END
+                ORDER BY t.rank DESC LIMIT 1) b ON TRUE
+            WHERE d.cause IS NOT NULL ORDER BY d.customer_id""",
+        *_arguments(session, rules, tiers, currency, customer_ids),
+    )
+    return [
+        Change(
+            row["customer_id"], row["old_id"],
+            row["old_id"] if row["cause"] == "kept" else row["new_id"], row["cause"],
+            row["resumed"],
+        )
+        for row in rows
+    ]  # fmt: skip
+
+
+async def count_changes(
+    session: Session, rules: TierRules, tiers: Sequence[TierRule], currency: str, zone: ZoneInfo
+) -> Counter[str]:
+    """How many members would rise, fall, and so on, by cause, with these rules and tiers."""
+    rows = await session.sql.fetch(
+        f"""WITH {_causes(rules, zone)}
+            SELECT cause, count(*) AS members FROM causes WHERE cause IS NOT NULL GROUP BY cause""",
+        *_arguments(session, rules, tiers, currency, None),
+    )
+    return Counter({row["cause"]: row["members"] for row in rows})
+
+
+def _causes(rules: TierRules, zone: ZoneInfo) -> str:
+    """The tables `tiers` and `causes`: members, what they deserve, and why that is a change."""
+    measure = measured(rules, zone, "m.customer_id", "$3::timestamptz")
+    when_reached = measured(rules, zone, "m.customer_id", "i.valid_from")
+    # OFFSET 0: a cause is worked out once, wherever it is asked for
+    return f"""tiers AS (
                 SELECT * FROM unnest($4::bigint[], $5::int[], $6::bigint[], $7::bigint[])
                     AS t (id, rank, threshold, keep_threshold)),
             members AS (
@@ -99,10 +141,9 @@ async def find_changes(
                 SELECT m.*, d.id AS deserved_id, COALESCE(d.rank, -1) AS deserved_rank
                 FROM members m
                 LEFT JOIN LATERAL (SELECT t.id, t.rank FROM tiers t WHERE t.threshold <= m.measure
-                    ORDER BY t.rank DESC LIMIT 1) d ON TRUE)
-            SELECT d.customer_id, d.tier_id AS old_id, COALESCE(b.tier_id, d.deserved_id) AS new_id,
-                   d.cause, b.id AS resumed
-            FROM (SELECT *, CASE
+                    ORDER BY t.rank DESC LIMIT 1) d ON TRUE),
+            causes AS (
+                SELECT *, CASE
                     WHEN tier_id IS NULL THEN CASE WHEN deserved_id IS NOT NULL THEN 'upgrade' END
                     WHEN rank IS NULL THEN 'removed'
                     WHEN deserved_rank > rank THEN 'upgrade'
@@ -112,29 +153,21 @@ async def find_changes(
                     WHEN manual THEN 'ended'
                     WHEN measure >= keep THEN 'kept'
                     ELSE 'downgrade' END AS cause
-                FROM deserved OFFSET 0) d  -- so that it is worked out once
-            LEFT JOIN LATERAL (
-                SELECT i.id, i.tier_id FROM tier_intervals i JOIN tiers t ON t.id = i.tier_id
-                WHERE d.cause = 'refund' AND i.merchant_id = $1 AND i.customer_id = d.customer_id
-                  AND i.valid_to = d.valid_from AND NOT i.merged
-                  AND COALESCE(i.review_at > $3, TRUE)
-                  AND t.rank >= d.deserved_rank
-                  AND CASE WHEN i.threshold IS NULL THEN TRUE
-                           ELSE {before_reached} >= i.threshold END
-                ORDER BY t.rank DESC LIMIT 1) b ON TRUE
-            WHERE d.cause IS NOT NULL ORDER BY d.customer_id""",
+                FROM deserved OFFSET 0)"""
+
+
+def _arguments(
+    session: Session,
+    rules: TierRules,
+    tiers: Sequence[TierRule],
+    currency: str,
+    customer_ids: Sequence[int] | None,
+) -> list[Any]:
+    return [
         session.merchant_id, currency, session.now, [tier.id for tier in tiers],
         [tier.rank for tier in tiers], [tier.threshold for tier in tiers],
         [tier.keep_threshold for tier in tiers],
         None if customer_ids is None else list(customer_ids), timedelta(days=rules.grace_days),
-    )  # fmt: skip
-    return [
-        Change(
-            row["customer_id"], row["old_id"],
-            row["old_id"] if row["cause"] == "kept" else row["new_id"], row["cause"],
-            row["resumed"],
-        )
-        for row in rows
     ]  # fmt: skip
 
 
@@ -200,8 +233,3 @@ async def end_tiers(w: Work, customer_ids: Sequence[int]) -> dict[int, int]:
         w.merchant_id, list(customer_ids), w.now,
     )  # fmt: skip
     return {row["customer_id"]: row["tier_id"] for row in rows}
-
-
-def summary(changes: Sequence[Change]) -> Counter[str]:
-    """How many members would rise, fall, and so on, by cause."""
-    return Counter(change.cause for change in changes)
