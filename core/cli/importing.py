@@ -10,12 +10,11 @@ from typing import IO, TYPE_CHECKING
 import click
 import orjson
 
+from core.cli.base import fail, main, merchant_id_of, merchant_option, run, settings_or_fail
 from core.installation import open_installation
 
 if TYPE_CHECKING:
     from core.tabular.bulk import RejectedRow
-
-from core.cli.base import fail, main, merchant_id_of, merchant_option, run, settings_or_fail
 
 
 @main.group("import")

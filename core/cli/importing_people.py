@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from core.cli.base import fail, merchant_id_of, merchant_option, run, settings_or_fail
+from core.cli.importing import RejectsFile, import_group
 from core.installation import open_installation
 
 if TYPE_CHECKING:
     from core.domain.customers.importing import Preview
-
-from core.cli.base import fail, merchant_id_of, merchant_option, run, settings_or_fail
-from core.cli.importing import RejectsFile, import_group
 
 
 @import_group.command("customers")
