@@ -6,6 +6,7 @@ Memory is bounded by the chunk. While the database takes a chunk in, the next on
 import asyncio
 import contextlib
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from core.sdk.errors import InvalidInput
 from core.storage import jobs
 from core.storage.database import Database, Work
 from core.storage.jobs import Job, JobKind
-from core.tabular.reading import FileFacts, examine
+from core.tabular.reading import FileFacts, Table, examine
 
 A = TypeVar("A")
 C = TypeVar("C")
@@ -125,6 +126,29 @@ def refuse_old_excel(file_name: str) -> None:
         raise InvalidInput(
             "this is an old Excel file (.xls): save it as .xlsx or CSV", ("input", "file")
         )
+
+
+class FileJob(ABC):
+    """A job that takes a file in: `file`, or without it the one that was uploaded for the job."""
+
+    def __init__(self, file: FileFacts | None = None, progress: Progress | None = None) -> None:
+        self._file = file
+        self._progress = progress
+
+    async def run(self, db: Database, job: Job) -> dict[str, Any]:
+        """Take in what is left of the file; the result is its account."""
+        if self._file is not None:
+            return await self._take_in(db, job, self._file)
+        async with temporary_file(jobs.file_pieces(db, job.merchant_id, job.id)) as facts:
+            return await self._take_in(db, job, facts)
+
+    @abstractmethod
+    async def _take_in(self, db: Database, job: Job, facts: FileFacts) -> dict[str, Any]: ...
+
+    def _passed(self, position: int, table: Table) -> None:
+        """Tell how far the file has been taken in."""
+        if self._progress is not None:
+            self._progress(position, table.size)
 
 
 @asynccontextmanager

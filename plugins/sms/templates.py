@@ -6,7 +6,7 @@ goes out through any provider that has approved it, whatever the template is cal
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal
@@ -103,8 +103,3 @@ def wrong_with_template(
         yield f"a marketing template has to end with {opt_out}"
     if message_class == "service" and text.endswith(opt_out):
         yield f"{opt_out} belongs to marketing only"
-
-
-def only_numbered(names: Sequence[str]) -> bool:
-    """Whether the variables are {1}, {2} ... in their order, each once."""
-    return list(names) == [str(number) for number in range(1, len(names) + 1)]

@@ -6,7 +6,7 @@ import pytest
 from graphql import GraphQLError
 from graphql import build_schema as build_sdl
 
-from core.cli import _show_changes
+from core.cli.running import _show_changes
 from core.schema.build import build_schema
 from core.schema.evolution import REASON, changes_between, deprecations
 

@@ -23,6 +23,7 @@ from core.storage.jobs import Job
 from core.storage.statistics import look_again
 from core.tabular.bulk import (
     Account,
+    FileJob,
     Finished,
     Progress,
     RejectedRow,
@@ -34,7 +35,6 @@ from core.tabular.bulk import (
     run_local,
     store_rejects,
     store_upload,
-    temporary_file,
 )
 from core.tabular.reading import FileFacts, Row, Table
 
@@ -169,21 +169,10 @@ async def _today(session: Session) -> tuple[str, date]:
     return zone, session.now.astimezone(ZoneInfo(zone)).date()
 
 
-class CustomerImport:
-    """The job kind "customers.import"; with `file` it reads that file, else the uploaded one."""
+class CustomerImport(FileJob):
+    """The job kind "customers.import"."""
 
     name = KIND
-
-    def __init__(self, file: FileFacts | None = None, progress: Progress | None = None) -> None:
-        self._file = file
-        self._progress = progress
-
-    async def run(self, db: Database, job: Job) -> dict[str, Any]:
-        """Take in what is left of the file; the result is its account."""
-        if self._file is not None:
-            return await self._take_in(db, job, self._file)
-        async with temporary_file(jobs.file_pieces(db, job.merchant_id, job.id)) as facts:
-            return await self._take_in(db, job, facts)
 
     async def _take_in(self, db: Database, job: Job, facts: FileFacts) -> dict[str, Any]:
         options = options_of(job.params)
@@ -195,8 +184,7 @@ class CustomerImport:
             async with contextlib.aclosing(read_ahead(read)) as chunks:
                 async for chunk in chunks:
                     await self._step(db, job, source, chunk, account, options.on_error == "stop")
-                    if self._progress is not None:
-                        self._progress(chunk.position, source.table.size)
+                    self._passed(chunk.position, source.table)
         async with job.step(db):
             job.total = account.read
         await look_again(db, job.merchant_id, account.created, "customers", "customer_identities")

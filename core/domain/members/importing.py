@@ -31,6 +31,7 @@ from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
 from core.storage.statistics import look_again
 from core.tabular.bulk import (
+    FileJob,
     Finished,
     Progress,
     RejectedRow,
@@ -40,7 +41,6 @@ from core.tabular.bulk import (
     run_local,
     store_rejects,
     store_upload,
-    temporary_file,
 )
 from core.tabular.reading import FileFacts, Table
 
@@ -107,21 +107,10 @@ async def open_source(
     return Source(table, columns, parse, intake), Taking(job_id, programme, intake, options.tiers)
 
 
-class MemberImports:
-    """The job kind "members.import"; with `file` it reads that file, else the uploaded one."""
+class MemberImports(FileJob):
+    """The job kind "members.import"."""
 
     name = KIND
-
-    def __init__(self, file: FileFacts | None = None, progress: Progress | None = None) -> None:
-        self._file = file
-        self._progress = progress
-
-    async def run(self, db: Database, job: Job) -> dict[str, Any]:
-        """Take in what is left of the file; the result is its account and the reconciliation."""
-        if self._file is not None:
-            return await self._take_in(db, job, self._file)
-        async with temporary_file(jobs.file_pieces(db, job.merchant_id, job.id)) as facts:
-            return await self._take_in(db, job, facts)
 
     async def _take_in(self, db: Database, job: Job, facts: FileFacts) -> dict[str, Any]:
         options = options_of(job.params)
@@ -139,8 +128,7 @@ class MemberImports:
                         await store_rejects(w, job.id, rejects)
                         job.done, job.failed = taking.account.read, taking.account.rejected
                         job.checkpoint = {"row": chunk.last, "account": asdict(taking.account)}
-                    if self._progress is not None:
-                        self._progress(chunk.position, source.table.size)
+                    self._passed(chunk.position, source.table)
         async with job.step(db):
             job.total = taking.account.read
         await look_again(

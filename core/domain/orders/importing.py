@@ -31,6 +31,7 @@ from core.storage.jobs import Job
 from core.storage.statistics import look_again
 from core.tabular.bulk import (
     Account,
+    FileJob,
     Finished,
     Progress,
     RejectedRow,
@@ -41,7 +42,6 @@ from core.tabular.bulk import (
     run_local,
     store_rejects,
     store_upload,
-    temporary_file,
 )
 from core.tabular.reading import FileFacts, Table
 
@@ -155,25 +155,16 @@ FILLED = (
 """The tables that an import of orders fills."""
 
 
-class OrderImport:
-    """The job kind "orders.import"; with `file` it reads that file, else the uploaded one."""
+class OrderImport(FileJob):
+    """The job kind "orders.import"."""
 
     name = KIND
 
     def __init__(
         self, registry: Registry, file: FileFacts | None = None, progress: Progress | None = None
     ) -> None:
+        super().__init__(file, progress)
         self._registry = registry
-        self._file = file
-        self._progress = progress
-
-    async def run(self, db: Database, job: Job) -> dict[str, Any]:
-        """Take in what is left of the file; the result is its account."""
-        if self._file is not None:
-            return await self._take_in(db, job, self._file)
-        pieces = jobs.file_pieces(db, job.merchant_id, job.id)
-        async with temporary_file(pieces) as facts:
-            return await self._take_in(db, job, facts)
 
     async def _take_in(self, db: Database, job: Job, facts: FileFacts) -> dict[str, Any]:
         account = account_of(job)
@@ -184,8 +175,7 @@ class OrderImport:
             async with contextlib.aclosing(source.chunks(after)) as chunks:
                 async for chunk in chunks:
                     await self._step(db, job, source, chunk, account)
-                    if self._progress is not None:
-                        self._progress(chunk.position, source.table.size)
+                    self._passed(chunk.position, source.table)
         await self._finish(db, job, account)
         return asdict(account)
 
