@@ -14,6 +14,8 @@ from core.domain.campaigns.recipes.switching import (
     switch_on,
 )
 from core.domain.orders.review_words import set_review_words
+from core.domain.segments.segments import create_segment
+from core.schema.scalars import global_id
 from core.sdk import AlreadyExists, LineRecord, NotFound, OrderState, PluginDisabled, Several
 from tests.journey_kit import take_orders
 from tests.recipe_kit import ZONE, Stage
@@ -67,6 +69,20 @@ async def test_payment_reminder_by_mail_after_ten_minutes_beside_that_by_text(st
     await stage.ordered("3")
     await stage.later(minutes=15)
     assert len(stage.paper.sent) == 2
+
+
+async def test_payment_reminder_for_some_goods_and_some_customers(stage):
+    async with stage.merchant.work() as w:
+        rule = {"version": 1, "rule": {"ordered": {"orders": {"product_ids": ["P1", "P2"]}}}}
+        chosen = await create_segment(w, stage.registry, "buyers", rule)
+    await stage.on("payment_reminder", product_ids=["P1"], minutes=20)
+    await stage.on("payment_reminder", segment=global_id("Segment", chosen), minutes=40)
+    for number, product in enumerate(["P1", "P2", "P3"], 1):
+        await stage.ordered(str(number), lines=[LineRecord("1", "壶", product_id=product)])
+    await stage.later(hours=1, step=timedelta(minutes=5))
+    assert stage.notes == [("06-15 12:20", "01"), ("06-15 12:40", "01"), ("06-15 12:40", "02")]
+    with pytest.raises(Several, match="id of a segment"):
+        await stage.on("payment_reminder", segment=global_id("Campaign", chosen))
 
 
 async def test_daily_reminder_of_each_order(stage):

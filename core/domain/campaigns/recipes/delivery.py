@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, text
+from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, ForSome, text
 from core.sdk.facets import Text
 from core.sdk.flows import (
     END,
@@ -28,24 +28,12 @@ ON_THE_WAY = [
 NUMBER = "{{ parcel.tracking_number }}"
 
 
-class NoticeParameters(Parameters):
-    tag: str = parameter(
-        "", "Only customers with this tag, such as small-B buyers", "仅限有此标签的客户，如小B",
-        max_length=100,
-    )  # fmt: skip
-
-    @property
-    def entry_rule(self) -> Any:
-        """Who comes in, as a stored rule; None: everybody."""
-        return {"version": 1, "rule": {"tag": {"any_of": [self.tag]}}} if self.tag else None
-
-
 class _Notice(Recipe):
     """A service message for each parcel that reaches a state."""
 
     group = "orders"
-    parameters = NoticeParameters
-    apart = ("tag",)
+    parameters = ForSome
+    apart = ("tag", "segment")
     state: ClassVar[ParcelState]
     en: ClassVar[Words]
     zh: ClassVar[Words]

@@ -4,10 +4,22 @@ from collections.abc import Sequence
 from datetime import time
 from typing import Any, Literal
 
-from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, text
+from core.domain.campaigns.recipes.words import NAME, NAME_ZH, SHOP, ForSome, text
 from core.sdk.channels import order_only
 from core.sdk.facets import Text
-from core.sdk.flows import Duration, Entry, Exit, Flow, OnAudience, OnEvent, Options, Schedule, Wait
+from core.sdk.flows import (
+    Condition,
+    Duration,
+    Entry,
+    Exit,
+    Flow,
+    OnAudience,
+    OnEvent,
+    Options,
+    OrderIs,
+    Schedule,
+    Wait,
+)
 from core.sdk.orders import OrderState
 from core.sdk.recipes import Asked, NewCampaign, NewSegment, Parameters, Recipe, Words, parameter
 
@@ -15,15 +27,21 @@ UNPAID = OrderState.CREATED_UNPAID
 MINUTES = {"phone": 30, "email": 10}
 
 
-class PaymentReminderParameters(Parameters):
+class PaymentReminderParameters(ForSome):
     minutes: int | None = parameter(
         None, "Minutes after ordering; 30 by phone and 10 by email if empty",
         "下单后多少分钟；不填则短信30、邮件10", ge=1, le=10_080,
     )  # fmt: skip
+    product_ids: list[str] = parameter(
+        [], "Only orders with one of these product ids", "仅限含这些商品ID的订单", max_length=1000
+    )
 
 
 class PaymentReminder(Recipe):
-    """One reminder for each order and channel, if at that moment it is still unpaid."""
+    """One reminder for each order and channel, if at that moment it is still unpaid.
+
+    Several for some customers or goods can be on side by side; that for all reminds these as well.
+    """
 
     name = "payment_reminder"
     title = Text("Payment reminder", "催付提醒")
@@ -33,6 +51,7 @@ class PaymentReminder(Recipe):
     )
     group = "orders"
     parameters = PaymentReminderParameters
+    apart = ("tag", "segment", "product_ids")
 
     def build(self, asked: Asked) -> Sequence[NewCampaign]:
         minutes = asked.parameters.minutes or MINUTES.get(asked.channel.contact, MINUTES["phone"])
@@ -51,14 +70,20 @@ class PaymentReminder(Recipe):
             ),
             message_class="service",
         )  # fmt: skip
+        products = asked.parameters.product_ids
+        goods: list[Any] = []
+        if products:
+            wanted = OrderIs(product_ids=products)
+            goods = [Condition(key="product", order=wanted, otherwise="end")]
         flow = Flow(
             trigger=OnEvent(type="order.created", where={"state": [UNPAID.value], **asked.where}),
-            entry=Entry(again="order"),
+            entry=Entry(again="order", rule=asked.parameters.entry_rule),
             exit=Exit(order_states=[UNPAID]),
-            steps=[Wait(key="wait", span=Duration(minutes=minutes)), send],
+            steps=[*goods, Wait(key="wait", span=Duration(minutes=minutes)), send],
         )
         late = Options(max_lateness=Duration(hours=12))
-        return [NewCampaign(asked.say(*self.title), lambda _: flow, options=late)]
+        name = f"{asked.say(*self.title)} {asked.parameters.tag}".rstrip()
+        return [NewCampaign(name, lambda _: flow, options=late)]
 
 
 class DailyReminderParameters(Parameters):

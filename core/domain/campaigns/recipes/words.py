@@ -1,5 +1,10 @@
 """Pieces that the recipes' texts share."""
 
+from typing import Any
+
+from pydantic import field_validator
+
+from core.sdk.ids import split_id
 from core.sdk.recipes import Parameters, parameter
 
 NAME = '{{ customer.name | default: "there" }}'
@@ -20,6 +25,37 @@ class Offer(Parameters):
     def lines(self) -> list[str]:
         """The offer and the link, each a line if it is given."""
         return [line for line in (self.offer.strip(), apart(self.link)) if line]
+
+
+class ForSome(Parameters):
+    """Parameters of what only some customers get, if the merchant wants that."""
+
+    tag: str = parameter(
+        "", "Only customers with this tag, such as small-B buyers", "仅限有此标签的客户，如小B",
+        max_length=100,
+    )  # fmt: skip
+    segment: str = parameter(
+        "",
+        "Only customers in this segment, by its id",
+        "仅限此分群的客户（分群ID）",
+        max_length=100,
+    )
+
+    @field_validator("segment")
+    @classmethod
+    def _is_segment(cls, text: str) -> str:
+        found = split_id(text) if text else None
+        if text and (found is None or found[0] != "Segment"):
+            raise ValueError("give the id of a segment, as the API tells it")
+        return text
+
+    @property
+    def entry_rule(self) -> Any:
+        """Who comes in, as a stored rule; None: everybody."""
+        asked: list[Any] = [{"tag": {"any_of": [self.tag]}}] if self.tag else []
+        if (found := split_id(self.segment)) is not None:
+            asked.append({"in_segment": {"segment_id": found[1]}})
+        return {"version": 1, "rule": {"all": asked}} if asked else None
 
 
 def apart(link: str) -> str:
