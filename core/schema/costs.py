@@ -34,12 +34,13 @@ from strawberry.schema_directive import Location
 from strawberry.types.field import StrawberryField
 
 from core.schema.known import Known
-from core.schema.limits import MAX_KNOWN
 
 MUTATION = 10
 ASSUMED_SIZE = 5
 """Objects of a list whose size nobody says."""
 LARGEST = 10**6
+MAX_COSTS = 500
+"""So many costs of one document are remembered, by the sizes of pages asked for."""
 
 F = TypeVar("F")
 
@@ -124,7 +125,7 @@ class Prices:
         sizes = Sizes(variables, operation := known.operation(name))
         found = _Walk(self, known.document, sizes).operation(operation)
         known.names[name] = tuple(sizes.asked)
-        if len(known.costs) >= MAX_KNOWN:
+        if len(known.costs) >= MAX_COSTS:
             known.costs.clear()
         known.costs[name, *sizes.asked.values()] = found
         return found

@@ -1,6 +1,5 @@
 """Documents that were sent before: parsed, measured and validated once, whoever sends them."""
 
-from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,8 +13,10 @@ from graphql import (
 )
 from strawberry.schema.exceptions import CannotGetOperationTypeError
 
+from core.schema.errors import COST_EXCEEDED
+from core.schema.executor.kept import Kept
 from core.schema.introspection import asks_for_schema
-from core.schema.limits import MAX_KNOWN, MAX_TOKENS, check_size
+from core.schema.limits import MAX_TOKENS, check_size
 
 PARSING: Any = {"max_tokens": MAX_TOKENS, "allow_empty_selection_sets": False}
 """How documents are parsed."""
@@ -28,7 +29,6 @@ class Known:
 
     document: DocumentNode
     operations: list[OperationDefinitionNode]
-    too_much: str | None
     introspects: bool
     names: dict[str | None, tuple[str, ...]] = field(default_factory=dict)
     """By an operation's name, the variables that decide its cost."""
@@ -51,24 +51,24 @@ class Known:
 
 
 class KnownDocuments:
-    """Those that were used last, at most MAX_KNOWN."""
+    """Those that were used last. Of those that are too much only that is kept."""
 
     def __init__(self) -> None:
-        self._known: OrderedDict[str, Known] = OrderedDict()
+        self.kept: Kept[str, Known | str] = Kept()
 
     def find(self, text: str) -> Known:
-        """The document with this text. Raises GraphQLSyntaxError."""
-        known = self._known.get(text)
+        """The document with this text. Raises GraphQLError for what is none, or too much."""
+        known = self.kept.find(text)
         if known is None:
-            known = self._known[text] = _read(text)
-            if len(self._known) > MAX_KNOWN:
-                self._known.popitem(last=False)
-        else:
-            self._known.move_to_end(text)
+            known = self.kept.keep(text, _read(text), len(text))
+        if isinstance(known, str):
+            raise GraphQLError(known, extensions={"code": COST_EXCEEDED})
         return known
 
 
-def _read(text: str) -> Known:
+def _read(text: str) -> Known | str:
     document = parse(text, **PARSING)
+    if fault := check_size(document):
+        return fault
     operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]
-    return Known(document, operations, check_size(document), asks_for_schema(text, document))
+    return Known(document, operations, asks_for_schema(text, document))

@@ -27,8 +27,6 @@ MAX_ROOTS = 50
 MAX_MUTATIONS = 20
 MAX_FRAGMENTS = 100
 INTROSPECTION_DEPTH = 30
-MAX_KNOWN = 500
-"""So many documents are kept, with what was found out about them."""
 
 
 @dataclass(frozen=True)

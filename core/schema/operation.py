@@ -5,7 +5,6 @@ server-sent events, goes through Strawberry, which calls the same steps by `Stre
 """
 
 from collections.abc import AsyncIterator, Collection, Iterator
-from contextlib import suppress
 from typing import Any, Protocol, cast
 
 from graphql import GraphQLError, GraphQLSchema
@@ -120,7 +119,7 @@ class Operation:
             await self._context.renew()
 
     def find(self) -> Known:
-        """Its document. Raises GraphQLSyntaxError, MissingQueryError."""
+        """Its document. Raises GraphQLError, MissingQueryError."""
         if not self._text:
             raise MissingQueryError
         known = self._schema.known.find(self._text)
@@ -132,7 +131,7 @@ class Operation:
         """Why it is not executed: what is refused before it is validated comes first."""
         if known.introspects and self._hides:
             return [_error("introspection is switched off on this server", FORBIDDEN)]
-        if fault := check_variables(self._variables) or known.too_much:
+        if fault := check_variables(self._variables):
             return [_error(fault, COST_EXCEEDED)]
         cost = self._schema.prices.cost(known, self._name, self._variables)
         if error := await spend(self._context, cost, self._cost):
@@ -170,6 +169,7 @@ class Streamed(SchemaExtension):
 
     _operation: Operation
     _known: Known
+    _fault: GraphQLError | None = None
 
     async def on_operation(self) -> AsyncIterator[None]:
         execution = self.execution_context
@@ -187,13 +187,17 @@ class Streamed(SchemaExtension):
     def on_parse(self) -> Iterator[None]:
         execution = self.execution_context
         execution.parse_options.update(PARSING)
-        with suppress(GraphQLError):  # it is parsed again, and fails where that is told
+        try:
             self._known = self._operation.find()
             execution.graphql_document = self._known.document
+        except GraphQLError as error:
+            self._fault = error  # if that is how it is written it is parsed again, and fails again
         yield
 
     async def on_validate(self) -> AsyncIterator[None]:
-        self.execution_context.pre_execution_errors = await self._operation.faults(self._known)
+        fault = self._fault
+        faults = await self._operation.faults(self._known) if fault is None else [fault]
+        self.execution_context.pre_execution_errors = faults
         yield
 
     async def on_execute(self) -> AsyncIterator[None]:

@@ -9,7 +9,7 @@ from graphql import get_introspection_query
 from strawberry.extensions import DisableValidation
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from core.schema.executor import Executor, plans
+from core.schema.executor import Executor, kept
 from core.schema.executor.later import Later
 from core.schema.executor.plans import PlanCache
 from tests.schema import odd_schema
@@ -162,11 +162,11 @@ async def test_a_resolver_that_names_its_key_is_called_for_one_of_a_level(monkey
 
 
 async def test_plans_are_bounded(monkeypatch):
-    monkeypatch.setattr(plans, "MAX_DOCUMENTS", 3)
+    monkeypatch.setattr(kept, "MAX_DOCUMENTS", 3)
     schema = schema_of(Executor)
     for number in range(9):
         await answer(schema, f"{{ number{number}: number }}", {}, 0)
-    assert len(schema.plans._plans) == 3
+    assert len(schema.plans.kept) == 3
 
 
 async def test_switched_fields_have_plans_of_their_own():

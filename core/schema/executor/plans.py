@@ -1,6 +1,5 @@
 """What is to be done for a selection: found once for a document, used by all its requests."""
 
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,8 +30,8 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from core.schema.executor.compile import build_function, leaf_function
+from core.schema.executor.kept import Kept
 
-MAX_DOCUMENTS = 500
 OURS = GraphQLCoreConverter.DEFINITION_BACKREF
 
 
@@ -186,22 +185,19 @@ class Plans:
 
 
 class PlanCache:
-    """The plans of the operations used last, at most MAX_DOCUMENTS."""
+    """The plans of the operations used last."""
 
     def __init__(self) -> None:
-        self._plans: OrderedDict[int, Plans] = OrderedDict()
+        self.kept: Kept[int, Plans] = Kept()
 
     def find(self, executor: StockExecutor[Any]) -> Plans:
         """The plans of an executor's operation."""
         key = id(executor.operation)
-        plans = self._plans.get(key)
-        # plans keep their operation alive, so that no other one can have its id
+        plans = self.kept.find(key)
         if plans is None:
-            plans = self._plans[key] = Plans(executor)
-            if len(self._plans) > MAX_DOCUMENTS:
-                self._plans.popitem(last=False)
-        else:
-            self._plans.move_to_end(key)
+            place = executor.operation.loc
+            # plans keep their operation alive, so that no other one can have its id
+            plans = self.kept.keep(key, Plans(executor), len(place.source.body) if place else 0)
         return plans
 
 
