@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import csv
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
@@ -14,7 +15,11 @@ from core.cli.base import fail, main, merchant_id_of, merchant_option, run, sett
 from core.installation import open_installation
 
 if TYPE_CHECKING:
-    from core.tabular.bulk import RejectedRow
+    from core.tabular.bulk import Account, Finished, RejectedRow
+
+
+Progress = Callable[[int, int], None]
+"""Is told the position in a file and its size."""
 
 
 @main.group("import")
@@ -80,14 +85,8 @@ async def _import_orders(
         facts = await asyncio.to_thread(examine, file)
         agreed = importing.Consent(consent, evidence) if consent and evidence else None
         params = importing.import_params(shop_id, format_name, mapping, agreed, facts.sha256)
-        with (
-            contextlib.closing(RejectsFile(file)) as rejects,
-            click.progressbar(length=facts.size, label=file.name, file=sys.stderr) as bar,
-        ):
-
-            def progress(position: int, size: int) -> None:
-                bar.update(min(position, size) - bar.pos)
-
+        ended = None
+        with reading(file, facts.size) as (rejects, progress):
             if dry_run:
                 account = await importing.rehearse(
                     db, registry, merchant_id, facts, params, rejects.add, progress
@@ -99,18 +98,7 @@ async def _import_orders(
                 account = ended.account
                 async for reject in rejects_of(db, merchant_id, ended.job_id):
                     rejects.add(reject)
-    if not dry_run:
-        if ended.resumed_at:
-            click.echo(f"went on behind row {ended.resumed_at}, where an earlier run stopped")
-        if ended.error is not None:
-            fail(ended.error)
-    click.echo(
-        f"{'would be: ' if dry_run else ''}read {account.read} = created {account.created}"
-        f" + updated {account.updated} + unchanged {account.unchanged}"
-        f" + rejected {account.rejected}"
-    )
-    if account.rejected:
-        click.echo(f"the rejected rows, and why: {rejects.path}")
+    tell_account(account, rejects, ended)
 
 
 @import_group.command("undo")
@@ -139,6 +127,38 @@ async def _import_undo(merchant: int | None, job: int) -> None:
     )
     for reason, count in sorted(account["reasons"].items()):
         click.echo(f"kept {count}: {reason}")
+
+
+@contextlib.contextmanager
+def reading(file: Path, size: int) -> Iterator[tuple["RejectsFile", Progress]]:
+    """A file for the rows that are rejected, and a function that shows how far it is read."""
+    with (
+        contextlib.closing(RejectsFile(file)) as rejects,
+        click.progressbar(length=size, label=file.name, file=sys.stderr) as bar,
+    ):
+
+        def progress(position: int, size: int) -> None:
+            bar.update(min(position, size) - bar.pos)
+
+        yield rejects, progress
+
+
+def tell_account(
+    account: "Account", rejects: "RejectsFile", ended: "Finished[Account] | None"
+) -> None:
+    """What became of the rows; `ended` is None of a dry run. Exits where the import failed."""
+    if ended is not None:
+        if ended.resumed_at:
+            click.echo(f"went on behind row {ended.resumed_at}, where an earlier run stopped")
+        if ended.error is not None:
+            fail(ended.error)
+    click.echo(
+        f"{'would be: ' if ended is None else ''}read {account.read} = created {account.created}"
+        f" + updated {account.updated} + unchanged {account.unchanged}"
+        f" + rejected {account.rejected}"
+    )
+    if account.rejected:
+        click.echo(f"the rejected rows, and why: {rejects.path}")
 
 
 class RejectsFile:

@@ -1,15 +1,13 @@
 """`huike import customers` and `huike import members`."""
 
 import asyncio
-import contextlib
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from core.cli.base import fail, merchant_id_of, merchant_option, run, settings_or_fail
-from core.cli.importing import RejectsFile, import_group
+from core.cli.importing import import_group, reading, tell_account
 from core.installation import open_installation
 
 if TYPE_CHECKING:
@@ -101,14 +99,7 @@ async def _import_customers(
                 _show_preview(await importing.preview(session, facts, options, preview_rows))
             return
         ended = None
-        with (
-            contextlib.closing(RejectsFile(file)) as rejects,
-            click.progressbar(length=facts.size, label=file.name, file=sys.stderr) as bar,
-        ):
-
-            def progress(position: int, size: int) -> None:
-                bar.update(min(position, size) - bar.pos)
-
+        with reading(file, facts.size) as (rejects, progress):
             if dry_run:
                 account = await importing.rehearse(
                     db, merchant_id, facts, options, rejects.add, progress
@@ -118,18 +109,7 @@ async def _import_customers(
                 account = ended.account
                 async for reject in rejects_of(db, merchant_id, ended.job_id):
                     rejects.add(reject)
-    if ended is not None:
-        if ended.resumed_at:
-            click.echo(f"went on behind row {ended.resumed_at}, where an earlier run stopped")
-        if ended.error is not None:
-            fail(ended.error)
-    click.echo(
-        f"{'would be: ' if dry_run else ''}read {account.read} = created {account.created}"
-        f" + updated {account.updated} + unchanged {account.unchanged}"
-        f" + rejected {account.rejected}"
-    )
-    if account.rejected:
-        click.echo(f"the rejected rows, and why: {rejects.path}")
+    tell_account(account, rejects, ended)
     if ended is not None and account.created + account.updated:
         click.echo(f"to take it back: huike import undo {ended.job_id}")
 
@@ -179,14 +159,7 @@ async def _import_members(
             shop_id = (await find_shop(session, shop))["id"] if shop else None
         options = importing.Options(shop_id=shop_id, **given)
         facts = await asyncio.to_thread(examine, file)
-        with (
-            contextlib.closing(RejectsFile(file)) as rejects,
-            click.progressbar(length=facts.size, label=file.name, file=sys.stderr) as bar,
-        ):
-
-            def progress(position: int, size: int) -> None:
-                bar.update(min(position, size) - bar.pos)
-
+        with reading(file, facts.size) as (rejects, progress):
             if options.dry_run:
                 result = await importing.rehearse(
                     db, merchant_id, facts, options, rejects.add, progress
