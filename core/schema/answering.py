@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from strawberry.types.execution import ExecutionResult
 
-from core.schema.bulk_running import caller_of
+from core.schema.bulk_running import caller_of, query_of
 from core.schema.context import Context
 from core.schema.documents import Documents
 from core.schema.long_reads import KIND, long_reads
@@ -47,9 +47,7 @@ class QueryAnswer:
 
     async def run(self, db: Database, job: Job) -> dict[str, Any]:
         """Answer the query and keep the answer. Raises WrongState for a query with errors."""
-        given = orjson.loads(
-            b"".join([piece async for piece in jobs.file_pieces(db, job.merchant_id, job.id)])
-        )
+        given = await query_of(db, job)
         reads = Patient()
         work = asyncio.create_task(self._answer(db, job, given, reads))
         try:

@@ -36,9 +36,7 @@ class BulkExport:
 
     async def run(self, db: Database, job: Job) -> dict[str, Any]:
         """Write what is left of the list. Raises WrongState for what ends the job."""
-        given = orjson.loads(
-            b"".join([piece async for piece in jobs.file_pieces(db, job.merchant_id, job.id)])
-        )
+        given = await query_of(db, job)
         query = bulk_query(self._documents.schema, given["query"])
         while not job.checkpoint.get("ended"):
             await self._write_piece(db, job, query, given["variables"])
@@ -90,6 +88,13 @@ class BulkExport:
             faults = [error.message for error in result.errors or ()]
             raise WrongState("; ".join(faults[:3]) or "the query has no answer", ("query",))
         return result.data[field]
+
+
+async def query_of(db: Database, job: Job) -> dict[str, Any]:
+    """The query that the job was given, with its variables. Raises NotFound without one."""
+    pieces = [piece async for piece in jobs.file_pieces(db, job.merchant_id, job.id)]
+    given: dict[str, Any] = orjson.loads(b"".join(pieces))
+    return given
 
 
 async def caller_of(db: Database, documents: Documents, job: Job) -> Caller:

@@ -97,11 +97,17 @@ def _user_error(error: HuikeError) -> UserError:
     return InputError(**values)
 
 
-def presented(error: GraphQLError, request_id: str) -> GraphQLError:
-    """The error with its code and the request id; unexpected ones say nothing of what happened."""
+def cause_of(error: GraphQLError) -> BaseException | None:
+    """What was raised in a resolver; None of an error of the document itself."""
     cause = error.original_error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error
+    return cause
+
+
+def presented(error: GraphQLError, request_id: str) -> GraphQLError:
+    """The error with its code and the request id; unexpected ones say nothing of what happened."""
+    cause = cause_of(error)
     code, message = BAD_REQUEST, error.message
     more = {"jobId": cause.job_id} if isinstance(cause, LeftToJob) else {}
     if isinstance(cause, RequestError):

@@ -16,7 +16,7 @@ from graphql import GraphQLError
 from core.domain.segments.counting import FRESH
 from core.schema.bulk_exports import said_of
 from core.schema.context import Context
-from core.schema.errors import LeftToJob
+from core.schema.errors import LeftToJob, cause_of
 from core.schema.scalars import global_id
 from core.storage import jobs
 from core.storage.database import Session, TookTooLong, Work
@@ -50,14 +50,14 @@ class Hurried:
 
     def __init__(self, context: Context, asked: Mapping[str, Any]) -> None:
         self._context = context
-        self.asked = asked
+        self._asked = asked
 
     @cached_property
     def digest(self) -> str:
         """Of the query, and of who asks it with which rights."""
         caller = self._context.caller
         assert caller is not None
-        said = [self.asked, caller.token_id, caller.staff_id, sorted(caller.permissions)]
+        said = [self._asked, caller.token_id, caller.staff_id, sorted(caller.permissions)]
         text = orjson.dumps(said, default=str).decode()
         return self._context.installation.db.keyring.sign("query answer", text)
 
@@ -76,13 +76,13 @@ class Hurried:
         if not any(map(_took_too_long, result.errors or ())):
             return
         async with self._context.work() as w:
-            job_id, data = await self.leave(w)
+            job_id, data = await self._leave(w)
         if data is not None:
             result.data, result.errors = data, None
         else:
             result.errors = [_left(one, job_id) for one in result.errors or ()]
 
-    async def leave(self, w: Work) -> tuple[int, Any]:
+    async def _leave(self, w: Work) -> tuple[int, Any]:
         """The job that answers the query, begun unless there is one; and the answer if it has."""
         await w.sql.execute(
             "SELECT pg_advisory_xact_lock($1::int, $2::int)", LOCK_SPACE, w.merchant_id % 2**31
@@ -94,7 +94,7 @@ class Hurried:
             params = {"answers": self.digest, "caller": said_of(caller)}
             job_id = await jobs.enqueue(w, KIND, params, queued=False)
             # variables may be contact data: they are kept encrypted, and until the job ends
-            given = orjson.dumps(self.asked, default=str)
+            given = orjson.dumps(self._asked, default=str)
             await jobs.add_file_piece(w, job_id, 0, given)
             await jobs.release(w, job_id)
             return job_id, None
@@ -116,10 +116,7 @@ async def latest_answer(session: Session, digest: str) -> Mapping[str, Any] | No
 
 
 def _took_too_long(error: GraphQLError) -> bool:
-    cause: BaseException | None = error
-    while isinstance(cause, GraphQLError):
-        cause = cause.original_error
-    return isinstance(cause, TookTooLong)
+    return isinstance(cause_of(error), TookTooLong)
 
 
 def _left(error: GraphQLError, job_id: int) -> GraphQLError:
