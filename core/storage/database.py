@@ -187,6 +187,8 @@ class Work(Session):
 
 Do = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Does items in a unit of work; returns one result for each, in their order."""
+Look = Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]
+"""Finds one answer for each item, in their order."""
 
 
 class Database:
@@ -197,6 +199,7 @@ class Database:
         self.clock = clock
         self.doorbell = doorbell
         self._together = Together(self._work_together)
+        self._looks = Together(self._look_together)
 
     @cached_property
     def _pool(self) -> Pool:
@@ -274,6 +277,18 @@ class Database:
         Raises what `do` raises for it alone; see together.py.
         """
         return await self._together((merchant_id, actor, do), item)
+
+    async def look(self, look: Look, item: Any) -> Any:
+        """What `look` finds for the item, in statements shared with those who ask meanwhile.
+
+        It begins after the question was asked, so that what is answered held then or later. The
+        items are of any merchants: the statements have to keep them apart.
+        """
+        return await self._looks(look, item)
+
+    async def _look_together(self, look: Look, items: Sequence[Any]) -> Sequence[Any]:
+        async with self.read(SYSTEM) as session:
+            return await look(session, items)
 
     async def _work_together(self, key: tuple[int, str, Do], items: Sequence[Any]) -> Sequence[Any]:
         merchant_id, actor, do = key
