@@ -22,8 +22,8 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.domain.connections.attempts import PATH as CONNECT_PATH
-from core.heads import BoundedHeads
 from core.installation import Installation, open_installation
+from core.protocol import Protocol
 from core.schema import downloads, graphiql
 from core.schema.build import build_schema
 from core.schema.http import Endpoint
@@ -215,7 +215,7 @@ async def _serve(app: Starlette, listener: socket.socket, settings: Settings) ->
         app,
         log_config=None,
         access_log=False,
-        http=BoundedHeads,
+        http=Protocol,
         ws="websockets-sansio",
         ws_max_size=JSON_BYTES,
         lifespan="off",
