@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 READY_SECONDS = 2
 SHUTDOWN_SECONDS = 20
+NEW_OBJECTS = 5_000
+"""So many more objects than before, and the collector looks for garbage among them."""
 UNREAD_SECONDS = 60
 """A client that takes nothing of what was sent for so long is gone: its memory is freed."""
 
