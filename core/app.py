@@ -174,10 +174,11 @@ def _spare_what_stays() -> None:
     """Keep the collector of garbage off the modules and the schema, which live as long as we do.
 
     They are most of the process's objects: looking through them again and again took as much time
-    as answering.
+    as answering. What an answer leaves behind is looked through more seldom, too.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
 
 
 def listen(host: str, port: int) -> socket.socket:
