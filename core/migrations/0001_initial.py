@@ -1271,6 +1271,19 @@ class Migration(migrations.Migration):
             bases=['Model'],
         ),
         ops.CreateModel(
+            name='SettingVersion',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('kind', fields.TextField(unique=False)),
+                ('place', fields.TextField(unique=False)),
+                ('version', fields.IntField()),
+                ('is_set', fields.BooleanField()),
+            ],
+            options={'table': 'setting_versions', 'app': 'core', 'pk_attr': 'id', 'table_description': 'How often a setting was changed; `place` says which one of its kind, see versions.py.'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
             name='Shop',
             fields=[
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),

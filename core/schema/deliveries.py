@@ -7,15 +7,16 @@ from typing import Any
 
 import strawberry
 
-from core.domain.campaigns.replies import TEXT_PLACE, opt_out_words, set_opt_out_words
+from core.domain.campaigns.replies import TEXT_PLACE, WORDS, set_opt_out_words
 from core.domain.campaigns.settling import MAX_SETTLED, settle_deliveries
 from core.schema.campaigns import Delivery, deliveries_by_id
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, global_id, need_id, version_seen
 from core.schema.where import BooleanFilter, DateTimeFilter, IdColumn, IdFilter, StringFilter
+from core.schema.word_lists import WordList, word_list
 from core.storage.database import Session
 
 
@@ -121,11 +122,12 @@ class DeliveriesSettlePayload:
 @strawberry.input
 class OptOutWordsSetInput:
     words: list[str]
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
 class OptOutWordsSetPayload:
-    words: list[str] | None = None
+    word_list: WordList | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -143,9 +145,9 @@ class DeliveryQueries:
         return await page(info, REPLIES, where, sort, first, after)
 
     @field("CAMPAIGNS_READ", description="The merchant's own words that end marketing.")
-    async def opt_out_words(self, info: Info) -> list[str]:
+    async def opt_out_words(self, info: Info) -> WordList:
         async with info.context.read() as session:
-            return await opt_out_words(session)
+            return await word_list(session, WORDS)
 
 
 @strawberry.type
@@ -178,5 +180,5 @@ class DeliveryMutations:
         self, info: Info, input: OptOutWordsSetInput
     ) -> OptOutWordsSetPayload | None:
         async with info.context.work() as w:
-            await set_opt_out_words(w, input.words)
-            return OptOutWordsSetPayload(words=await opt_out_words(w))
+            await set_opt_out_words(w, input.words, input.if_version)
+            return OptOutWordsSetPayload(word_list=await word_list(w, WORDS))

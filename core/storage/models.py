@@ -113,3 +113,17 @@ class IdempotencyKey(Model):
 
     class Meta:
         table = "idempotency_keys"
+
+
+class SettingVersion(Model):
+    """How often a setting was changed; `place` says which one of its kind, see versions.py."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    kind = fields.TextField()
+    place = fields.TextField()
+    version = fields.IntField()
+    is_set = fields.BooleanField()
+
+    class Meta:
+        table = "setting_versions"

@@ -91,16 +91,44 @@ def test_batches_say_what_becomes_of_the_others(schema):
         assert str(policy.type) == "OnError!"
 
 
+CHANGING = re.compile(r"(Update|Set|Apply|Enable|Rename|Schedule)$")
+"""What changes something that is there already, so that somebody may have changed it meanwhile."""
+LAST_ONE_WINS = {
+    "customerConsentSet": "what a customer said is added to a log, nothing is overwritten",
+    "customersConsentSet": "what customers said is added to a log, nothing is overwritten",
+    "sendingHolidaysSet": "says what the days named are, and leaves all others",
+    "memberTierSet": "sets one value, which is given as a whole",
+    "campaignApprovalSet": "a switch: nothing of the former value is in the new one",
+    "staffSecondFactorSet": "a switch: nothing of the former value is in the new one",
+    "campaignSchedule": "given as a whole, and only in states that allow it",
+    "campaignRecurrenceSet": "given as a whole, and only in states that allow it",
+    "tagRename": "names the tag by what it was",
+}
+
+
+def inside(kind, depth=2):
+    """The names of a type's fields, and of those within them."""
+    fields = getattr(get_named_type(kind), "fields", {})
+    deeper = [name for one in fields.values() if depth > 1 for name in inside(one.type, depth - 1)]
+    return {*fields, *deeper}
+
+
 def test_updates_take_the_version_that_their_author_saw(schema):
-    for name, field in schema._schema.mutation_type.fields.items():
-        if not name.endswith("Update") and name != "programmeSet":
-            continue
-        objects = [get_named_type(f.type) for n, f in field.type.fields.items() if n != "errors"]
-        versioned = any("version" in getattr(one, "fields", {}) for one in objects)
-        assert versioned, f"{name}: give its object a version"
-        given = get_named_type(field.args["input"].type).fields.get("ifVersion")
-        assert given is not None, name
-        assert str(given.type) == "Int", name
+    fields = schema._schema.mutation_type.fields
+    changing = {name for name in fields if CHANGING.search(name)}
+    assert len(changing) > 35
+    assert changing > set(LAST_ONE_WINS), "no such mutation"
+    for name in changing - set(LAST_ONE_WINS):
+        objects = [f.type for n, f in fields[name].type.fields.items() if n != "errors"]
+        versions = {"version", "settingsVersion"} & {n for one in objects for n in inside(one)}
+        assert versions, f"{name}: give its object a version"
+        given = fields[name].args["input"].type
+        assert "ifVersion" in inside(given), f"{name}: take ifVersion, or say why the last one wins"
+        for one in (given, *(f.type for f in get_named_type(given).fields.values())):
+            found = getattr(get_named_type(one), "fields", {}).get("ifVersion")
+            assert found is None or str(found.type) == "Int", name
+    for name in LAST_ONE_WINS:
+        assert "ifVersion" not in inside(fields[name].args["input"].type), f"{name}: has it now"
 
 
 def test_every_connection_has_the_same_fields(schema):
