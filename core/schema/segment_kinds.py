@@ -1,5 +1,7 @@
 """Segments beside a rule of one's own: copies, snapshots and lists, and asking anew."""
 
+from collections.abc import AsyncIterator
+
 import strawberry
 from strawberry.file_uploads import Upload
 
@@ -10,15 +12,16 @@ from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import copy_segment, create_kept_segment, get_segment
 from core.domain.segments.snapshot import start_snapshot
 from core.schema.context import Info, mutation
-from core.schema.customer_imports import COLUMNS, FILE, SHOP, file_name
+from core.schema.customer_imports import COLUMNS, FILE, SHOP
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
-from core.schema.order_intake import ColumnInput, pieces_of
+from core.schema.order_intake import ColumnInput
 from core.schema.scalars import SegmentRule, need_id
 from core.schema.segments import Segment, segments_by_id
 from core.schema.tags import customer_pks
+from core.schema.uploads import file_name, start_once
 from core.sdk.errors import InvalidInput, WrongState
-from core.storage.database import Session
+from core.storage.database import Session, Work
 
 
 @strawberry.input
@@ -100,6 +103,7 @@ class SegmentListRemovePayload:
 @strawberry.input
 class SegmentListImportStartInput:
     file: Upload = strawberry.field(description=FILE)
+    idempotency_key: str
     columns: list[ColumnInput] = strawberry.field(default_factory=list, description=COLUMNS)
     shop_id: strawberry.ID | None = strawberry.field(default=None, description=SHOP)
     dry_run: bool = strawberry.field(
@@ -210,15 +214,16 @@ class SegmentKindMutations:
     async def segment_list_import_start(
         self, info: Info, id: strawberry.ID, input: SegmentListImportStartInput
     ) -> SegmentListImportStartPayload | None:
-        context, name, shop_id = info.context, file_name(input.file), input.shop_id
+        pk, name, shop_id = need_id("Segment", id), file_name(input.file), input.shop_id
         options = Options(
             {column.field: column.header for column in input.columns},
             need_id("Shop", shop_id, ("input", "shopId")) if shop_id is not None else None,
             input.dry_run,
         )
-        job_id = await start_list_import(
-            context.installation.db, context.merchant_id, need_id("Segment", id), options,
-            pieces_of(input.file), name, context.actor,
-        )  # fmt: skip
-        async with context.read() as session:
-            return SegmentListImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])
+
+        async def start(w: Work, pieces: AsyncIterator[bytes]) -> int:
+            return await start_list_import(w, pk, options, pieces, name)
+
+        return SegmentListImportStartPayload(
+            job=await start_once(info, "segmentListImportStart", input, start, id)
+        )

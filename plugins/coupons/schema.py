@@ -10,6 +10,7 @@ import strawberry
 from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
+from core.schema.idempotency import once_for
 from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
@@ -19,7 +20,7 @@ from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
-from plugins.coupons.issuing import Recipient, issue
+from plugins.coupons.issuing import Issued, Recipient, issue
 from plugins.coupons.redeeming import Outcome
 from plugins.coupons.shapes import (
     COUPON,
@@ -96,6 +97,7 @@ class CouponFigures:
 class CouponsCodesMakeInput:
     template_id: strawberry.ID = strawberry.field(description="Of which template.")
     count: int = strawberry.field(description=f"1 to {stock.MAX_MADE:,}.")
+    idempotency_key: str
 
 
 @strawberry.input(description="Codes for a template with the source POOL.")
@@ -115,16 +117,14 @@ class CouponsCodesFileCreateInput:
 class CouponsGrantInput:
     template_id: strawberry.ID = strawberry.field(description="Of which template.")
     customer_ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
-    key: str = strawberry.field(
-        description="For what: each customer gets one coupon of the template for it."
-    )
+    idempotency_key: str
 
 
 @strawberry.input(description="A customer who takes a coupon.")
 class CouponsClaimInput:
     handle: str = strawberry.field(description="The template's.")
     customer_id: strawberry.ID = strawberry.field(description="Who takes it.")
-    key: str = strawberry.field(description="A claim that is repeated with it gets the same one.")
+    idempotency_key: str
 
 
 @strawberry.input(description="Coupons to be held for an order.")
@@ -161,6 +161,7 @@ class CouponsRevokeInput:
 class CouponsTransferInput:
     id: strawberry.ID = strawberry.field(description="The coupon's.")
     customer_id: strawberry.ID = strawberry.field(description="Who gets it.")
+    idempotency_key: str
 
 
 @strawberry.type
@@ -306,7 +307,11 @@ async def codes_make(info: Info, input: CouponsCodesMakeInput) -> CouponsCodesMa
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
         async with info.context.work() as w:
-            await stock.fill(w, pk, input.count)
+
+            async def make() -> None:
+                await stock.fill(w, pk, input.count)
+
+            await once_for(w, "couponsCodesMake", input, make)
             return {"template": template_shape(await hold_template(w, pk, ()))}
 
     made: CouponsCodesMakePayload = await _answered(CouponsCodesMakePayload, call)
@@ -342,18 +347,38 @@ async def codes_file_create(
 # -- giving -------------------------------------------------------------------------------------
 
 
+async def _issued_once(
+    w: Any,
+    operation: str,
+    input: CouponsGrantInput | CouponsClaimInput,
+    issuing: Callable[[], Awaitable[list[Issued]]],
+) -> list[Issued]:
+    """What was issued by the first call with the input's key."""
+
+    async def call() -> list[list[Any]]:
+        return [
+            [one.coupon_id, one.code, one.expires_at and one.expires_at.isoformat(), one.reason]
+            for one in await issuing()
+        ]
+
+    return [
+        Issued(pk, code, ends and datetime.fromisoformat(ends), reason)
+        for pk, code, ends, reason in await once_for(w, operation, input, call)
+    ]
+
+
 async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | None:
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
-        if not 0 < len(input.customer_ids) <= MAX_GRANTED or not 0 < len(input.key) <= 100:
-            raise InvalidInput(
-                f"give 1 to {MAX_GRANTED} customers, and a key of 1 to 100 characters", ("input",)
-            )
+        if not 0 < len(input.customer_ids) <= MAX_GRANTED:
+            raise InvalidInput(f"give 1 to {MAX_GRANTED} customers", ("input", "customerIds"))
         people = [need_id("Customer", one, ("input", "customer_ids")) for one in input.customer_ids]
         async with info.context.work() as w:
-            found = await issue(
-                w, pk, [Recipient(one, f"grant:{input.key}:{one}") for one in people], "grant"
-            )
+
+            async def give() -> list[Issued]:
+                return await issue(w, pk, [Recipient(one) for one in people], "grant")
+
+            found = await _issued_once(w, "couponsGrant", input, give)
         return {"grants": grants(people, found)}
 
     made: CouponsGrantPayload = await _answered(CouponsGrantPayload, call)
@@ -363,16 +388,18 @@ async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | N
 async def claim(info: Info, input: CouponsClaimInput) -> CouponsClaimPayload | None:
     async def call() -> dict[str, Any]:
         person = need_id("Customer", input.customer_id, ("input", "customer_id"))
-        if not 0 < len(input.key) <= 100:
-            raise InvalidInput("a key has 1 to 100 characters", ("input", "key"))
-        recipient = Recipient(person, f"claim:{person}:{input.key}")
         async with info.context.work() as w:
-            found = await by_handle(w, input.handle)
-            if not found.claimable:
-                raise CouponUnusable(f"{found.name} is not for claiming", ("input", "handle"))
-            issued = await issue(w, found.id, [recipient], "claim", kind="claimed")
-        if issued[0].reason is not None:
-            raise CouponUnusable(issued[0].reason, ("input", "customerId"))
+
+            async def take() -> list[Issued]:
+                found = await by_handle(w, input.handle)
+                if not found.claimable:
+                    raise CouponUnusable(f"{found.name} is not for claiming", ("input", "handle"))
+                made = await issue(w, found.id, [Recipient(person)], "claim", kind="claimed")
+                if made[0].reason is not None:
+                    raise CouponUnusable(made[0].reason, ("input", "customerId"))
+                return made
+
+            issued = await _issued_once(w, "couponsClaim", input, take)
         return {"grant": grants([person], issued)[0]}
 
     made: CouponsClaimPayload = await _answered(CouponsClaimPayload, call)
@@ -396,8 +423,13 @@ async def transfer(info: Info, input: CouponsTransferInput) -> CouponsTransferPa
         pk = need_id(COUPON, input.id, ("input", "id"))
         to = need_id("Customer", input.customer_id, ("input", "customer_id"))
         async with info.context.work() as w:
-            await ending.transfer(w, pk, to)
-        return {"transferred": True}
+
+            async def move() -> bool:
+                await ending.transfer(w, pk, to)
+                return True
+
+            moved = await once_for(w, "couponsTransfer", input, move)
+        return {"transferred": moved}
 
     made: CouponsTransferPayload = await _answered(CouponsTransferPayload, call)
     return made

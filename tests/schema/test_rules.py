@@ -131,6 +131,48 @@ def test_updates_take_the_version_that_their_author_saw(schema):
         assert "ifVersion" not in inside(fields[name].args["input"].type), f"{name}: has it now"
 
 
+DOING = re.compile(
+    r"(Start|Send|Test|Grant|Claim|Make|Import|Upsert|Earn|Spend|Hold|Return|Transfer|Redeem|Fulfil"
+    r"|Adjust|Approve|Resume|Schedule|Submit|Settle|Retry|Redeliver|Record|Join|Enter|SwitchOn"
+    r"|Merge|Accept|Erase|Export|Run|Reserve|Release|Revoke)$"
+)
+"""What sends, grants, charges, takes in or starts something."""
+BY_NUMBER = "known by the number that the caller's system gave it: again it changes nothing"
+BY_STATE = "its state allows it once: a second call is WRONG_STATE, or finds nothing to do"
+WITHOUT_KEY = {
+    **dict.fromkeys(("customersUpsert", "ordersUpsert", "parcelsUpsert", "refundsUpsert",
+                     "reviewsUpsert"), BY_NUMBER),
+    **dict.fromkeys(("couponsReserve", "couponsRedeem", "couponsRelease"), BY_NUMBER),
+    **dict.fromkeys(("couponsCodesImport", "suppressionsImport"), BY_NUMBER),
+    **dict.fromkeys(("memberJoin", "referralEnter", "referralCodeMake"),
+                    "a customer has one of it: again it is the same"),
+    **dict.fromkeys(("campaignApprove", "campaignResume", "campaignSchedule", "campaignSubmit",
+                     "couponsRevoke", "deadLetterRetry", "deliveriesSettle", "failedEventsRetry",
+                     "platformDeedSettle", "pointsRequestApprove", "redemptionFulfil",
+                     "shopResume", "webhookResume", "packagesRuleStart", "webhookCallRetry",
+                     "staffInviteAccept", "tokenRevoke"),
+                    BY_STATE),
+    **dict.fromkeys(("lifecycleRefreshStart", "segmentTraitsStart"), "only measures and counts"),
+    **dict.fromkeys(("shopConnectStart", "staffOidcStart"), "a link; nothing is done by it yet"),
+    **dict.fromkeys(("webhookTest", "webhookRedeliver", "webhookMessageRedeliver"),
+                    "a message bears its id, by which its receiver knows it again"),
+    "smsTemplateSubmit": "a text for review: nobody is sent anything, and the list shows it twice",
+}  # fmt: skip
+
+
+def test_what_sends_grants_charges_or_takes_in_has_a_key(schema):
+    fields = schema._schema.mutation_type.fields
+    keys = {
+        name: get_named_type(field.args["input"].type).fields.get("idempotencyKey")
+        for name, field in fields.items() if "input" in field.args
+    }  # fmt: skip
+    keyed = {name for name, key in keys.items() if key is not None}
+    assert all(str(keys[name].type) == "String!" for name in keyed)
+    assert len(keyed) >= 32
+    doing = {name for name in fields if DOING.search(name)}
+    assert doing - keyed == set(WITHOUT_KEY), "give it an idempotencyKey, or say why it needs none"
+
+
 def test_every_connection_has_the_same_fields(schema):
     found = [t for n, t in schema._schema.type_map.items() if n.endswith("Connection")]
     assert len(found) >= 7

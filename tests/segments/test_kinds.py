@@ -215,7 +215,6 @@ async def pieces(data):
 
 
 async def test_a_list_from_a_file(merchant):
-    db = merchant.installation.db
     async with merchant.work() as w:
         phone = await furnish(w, merchant, "a", phone="13800138001")
         email = await furnish(w, merchant, "b", email="b@example.com")
@@ -244,7 +243,8 @@ async def test_a_list_from_a_file(merchant):
     account = {"read": 9, "added": 3, "already": 2, "rejected": 4}
 
     async def take(options, data, name="people.csv"):
-        job_id = await start_list_import(db, merchant.id, segment, options, pieces(data), name)
+        async with merchant.work() as w:
+            job_id = await start_list_import(w, segment, options, pieces(data), name)
         result = await run_job(merchant, job_id)
         async with merchant.read() as session:
             rejects = await session.sql.fetch(
@@ -272,11 +272,9 @@ async def test_a_list_from_a_file(merchant):
 
 
 async def test_files_are_for_lists_alone(merchant):
-    db = merchant.installation.db
     segment = await make(merchant, "vip", VIP)
-    with pytest.raises(WrongState):
-        await start_list_import(db, merchant.id, segment, Options(), pieces(b"x"), "x.csv")
-    with pytest.raises(InvalidInput):
-        await start_list_import(
-            db, merchant.id, segment, Options({"shoe size": "x"}), pieces(b"x"), "x.csv"
-        )
+    async with merchant.work() as w:
+        with pytest.raises(WrongState):
+            await start_list_import(w, segment, Options(), pieces(b"x"), "x.csv")
+        with pytest.raises(InvalidInput):
+            await start_list_import(w, segment, Options({"shoe size": "x"}), pieces(b"x"), "x.csv")

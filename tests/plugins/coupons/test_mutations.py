@@ -67,11 +67,13 @@ async def test_templates_and_codes(merchant, world):
 
     nothing, _ = await call("couponsCodesFileCreate", {"templateId": ids["own"]})
     assert nothing["file"] is None
-    made, _ = await call("couponsCodesMake", {"templateId": ids["own"], "count": 3})
-    assert made["template"] == {"stock": 3}
+    wanted = {"templateId": ids["own"], "count": 3, "idempotencyKey": "print"}
+    for _ in range(2):
+        made, _ = await call("couponsCodesMake", wanted)
+        assert made["template"] == {"stock": 3}
     for wrong, path in (({"count": 0}, "count"), ({"templateId": ids["pool"]}, "templateId")):
         _, errors = await call(
-            "couponsCodesMake", {"templateId": ids["own"], "count": 1, **wrong}
+            "couponsCodesMake", {**wanted, "idempotencyKey": path, **wrong}
         )  # fmt: skip
         assert errors == [("INVALID_INPUT", ["input", path])]
     given = {"templateId": ids["pool"], "codes": ["AAA-1", "aaa1", "BBB2"]}
@@ -91,26 +93,36 @@ async def test_templates_and_codes(merchant, world):
 
 async def test_giving_and_taking_back(merchant, world):
     ids, call, ask = world
-    given = {"templateId": ids["own"], "customerIds": [ids["a"], ids["b"]], "key": "spring"}
+    given = {"templateId": ids["own"], "customerIds": [ids["a"], ids["b"]],
+             "idempotencyKey": "spring"}  # fmt: skip
     granted, none = await call("couponsGrant", given)
     assert none == []
     assert [one["customerId"] for one in granted["grants"]] == given["customerIds"]
+    assert await call("couponsGrant", given) == (granted, [])
+    reused = [("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])]
+    _, errors = await call("couponsGrant", {**given, "customerIds": [ids["a"]]})
+    assert errors == reused
     _, errors = await call("couponsGrant", {**given, "customerIds": []})
-    assert errors == [("INVALID_INPUT", ["input"])]
-    _, errors = await call("couponsGrant", {**given, "templateId": ids["pool"], "key": "x"})
+    assert errors == [("INVALID_INPUT", ["input", "customerIds"])]
+    other = {"templateId": ids["pool"], "idempotencyKey": "x"}
+    _, errors = await call("couponsGrant", {**given, **other})
     assert errors == [("COUPONS_EXHAUSTED", ["input", "templateId"])]
 
-    wanted = {"handle": "ten", "customerId": ids["a"], "key": "1"}
+    wanted = {"handle": "ten", "customerId": ids["a"], "idempotencyKey": "1"}
     claimed, _ = await call("couponsClaim", wanted)
     assert claimed == (await call("couponsClaim", wanted))[0]
-    for wrong, path in (({"key": "2"}, "customerId"), ({"handle": "pool"}, "handle")):
-        _, errors = await call("couponsClaim", {**wanted, **wrong})
+    assert (await call("couponsClaim", {**wanted, "handle": "all"}))[1] == reused
+    for wrong, path in (({}, "customerId"), ({"handle": "pool"}, "handle")):
+        _, errors = await call("couponsClaim", {**wanted, "idempotencyKey": "2", **wrong})
         assert errors == [("COUPONS_UNUSABLE", ["input", path])]
 
     coupon = claimed["grant"]["couponId"]
-    moved, none = await call("couponsTransfer", {"id": coupon, "customerId": ids["b"]})
-    assert (moved["transferred"], none) == (True, [])
-    _, errors = await call("couponsTransfer", {"id": coupon, "customerId": ids["a"]})
+    move = {"id": coupon, "customerId": ids["b"], "idempotencyKey": "m"}
+    for _ in range(2):
+        moved, none = await call("couponsTransfer", move)
+        assert (moved["transferred"], none) == (True, [])
+    back = {"customerId": ids["a"], "idempotencyKey": "n"}
+    _, errors = await call("couponsTransfer", {**move, **back})
     assert errors == [("COUPONS_UNUSABLE", ["input", "id"])]
     for count in (1, 0):
         gone, _ = await call("couponsRevoke", {"ids": [coupon], "reason": "mistake"})
