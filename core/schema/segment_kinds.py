@@ -6,11 +6,12 @@ import strawberry
 from strawberry.file_uploads import Upload
 
 from core.domain.segments.list_import import Options, start_list_import
-from core.domain.segments.lists import add_to_list, check_members, remove_from_list
+from core.domain.segments.lists import MAX_CUSTOMERS, add_to_list, remove_from_list
 from core.domain.segments.refresh import refresh_soon
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import copy_segment, create_kept_segment, get_segment
 from core.domain.segments.snapshot import start_snapshot
+from core.schema.batches import OnError, error_policy
 from core.schema.context import Info, mutation
 from core.schema.customer_imports import COLUMNS, FILE, SHOP
 from core.schema.errors import UserError
@@ -18,7 +19,7 @@ from core.schema.jobs import Job, jobs_by_id
 from core.schema.order_intake import ColumnInput
 from core.schema.scalars import SegmentRule, need_id
 from core.schema.segments import Segment, segments_by_id
-from core.schema.tags import customer_pks
+from core.schema.tags import known_customers
 from core.schema.uploads import file_name, start_once
 from core.sdk.errors import InvalidInput, WrongState
 from core.storage.database import Session, Work
@@ -77,11 +78,13 @@ class SegmentListCreatePayload:
 @strawberry.input
 class SegmentListAddInput:
     ids: list[strawberry.ID] = strawberry.field(description="1 to 1,000 customers.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.input
 class SegmentListRemoveInput:
     ids: list[strawberry.ID] = strawberry.field(description="1 to 1,000 customers.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.type
@@ -189,21 +192,25 @@ class SegmentKindMutations:
     async def segment_list_add(
         self, info: Info, id: strawberry.ID, input: SegmentListAddInput
     ) -> SegmentListAddPayload | None:
-        pk, pks = need_id("Segment", id), customer_pks(input.ids)
+        pk = need_id("Segment", id)
         async with info.context.work() as w:
-            await check_members(w, pks)
+            pks, errors = await known_customers(w, input.ids, input.on_error, MAX_CUSTOMERS)
             changed = await add_to_list(w, pk, pks)
-            return SegmentListAddPayload(changed=changed, segment=await shown_segment(w, pk))
+            return SegmentListAddPayload(
+                changed=changed, segment=await shown_segment(w, pk), errors=errors
+            )
 
     @mutation("SEGMENTS_WRITE", SegmentListRemovePayload, description="Take customers off a list.")
     async def segment_list_remove(
         self, info: Info, id: strawberry.ID, input: SegmentListRemoveInput
     ) -> SegmentListRemovePayload | None:
-        pk, pks = need_id("Segment", id), customer_pks(input.ids)
+        pk = need_id("Segment", id)
         async with info.context.work() as w:
-            await check_members(w, pks)
+            pks, errors = await known_customers(w, input.ids, input.on_error, MAX_CUSTOMERS)
             changed = await remove_from_list(w, pk, pks)
-            return SegmentListRemovePayload(changed=changed, segment=await shown_segment(w, pk))
+            return SegmentListRemovePayload(
+                changed=changed, segment=await shown_segment(w, pk), errors=errors
+            )
 
     @mutation(
         "SEGMENTS_WRITE",

@@ -7,11 +7,13 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
+from core.domain.customers.tags import missing_customers, no_customer
+from core.schema.batches import OnError, error_policy, goes_on
 from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import once_for
-from core.schema.scalars import Money, changes, global_id, money, need_id
+from core.schema.scalars import Money, changes, global_id, money, need_id, read_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
 from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_asked
@@ -59,6 +61,8 @@ class CouponGrouping(Enum):
 
 RESERVED_FOR = timedelta(minutes=30)
 MAX_GRANTED = 1000
+LISTED = "customer_ids"
+"""The field of the input that names those who get coupons."""
 MAX_LISTED, MAX_SKIPPED = 200, 1_000_000
 From = Annotated[
     date, strawberry.argument(name="from", description="A day of the merchant's calendar.")
@@ -106,6 +110,7 @@ class CouponsCodesImportInput:
     codes: list[str] = strawberry.field(
         description=f"1 to {stock.MAX_IMPORTED:,}, of 3 to {MAX_CODE} characters each."
     )
+    on_error: OnError = error_policy()
 
 
 @strawberry.input(description="Codes of a template that nobody has yet.")
@@ -117,6 +122,7 @@ class CouponsCodesFileCreateInput:
 class CouponsGrantInput:
     template_id: strawberry.ID = strawberry.field(description="Of which template.")
     customer_ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
+    on_error: OnError = error_policy()
     idempotency_key: str
 
 
@@ -155,6 +161,7 @@ class CouponsReleaseInput:
 class CouponsRevokeInput:
     ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
     reason: str = strawberry.field(description="1 to 500 characters; it stands in the ledger.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.input(description="A coupon that becomes another customer's.")
@@ -187,8 +194,8 @@ class CouponsCodesFileCreatePayload:
 
 @strawberry.type
 class CouponsGrantPayload:
-    grants: list[CouponGrant] | None = strawberry.field(
-        default=None, description="In the order of the customers."
+    grants: list[CouponGrant | None] | None = strawberry.field(
+        default=None, description="In the order of the customers; null for one who is not there."
     )
     errors: list[UserError] = ERRORS
 
@@ -324,8 +331,11 @@ async def codes_import(
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
         async with info.context.work() as w:
-            found = await stock.take_in(w, pk, input.codes)
-        return {"added": found.added, "known": found.known}
+            found = await stock.take_in(w, pk, input.codes, go_on=goes_on(input.on_error))
+        return {
+            "added": found.added, "known": found.known,
+            "errors": user_errors(Several(found.errors)),
+        }  # fmt: skip
 
     made: CouponsCodesImportPayload = await _answered(CouponsCodesImportPayload, call)
     return made
@@ -351,35 +361,41 @@ async def _issued_once(
     w: Any,
     operation: str,
     input: CouponsGrantInput | CouponsClaimInput,
-    issuing: Callable[[], Awaitable[list[Issued]]],
-) -> list[Issued]:
-    """What was issued by the first call with the input's key."""
+    issuing: Callable[[], Awaitable[Sequence[Issued | None]]],
+) -> list[Issued | None]:
+    """What was issued by the first call with the input's key; None for who is nobody."""
 
-    async def call() -> list[list[Any]]:
+    async def call() -> list[list[Any] | None]:
         return [
-            [one.coupon_id, one.code, one.expires_at and one.expires_at.isoformat(), one.reason]
+            None if one is None
+            else [one.coupon_id, one.code, one.expires_at and one.expires_at.isoformat(),
+                  one.reason]
             for one in await issuing()
-        ]
+        ]  # fmt: skip
 
     return [
-        Issued(pk, code, ends and datetime.fromisoformat(ends), reason)
-        for pk, code, ends, reason in await once_for(w, operation, input, call)
+        row and Issued(row[0], row[1], row[2] and datetime.fromisoformat(row[2]), row[3])
+        for row in await once_for(w, operation, input, call)
     ]
 
 
 async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | None:
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
-        if not 0 < len(input.customer_ids) <= MAX_GRANTED:
-            raise InvalidInput(f"give 1 to {MAX_GRANTED} customers", ("input", "customerIds"))
-        people = [need_id("Customer", one, ("input", "customer_ids")) for one in input.customer_ids]
+        people = [read_id("Customer", one) for one in input.customer_ids]
         async with info.context.work() as w:
 
-            async def give() -> list[Issued]:
-                return await issue(w, pk, [Recipient(one) for one in people], "grant")
+            async def give() -> list[Issued | None]:
+                missing = await missing_customers(w, people, MAX_GRANTED, LISTED)
+                if missing and not goes_on(input.on_error):
+                    raise Several(list(missing.values()))
+                known = [one for place, one in enumerate(people) if place not in missing]
+                issued = iter(await issue(w, pk, [Recipient(one) for one in known], "grant"))
+                return [None if place in missing else next(issued) for place in range(len(people))]
 
             found = await _issued_once(w, "couponsGrant", input, give)
-        return {"grants": grants(people, found)}
+        errors = [no_customer(LISTED, place) for place, one in enumerate(found) if one is None]
+        return {"grants": grants(people, found), "errors": user_errors(Several(errors))}
 
     made: CouponsGrantPayload = await _answered(CouponsGrantPayload, call)
     return made
@@ -410,9 +426,10 @@ async def revoke(info: Info, input: CouponsRevokeInput) -> CouponsRevokePayload 
     async def call() -> dict[str, Any]:
         if not 0 < len(input.ids) <= MAX_GRANTED or not 0 < len(input.reason) <= 500:
             raise InvalidInput(f"give 1 to {MAX_GRANTED} ids, and a reason", ("input",))
-        pks = [need_id(COUPON, one, ("input", "ids")) for one in input.ids]
+        pks = [read_id(COUPON, one) or -1 for one in input.ids]
         async with info.context.work() as w:
-            return {"revoked": await ending.revoke(w, pks, input.reason)}
+            count, errors = await ending.revoke(w, pks, input.reason, go_on=goes_on(input.on_error))
+        return {"revoked": count, "errors": user_errors(Several(errors))}
 
     made: CouponsRevokePayload = await _answered(CouponsRevokePayload, call)
     return made

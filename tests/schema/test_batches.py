@@ -84,25 +84,37 @@ SETS = {
     "customersTagsAdd": {"tags": ["vip"]},
     "customersTagsRemove": {"tags": ["vip"]},
     "customersConsentSet": {"channel": "email", "status": "GRANTED", "source": "form"},
+    "segmentListAdd": {},
+    "segmentListRemove": {},
 }
 
 
 @pytest.mark.parametrize("name", SETS)
 async def test_customers_who_are_not_there_leave_out_themselves_or_all(api, world, name):
-    query = """mutation ($input: %sInput!) { answer: %s(input: $input) {
-        changed errors { code path } } }""" % (name[0].upper() + name[1:], name)  # noqa: UP031
+    head, of, about = "", "", {}
+    if name.startswith("segment"):
+        head, of, about = "$id: ID!, ", "id: $id, ", {"id": world.ids["List"]}
+    query = """mutation (%s$input: %sInput!) { answer: %s(%sinput: $input) {
+        changed errors { code path } } }""" % (  # noqa: UP031
+        head, name[0].upper() + name[1:], name, of,
+    )  # fmt: skip
     ids = [world.ids["Customer"], global_id("Customer", 10**9), world.ids["Second"], "?"]
     if name == "customersTagsRemove":
         put = {"tags": ["vip"], "ids": [ids[0], ids[2]]}
         await api.data(world.token, """mutation ($input: CustomersTagsAddInput!) {
             customersTagsAdd(input: $input) { changed } }""", input=put)  # fmt: skip
+    if name == "segmentListRemove":
+        await api.data(world.token, query.replace("Remove", "Add"),
+                       input={"ids": [ids[0], ids[2]]}, **about)  # fmt: skip
     faults = [{"code": "NOT_FOUND", "path": ["input", "ids", place]} for place in ("1", "3")]
 
     async def ask(**more):
-        return (await api.data(world.token, query, input={**SETS[name], **more}))["answer"]
+        given = {**SETS[name], **more}
+        return (await api.data(world.token, query, input=given, **about))["answer"]
 
     assert await ask(ids=ids) == {"changed": None, "errors": faults}
-    assert await ask(ids=ids, onError="CONTINUE") == {"changed": 2, "errors": faults}
+    changed = 1 if name == "segmentListAdd" else 2  # one of them is on the list
+    assert await ask(ids=ids, onError="CONTINUE") == {"changed": changed, "errors": faults}
     nobody = [ids[1], ids[3]]
     assert (await ask(ids=nobody, onError="CONTINUE"))["changed"] == 0
 

@@ -9,7 +9,7 @@ import pytest
 from core.domain.customers.merge import merge_customers, unmerge
 from core.domain.privacy.erasure import start_erasure
 from core.domain.segments.list_import import Options, start_list_import
-from core.domain.segments.lists import add_to_list, check_members, remove_from_list
+from core.domain.segments.lists import add_to_list, remove_from_list
 from core.domain.segments.preview import preview_segment
 from core.domain.segments.refresh import refresh_soon
 from core.domain.segments.segments import (
@@ -21,7 +21,7 @@ from core.domain.segments.segments import (
     update_segment,
 )
 from core.domain.segments.snapshot import start_snapshot
-from core.sdk import InvalidInput, NotFound, Several, WrongState
+from core.sdk import InvalidInput, NotFound, WrongState
 from tests.merge_kit import add_identity, furnish
 from tests.privacy.kit import run_job
 from tests.segments.members_kit import (
@@ -78,10 +78,6 @@ async def test_a_list_has_whom_it_was_given(merchant):
             await add_to_list(w, dynamic, [one])
         with pytest.raises(NotFound):
             await add_to_list(w, 10**9, [one])
-        with pytest.raises(InvalidInput, match="1000"):
-            await check_members(w, range(1001))
-        with pytest.raises(Several):
-            await check_members(w, [one, 10**9])
 
 
 async def make_dynamic(w, merchant, name="dynamic", node=VIP):

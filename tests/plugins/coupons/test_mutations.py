@@ -14,7 +14,8 @@ FIELDS = {
     "couponsTemplateUpdate": "template { name state valid: validUntil budget { amount } }",
     "couponsCodesMake": "template { stock }", "couponsCodesImport": "added known",
     "couponsCodesFileCreate": "file { name url }",
-    "couponsGrant": "grants { customerId code reason }", "couponsClaim": "grant { code couponId }",
+    "couponsGrant": "grants { customerId couponId code reason }",
+    "couponsClaim": "grant { code couponId }",
     "couponsReserve": "outcome { done codes { reason } }",
     "couponsRedeem": "outcomes { done codes { reason gift } }", "couponsRelease": "released",
     "couponsRevoke": "revoked", "couponsTransfer": "transferred",
@@ -28,7 +29,7 @@ TEMPLATES = """query ($states: [CouponTemplateState!], $first: Int!, $skip: Int!
 @pytest.fixture
 async def world(merchant, ask):
     """A merchant with one template of each source and two customers, and how its API is asked."""
-    own = await template(merchant, transfers=1, claimable=True, per_customer=2)
+    own = await template(merchant, transfers=1, claimable=True, per_customer=3)
     pool = await template(merchant, handle="pool", source="pool", kind="gift", value=0, gift="cup")
     await template(merchant, handle="all", source="public", public_code="ALL1")
     ids = {"own": global_id("CouponTemplate", own.id), "pool": global_id("CouponTemplate", pool.id)}
@@ -81,6 +82,10 @@ async def test_templates_and_codes(merchant, world):
     assert (taken["added"], taken["known"]) == (2, 1)
     _, errors = await call("couponsCodesImport", {**given, "codes": ["OK12", "x"]})
     assert errors == [("INVALID_INPUT", ["input", "codes", "1"])]
+    given = {**given, "codes": ["x", "CCC3", "bbb2"], "onError": "CONTINUE"}
+    taken, errors = await call("couponsCodesImport", given)
+    assert (taken["added"], taken["known"]) == (1, 1)
+    assert errors == [("INVALID_INPUT", ["input", "codes", "0"])]
     filed, none = await call("couponsCodesFileCreate", {"templateId": ids["pool"]})
     assert none == []
     assert filed["file"]["name"].endswith(".csv")
@@ -88,7 +93,7 @@ async def test_templates_and_codes(merchant, world):
     assert errors == [("NOT_FOUND", ["input", "templateId"])]
 
     page = await ask(TEMPLATES, states=["ACTIVE"], first=1, skip=1)
-    assert page == [{"handle": "pool", "stock": 2}]
+    assert page == [{"handle": "pool", "stock": 3}]
 
 
 async def test_giving_and_taking_back(merchant, world):
@@ -102,8 +107,16 @@ async def test_giving_and_taking_back(merchant, world):
     reused = [("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])]
     _, errors = await call("couponsGrant", {**given, "customerIds": [ids["a"]]})
     assert errors == reused
-    _, errors = await call("couponsGrant", {**given, "customerIds": []})
+    _, errors = await call("couponsGrant", {**given, "customerIds": [], "idempotencyKey": "0"})
     assert errors == [("INVALID_INPUT", ["input", "customerIds"])]
+    known = {**given, "customerIds": [ids["a"], global_id("Customer", 10**9)]}
+    missing = [("NOT_FOUND", ["input", "customerIds", "1"])]
+    known["idempotencyKey"] = "mixed"
+    assert (await call("couponsGrant", known))[1] == missing
+    for _ in range(2):
+        some, errors = await call("couponsGrant", {**known, "onError": "CONTINUE"})
+        assert errors == missing
+        assert [one and one["customerId"] for one in some["grants"]] == [ids["a"], None]
     other = {"templateId": ids["pool"], "idempotencyKey": "x"}
     _, errors = await call("couponsGrant", {**given, **other})
     assert errors == [("COUPONS_EXHAUSTED", ["input", "templateId"])]
@@ -127,8 +140,12 @@ async def test_giving_and_taking_back(merchant, world):
     for count in (1, 0):
         gone, _ = await call("couponsRevoke", {"ids": [coupon], "reason": "mistake"})
         assert gone["revoked"] == count
-    _, errors = await call("couponsRevoke", {"ids": [global_id("Coupon", 10**9)], "reason": "x"})
-    assert errors == [("NOT_FOUND", ["input", "id"])]
+    other = granted["grants"][0]["couponId"]
+    mixed = {"ids": [global_id("Coupon", 10**9), other, "?"], "reason": "x"}
+    nobodys = [("NOT_FOUND", ["input", "ids", place]) for place in ("0", "2")]
+    for policy, count in (("ABORT", None), ("CONTINUE", 1)):
+        gone, errors = await call("couponsRevoke", {**mixed, "onError": policy})
+        assert (gone["revoked"], errors) == (count, nobodys)
     seen = await ask(COUPON, code=claimed["grant"]["code"].lower())
     assert (seen["state"], seen["customerId"]) == ("REVOKED", ids["b"])
     assert [(one["kind"], one["reason"]) for one in seen["entries"]] == [
