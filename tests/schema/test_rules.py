@@ -1,19 +1,27 @@
 """The schema keeps the conventions of this API, whichever plugins are installed."""
 
+import importlib
+import pkgutil
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import strawberry
 from graphql import get_named_type, is_non_null_type, is_object_type
 
+import core
+import plugins
+import worker
 from core.registry import Owned, RegistryError
 from core.schema.build import Mutation, Query, Subscription, build_schema
 from core.schema.context import Info
 from core.schema.costs import Cost
+from core.schema.error_page import error_page
 from core.schema.scalars import Authenticated, LoggedIn, Public, Requires, camel
-from core.sdk import SchemaField, Text
+from core.sdk import HuikeError, SchemaField, Text
 
+DOCS = Path(__file__).parents[2] / "docs"
 ROOTS = [(root, field) for root in (Query, Mutation, Subscription)
          for field in root.__strawberry_definition__.fields]  # fmt: skip
 ANY_TOKEN = {"viewer", "node", "nodes", "staffMe", "staffSessions"}
@@ -225,12 +233,38 @@ def test_error_codes_are_the_registered_ones(installation, schema):
     )
 
 
-def test_the_printed_schema_is_the_committed_one(installation):
-    from pathlib import Path
+def classes(of):
+    for one in of.__subclasses__():
+        yield one
+        yield from classes(one)
 
+
+def test_every_error_there_is_has_its_code_cause_and_cure(installation):
+    for package in (core, plugins, worker):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ".migrations." not in module.name and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    registered = {owned.value for owned in installation.registry.error_codes.values()}
+    parts = ("core.", "plugins.", "worker.")
+    found = {one for one in classes(HuikeError) if one.__module__.startswith(parts)}
+    assert len(found) >= 37
+    assert found - registered == set(), "add it to the hook error_codes of core or of the plugin"
+    for one in found:
+        for text in (one.cause, one.cure):
+            assert text[0].isupper(), one
+            assert text.endswith("."), one
+        assert one.retryable or not re.match(r"Wait|Try again (later|on)", one.cure), one
+
+
+def test_the_page_of_error_codes_is_the_committed_one(installation):
+    committed = (DOCS / "frontend" / "errors.md").read_text(encoding="utf-8")
+    assert committed == error_page(installation.registry), "run `huike error-codes`"
+
+
+def test_the_printed_schema_is_the_committed_one(installation):
     printed = build_schema(installation.registry).as_str()
     assert printed == build_schema(installation.registry).as_str()
-    committed = (Path(__file__).parents[2] / "schema.graphql").read_text(encoding="utf-8")
+    committed = (DOCS.parent / "schema.graphql").read_text(encoding="utf-8")
     assert committed.strip() == printed.strip(), "run `huike schema > schema.graphql`"
 
 

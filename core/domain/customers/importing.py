@@ -51,6 +51,7 @@ class AlreadyRunning(InvalidInput):
     code = "CUSTOMER_IMPORT_ALREADY_RUNNING"
     cause = "Another process is importing the same file of customers."
     cure = "Wait until it has ended."
+    retryable = True
 
 
 class RowRefused(InvalidInput):

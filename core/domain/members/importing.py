@@ -54,6 +54,7 @@ class MembersImportRunning(InvalidInput):
     code = "MEMBER_IMPORT_ALREADY_RUNNING"
     cause = "Another process is importing the same file of members."
     cure = "Wait until it has ended."
+    retryable = True
 
 
 @dataclass(frozen=True)

@@ -254,6 +254,7 @@ class AlreadyRunning(InvalidInput):
     code = "IMPORT_ALREADY_RUNNING"
     cause = "Another process is importing the same file into the same shop."
     cure = "Wait until it has ended."
+    retryable = True
 
 
 async def import_local(
