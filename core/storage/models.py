@@ -43,11 +43,12 @@ class OutboxEvent(Model):
 
 
 class Job(Model):
-    """Long work that survives a crash; see jobs.py."""
+    """Long work that survives a crash; see jobs.py. `actor` began it."""
 
     id = Id()
     merchant_id = fields.BigIntField()
     kind = fields.TextField()
+    actor = fields.TextField(default="system", db_default="system")
     state = fields.TextField(default="queued")
     params: Any = fields.JSONField(default=json_default)
     checkpoint: Any = fields.JSONField(default=json_default)
