@@ -7,11 +7,12 @@ once.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Hashable, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
+from contextlib import contextmanager
 from contextvars import Context
 from typing import Generic, TypeVar
 
-from core.storage.connections import refuse_nesting
+from core.storage.connections import Budget, budget, refuse_nesting
 
 Key = TypeVar("Key", bound=Hashable)
 Item = TypeVar("Item")
@@ -25,11 +26,13 @@ class Together(Generic[Key, Item, Result]):
     """The calls that wait, by their kind.
 
     `serve` does all items of a kind, and returns one result for each, in their order. An item whose
-    failure may not touch the others gets a result that says so. After an exception, which means
-    that nothing was done, each item is tried by itself.
+    failure may not touch the others gets an exception, which is raised for its caller. When `serve`
+    raises one, which means that nothing was done, each item is tried by itself.
     """
 
-    def __init__(self, serve: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    def __init__(
+        self, serve: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
+    ) -> None:
         self._serve = serve
         self._waiting: dict[Key, list[tuple[Item, asyncio.Future[Result]]]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -62,15 +65,42 @@ class Together(Generic[Key, Item, Result]):
             del self._waiting[key]
 
     async def _answer(self, key: Key, calls: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
+        calls = [call for call in calls if not call[1].done()]  # not for callers who have gone
+        if not calls:
+            return
         try:
             results = await self._serve(key, [item for item, _ in calls])
         except Exception as error:
             if len(calls) > 1:
                 for call in calls:
                     await self._answer(key, [call])
-            elif not calls[0][1].done():
-                calls[0][1].set_exception(error)
-            return
+                return
+            results = [error]
         for (_, answer), result in zip(calls, results, strict=True):
-            if not answer.done():  # its caller has gone
+            if answer.done():  # its caller has gone
+                continue
+            if isinstance(result, Exception):
+                answer.set_exception(result)
+            else:
                 answer.set_result(result)
+
+
+@contextmanager
+def sharing(budgets: Sequence[Budget | None]) -> Iterator[None]:
+    """Charge the statements that follow to several requests, a share to each.
+
+    Together they may take what each of them has left, so that BudgetSpent says nothing about one.
+    A single one is charged as always.
+    """
+    given = [one for one in budgets if one is not None]
+    shared = budgets[0] if len(budgets) == 1 else None
+    if len(budgets) > 1 and given:
+        shared = Budget(min(one.statements - one.spent for one in given))
+    token = budget.set(shared)
+    try:
+        yield
+    finally:
+        budget.reset(token)
+    if len(budgets) > 1 and shared is not None:
+        for one in given:
+            one.spent += -(-shared.spent // len(budgets))
