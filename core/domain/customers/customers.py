@@ -131,7 +131,7 @@ async def update_free(
     assert not any(one.contacts for one in updates)
     found = await w.sql.fetch(
         """SELECT * FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])
-           ORDER BY id FOR NO KEY UPDATE SKIP LOCKED""",
+           FOR NO KEY UPDATE SKIP LOCKED""",
         w.merchant_id, [one.customer_id for one in updates],
     )  # fmt: skip
     rows = {row["id"]: row for row in found}
