@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from core.schema.segment_why import CustomerInSegment
 
 MAX_CHILDREN = 100
+LANES = 3
+"""Transactions with updates of customers by one caller beside each other."""
 
 
 @strawberry.type(description="An id under which the customer is known.")
@@ -533,7 +535,7 @@ class CustomerMutations:
         self, info: Info, id: strawberry.ID, input: CustomerUpdateInput
     ) -> CustomerUpdatePayload | None:
         given = Update(need_id("Customer", id), changes(input), input.if_version)
-        row = None if given.contacts else await info.context.together(update_free, given)
+        row = None if given.contacts else await info.context.together(update_free, given, LANES)
         if row is None:
             async with info.context.work() as w:
                 row = await update_customer(w, given.customer_id, given.changes, given.if_version)

@@ -259,13 +259,15 @@ class Database:
         for job, args in work._rings:
             await self.doorbell.ring(job, *args)
 
-    async def together(self, merchant_id: int, actor: str, do: Do, item: Any) -> Any:
+    async def together(
+        self, merchant_id: int, actor: str, do: Do, item: Any, lanes: int = 1
+    ) -> Any:
         """What `do` makes of the item, in a transaction shared with those who ask meanwhile.
 
         Raises what `do` raises for it alone; see together.py. The request that asks is charged its
         share of the statements.
         """
-        return await self._together((merchant_id, actor, do), (item, budget.get()))
+        return await self._together((merchant_id, actor, do), (item, budget.get()), lanes)
 
     async def _work_together(
         self, key: tuple[int, str, Do], calls: Sequence[tuple[Any, Budget | None]]

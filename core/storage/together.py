@@ -7,6 +7,7 @@ once.
 """
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
@@ -35,19 +36,21 @@ class Together(Generic[Key, Item, Result]):
     ) -> None:
         self._serve = serve
         self._waiting: dict[Key, list[tuple[Item, asyncio.Future[Result]]]] = {}
+        self._lanes: Counter[Key] = Counter()
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, key: Key, item: Item) -> Result:
+    async def __call__(self, key: Key, item: Item, lanes: int = 1) -> Result:
         """The result for the item; raises what `serve` raises for it alone.
 
-        Raises RuntimeError in a unit of work, for which the others would have to wait.
+        With several lanes so many may be served beside each other before the next one waits: for
+        calls that seldom want the same rows. Raises RuntimeError in a unit of work, for which the
+        others would have to wait.
         """
         refuse_nesting()
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        if key in self._waiting:
-            self._waiting[key].append((item, answer))
-        else:
-            self._waiting[key] = [(item, answer)]
+        self._waiting.setdefault(key, []).append((item, answer))
+        if self._lanes[key] < lanes:
+            self._lanes[key] += 1
             # not in the first caller's context: its end or its budget are not those of the others
             task = asyncio.create_task(self._serve_all(key), context=Context())
             self._tasks.add(task)
@@ -62,7 +65,9 @@ class Together(Generic[Key, Item, Result]):
                 del waiting[:AT_ONCE]
                 await self._answer(key, calls)
         finally:
-            del self._waiting[key]
+            self._lanes[key] -= 1
+            if not self._lanes[key]:
+                del self._lanes[key], self._waiting[key]
 
     async def _answer(self, key: Key, calls: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         calls = [call for call in calls if not call[1].done()]  # not for callers who have gone
