@@ -1,6 +1,6 @@
 """Changes to one customer, made by staff."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -23,10 +23,11 @@ from core.storage.database import Session, Work
 
 TEXT_LIMIT = 200
 MAX_AGE = 130
-STORED = (
-    "id", "version", "name", "country", "province", "city", "birthday",
-    "phone_sealed", "phone_index", "email_sealed", "email_index",
-)  # fmt: skip
+TYPES = {
+    "id": "bigint", "version": "int", "name": "text", "country": "text", "province": "text",
+    "city": "text", "birthday": "date", "phone_sealed": "bytea", "phone_index": "bytea",
+    "email_sealed": "bytea", "email_index": "bytea",
+}  # fmt: skip
 
 
 class CustomerMerged(HuikeError):
@@ -149,6 +150,7 @@ async def _update(
     held = dict(rows)
     results: list[Mapping[str, Any] | HuikeError] = []
     changed: dict[int, Mapping[str, Any]] = {}
+    touched: set[str] = set()
     logged = []
     for one in updates:
         before = held[one.customer_id]
@@ -161,25 +163,24 @@ async def _update(
         after = {**before, **columns, "version": before["version"] + 1, "updated_at": w.now}
         held[one.customer_id] = changed[one.customer_id] = after
         results.append(after)
+        touched |= columns.keys()
         logged.append((one.customer_id, [f for f in one.changes if _differs(f, before, after)]))
     if changed:
-        await _store(w, list(changed.values()))
+        await _store(w, list(changed.values()), touched)
         await log_each(w, "changed", [entry for entry in logged if entry[1]], "columns", {})
     return results
 
 
-async def _store(w: Work, rows: Sequence[Mapping[str, Any]]) -> None:
+async def _store(w: Work, rows: Sequence[Mapping[str, Any]], changed: Collection[str]) -> None:
+    """Write the changed columns of rows that are held."""
+    names = ["id", "version", *sorted(changed)]
+    arrays = ", ".join(f"${number}::{TYPES[name]}[]" for number, name in enumerate(names, 3))
+    sets = "".join(f", {name} = u.{name}" for name in names[2:])
     await w.sql.execute(
-        """UPDATE customers c SET version = u.version, updated_at = $2, name = u.name,
-               country = u.country, province = u.province, city = u.city, birthday = u.birthday,
-               phone_sealed = u.phone_sealed, phone_index = u.phone_index,
-               email_sealed = u.email_sealed, email_index = u.email_index
-           FROM unnest($3::bigint[], $4::int[], $5::text[], $6::text[], $7::text[], $8::text[],
-                       $9::date[], $10::bytea[], $11::bytea[], $12::bytea[], $13::bytea[])
-               AS u (id, version, name, country, province, city, birthday,
-                     phone_sealed, phone_index, email_sealed, email_index)
-           WHERE c.merchant_id = $1 AND c.id = u.id""",
-        w.merchant_id, w.now, *([row[column] for row in rows] for column in STORED),
+        f"""UPDATE customers c SET version = u.version, updated_at = $2{sets}
+            FROM unnest({arrays}) AS u ({", ".join(names)})
+            WHERE c.merchant_id = $1 AND c.id = u.id""",
+        w.merchant_id, w.now, *([row[name] for row in rows] for name in names),
     )  # fmt: skip
 
 
