@@ -62,7 +62,7 @@ async def tag_customers(
         w.merchant_id, list(customer_ids), check_tags(tags), source, w.now,
     )  # fmt: skip
     changed = _by_customer(rows)
-    await log_each(w, "tag_added", changed, "tags", {"source": source})
+    await log_each(w, "tag_added", changed.items(), "tags", {"source": source})
     return len(changed)
 
 
@@ -81,7 +81,7 @@ async def untag_customers(w: Work, customer_ids: Sequence[int], tags: Sequence[s
         w.merchant_id, list(customer_ids), check_tags(tags),
     )  # fmt: skip
     changed = _by_customer(rows)
-    await log_each(w, "tag_removed", changed, "tags", {})
+    await log_each(w, "tag_removed", changed.items(), "tags", {})
     return len(changed)
 
 
