@@ -126,7 +126,7 @@ class Context:
         """Count contact data that is shown in the clear; see reads.py."""
         operation = seen.get()
         if operation is not None:
-            operation.add(kind, person)
+            operation.by_kind[kind].add(person)
 
     def read(self) -> AbstractAsyncContextManager[Session]:
         return self.installation.db.read(self.merchant_id, self.actor)
@@ -173,7 +173,7 @@ class Context:
         if loader is None:
 
             async def load_all(pks: list[Any]) -> list[Any]:
-                found = await self.fetch(later.batch, pks)
+                found = await later.fetch(pks)
                 return [found.get(pk) for pk in pks]
 
             loader = self._loaders[later.key] = DataLoader(load_fn=load_all, cache=False)

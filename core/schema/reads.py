@@ -29,9 +29,6 @@ class Seen:
     def __init__(self) -> None:
         self.by_kind: defaultdict[str, set[int]] = defaultdict(set)
 
-    def add(self, kind: str, person: int) -> None:
-        self.by_kind[kind].add(person)
-
     def take(self) -> dict[str, Any] | None:
         """Kinds and number of people, if there are several; what was taken is forgotten."""
         people: set[int] = set().union(*self.by_kind.values())

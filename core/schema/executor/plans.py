@@ -29,7 +29,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
-from core.schema.executor.compile import build_function, leaf_function
+from core.schema.executor.compile import Build, Written, build_function, leaf_function
 from core.schema.executor.kept import Kept
 
 OURS = GraphQLCoreConverter.DEFINITION_BACKREF
@@ -107,6 +107,8 @@ class Field:
     """Of the object's row."""
     make: Callable[[Any], Any] | None = None
     """Of the object's row, by this function."""
+    written: Written | None = None
+    """How the compiled function does the same and completes it at once."""
     call: Callable[..., Any] | None = None
     """The resolver, without the wrappers that only pass arguments on."""
     ours: StrawberryField | None = None
@@ -116,6 +118,11 @@ class Field:
     """Whether the compiled function of the selection completes it."""
     nested: "Selection | None" = None
     """Of an object that the compiled function completes too."""
+
+    @property
+    def of_row(self) -> bool:
+        """Whether it comes from the object's row alone."""
+        return self.column is not None or self.make is not None
 
     @property
     def stock(self) -> bool:
@@ -142,7 +149,7 @@ class Selection:
     """Those that the compiled function leaves open."""
     objects: list[Field]
     """All but leaves: those that are left open the careful way."""
-    build: Callable[[list[Any], list[dict[str, Any]]], list[Any]]
+    build: Build
     waits: bool
     columns: frozenset[str] | None
     """Of the objects' rows that are read; None for all."""
@@ -282,6 +289,9 @@ def _field(place: Place, shape: Shape) -> Field:
     if not made.stock and at_once:
         made.nested = leaf.selection if made.call is None and _plain(leaf.selection) else None
         made.inline = leaf.kind is Kind.LEAF or made.nested is not None
+    written = ours.metadata.get("written") if made.inline and ours is not None else None
+    if written is not None and written.writes(made.nested):
+        made.written = written
     return made
 
 
