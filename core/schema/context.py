@@ -124,9 +124,12 @@ class Context:
 
     def saw(self, kind: str, person: int) -> None:
         """Count contact data that is shown in the clear; see reads.py."""
+        self.noting(kind)(person)
+
+    def noting(self, kind: str) -> Callable[[int], None]:
+        """As `saw`, for many people of the present operation."""
         operation = seen.get()
-        if operation is not None:
-            operation.by_kind[kind].add(person)
+        return (lambda _: None) if operation is None else operation.by_kind[kind].add
 
     def read(self) -> AbstractAsyncContextManager[Session]:
         return self.installation.db.read(self.merchant_id, self.actor)

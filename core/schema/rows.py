@@ -59,6 +59,16 @@ def computed(
     return strawberry.field(resolver=read, metadata=metadata, **options)
 
 
+def prepared(prepare: Callable[[Any], Callable[[Any], Any]], *columns: str, **options: Any) -> Any:
+    """A field that is made of the row by what is found out from `info`, once for a whole list."""
+
+    def read(self: Any, info: strawberry.Info) -> Any:
+        return prepare(info)(self.row)
+
+    metadata = {"columns": columns, "prepare": prepare}
+    return strawberry.field(resolver=read, metadata=metadata, **options)
+
+
 def own_id(type_name: str) -> Any:
     """The global id of the row."""
     make = id_maker(type_name)

@@ -140,7 +140,7 @@ def build_function(
     source = _Source()
     entries = source.entries(fields, "o", "v", "        ")
     head = [
-        f"    a{number} = calls[{number}]" + (f"[{name!r}]" if (name := _only_info(one)) else "")
+        source.argument(one, number)
         for number, one in enumerate(fields)
         if one.inline and one.call is not None
     ]
@@ -189,12 +189,23 @@ class _Source:
             found.append((one.place.response, value))
         return _display(found)
 
+    def argument(self, one: "Field", number: int) -> str:
+        """The line for what a call is given, the same for all objects."""
+        name = _only_info(one)
+        given = f"calls[{number}]" if name is None else f"calls[{number}][{name!r}]"
+        if one.prepare is not None:
+            self.names[f"p{number}"] = one.prepare
+            given = f"p{number}({given})"
+        return f"    a{number} = {given}"
+
     def _read(self, one: "Field", of: str, value: str, number: int) -> str:
         if one.column is not None:
             return f"{of}_row[{one.column!r}]"
         if one.make is not None:
             self.names[f"f{value}"] = one.make
             return f"f{value}({of}_row)"
+        if one.prepare is not None:
+            return f"a{number}({of}_row)"
         if one.attribute is not None:
             return f"{of}.{one.attribute}"
         self.names[f"f{value}"] = one.call

@@ -111,6 +111,8 @@ class Field:
     """How the compiled function does the same and completes it at once."""
     call: Callable[..., Any] | None = None
     """The resolver, without the wrappers that only pass arguments on."""
+    prepare: Callable[[Any], Callable[[Any], Any]] | None = None
+    """Makes of `info` what makes the resolver's value of a row."""
     ours: StrawberryField | None = None
     pk: str | None = None
     """The column of the object's row in which alone the promises of its resolver differ."""
@@ -121,8 +123,8 @@ class Field:
 
     @property
     def of_row(self) -> bool:
-        """Whether it comes from the object's row alone."""
-        return self.column is not None or self.make is not None
+        """Whether the compiled function makes it of the object's row alone."""
+        return any(one is not None for one in (self.column, self.make, self.prepare))
 
     @property
     def stock(self) -> bool:
@@ -280,6 +282,7 @@ def _field(place: Place, shape: Shape) -> Field:
             made.make = make
         elif ours.base_resolver is not None:
             made.call = cast("Callable[..., Any]", ours.base_resolver.wrapped_func)
+            made.prepare = ours.metadata.get("prepare")
             made.pk = ours.metadata.get("pk")
         else:
             made.attribute = ours.python_name
