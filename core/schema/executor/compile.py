@@ -51,7 +51,6 @@ NAMES = {
 PLAIN = frozenset({str, int, float, bool, Decimal, datetime, date})
 """Classes of values that are neither errors nor to be awaited."""
 
-
 Build = Callable[[Sequence[Any], list[dict[str, Any]]], list[Any]]
 """Makes the dictionaries of objects; it is given the arguments of calls too."""
 
@@ -128,9 +127,7 @@ def _members(type_: Any) -> dict[Any, Any]:
     return {member: coerce(type_, member) for member in getattr(type_, "wrapped_cls", ())}
 
 
-def build_function(
-    fields: list["Field"],
-) -> Build:
+def build_function(fields: list["Field"]) -> Build:
     """A function of objects and calls that returns the objects' dictionaries.
 
     It fills in the inline fields, and None for the others. `calls` has the arguments of each
