@@ -124,9 +124,12 @@ class Context:
 
     def saw(self, kind: str, person: int) -> None:
         """Count contact data that is shown in the clear; see reads.py."""
+        self.noting(kind)(person)
+
+    def noting(self, kind: str) -> Callable[[int], None]:
+        """As `saw`, for many people of the present operation."""
         operation = seen.get()
-        if operation is not None:
-            operation.add(kind, person)
+        return (lambda _: None) if operation is None else operation.by_kind[kind].add
 
     def read(self) -> AbstractAsyncContextManager[Session]:
         return self.installation.db.read(self.merchant_id, self.actor)
@@ -173,7 +176,7 @@ class Context:
         if loader is None:
 
             async def load_all(pks: list[Any]) -> list[Any]:
-                found = await self.fetch(later.batch, pks)
+                found = await later.fetch(pks)
                 return [found.get(pk) for pk in pks]
 
             loader = self._loaders[later.key] = DataLoader(load_fn=load_all, cache=False)

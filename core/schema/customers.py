@@ -28,7 +28,7 @@ from core.schema.consents import (
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customer_standing import CustomerStanding
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
-from core.schema.masking import Contact, shown, shown_text
+from core.schema.masking import Contact, contact_column, shown
 from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -84,11 +84,6 @@ class CustomerTag:
     created_at: datetime
 
 
-def name_of(self: Any, info: Info) -> str | None:
-    name = self.row["name"]
-    return shown_text(info.context, NAME, name, self.row["id"]) if name else None
-
-
 def hides_names(info: Info) -> bool:
     return not info.context.may(NAME.permission)
 
@@ -105,10 +100,8 @@ class Customer(Node, CustomerProfile, CustomerStanding, CustomerMembership):
     created_at: datetime = column("created_at")
     updated_at: datetime = column("updated_at")
 
-    name: str | None = strawberry.field(
-        resolver=name_of,
-        metadata={"columns": ("name",)},
-        description="Masked for tokens without PII_NAME, as 张**.",
+    name: str | None = contact_column(
+        "name", NAME, description="Masked for tokens without PII_NAME, as 张**."
     )
     name_redacted: bool = strawberry.field(
         resolver=hides_names,

@@ -1,6 +1,6 @@
 """Orders with their lines, parcels and refunds."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
 from functools import lru_cache, partial
@@ -12,9 +12,21 @@ import strawberry
 from core.domain.customers.masking import ADDRESS, NAME, PHONE
 from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customer_by_id
+from core.schema.executor.later import RowBatch
 from core.schema.masking import shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.rows import Columns, column, columns_sql, computed, own_id, reads, selected
+from core.schema.rows import (
+    Columns,
+    array_text,
+    by_parent,
+    column,
+    columns_sql,
+    enum_column,
+    money_column,
+    own_id,
+    reads,
+    selected,
+)
 from core.schema.scalars import Money, Node, global_id, money, read_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import (
@@ -43,10 +55,6 @@ RefundKindType = strawberry.enum(RefundKind, name="RefundKind")
 RefundStateType = strawberry.enum(RefundState, name="RefundState")
 
 
-def paid_for(row: Any) -> Money | None:
-    return None if row["amount"] is None else money(row["amount"], row["currency"])
-
-
 @strawberry.type
 class OrderLine:
     row: strawberry.Private[Any]
@@ -57,7 +65,7 @@ class OrderLine:
     category: str | None = column("category")
     sku: str | None = column("sku")
     quantity: int = column("quantity")
-    amount: Money | None = computed(paid_for, "amount", "currency")
+    amount: Money | None = money_column("amount")
 
 
 @strawberry.type(description="One scan of a parcel; a trace lists them oldest first.")
@@ -129,13 +137,11 @@ class Order(Node):
     row: strawberry.Private[Any]
     id: strawberry.ID = own_id("Order")
     external_id: str = column("external_id")
-    state: OrderState = computed(lambda row: OrderState(row["state"]), "state")
+    state: OrderState = enum_column("state", OrderState)
     platform_state: str | None = column("platform_state")
-    total: Money = computed(lambda row: money(row["total"], row["currency"]), "total", "currency")
-    paid: Money = computed(lambda row: money(row["paid"], row["currency"]), "paid", "currency")
-    refunded: Money = computed(
-        lambda row: money(row["refunded"], row["currency"]), "refunded", "currency"
-    )
+    total: Money = money_column("total")
+    paid: Money = money_column("paid")
+    refunded: Money = money_column("refunded")
     ordered_at: datetime = column("ordered_at")
     paid_at: datetime | None = column("paid_at")
     shipped_at: datetime | None = column("shipped_at")
@@ -281,56 +287,49 @@ def order_by_id(info: Info, pk: int) -> Order | None:
     return info.context.child(("orders", columns), pk, partial(orders_by_id, columns=columns))
 
 
-def orders_of_customers(
-    first: int, columns: Columns
-) -> Callable[[Session, list[int]], Awaitable[dict[int, list[Order]]]]:
+def orders_of_customers(first: int, columns: Columns) -> RowBatch:
     """Loads the newest orders of many customers with one statement."""
 
-    async def load(session: Session, pks: list[int]) -> dict[int, list[Order]]:
+    async def load(session: Session, pks: list[int]) -> Mapping[int, list[Any]]:
         rows = await session.sql.fetch(
-            f"""SELECT wanted.id AS buyer, o.* FROM unnest($2::bigint[]) AS wanted (id)
+            f"""SELECT wanted.id AS buyer, o.* FROM unnest($2::text::bigint[]) AS wanted (id)
                 CROSS JOIN LATERAL (
                     SELECT {columns_sql("r", columns)} FROM orders r
                     WHERE r.merchant_id = $1 AND r.customer_id = wanted.id
                     ORDER BY r.ordered_at DESC, r.id DESC LIMIT $3) o""",
-            session.merchant_id, pks, first,
+            session.merchant_id, array_text(pks), first,
         )  # fmt: skip
-        found: dict[int, list[Order]] = {}
-        for row in rows:
-            found.setdefault(row["buyer"], []).append(order_of(row))
-        return found
+        return by_parent(rows, "buyer")
 
-    return load
+    return RowBatch(load, Order)
 
 
 CHILDREN["orders_of_customers"] = orders_of_customers
 
 
 @lru_cache(maxsize=100)
-def lines_of(
-    columns: Columns,
-) -> Callable[[Session, list[int]], Awaitable[dict[int, list[OrderLine]]]]:
+def lines_of(columns: Columns) -> RowBatch:
     """Loads the lines of many orders with one statement."""
     shown = None if columns is None else (columns | {"order_id"}) - {"currency"}
     if columns is None or "currency" in columns:
+        # told the ids twice, PostgreSQL reads the orders at once, not one for each line
         source = """order_lines l JOIN orders o ON o.merchant_id = l.merchant_id
-                    AND o.id = l.order_id"""
+                    AND o.id = l.order_id AND o.merchant_id = $1
+                    AND o.id = ANY($2::text::bigint[])"""
         found_by = f"{columns_sql('l', shown)}, o.currency"
     else:
         source, found_by = "order_lines l", columns_sql("l", shown)
 
-    async def load(session: Session, pks: list[int]) -> dict[int, list[OrderLine]]:
+    async def load(session: Session, pks: list[int]) -> Mapping[int, list[Any]]:
         rows = await session.sql.fetch(
             f"""SELECT {found_by} FROM {source}
-                WHERE l.merchant_id = $1 AND l.order_id = ANY($2) ORDER BY l.id""",
-            session.merchant_id, pks,
+                WHERE l.merchant_id = $1 AND l.order_id = ANY($2::text::bigint[])
+                ORDER BY l.id""",
+            session.merchant_id, array_text(pks),
         )  # fmt: skip
-        found: dict[int, list[OrderLine]] = {}
-        for row in rows:
-            found.setdefault(row["order_id"], []).append(OrderLine(row=row))
-        return found
+        return by_parent(rows, "order_id")
 
-    return load
+    return RowBatch(load, OrderLine)
 
 
 async def parcels_of(session: Session, pks: list[int]) -> dict[int, list[Parcel]]:

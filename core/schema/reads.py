@@ -29,13 +29,10 @@ class Seen:
     def __init__(self) -> None:
         self.by_kind: defaultdict[str, set[int]] = defaultdict(set)
 
-    def add(self, kind: str, person: int) -> None:
-        self.by_kind[kind].add(person)
-
     def take(self) -> dict[str, Any] | None:
         """Kinds and number of people, if there are several; what was taken is forgotten."""
         people: set[int] = set().union(*self.by_kind.values())
-        fields = sorted(self.by_kind)
+        fields = sorted(kind for kind, found in self.by_kind.items() if found)
         self.by_kind.clear()
         return {"fields": fields, "customers": len(people)} if len(people) > 1 else None
 

@@ -5,13 +5,20 @@ made here, and those with `columns` in their metadata. As soon as one is selecte
 say so, all columns are read. The primary key is read always.
 """
 
-from collections.abc import Callable
+from binascii import b2a_base64
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 import strawberry
 
+from core.schema.executor.compile import Written
 from core.schema.executor.plans import Kind, Shape
-from core.sdk.ids import id_maker
+from core.schema.scalars import Money, money
+from core.sdk.ids import id_form, id_maker
+from core.sdk.money import minor_text
 
 ALWAYS = frozenset({"id", "merchant_id"})
 
@@ -40,19 +47,54 @@ def column(name: str, **options: Any) -> Any:
     return strawberry.field(resolver=read, metadata=metadata, **options)
 
 
-def computed(make: Callable[[Any], Any], *columns: str, **options: Any) -> Any:
+def computed(
+    make: Callable[[Any], Any], *columns: str, written: Written | None = None, **options: Any
+) -> Any:
     """A field that is made of the row; it reads these columns of it."""
 
     def read(self: Any) -> Any:
         return make(self.row)
 
-    return strawberry.field(resolver=read, metadata={"columns": columns, "make": make}, **options)
+    metadata = {"columns": columns, "make": make, "written": written}
+    return strawberry.field(resolver=read, metadata=metadata, **options)
+
+
+def prepared(prepare: Callable[[Any], Callable[[Any], Any]], *columns: str, **options: Any) -> Any:
+    """A field that is made of the row by what is found out from `info`, once for a whole list."""
+
+    def read(self: Any, info: strawberry.Info) -> Any:
+        return prepare(info)(self.row)
+
+    metadata = {"columns": columns, "prepare": prepare}
+    return strawberry.field(resolver=read, metadata=metadata, **options)
 
 
 def own_id(type_name: str) -> Any:
     """The global id of the row."""
     make = id_maker(type_name)
-    return computed(lambda row: make(row["id"]))
+    names = {"form": id_form(type_name), "encode": b2a_base64}
+    written = Written("id", "{encode}({form} % {value}, newline=False).decode()", names)
+    return computed(lambda row: make(row["id"]), written=written)
+
+
+def enum_column(name: str, type_: type[Enum], **options: Any) -> Any:
+    """A field that is a member of an enum, of which the column holds the value."""
+
+    def make(row: Any) -> Enum | None:
+        return None if row[name] is None else type_(row[name])
+
+    return computed(make, name, written=Written(name, "{texts}[{value}]"), **options)
+
+
+def money_column(name: str, **options: Any) -> Any:
+    """A field that is so many minor units, or null, of the currency in the column `currency`."""
+
+    def make(row: Any) -> Money | None:
+        return None if row[name] is None else money(row[name], row["currency"])
+
+    parts = {"amount": "{text}({value}, {row}['currency'])", "currency": "{row}['currency']"}
+    written = Written(name, parts, {"text": minor_text})
+    return computed(make, name, "currency", written=written, **options)
 
 
 def selected(info: Any, type_name: str) -> Columns:
@@ -65,11 +107,29 @@ def selected(info: Any, type_name: str) -> Columns:
     return shape.columns[type_name]
 
 
+@lru_cache(maxsize=1000)
 def columns_sql(alias: str, columns: Columns) -> str:
     """The columns for a SELECT."""
     if columns is None:
         return f"{alias}.*"
     return ", ".join(f"{alias}.{name}" for name in sorted(columns | ALWAYS))
+
+
+def by_parent(rows: Iterable[Any], name: str) -> Mapping[Any, list[Any]]:
+    """Rows by a column, in their order."""
+    found: defaultdict[Any, list[Any]] = defaultdict(list)
+    for row in rows:
+        found[row[name]].append(row)
+    return found
+
+
+def array_text(pks: list[int]) -> str:
+    """Keys for a parameter `::text::bigint[]`.
+
+    Of an array, asyncpg asks each element whether it is an array itself, which takes longer than
+    all the rest of a statement.
+    """
+    return f"{{{str(pks)[1:-1]}}}"
 
 
 def _columns(shape: Shape, type_name: str) -> Columns:

@@ -23,10 +23,15 @@ def join_id(type_name: str, pk: int) -> str:
     return id_maker(type_name)(pk)
 
 
+def id_form(type_name: str) -> bytes:
+    """What is made opaque, with a place for the number."""
+    return f"{type_name}:%d".encode()
+
+
 @cache
 def id_maker(type_name: str) -> Callable[[int], str]:
     """`join_id` for the objects of one type."""
-    form = f"{type_name}:%d".encode()
+    form = id_form(type_name)
     encode = binascii.b2a_base64
 
     def make(pk: int) -> str:

@@ -10,6 +10,7 @@ EXPONENTS = {
     **dict.fromkeys(("JPY", "KRW", "VND", "CLP", "ISK", "UGX", "XAF", "XOF", "XPF", "PYG"), 0),
     **dict.fromkeys(("BHD", "IQD", "JOD", "KWD", "LYD", "OMR", "TND"), 3),
 }
+CENTS = [f".{number:02}" for number in range(100)]
 MAX_MINOR = 10**15
 
 
@@ -56,6 +57,13 @@ def read_minor(told: Any, currency: str, rounded: bool = False) -> int:
 def from_minor(minor: int, currency: str) -> Decimal:
     """The amount of so many minor units, with all the currency's decimals."""
     return Decimal(minor).scaleb(-EXPONENTS.get(currency, 2))
+
+
+def minor_text(minor: int, currency: str) -> str:
+    """The text of the amount of so many minor units."""
+    if minor < 0 or currency in EXPONENTS:
+        return str(from_minor(minor, currency))
+    return str(minor // 100) + CENTS[minor % 100]
 
 
 def to_millionths(amount: Decimal) -> int:

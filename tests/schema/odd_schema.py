@@ -32,7 +32,7 @@ class Context:
         return await batch(None, pks)
 
     async def join(self, later):
-        found = (await self.fetch(later.batch, [later.pk])).get(later.pk)
+        found = (await later.fetch([later.pk])).get(later.pk)
         return later.missing if found is None else found
 
 

@@ -12,7 +12,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from core.schema.executor import Executor, kept
 from core.schema.executor.later import Later
 from core.schema.executor.plans import PlanCache
-from tests.schema import odd_schema
+from tests.schema import odd_rows, odd_schema
 from tests.schema.selections import Selections
 
 
@@ -23,9 +23,9 @@ class Schema(strawberry.Schema):
         pass
 
 
-def schema_of(executor):
+def schema_of(executor, query=odd_schema.Query):
     made = Schema(
-        odd_schema.Query, odd_schema.Mutation, types=[odd_schema.Other],
+        query, odd_schema.Mutation, types=[odd_schema.Other],
         execution_context_class=executor, extensions=[DisableValidation],
     )  # fmt: skip
     made.plans = PlanCache()
@@ -34,6 +34,7 @@ def schema_of(executor):
 
 STOCK = schema_of(StrawberryGraphQLCoreExecutionContext)
 OURS = schema_of(Executor)
+ROWS = [schema_of(one, odd_rows.Query) for one in (Executor, StrawberryGraphQLCoreExecutionContext)]
 
 
 async def answer(schema, query, values, rate):
@@ -42,8 +43,9 @@ async def answer(schema, query, values, rate):
     return result.data, [error.formatted for error in result.errors or ()]
 
 
-async def both(query, values, rate):
-    return await answer(OURS, query, values, rate), await answer(STOCK, query, values, rate)
+async def both(query, values, rate, schemas=(OURS, STOCK)):
+    ours, stock = [await answer(one, query, values, rate) for one in schemas]
+    return ours, stock
 
 
 def keys(data):
@@ -168,6 +170,38 @@ async def test_a_resolver_that_names_its_key_is_called_for_one_of_a_level(monkey
     coins = [inner["promisedByKey"]["coin"] for one in result.data["things"]
              for inner in one["allByKey"]]  # fmt: skip
     assert coins == [{"amount": "2.00", "side": {"name": "heads"}}] * 18
+
+
+async def test_rows_become_no_objects_where_nobody_needs_any(monkeypatch):
+    made = []
+
+    def counted(self, row):
+        made.append(row)
+        self.row = row
+
+    monkeypatch.setattr(odd_rows.Kept, "__init__", counted)
+    query = "{ kept(count: 9) { kept { id at mustShade total { amount } kept { name %s } } } }"
+    ours = await answer(ROWS[0], query % "", {}, 0)
+    assert len(made) == 9 + 1  # the last for the resolver of all their children
+    assert ours == await answer(ROWS[1], query % "", {}, 0)
+    assert not ours[1]
+    assert len(made) > 3 * 9
+    ours, stock = await both(query % "label rate", {}, 0, ROWS)
+    assert ours == stock
+
+
+@pytest.mark.parametrize("rate", [0, 0.01, 0.1])
+async def test_rows(rate):
+    selections = Selections(ROWS[0]._schema, random.Random(rate), depth=3, width=6)
+    wrong = 0
+    for _ in range(60):
+        query, values = selections.document()
+        (data, errors), stock = await both(query, values, rate, ROWS)
+        assert data == stock[0], query
+        assert list(keys(data)) == list(keys(stock[0])), query
+        assert by_place(data, errors).keys() == by_place(*stock).keys(), query
+        wrong += bool(errors)
+    assert bool(wrong) == bool(rate)
 
 
 async def test_plans_are_bounded(monkeypatch):

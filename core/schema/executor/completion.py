@@ -13,7 +13,7 @@ from strawberry.types.info import Info
 
 from core.schema.executor.compile import takes_object
 from core.schema.executor.faults import Errors, Fault
-from core.schema.executor.later import Later
+from core.schema.executor.later import Later, RowBatch, Rows, rows_of
 from core.schema.executor.plans import Field, Kind, Place, Selection, Shape, option
 
 Where = Callable[[int], Path | None]
@@ -40,6 +40,14 @@ class Together(list[Any]):
         self.promise = promise
 
 
+class RowLists(list[Any]):
+    """In place of lists of objects of a type of rows, those of their rows."""
+
+    def __init__(self, of: type, lists: list[Any]) -> None:
+        super().__init__(lists)
+        self.of = of
+
+
 class PlannedInfo(Info[Any, Any]):
     """A resolver's `info`, which knows what is selected of what it returns."""
 
@@ -57,7 +65,7 @@ class Completion:
     # -- objects ----------------------------------------------------------------------------------
 
     async def selection(
-        self, selection: Selection, objects: list[Any], where: Where, step: int
+        self, selection: Selection, objects: Sequence[Any], where: Where, step: int
     ) -> Done:
         """The dictionaries of objects of one type."""
         faults: dict[int, Fault] = {}
@@ -75,7 +83,7 @@ class Completion:
         return made, faults
 
     async def one_by_one(
-        self, selection: Selection, objects: list[Any], where: Where, step: int
+        self, selection: Selection, objects: Sequence[Any], where: Where, step: int
     ) -> Done:
         """As `selection`, for the root of a mutation: no field begins before the last one ended."""
         made = [{one.place.response: one.constant for one in selection.fields} for _ in objects]
@@ -91,7 +99,7 @@ class Completion:
         ]
 
     async def _carefully(
-        self, selection: Selection, objects: list[Any], where: Where, step: int
+        self, selection: Selection, objects: Sequence[Any], where: Where, step: int
     ) -> Done:
         """The inline leaves as the stock executor does them."""
         made: list[Any] = []
@@ -117,7 +125,7 @@ class Completion:
         return await value if self._executor.is_awaitable(value) else value
 
     async def _pending(
-        self, fields: list[Field], objects: list[Any], made: list[Any], where: Where, step: int
+        self, fields: list[Field], objects: Sequence[Any], made: list[Any], where: Where, step: int
     ) -> dict[int, Fault]:
         """Fill in what the compiled function left open; returns the faults of whole objects."""
         resolved = [(one, self._resolve(one, objects, where)) for one in fields]
@@ -136,13 +144,13 @@ class Completion:
                 _take(faults, found)
         return faults
 
-    def _resolve(self, one: Field, objects: list[Any], where: Where) -> list[Any]:
+    def _resolve(self, one: Field, objects: Sequence[Any], where: Where) -> list[Any]:
         """What a field's source gives for each object; a promise or an awaitable is left as is."""
         try:
             if one.column is not None:
-                return [source.row[one.column] for source in objects]
+                return [row[one.column] for row in rows_of(objects)]
             if one.make is not None:
-                return [one.make(source.row) for source in objects]
+                return [one.make(row) for row in rows_of(objects)]
             if one.attribute is not None:
                 return [getattr(source, one.attribute) for source in objects]
             if one.call is None:
@@ -158,7 +166,7 @@ class Completion:
             try:
                 first = resolve(objects[0], **call)
                 if first.__class__ is Later:
-                    return Together(first, [source.row[one.pk] for source in objects])
+                    return Together(first, [row[one.pk] for row in rows_of(objects)])
             except Exception as error:
                 return [Raised(error)] * len(objects)
         for source in objects:
@@ -178,7 +186,7 @@ class Completion:
             return Raised(error)
 
     async def _fill(
-        self, one: Field, objects: list[Any], values: list[Any], made: list[Any], where: Where,
+        self, one: Field, objects: Sequence[Any], values: list[Any], made: list[Any], where: Where,
         step: int,
     ) -> dict[int, Fault]:  # fmt: skip
         """Complete one field of all objects; returns the faults that the field cannot hold."""
@@ -204,7 +212,9 @@ class Completion:
                 entry[response] = value
         return faults
 
-    async def _stock_field(self, one: Field, objects: list[Any], where: Where, step: int) -> Done:
+    async def _stock_field(
+        self, one: Field, objects: Sequence[Any], where: Where, step: int
+    ) -> Done:
         completed = await asyncio.gather(
             *(self._stock(one, source, number, where, step + 1)
               for number, source in enumerate(objects)),
@@ -220,7 +230,7 @@ class Completion:
 
     # -- values -----------------------------------------------------------------------------------
 
-    async def shape(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+    async def shape(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         """Values of one type, completed."""
         match shape.kind:
             case Kind.NON_NULL:
@@ -233,7 +243,7 @@ class Completion:
                 return await self._abstract(shape, values, where, step)
         return self._leaves(shape, values, where, step)
 
-    async def _non_null(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+    async def _non_null(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         assert shape.inner is not None
         completed, faults = await self.shape(shape.inner, values, where, step)
         for number, value in enumerate(completed):
@@ -242,7 +252,7 @@ class Completion:
                 faults[number] = _fault(error, shape.place, where(number), step)
         return completed, faults
 
-    async def _lists(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+    async def _lists(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         """All lists' items completed together."""
         flat: list[Any] = []
         starts: list[int] = []
@@ -265,9 +275,12 @@ class Completion:
             return Path(where(owners[owner]), number - starts[owner], None)
 
         assert shape.inner is not None
-        if any(hasattr(one, "__await__") for one in set(map(type, flat))):
-            flat, step = await self._settle(flat, step)
-        done, item_faults = await self.shape(shape.inner, flat, item, step)
+        whole: Sequence[Any] = flat
+        if isinstance(values, RowLists):
+            whole = Rows(values.of, flat)
+        elif any(hasattr(one, "__await__") for one in set(map(type, flat))):
+            whole, step = await self._settle(flat, step)
+        done, item_faults = await self.shape(shape.inner, whole, item, step)
         for number, fault in sorted(item_faults.items()):
             if shape.inner.kind is Kind.NON_NULL:
                 _take(faults, {owners[bisect_right(starts, number) - 1]: fault})
@@ -293,10 +306,13 @@ class Completion:
             )
         return list(value)
 
-    async def _objects(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+    async def _objects(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         selection = shape.selection
         assert selection is not None
-        if set(map(type, values)) == {selection.origin}:
+        if (
+            values.of is selection.origin if isinstance(values, Rows)
+            else set(map(type, values)) == {selection.origin}
+        ):  # fmt: skip
             return await self.selection(selection, values, where, step)
         faults: dict[int, Fault] = {}
         fit: list[int] = []
@@ -329,7 +345,7 @@ class Completion:
         if not (await fits if self._executor.is_awaitable(fits) else fits):
             raise invalid_return_type_error(shape.type, value, shape.place.details)
 
-    async def _abstract(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+    async def _abstract(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         """Objects of an interface or union, those of one type together."""
         faults: dict[int, Fault] = {}
         members: dict[str, list[int]] = {}
@@ -377,7 +393,7 @@ class Completion:
         option(self._executor, shape, found)
         return found.name
 
-    def _leaves(self, shape: Shape, values: list[Any], where: Where, step: int) -> Done:
+    def _leaves(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         assert shape.leaf is not None
         completed: list[Any] = []
         faults: dict[int, Fault] = {}
@@ -423,7 +439,9 @@ class Completion:
     async def _settle(self, values: list[Any], step: int) -> tuple[list[Any], int]:
         """The values with every promise kept and every awaitable awaited, all at once."""
         if isinstance(values, Together):
-            return await _kept(values.promise, values), step + 1
+            kept = await _kept(values.promise.of_rows(), values)
+            batch = values.promise.batch
+            return RowLists(batch.of, kept) if isinstance(batch, RowBatch) else kept, step + 1
         promised: dict[Any, list[int]] = {}
         awaited: list[int] = []
         waiting = {kind for kind in set(map(type, values)) if hasattr(kind, "__await__")}

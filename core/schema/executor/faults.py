@@ -8,9 +8,12 @@ from graphql import (
     FieldNode,
     FragmentSpreadNode,
     GraphQLError,
+    GraphQLIncludeDirective,
+    GraphQLSkipDirective,
     InlineFragmentNode,
     OperationType,
     SelectionSetNode,
+    get_directive_values,
 )
 from graphql.execution import Executor as StockExecutor
 from graphql.execution.executor import CollectedErrors
@@ -95,6 +98,8 @@ def _ranks(executor: StockExecutor[Any]) -> Ranks:
     def walk(selections: SelectionSetNode | None, above: tuple[str, ...]) -> None:
         nodes: Sequence[Any] = selections.selections if selections is not None else ()
         for node in nodes:
+            if not _included(executor, node):
+                continue
             if isinstance(node, FieldNode):
                 names = (*above, node.alias.value if node.alias else node.name.value)
                 ranks.setdefault(names, len(ranks))
@@ -106,3 +111,11 @@ def _ranks(executor: StockExecutor[Any]) -> Ranks:
 
     walk(executor.operation.selection_set, ())
     return ranks
+
+
+def _included(executor: StockExecutor[Any], node: Any) -> bool:
+    skip, include = (
+        get_directive_values(directive, node, executor.variable_values)
+        for directive in (GraphQLSkipDirective, GraphQLIncludeDirective)
+    )
+    return not (skip and skip["if"]) and (include is None or bool(include["if"]))

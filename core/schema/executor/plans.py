@@ -30,7 +30,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from core.schema.executor.arguments import Arguments
-from core.schema.executor.compile import build_function, leaf_function
+from core.schema.executor.compile import Build, Written, build_function, leaf_function
 from core.schema.executor.kept import Kept
 
 OURS = GraphQLCoreConverter.DEFINITION_BACKREF
@@ -108,10 +108,14 @@ class Field:
     """Of the object's row."""
     make: Callable[[Any], Any] | None = None
     """Of the object's row, by this function."""
+    written: Written | None = None
+    """How the compiled function does the same and completes it at once."""
     call: Callable[..., Any] | None = None
     """The resolver, without the wrappers that only pass arguments on."""
     arguments: Arguments | None = None
     """Of the resolver, where it has any."""
+    prepare: Callable[[Any], Callable[[Any], Any]] | None = None
+    """Makes of `info` what makes the resolver's value of a row."""
     ours: StrawberryField | None = None
     pk: str | None = None
     """The column of the object's row in which alone the promises of its resolver differ."""
@@ -119,6 +123,11 @@ class Field:
     """Whether the compiled function of the selection completes it."""
     nested: "Selection | None" = None
     """Of an object that the compiled function completes too."""
+
+    @property
+    def of_row(self) -> bool:
+        """Whether the compiled function makes it of the object's row alone."""
+        return any(one is not None for one in (self.column, self.make, self.prepare))
 
     @property
     def stock(self) -> bool:
@@ -145,7 +154,7 @@ class Selection:
     """Those that the compiled function leaves open."""
     objects: list[Field]
     """All but leaves: those that are left open the careful way."""
-    build: Callable[[list[Any], list[dict[str, Any]]], list[Any]]
+    build: Build
     waits: bool
     columns: frozenset[str] | None
     """Of the objects' rows that are read; None for all."""
@@ -288,6 +297,7 @@ def _field(executor: StockExecutor[Any], place: Place, shape: Shape) -> Field:
             made.make = make
         elif ours.base_resolver is not None:
             made.call = cast("Callable[..., Any]", ours.base_resolver.wrapped_func)
+            made.prepare = ours.metadata.get("prepare")
             made.pk = ours.metadata.get("pk")
             if place.definition.args:
                 names = executor.schema._strawberry_schema.config.name_converter  # type: ignore[attr-defined]
@@ -300,6 +310,9 @@ def _field(executor: StockExecutor[Any], place: Place, shape: Shape) -> Field:
     if not made.stock and at_once:
         made.nested = leaf.selection if made.call is None and _plain(leaf.selection) else None
         made.inline = leaf.kind is Kind.LEAF or made.nested is not None
+    written = ours.metadata.get("written") if made.inline and ours is not None else None
+    if written is not None and written.writes(made.nested):
+        made.written = written
     return made
 
 
