@@ -132,7 +132,7 @@ async def open_installation(
             redis = await connect_redis(redis_url)
             doorbell = RedisDoorbell(redis)
             stack.push_async_callback(doorbell.close)
-        await database.connect(database_url, apps, settings.pool_size)
+        await database.connect(database_url, settings.pool_size)
         stack.push_async_callback(database.disconnect)
         if check_schema:
             await _bring_up_to_date(settings, database_url, apps)

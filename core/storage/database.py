@@ -117,10 +117,7 @@ class Hurried(Session):
 
 @dataclass
 class Work(Session):
-    """One transaction: all of it is committed at the end of the block, or nothing.
-
-    ORM models used inside the block share the transaction.
-    """
+    """One transaction: all of it is committed at the end of the block, or nothing."""
 
     _events: list[Event] = field(default_factory=list)
     _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
@@ -335,7 +332,7 @@ async def _transaction() -> AsyncIterator[asyncpg.Connection]:
             if attempt + 1 == BEGIN_TRIES or not isinstance(error, CUT_OFF):
                 raise
     try:
-        # not under the ORM's lock: its models, and readers, use this connection too
+        # not under the ORM's lock: readers use this connection too
         yield transaction._connection
     except BaseException as error:
         await context.__aexit__(type(error), error, error.__traceback__)
@@ -343,12 +340,14 @@ async def _transaction() -> AsyncIterator[asyncpg.Connection]:
     await context.__aexit__(None, None, None)
 
 
-async def connect(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> None:
+async def connect(url: str, pool_size: int) -> None:
     """Open the process's pool. Raises DatabaseError when the server cannot be used.
 
-    `apps` gives the modules with tables of each app: core's and one of each plugin that has any.
+    The ORM is told of the models it insists on having: they are for migrations, no query needs
+    them, and all of them take 15 MB.
     """
-    await Tortoise.init(config=orm_config(url, apps, pool_size), _enable_global_fallback=True)
+    config = orm_config(url, {"core": ["core.storage.models"]}, pool_size)
+    await Tortoise.init(config=config, _enable_global_fallback=True)
     try:
         async with get_connection("default").acquire_connection() as sql:
             version = sql.get_server_version()
@@ -368,7 +367,10 @@ async def disconnect() -> None:
 
 
 def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> dict[str, Any]:
-    """The ORM's configuration for a database URL."""
+    """The ORM's configuration for a database URL.
+
+    `apps` gives the modules with tables of each app: core's and one of each plugin that has any.
+    """
     return {
         "connections": {"default": {"engine": "core.storage.connections", "credentials": {
             **credentials(url), "minsize": 1, "maxsize": pool_size,
