@@ -380,7 +380,7 @@ def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> d
             name: {
                 "models": list(modules),
                 "default_connection": "default",
-                "migrations": _migrations_module(name, modules),
+                "migrations": migrations_of(name, modules),
             }
             for name, modules in apps.items()
         },
@@ -406,7 +406,8 @@ def credentials(url: str) -> dict[str, Any]:
     }
 
 
-def _migrations_module(app: str, modules: Sequence[str]) -> str:
+def migrations_of(app: str, modules: Sequence[str]) -> str:
+    """The package with the migrations of an app whose tables are in these modules."""
     return "core.migrations" if app == "core" else migrations_beside(modules[0])
 
 
