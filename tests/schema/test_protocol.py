@@ -3,7 +3,7 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from core.heads import HEAD_BYTES
+from core.protocol import HEAD_BYTES
 
 CHUNK = b"x" * 16 * 1024
 
