@@ -69,12 +69,12 @@ def _at_rest() -> None:
         with running(home, "serve", "--no-worker", "--port", str(port)) as server:
             await_answer(server, port, token)
             with running(home, "worker") as worker:
-                time.sleep(REST_SECONDS)
+                _rest(worker.pid)
                 _print("memory_server_at_rest", server.pid)
                 _print("memory_worker_at_rest", worker.pid)
         with running(home, "serve", "--port", str(port)) as both:
             await_answer(both, port, token)
-            time.sleep(REST_SECONDS)
+            _rest(both.pid)
             _print("memory_server_with_worker_at_rest", both.pid)
     with subprocess.Popen(
         [sys.executable, "-c", FLOOR], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -82,6 +82,14 @@ def _at_rest() -> None:
         assert floor.stdout is not None
         floor.stdout.readline()
         _print("memory_floor_imports", floor.pid)
+
+
+def _rest(pid: int) -> None:
+    """Wait until a process has started: on a busy machine that takes a while."""
+    process, before = psutil.Process(pid), 0
+    while (now := process.memory_info().rss) > before * 1.01:
+        before = now
+        time.sleep(REST_SECONDS)
 
 
 def _at_work(folder: Path) -> None:
