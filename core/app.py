@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 READY_SECONDS = 2
 SHUTDOWN_SECONDS = 20
+NEW_OBJECTS = 5_000
+"""So many more objects than before, and the collector looks for garbage among them."""
 UNREAD_SECONDS = 60
 """A client that takes nothing of what was sent for so long is gone: its memory is freed."""
 
@@ -172,10 +174,11 @@ def _spare_what_stays() -> None:
     """Keep the collector of garbage off the modules and the schema, which live as long as we do.
 
     They are most of the process's objects: looking through them again and again took as much time
-    as answering.
+    as answering. What an answer leaves behind is looked through more seldom, too.
     """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(NEW_OBJECTS)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -143,6 +143,17 @@ def _show_changes(since: Path, present: str) -> None:
         fail("this breaks clients: deprecate it for one minor version first")
 
 
+@main.command("error-codes")
+def error_codes() -> None:
+    """Print the page of error codes, with those of the installed plugins."""
+    from core.schema.error_page import error_page
+
+    try:
+        click.echo(error_page(load_registry(settings_or_fail())), nl=False)
+    except RegistryError as error:
+        fail(str(error))
+
+
 @main.command("worker")
 def worker_command() -> None:
     """Do the background work in a process of its own."""

@@ -770,6 +770,7 @@ class Migration(migrations.Migration):
                 ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
                 ('merchant_id', fields.BigIntField()),
                 ('kind', fields.TextField(unique=False)),
+                ('actor', fields.TextField(default='system', db_default='system', unique=False)),
                 ('state', fields.TextField(default='queued', unique=False)),
                 ('params', fields.JSONField(default=json_default, encoder=JSON_DUMPS, decoder=loads)),
                 ('checkpoint', fields.JSONField(default=json_default, encoder=JSON_DUMPS, decoder=loads)),
@@ -786,7 +787,7 @@ class Migration(migrations.Migration):
                 ('started_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
                 ('finished_at', fields.DatetimeField(null=True, auto_now=False, auto_now_add=False)),
             ],
-            options={'table': 'jobs', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Long work that survives a crash; see jobs.py.'},
+            options={'table': 'jobs', 'app': 'core', 'pk_attr': 'id', 'table_description': 'Long work that survives a crash; see jobs.py. `actor` began it.'},
             bases=['Model'],
         ),
         ops.CreateModel(
@@ -1268,6 +1269,19 @@ class Migration(migrations.Migration):
                 ('updated_at', fields.DatetimeField(auto_now=False, auto_now_add=False)),
             ],
             options={'table': 'sending_rates', 'app': 'core', 'pk_attr': 'id', 'table_description': 'At most `messages` by a channel in any `seconds` seconds, and the bucket of tokens that'},
+            bases=['Model'],
+        ),
+        ops.CreateModel(
+            name='SettingVersion',
+            fields=[
+                ('id', Id(generated=True, primary_key=True, unique=True, db_index=True)),
+                ('merchant_id', fields.BigIntField()),
+                ('kind', fields.TextField(unique=False)),
+                ('place', fields.TextField(unique=False)),
+                ('version', fields.IntField()),
+                ('is_set', fields.BooleanField()),
+            ],
+            options={'table': 'setting_versions', 'app': 'core', 'pk_attr': 'id', 'table_description': 'How often a setting was changed; `place` says which one of its kind, see versions.py.'},
             bases=['Model'],
         ),
         ops.CreateModel(

@@ -29,6 +29,11 @@ def error_policy() -> Any:
     )
 
 
+def goes_on(on_error: OnError) -> bool:
+    """Whether those that are right are done although others are wrong."""
+    return on_error is OnError.CONTINUE
+
+
 class Batch(Generic[R]):
     """The records of a batch that are right, and the errors of the others."""
 

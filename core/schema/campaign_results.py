@@ -29,6 +29,7 @@ from core.domain.campaigns.results.windows import (
     ANY_CHANNEL,
     FOR_EVER,
     SINCE_EVER,
+    WINDOW,
     Window,
     in_force,
     set_window,
@@ -42,7 +43,8 @@ from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.lifecycle import From
 from core.schema.long_reads import long_read
-from core.schema.scalars import JSON, Money, global_id, money, need_id
+from core.schema.scalars import JSON, Money, global_id, money, need_id, version_seen
+from core.schema.setting_versions import version_of
 from core.sdk.errors import InvalidInput
 from core.storage import jobs
 from core.storage.database import Session
@@ -506,6 +508,10 @@ class AttributionWindow:
     until: datetime | None = strawberry.field(description="Null: still holds.")
     actor: str | None
 
+    @field("CAMPAIGNS_READ", description="Of what holds for channel and touch, for `ifVersion`.")
+    def version(self, info: Info) -> int:
+        return version_of(info, WINDOW, self.channel, self.touch.value)
+
 
 def attribution_window(found: Window) -> AttributionWindow:
     return AttributionWindow(
@@ -523,6 +529,7 @@ class AttributionWindowSetInput:
     channel: str = strawberry.field(description='"*": channels without windows of their own.')
     touch: MessageTouch
     hours: int = strawberry.field(description="Up to 2160, which is 90 days; 0: does not count.")
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -645,7 +652,7 @@ class ResultMutations:
                 ("input", "channel"),
             )
         async with info.context.work() as w:
-            await set_window(w, input.channel, input.touch.value, input.hours)
+            await set_window(w, input.channel, input.touch.value, input.hours, input.if_version)
             found = in_force(await windows(w), w.now)
         return AttributionWindowSetPayload(windows=[attribution_window(one) for one in found])
 

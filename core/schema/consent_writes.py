@@ -8,7 +8,7 @@ import strawberry
 
 from core.domain.campaigns.confirmation import start_confirmation
 from core.domain.customers.consent import BULK_LIMIT, Word, set_consents
-from core.domain.customers.consent_policies import set_policy
+from core.domain.customers.consent_policies import POLICY, set_policy
 from core.schema.batches import OnError, error_policy
 from core.schema.consents import ConsentStatus, shop_of
 from core.schema.context import Info, field, mutation
@@ -17,7 +17,8 @@ from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, page
-from core.schema.scalars import JSON, Node, global_id, need_id, read_id
+from core.schema.scalars import JSON, Node, global_id, need_id, read_id, version_seen
+from core.schema.setting_versions import version_of
 from core.schema.where import DateTimeFilter, StringFilter
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
 from core.storage.database import Session, Work
@@ -61,6 +62,10 @@ class ConsentPolicy:
     actor: str = strawberry.field(description="Who decided: a token.")
     at: datetime
     valid_to: datetime | None = strawberry.field(description="Null for the one in force.")
+
+    @field("CUSTOMERS_READ", description="Of what is decided for the channel, for `ifVersion`.")
+    def version(self, info: Info) -> int:
+        return version_of(info, POLICY, self.channel)
 
 
 def policy_of(row: Any) -> ConsentPolicy:
@@ -124,6 +129,7 @@ class ConsentPolicySetInput:
     channel: str
     allow_unproven: bool
     reason: str = strawberry.field(description="Why; it is kept with who decided and when.")
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -211,7 +217,9 @@ class ConsentMutations:
         self, info: Info, input: ConsentPolicySetInput
     ) -> ConsentPolicySetPayload | None:
         async with info.context.work() as w:
-            pk = await set_policy(w, input.channel, input.allow_unproven, input.reason)
+            pk = await set_policy(
+                w, input.channel, input.allow_unproven, input.reason, input.if_version
+            )
             row = await w.sql.fetchrow(
                 "SELECT * FROM consent_policies WHERE merchant_id = $1 AND id = $2",
                 w.merchant_id, pk,

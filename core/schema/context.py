@@ -134,9 +134,9 @@ class Context:
     def work(self) -> AbstractAsyncContextManager[Work]:
         return self.installation.db.work(self.merchant_id, self.actor)
 
-    def together(self, do: Do, item: Any) -> Awaitable[Any]:
+    def together(self, do: Do, item: Any, lanes: int = 1) -> Awaitable[Any]:
         """Have `do` serve this caller's item with those of other requests; see together.py."""
-        return self.installation.db.together(self.merchant_id, self.actor, do, item)
+        return self.installation.db.together(self.merchant_id, self.actor, do, item, lanes)
 
     def load(
         self, key: Any, pk: Any, batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, R]]]

@@ -1,5 +1,6 @@
 """Taking in files of customers: a look at one, the import, and taking it back."""
 
+from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Any
 
@@ -11,9 +12,10 @@ from core.domain.customers.import_undo import start_undo
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
-from core.schema.order_intake import ColumnInput, ImportConsentInput, pieces_of
+from core.schema.order_intake import ColumnInput, ImportConsentInput
 from core.schema.scalars import JSON, need_id
-from core.sdk.errors import InvalidInput
+from core.schema.uploads import file_name, pieces_of, start_once
+from core.storage.database import Work
 from core.tabular.bulk import refuse_old_excel, temporary_file
 
 FILE = "A multipart upload (graphql-multipart-request-spec) of a CSV or Excel file."
@@ -41,6 +43,7 @@ class ImportOnError(Enum):
 @strawberry.input
 class CustomerImportStartInput:
     file: Upload = strawberry.field(description=FILE)
+    idempotency_key: str
     columns: list[ColumnInput] = strawberry.field(default_factory=list, description=COLUMNS)
     shop_id: strawberry.ID | None = strawberry.field(default=None, description=SHOP)
     existing: ImportExisting = ImportExisting.UPDATE
@@ -140,13 +143,6 @@ def options_of(input: Any, **more: Any) -> importing.Options:
     )
 
 
-def file_name(file: Any) -> str:
-    """The name of an upload. Raises InvalidInput when it is none."""
-    if not hasattr(file, "read"):
-        raise InvalidInput("send the file as a multipart upload", ("input", "file"))
-    return getattr(file, "filename", None) or "customers.csv"
-
-
 @strawberry.type
 class CustomerImportMutations:
     @mutation(
@@ -179,13 +175,13 @@ class CustomerImportMutations:
             tags=input.tags,
             consent={one.channel: one.evidence for one in input.consents},
         )
-        context = info.context
-        job_id = await importing.start_import(
-            context.installation.db, context.merchant_id, options, pieces_of(input.file), name,
-            context.actor,
-        )  # fmt: skip
-        async with context.read() as session:
-            return CustomerImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])
+
+        async def start(w: Work, pieces: AsyncIterator[bytes]) -> int:
+            return await importing.start_import(w, options, pieces, name)
+
+        return CustomerImportStartPayload(
+            job=await start_once(info, "customerImportStart", input, start)
+        )
 
     @mutation(
         "CUSTOMERS_WRITE",

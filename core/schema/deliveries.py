@@ -7,15 +7,18 @@ from typing import Any
 
 import strawberry
 
-from core.domain.campaigns.replies import TEXT_PLACE, opt_out_words, set_opt_out_words
+from core.domain.campaigns.replies import TEXT_PLACE, WORDS, set_opt_out_words
 from core.domain.campaigns.settling import MAX_SETTLED, settle_deliveries
+from core.schema.batches import OnError, error_policy, goes_on
 from core.schema.campaigns import Delivery, deliveries_by_id
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
-from core.schema.errors import UserError
+from core.schema.errors import UserError, user_errors
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, global_id, read_id, version_seen
 from core.schema.where import BooleanFilter, DateTimeFilter, IdColumn, IdFilter, StringFilter
+from core.schema.word_lists import WordList, word_list
+from core.sdk.errors import Several
 from core.storage.database import Session
 
 
@@ -110,22 +113,24 @@ class DeliveryDecision(Enum):
 class DeliveriesSettleInput:
     ids: list[strawberry.ID] = strawberry.field(description=f"At most {MAX_SETTLED}.")
     decision: DeliveryDecision
+    on_error: OnError = error_policy()
 
 
 @strawberry.type
 class DeliveriesSettlePayload:
-    deliveries: list[Delivery] | None = None
+    deliveries: list[Delivery | None] | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
 @strawberry.input
 class OptOutWordsSetInput:
     words: list[str]
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
 class OptOutWordsSetPayload:
-    words: list[str] | None = None
+    word_list: WordList | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -143,9 +148,9 @@ class DeliveryQueries:
         return await page(info, REPLIES, where, sort, first, after)
 
     @field("CAMPAIGNS_READ", description="The merchant's own words that end marketing.")
-    async def opt_out_words(self, info: Info) -> list[str]:
+    async def opt_out_words(self, info: Info) -> WordList:
         async with info.context.read() as session:
-            return await opt_out_words(session)
+            return await word_list(session, WORDS)
 
 
 @strawberry.type
@@ -153,20 +158,22 @@ class DeliveryMutations:
     @mutation(
         "CAMPAIGNS_SEND",
         DeliveriesSettlePayload,
-        description="Decide about messages of which nobody knows whether they were sent; all of "
-        "them or none. Who has one sent again bears that somebody may get it twice.",
+        description="Decide about messages of which nobody knows whether they were sent. Who has "
+        "one sent again bears that somebody may get it twice.",
     )
     async def deliveries_settle(
         self, info: Info, input: DeliveriesSettleInput
     ) -> DeliveriesSettlePayload | None:
-        pks = [
-            need_id("Delivery", one, ("input", "ids", str(place)))
-            for place, one in enumerate(input.ids)
-        ]
+        pks = [read_id("Delivery", one) or -1 for one in input.ids]
         async with info.context.work() as w:
-            await settle_deliveries(w, pks, input.decision.value)
+            errors = await settle_deliveries(
+                w, pks, input.decision.value, go_on=goes_on(input.on_error)
+            )
             found = await deliveries_by_id(w, pks)
-        return DeliveriesSettlePayload(deliveries=[found[pk] for pk in pks])
+        return DeliveriesSettlePayload(
+            deliveries=[None if place in errors else found[pk] for place, pk in enumerate(pks)],
+            errors=user_errors(Several(list(errors.values()))),
+        )
 
     @mutation(
         "CAMPAIGNS_WRITE",
@@ -178,5 +185,5 @@ class DeliveryMutations:
         self, info: Info, input: OptOutWordsSetInput
     ) -> OptOutWordsSetPayload | None:
         async with info.context.work() as w:
-            await set_opt_out_words(w, input.words)
-            return OptOutWordsSetPayload(words=await opt_out_words(w))
+            await set_opt_out_words(w, input.words, input.if_version)
+            return OptOutWordsSetPayload(word_list=await word_list(w, WORDS))

@@ -46,6 +46,12 @@ async def once(
     return result
 
 
+async def once_for(w: Work, operation: str, given: Any, call: Callable[[], Awaitable[Any]]) -> Any:
+    """The first answer to an input with this idempotency key; see `once`."""
+    values = {name: value for name, value in vars(given).items() if name != "idempotency_key"}
+    return await once(w, operation, given.idempotency_key, values, call)
+
+
 async def answered(w: Work, operation: str, key: str, result: Any) -> None:
     """Change what a repeated call gets, once it is known how the first one ended outside."""
     await w.sql.execute(

@@ -71,6 +71,9 @@ class JobError:
 class Job(Node):
     row: strawberry.Private[Any]
     kind: str
+    actor: str = strawberry.field(
+        description="Who began it: a token, a member of staff, or the system."
+    )
     state: JobState
     progress: Progress
     result: JSON | None
@@ -96,6 +99,7 @@ def job_of(row: Any) -> Job:
         id=global_id("Job", row["id"]),
         row=row,
         kind=row["kind"],
+        actor=row["actor"],
         state=JobState(row["state"]),
         progress=Progress(done=row["done"], total=row["total"], failed=row["failed"]),
         result=JSON(orjson.loads(row["result"])) if row["result"] else None,
@@ -177,10 +181,15 @@ class JobQueries:
 
 @strawberry.type
 class JobMutations:
-    @mutation("JOBS_READ", JobCancelPayload, description="What it has done so far stays.")
+    @mutation(
+        "JOBS_READ", JobCancelPayload,
+        description="What it has done so far stays. What others began needs JOBS_CANCEL too.",
+    )  # fmt: skip
     async def job_cancel(self, info: Info, id: strawberry.ID) -> JobCancelPayload | None:
         pk = need_id("Job", id)
         async with info.context.work() as w:
+            if (await storage.get(w, pk))["actor"] != info.context.actor:
+                info.context.need("JOBS_CANCEL")
             await storage.cancel(w, pk)
             return JobCancelPayload(job=(await jobs_by_id(w, [pk]))[pk])
 

@@ -15,6 +15,7 @@ from core.domain.lifecycle.refresh import start_refresh
 from core.domain.lifecycle.report import Step, report_days, stage_moves, stage_report
 from core.domain.lifecycle.stages import LifecycleStage, Move, effect_of
 from core.domain.lifecycle.thresholds import (
+    THRESHOLDS,
     InForce,
     Thresholds,
     set_thresholds,
@@ -27,7 +28,8 @@ from core.schema.customer_standing import LifecycleDays, days_of, place
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.long_reads import long_read
-from core.schema.scalars import need_id
+from core.schema.scalars import need_id, version_seen
+from core.schema.setting_versions import IN_WORDS, version_of
 from core.storage.database import Session
 
 From = Annotated[date, strawberry.argument(name="from")]
@@ -186,6 +188,10 @@ def decimal(value: Fraction) -> Decimal:
 class LifecycleModel:
     calendar: strawberry.Private[Calendar]
 
+    @field("SEGMENTS_READ", description=IN_WORDS)
+    def version(self, info: Info) -> int:
+        return version_of(info, THRESHOLDS, self.calendar.shop_id)
+
     @field("SEGMENTS_READ", description="The thresholds that hold today.")
     async def in_force(self, info: Info) -> LifecycleThresholds:
         calendar = self.calendar
@@ -244,6 +250,7 @@ class LifecycleThresholdsSetInput:
     from_: date | None = strawberry.field(
         name="from", default=None, description="Today, or a later day within a year."
     )
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -251,6 +258,7 @@ class LifecycleProposalApplyInput:
     reason: str
     shop_id: strawberry.ID | None = None
     min_age_days: int = 0
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -346,7 +354,7 @@ class LifecycleMutations:
             calendar = await need_place(w, input.shop_id)
             await set_thresholds(
                 w, calendar, Thresholds(input.active, input.silent, input.sleeping), input.reason,
-                from_day=input.from_,
+                from_day=input.from_, if_version=input.if_version,
             )  # fmt: skip
         return LifecycleThresholdsSetPayload(lifecycle=LifecycleModel(calendar=calendar))
 
@@ -360,7 +368,7 @@ class LifecycleMutations:
     ) -> LifecycleProposalApplyPayload | None:
         async with info.context.work() as w:
             calendar = await need_place(w, input.shop_id)
-            await apply_proposal(w, calendar, input.reason, input.min_age_days)
+            await apply_proposal(w, calendar, input.reason, input.min_age_days, input.if_version)
         return LifecycleProposalApplyPayload(lifecycle=LifecycleModel(calendar=calendar))
 
     @mutation(

@@ -1,5 +1,6 @@
 """Taking in files of an existing programme: members, tiers and points."""
 
+from collections.abc import AsyncIterator
 from enum import Enum
 from typing import Any
 
@@ -8,11 +9,13 @@ from strawberry.file_uploads import Upload
 
 from core.domain.members.importing import Options, start_import
 from core.schema.context import Info, mutation
-from core.schema.customer_imports import COLUMNS, FILE, SHOP, file_name
+from core.schema.customer_imports import COLUMNS, FILE, SHOP
 from core.schema.errors import UserError
-from core.schema.jobs import Job, jobs_by_id
-from core.schema.order_intake import ColumnInput, pieces_of
+from core.schema.jobs import Job
+from core.schema.order_intake import ColumnInput
 from core.schema.scalars import need_id
+from core.schema.uploads import file_name, start_once
+from core.storage.database import Work
 
 
 @strawberry.enum(description="What becomes of the tiers of a file.")
@@ -31,6 +34,7 @@ class MemberImportTiers(Enum):
 @strawberry.input
 class MemberImportStartInput:
     file: Upload = strawberry.field(description=FILE)
+    idempotency_key: str
     columns: list[ColumnInput] = strawberry.field(default_factory=list, description=COLUMNS)
     shop_id: strawberry.ID | None = strawberry.field(default=None, description=SHOP)
     tiers: MemberImportTiers = MemberImportTiers.KEEP
@@ -66,10 +70,10 @@ class MemberImportMutations:
             tiers=tiers,
             dry_run=input.dry_run,
         )
-        context = info.context
-        job_id = await start_import(
-            context.installation.db, context.merchant_id, options, pieces_of(input.file), name,
-            context.actor,
-        )  # fmt: skip
-        async with context.read() as session:
-            return MemberImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])
+
+        async def start(w: Work, pieces: AsyncIterator[bytes]) -> int:
+            return await start_import(w, options, pieces, name)
+
+        return MemberImportStartPayload(
+            job=await start_once(info, "memberImportStart", input, start)
+        )

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import strawberry
 from strawberry.file_uploads import Upload
@@ -19,8 +19,9 @@ from core.domain.shops.shops import find_shop
 from core.schema.batches import Batch, OnError, error_policy, read_batch
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
-from core.schema.jobs import Job, jobs_by_id
+from core.schema.jobs import Job
 from core.schema.scalars import need_id
+from core.schema.uploads import file_name, start_once
 from core.sdk.errors import HuikeError, InvalidInput
 from core.sdk.money import to_minor
 from core.sdk.orders import (
@@ -35,11 +36,10 @@ from core.sdk.orders import (
     RefundState,
     TraceEvent,
 )
+from core.storage.database import Work
 
 T = TypeVar("T")
 R = TypeVar("R")
-
-UPLOAD_PIECE = 1024**2
 
 
 @strawberry.input
@@ -389,6 +389,7 @@ class ImportConsentInput:
 @strawberry.input
 class OrderImportStartInput:
     shop_id: strawberry.ID
+    idempotency_key: str
     file: Upload = strawberry.field(
         description="A multipart upload (graphql-multipart-request-spec) of a CSV or Excel file."
     )
@@ -401,11 +402,6 @@ class OrderImportStartInput:
 class OrderImportStartPayload:
     job: Job | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-async def pieces_of(file: Any) -> AsyncIterator[bytes]:
-    while piece := await file.read(UPLOAD_PIECE):
-        yield piece
 
 
 @strawberry.type
@@ -488,22 +484,14 @@ class OrderMutations:
         self, info: Info, input: OrderImportStartInput
     ) -> OrderImportStartPayload | None:
         shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
-        context, file = info.context, input.file
-        if not hasattr(file, "read"):
-            raise InvalidInput("send the file as a multipart upload", ("input", "file"))
+        name = file_name(input.file)
         consent = Consent(input.consent.channel, input.consent.evidence) if input.consent else None
-        installation = context.installation
-        job_id = await start_import(
-            installation.db,
-            installation.registry,
-            context.merchant_id,
-            shop_id,
-            pieces_of(file),
-            getattr(file, "filename", None) or "orders.csv",
-            input.format,
-            {column.field: column.header for column in input.columns},
-            consent,
-            context.actor,
-        )
-        async with context.read() as session:
-            return OrderImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])
+        columns = {column.field: column.header for column in input.columns}
+        registry = info.context.installation.registry
+
+        async def start(w: Work, pieces: AsyncIterator[bytes]) -> int:
+            return await start_import(
+                w, registry, shop_id, pieces, name, input.format, columns, consent
+            )
+
+        return OrderImportStartPayload(job=await start_once(info, "orderImportStart", input, start))

@@ -5,6 +5,7 @@ from typing import Any
 import strawberry
 
 from core.domain.shops.plugins import (
+    SETTINGS,
     disable_plugin,
     enable_plugin,
     enabled_plugins,
@@ -14,6 +15,7 @@ from core.domain.shops.web_routes import route_url
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.scalars import JSON
+from core.schema.setting_versions import IN_WORDS, version_of
 from core.sdk.errors import InvalidInput
 
 
@@ -34,6 +36,10 @@ class Plugin:
     enabled: bool
     settings: JSON = strawberry.field(description="The stored settings, secrets as ********.")
     settings_schema: JSON = strawberry.field(description="JSON Schema of the settings.")
+
+    @field("SHOPS_READ", description=IN_WORDS)
+    def settings_version(self, info: Info) -> int:
+        return version_of(info, SETTINGS, self.name)
 
     @field("PLUGINS_WRITE", description="Where it is called by platforms and providers.")
     async def routes(self, info: Info) -> list[PluginRoute]:
@@ -66,6 +72,10 @@ class PluginDisablePayload:
 class PluginEnableInput:
     settings: JSON = strawberry.field(
         description="An object; ******** in place of a secret keeps the one that is stored."
+    )
+    if_version: int | None = strawberry.field(
+        default=None,
+        description="Change them only if `settingsVersion` is still this, else it is `CONFLICT`.",
     )
 
 
@@ -113,7 +123,13 @@ class PluginMutations:
         context = info.context
         registry = context.installation.registry
         await enable_plugin(
-            context.installation.db, context.merchant_id, registry, name, given, context.actor
+            context.installation.db,
+            context.merchant_id,
+            registry,
+            name,
+            given,
+            context.actor,
+            input.if_version,
         )
         return PluginEnablePayload(plugin=await one_plugin(info, name))
 

@@ -1,6 +1,5 @@
 """The points ledger: its entries, and every way in which points change."""
 
-from collections.abc import Awaitable, Callable
 from datetime import datetime, timedelta
 from enum import Enum
 from typing import Any
@@ -18,14 +17,14 @@ from core.domain.members.points import (
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customer_by_id
 from core.schema.errors import UserError
-from core.schema.idempotency import once
+from core.schema.idempotency import once_for
 from core.schema.members import PointsBalance, balances_of
 from core.schema.orders import Order, order_by_id, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
 from core.sdk.errors import InvalidInput, NotFound
-from core.storage.database import Session, Work
+from core.storage.database import Session
 
 REASON_LIMIT = 500
 MAX_HOLD_MINUTES = 7 * 24 * 60
@@ -324,12 +323,6 @@ class PointsMutations:
             await once_for(w, "pointsTransfer", input, move)
             found = await balances_of(w, [from_pk, to_pk])
             return PointsTransferPayload(from_balance=found[from_pk], to_balance=found[to_pk])
-
-
-async def once_for(w: Work, operation: str, given: Any, call: Callable[[], Awaitable[Any]]) -> Any:
-    """The first answer to an input with this idempotency key; see `once`."""
-    values = {name: value for name, value in vars(given).items() if name != "idempotency_key"}
-    return await once(w, operation, given.idempotency_key, values, call)
 
 
 def reason_of(text: str | None) -> str | None:

@@ -12,9 +12,10 @@ from core.domain.members.adjusting import adjust, approve, reject
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
+from core.schema.idempotency import once_for
 from core.schema.members import PointsBalance, balances_of
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.points import KEY, PointsEntry, entries_by_id, once_for, reason_of
+from core.schema.points import KEY, PointsEntry, entries_by_id, reason_of
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
 from core.sdk.errors import InvalidInput

@@ -11,7 +11,8 @@ from core.schema.costs import costs
 from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
-from core.schema.scalars import need_id, read_id
+from core.schema.scalars import need_id, read_id, version_seen
+from core.schema.setting_versions import IN_WORDS, version_of
 from core.sdk.errors import NotFound
 from core.storage.database import Session
 
@@ -85,10 +86,15 @@ class RetentionRule:
     least_days: int
     chosen: bool = strawberry.field(description="Whether the merchant chose, or it is the default.")
 
+    @field("RETENTION_WRITE", description=IN_WORDS)
+    def version(self, info: Info) -> int:
+        return version_of(info, retention.RETENTION, self.name)
+
 
 @strawberry.input
 class RetentionRuleSetInput:
     days: int
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -199,7 +205,7 @@ class PrivacyMutations:
         self, info: Info, name: str, input: RetentionRuleSetInput
     ) -> RetentionRuleSetPayload | None:
         async with info.context.work() as w:
-            await retention.set_rule(w, name, input.days)
+            await retention.set_rule(w, name, input.days, input.if_version)
             return RetentionRuleSetPayload(rule=await one_rule(w, name))
 
     @mutation("RETENTION_WRITE", RetentionRuleRemovePayload, description="Back to the default.")

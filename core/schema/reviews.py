@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 import strawberry
 
-from core.domain.orders.review_words import review_words, set_review_words
+from core.domain.orders.review_words import TABLE, set_review_words
 from core.domain.orders.reviews import STARS, ingest_reviews
 from core.domain.shops.shops import find_shop
 from core.schema.batches import OnError, error_policy
@@ -19,7 +19,7 @@ from core.schema.order_intake import Reader, read_all
 from core.schema.orders import Order, OrderLine, lines_of, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.rows import selected
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, global_id, need_id, version_seen
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import (
     DateTimeFilter,
@@ -29,6 +29,7 @@ from core.schema.where import (
     OwnColumn,
     StringFilter,
 )
+from core.schema.word_lists import WordList, word_list
 from core.sdk.reviews import ReviewRecord
 from core.storage.database import Session
 
@@ -268,11 +269,12 @@ class ReviewsUpsertPayload:
 @strawberry.input
 class ReviewWordsSetInput:
     words: list[str] = strawberry.field(description="At most 500; an empty list takes all away.")
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
 class ReviewWordsSetPayload:
-    words: list[str] | None = None
+    word_list: WordList | None = None
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
@@ -309,9 +311,9 @@ class ReviewQueries:
         return await page(info, REVIEWS, where, sort, first, after)
 
     @field("ORDERS_READ", description="The merchant's own words that make a review negative.")
-    async def review_words(self, info: Info) -> list[str]:
+    async def review_words(self, info: Info) -> WordList:
         async with info.context.read() as session:
-            return await review_words(session)
+            return await word_list(session, TABLE)
 
 
 @strawberry.type
@@ -349,5 +351,5 @@ class ReviewMutations:
         self, info: Info, input: ReviewWordsSetInput
     ) -> ReviewWordsSetPayload | None:
         async with info.context.work() as w:
-            await set_review_words(w, input.words)
-            return ReviewWordsSetPayload(words=await review_words(w))
+            await set_review_words(w, input.words, input.if_version)
+            return ReviewWordsSetPayload(word_list=await word_list(w, TABLE))

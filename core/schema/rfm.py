@@ -10,6 +10,7 @@ import strawberry
 
 from core.domain.lifecycle.calendar import Calendar
 from core.domain.lifecycle.rfm import (
+    BOUNDS,
     Bounds,
     Cell,
     RfmGroup,
@@ -24,7 +25,8 @@ from core.schema.errors import UserError
 from core.schema.lifecycle import need_place
 from core.schema.long_reads import long_read
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Money, money
+from core.schema.scalars import Money, money, version_seen
+from core.schema.setting_versions import IN_WORDS, version_of
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import IdColumn, IdFilter, IntFilter, StringFilter
 from core.sdk.errors import InvalidInput
@@ -78,6 +80,10 @@ class RfmModel:
     )
     valid_from: date
     at: datetime = strawberry.field(description="When it was measured.")
+
+    @field("SEGMENTS_READ", description=IN_WORDS)
+    def version(self, info: Info) -> int:
+        return version_of(info, BOUNDS, self.calendar.shop_id, self.currency)
 
     @field("SEGMENTS_READ", description="Reads the orders of a year: seconds for a large shop.")
     async def distribution(self, info: Info) -> RfmDistribution:
@@ -135,6 +141,7 @@ class RfmThresholdsSetInput:
     r: list[int] | None = None
     f: list[int] | None = None
     m: list[Decimal] | None = strawberry.field(default=None, description="Amounts, as 99.00.")
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -256,7 +263,8 @@ class RfmMutations:
         async with info.context.work() as w:
             calendar = await need_place(w, input.shop_id)
             currency = input.currency or calendar.currency
-            await fix_bounds(w, calendar, currency, bounds_of(input, currency))
+            bounds = bounds_of(input, currency)
+            await fix_bounds(w, calendar, currency, bounds, input.if_version)
             row = await rfm_model(w, calendar.shop_id, currency)
         assert row is not None
         return RfmThresholdsSetPayload(rfm=rfm_of(calendar, row))

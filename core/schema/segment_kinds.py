@@ -1,24 +1,28 @@
 """Segments beside a rule of one's own: copies, snapshots and lists, and asking anew."""
 
+from collections.abc import AsyncIterator
+
 import strawberry
 from strawberry.file_uploads import Upload
 
 from core.domain.segments.list_import import Options, start_list_import
-from core.domain.segments.lists import add_to_list, check_members, remove_from_list
+from core.domain.segments.lists import MAX_CUSTOMERS, add_to_list, remove_from_list
 from core.domain.segments.refresh import refresh_soon
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import copy_segment, create_kept_segment, get_segment
 from core.domain.segments.snapshot import start_snapshot
+from core.schema.batches import OnError, error_policy
 from core.schema.context import Info, mutation
-from core.schema.customer_imports import COLUMNS, FILE, SHOP, file_name
+from core.schema.customer_imports import COLUMNS, FILE, SHOP
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
-from core.schema.order_intake import ColumnInput, pieces_of
+from core.schema.order_intake import ColumnInput
 from core.schema.scalars import SegmentRule, need_id
 from core.schema.segments import Segment, segments_by_id
-from core.schema.tags import customer_pks
+from core.schema.tags import known_customers
+from core.schema.uploads import file_name, start_once
 from core.sdk.errors import InvalidInput, WrongState
-from core.storage.database import Session
+from core.storage.database import Session, Work
 
 
 @strawberry.input
@@ -74,11 +78,13 @@ class SegmentListCreatePayload:
 @strawberry.input
 class SegmentListAddInput:
     ids: list[strawberry.ID] = strawberry.field(description="1 to 1,000 customers.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.input
 class SegmentListRemoveInput:
     ids: list[strawberry.ID] = strawberry.field(description="1 to 1,000 customers.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.type
@@ -100,6 +106,7 @@ class SegmentListRemovePayload:
 @strawberry.input
 class SegmentListImportStartInput:
     file: Upload = strawberry.field(description=FILE)
+    idempotency_key: str
     columns: list[ColumnInput] = strawberry.field(default_factory=list, description=COLUMNS)
     shop_id: strawberry.ID | None = strawberry.field(default=None, description=SHOP)
     dry_run: bool = strawberry.field(
@@ -185,21 +192,25 @@ class SegmentKindMutations:
     async def segment_list_add(
         self, info: Info, id: strawberry.ID, input: SegmentListAddInput
     ) -> SegmentListAddPayload | None:
-        pk, pks = need_id("Segment", id), customer_pks(input.ids)
+        pk = need_id("Segment", id)
         async with info.context.work() as w:
-            await check_members(w, pks)
+            pks, errors = await known_customers(w, input.ids, input.on_error, MAX_CUSTOMERS)
             changed = await add_to_list(w, pk, pks)
-            return SegmentListAddPayload(changed=changed, segment=await shown_segment(w, pk))
+            return SegmentListAddPayload(
+                changed=changed, segment=await shown_segment(w, pk), errors=errors
+            )
 
     @mutation("SEGMENTS_WRITE", SegmentListRemovePayload, description="Take customers off a list.")
     async def segment_list_remove(
         self, info: Info, id: strawberry.ID, input: SegmentListRemoveInput
     ) -> SegmentListRemovePayload | None:
-        pk, pks = need_id("Segment", id), customer_pks(input.ids)
+        pk = need_id("Segment", id)
         async with info.context.work() as w:
-            await check_members(w, pks)
+            pks, errors = await known_customers(w, input.ids, input.on_error, MAX_CUSTOMERS)
             changed = await remove_from_list(w, pk, pks)
-            return SegmentListRemovePayload(changed=changed, segment=await shown_segment(w, pk))
+            return SegmentListRemovePayload(
+                changed=changed, segment=await shown_segment(w, pk), errors=errors
+            )
 
     @mutation(
         "SEGMENTS_WRITE",
@@ -210,15 +221,16 @@ class SegmentKindMutations:
     async def segment_list_import_start(
         self, info: Info, id: strawberry.ID, input: SegmentListImportStartInput
     ) -> SegmentListImportStartPayload | None:
-        context, name, shop_id = info.context, file_name(input.file), input.shop_id
+        pk, name, shop_id = need_id("Segment", id), file_name(input.file), input.shop_id
         options = Options(
             {column.field: column.header for column in input.columns},
             need_id("Shop", shop_id, ("input", "shopId")) if shop_id is not None else None,
             input.dry_run,
         )
-        job_id = await start_list_import(
-            context.installation.db, context.merchant_id, need_id("Segment", id), options,
-            pieces_of(input.file), name, context.actor,
-        )  # fmt: skip
-        async with context.read() as session:
-            return SegmentListImportStartPayload(job=(await jobs_by_id(session, [job_id]))[job_id])
+
+        async def start(w: Work, pieces: AsyncIterator[bytes]) -> int:
+            return await start_list_import(w, pk, options, pieces, name)
+
+        return SegmentListImportStartPayload(
+            job=await start_once(info, "segmentListImportStart", input, start, id)
+        )

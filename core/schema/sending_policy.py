@@ -7,17 +7,18 @@ from typing import Annotated, Any
 
 import strawberry
 
-from core.domain.campaigns.policy.caps import Cap, delete_cap, set_cap
-from core.domain.campaigns.policy.hours import set_hours, stored_spans
+from core.domain.campaigns.policy.caps import CAP, Cap, delete_cap, set_cap
+from core.domain.campaigns.policy.hours import HOURS, set_hours, stored_spans
 from core.domain.campaigns.policy.places import ALL_CHANNELS
-from core.domain.campaigns.policy.rates import MINUTE, SECOND, set_rate
+from core.domain.campaigns.policy.rates import MINUTE, RATE, SECOND, set_rate
 from core.domain.campaigns.policy.reasons import SKIP_REASONS, reason_in_words
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, EVERY_DAY, Span
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import global_id, need_id
+from core.schema.scalars import global_id, need_id, version_seen
 from core.schema.segment_words import Language
 from core.schema.sending_days import SendingHoliday, read_days, row_shop, shop_key
+from core.schema.setting_versions import IN_WORDS, version_of
 from core.sdk.channels import marketing_hours
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
@@ -59,6 +60,11 @@ class SendingCap:
     hours: int
     messages: int = strawberry.field(description="0: none may be sent.")
     updated_at: datetime
+    shop: strawberry.Private[int]
+
+    @field("CAMPAIGNS_READ", description=IN_WORDS)
+    def version(self, info: Info) -> int:
+        return version_of(info, CAP, self.shop, self.channel or ALL_CHANNELS, self.hours)
 
 
 @strawberry.type(
@@ -71,6 +77,11 @@ class SendingHours:
     quiet: list[SendingSpan]
     service: bool = strawberry.field(description="Whether service messages keep to it too.")
     updated_at: datetime
+    shop: strawberry.Private[int]
+
+    @field("CAMPAIGNS_READ", description=IN_WORDS)
+    def version(self, info: Info) -> int:
+        return version_of(info, HOURS, self.shop, self.channel or ALL_CHANNELS)
 
 
 @strawberry.enum
@@ -85,6 +96,10 @@ class SendingRate:
     messages: int
     per: RatePeriod
     updated_at: datetime
+
+    @field("CAMPAIGNS_READ", description=IN_WORDS)
+    def version(self, info: Info) -> int:
+        return version_of(info, RATE, self.channel)
 
 
 @strawberry.type(description="The only hours of the day at which a channel allows marketing.")
@@ -143,6 +158,7 @@ async def _caps(session: Session, where: str = "TRUE", *args: Any) -> list[Sendi
             hours=row["hours"],
             messages=row["messages"],
             updated_at=row["updated_at"],
+            shop=row["shop_id"],
         )
         for row in rows
     ]
@@ -162,6 +178,7 @@ async def _hours(session: Session, where: str = "TRUE", *args: Any) -> list[Send
             quiet=[_span(span) for span in stored_spans(row["quiet"])],
             service=row["service"],
             updated_at=row["updated_at"],
+            shop=row["shop_id"],
         )
         for row in rows
     ]
@@ -189,6 +206,7 @@ class SendingCapSetInput:
     messages: int = strawberry.field(description="0: none may be sent.")
     shop_id: strawberry.ID | None = None
     channel: str | None = None
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -205,6 +223,7 @@ class SendingHoursSetInput:
     service: bool = strawberry.field(
         default=False, description="Whether service messages keep to it too."
     )
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -212,6 +231,7 @@ class SendingRateSetInput:
     channel: str
     messages: int | None = strawberry.field(default=None, description="Null: as many as can be.")
     per: RatePeriod = RatePeriod.MINUTE
+    if_version: int | None = version_seen()
 
 
 @strawberry.type
@@ -292,7 +312,7 @@ class SendingPolicyMutations:
             shop_key(input.shop_id), input.channel or ALL_CHANNELS, input.hours, input.messages
         )
         async with info.context.work() as w:
-            pk = await set_cap(w, info.context.installation.registry, cap)
+            pk = await set_cap(w, info.context.installation.registry, cap, input.if_version)
             (made,) = await _caps(w, "id = $2", pk)
         return SendingCapSetPayload(cap=made)
 
@@ -325,6 +345,7 @@ class SendingPolicyMutations:
                 open_=_spans(input.open, "open"),
                 quiet=quiet,
                 service=input.service,
+                if_version=input.if_version,
             )
             made = await _hours(w, "id = $2", pk)
         return SendingHoursSetPayload(hours=made[0] if made else None)
@@ -340,6 +361,7 @@ class SendingPolicyMutations:
                 input.channel,
                 input.messages,
                 input.per.value,
+                input.if_version,
             )
             made = await _rates(w, "id = $2", pk)
         return SendingRateSetPayload(rate=made[0] if made else None)

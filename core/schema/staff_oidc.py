@@ -4,6 +4,7 @@ import strawberry
 
 from core.domain.shops.staff.oidc import finish_login, start_login
 from core.domain.shops.staff.oidc_provider import (
+    PROVIDER,
     Provider,
     provider_of,
     remove_provider,
@@ -11,7 +12,8 @@ from core.domain.shops.staff.oidc_provider import (
 )
 from core.schema.context import NO_TOKEN, Info, field, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import need_id
+from core.schema.scalars import need_id, version_seen
+from core.schema.setting_versions import IN_WORDS, version_of
 from core.schema.staff_login import MERCHANT, StaffTokens, tokens_of
 from core.storage.database import Session
 
@@ -26,6 +28,10 @@ class StaffOidc:
         description="Whose email address is of one of these gets an account at the first login."
     )
     default_role: str | None = strawberry.field(description="Of accounts made that way.")
+
+    @field("STAFF_OIDC_WRITE", description=IN_WORDS)
+    def version(self, info: Info) -> int:
+        return version_of(info, PROVIDER)
 
 
 @strawberry.input(description="Takes the place of what was set; the secret stays if absent.")
@@ -42,6 +48,7 @@ class StaffOidcSetInput:
     default_role: str | None = strawberry.field(
         default=None, description="For people of these domains; any role but owner."
     )
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -126,7 +133,12 @@ class StaffOidcMutations:
         )
         async with context.work() as w:
             await set_provider(
-                w, context.installation.registry, given, context.need, keep_secret=secret is None
+                w,
+                context.installation.registry,
+                given,
+                context.need,
+                keep_secret=secret is None,
+                if_version=input.if_version,
             )
             return StaffOidcSetPayload(oidc=await oidc_of(w))
 

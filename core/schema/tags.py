@@ -8,6 +8,7 @@ from typing import Any
 import strawberry
 
 from core.domain.customers.tags import (
+    MAX_CUSTOMERS,
     Retagged,
     delete_tag,
     missing_customers,
@@ -23,7 +24,7 @@ from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import need_id, read_id
 from core.schema.where import DateTimeFilter, IntFilter, StringFilter
-from core.sdk.errors import HuikeError, InvalidInput, Several
+from core.sdk.errors import InvalidInput, Several
 from core.storage.database import Session, Work
 
 
@@ -147,28 +148,25 @@ async def change_tags(
         async with info.context.work() as w:
             job_id = await start_tagging(w, segment_id, input.tags, add)
             return None, await job_of_id(w, job_id), []
-    pks = [read_id("Customer", one) for one in input.ids or []]
     async with info.context.work() as w:
-        missing = await missing_customers(w, pks)
-        faults = Several(list(missing.values()))
-        if missing and input.on_error is OnError.ABORT:
-            raise faults
-        known = [pk for place, pk in enumerate(pks) if pk is not None and place not in missing]
-        return await change(w, known), None, user_errors(faults)
+        known, errors = await known_customers(w, input.ids or [], input.on_error)
+        return await change(w, known), None, errors
 
 
-def customer_pks(ids: Sequence[strawberry.ID]) -> list[int]:
-    """The numbers of customers' ids. Raises Several of NotFound."""
-    found: list[int] = []
-    errors: list[HuikeError] = []
-    for place, one in enumerate(ids):
-        try:
-            found.append(need_id("Customer", one, ("input", "ids", str(place))))
-        except HuikeError as error:
-            errors.append(error)
-    if errors:
-        raise Several(errors)
-    return found
+async def known_customers(
+    w: Work, ids: Sequence[strawberry.ID], on_error: OnError, most: int = MAX_CUSTOMERS
+) -> tuple[list[int], list[UserError]]:
+    """The numbers of those ids that are customers', and the errors of the others.
+
+    Raises InvalidInput for none or too many, and Several where one wrong id ends it all.
+    """
+    pks = [read_id("Customer", one) for one in ids]
+    missing = await missing_customers(w, pks, most)
+    faults = Several(list(missing.values()))
+    if missing and on_error is OnError.ABORT:
+        raise faults
+    known = [pk for place, pk in enumerate(pks) if pk is not None and place not in missing]
+    return known, user_errors(faults)
 
 
 async def job_of_id(session: Session, job_id: int | None) -> Job | None:

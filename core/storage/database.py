@@ -21,10 +21,18 @@ from core.clock import Clock
 from core.sdk.events import Event
 from core.sdk.plugin import migrations_beside
 from core.storage import chain
-from core.storage.connections import Client, Connection, Pool, refuse_nesting, working
+from core.storage.connections import (
+    Budget,
+    Client,
+    Connection,
+    Pool,
+    budget,
+    refuse_nesting,
+    working,
+)
 from core.storage.keyring import Keyring
 from core.storage.telling import insert_events
-from core.storage.together import Together
+from core.storage.together import Together, sharing
 
 logger = logging.getLogger(__name__)
 
@@ -183,7 +191,10 @@ class Work(Session):
 
 
 Do = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
-"""Does items in a unit of work; returns one result for each, in their order."""
+"""Does items in a unit of work; returns one result for each, in their order.
+
+A result that is an exception is raised for who asked for the item.
+"""
 Look = Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Finds one answer for each item, in their order."""
 
@@ -268,12 +279,15 @@ class Database:
         for job, args in work._rings:
             await self.doorbell.ring(job, *args)
 
-    async def together(self, merchant_id: int, actor: str, do: Do, item: Any) -> Any:
+    async def together(
+        self, merchant_id: int, actor: str, do: Do, item: Any, lanes: int = 1
+    ) -> Any:
         """What `do` makes of the item, in a transaction shared with those who ask meanwhile.
 
-        Raises what `do` raises for it alone; see together.py.
+        Raises what `do` raises for it alone; see together.py. The request that asks is charged its
+        share of the statements.
         """
-        return await self._together((merchant_id, actor, do), item)
+        return await self._together((merchant_id, actor, do), (item, budget.get()), lanes)
 
     async def look(self, look: Look, item: Any) -> Any:
         """What `look` finds for the item, in statements shared with those who ask meanwhile.
@@ -287,10 +301,21 @@ class Database:
         async with self.read(SYSTEM) as session:
             return await look(session, items)
 
-    async def _work_together(self, key: tuple[int, str, Do], items: Sequence[Any]) -> Sequence[Any]:
+    async def _work_together(
+        self, key: tuple[int, str, Do], calls: Sequence[tuple[Any, Budget | None]]
+    ) -> Sequence[Any]:
         merchant_id, actor, do = key
-        async with self.work(merchant_id, actor) as w:
-            return await do(w, items)
+        results: Sequence[Any] = []
+        try:
+            with sharing([given for _, given in calls]):
+                async with self.work(merchant_id, actor) as w:
+                    results = await do(w, [item for item, _ in calls])
+        except CUT_OFF as error:
+            if not results:
+                raise
+            # nobody knows whether it was committed, so nobody may try it again
+            return [error] * len(calls)
+        return results
 
 
 class _Reading:

@@ -103,11 +103,11 @@ async def enqueue(
     """
     job_id: int = await w.sql.fetchval(
         """INSERT INTO jobs (merchant_id, kind, state, params, checkpoint, done, total, failed,
-                             cancel_requested, attempts, created_at, lease_until)
+                             cancel_requested, attempts, created_at, lease_until, actor)
            VALUES ($1, $2, 'queued', $3, '{}', 0, $4, 0, FALSE, 0, $5,
-                   CASE WHEN $6 THEN NULL ELSE $5::timestamptz + INTERVAL '1 hour' END)
+                   CASE WHEN $6 THEN NULL ELSE $5::timestamptz + INTERVAL '1 hour' END, $7)
            RETURNING id""",
-        w.merchant_id, kind, orjson.dumps(params).decode(), total, w.now, queued,
+        w.merchant_id, kind, orjson.dumps(params).decode(), total, w.now, queued, w.actor,
     )  # fmt: skip
     if queued:
         w.ring("job.run", w.merchant_id, job_id)
@@ -245,6 +245,7 @@ async def cancel(w: Work, job_id: int) -> None:
         raise WrongState("the job has ended already")
     if state == "cancelled":
         await _drop_files(w, job_id)
+    w.audit("job.cancelled", {"job": job_id})
     await w.notify("job", job_id)
 
 

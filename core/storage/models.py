@@ -43,11 +43,12 @@ class OutboxEvent(Model):
 
 
 class Job(Model):
-    """Long work that survives a crash; see jobs.py."""
+    """Long work that survives a crash; see jobs.py. `actor` began it."""
 
     id = Id()
     merchant_id = fields.BigIntField()
     kind = fields.TextField()
+    actor = fields.TextField(default="system", db_default="system")
     state = fields.TextField(default="queued")
     params: Any = fields.JSONField(default=json_default)
     checkpoint: Any = fields.JSONField(default=json_default)
@@ -113,3 +114,17 @@ class IdempotencyKey(Model):
 
     class Meta:
         table = "idempotency_keys"
+
+
+class SettingVersion(Model):
+    """How often a setting was changed; `place` says which one of its kind, see versions.py."""
+
+    id = Id()
+    merchant_id = fields.BigIntField()
+    kind = fields.TextField()
+    place = fields.TextField()
+    version = fields.IntField()
+    is_set = fields.BooleanField()
+
+    class Meta:
+        table = "setting_versions"

@@ -88,23 +88,16 @@ async def store_rejects(w: Work, job_id: int, rejects: list[RejectedRow]) -> Non
         )
 
 
-async def store_upload(
-    db: Database, merchant_id: int, job_id: int, pieces: AsyncIterator[bytes]
-) -> None:
-    """Store a file for a job recorded with `queued=False`, encrypted, and release the job.
+async def store_upload(w: Work, job_id: int, pieces: AsyncIterator[bytes]) -> None:
+    """Store a file, encrypted, for a job that is recorded in the same transaction.
 
-    `pieces` may have any size. Raises InvalidInput for an empty file, whose job is cancelled.
+    So there is never a job with half a file. `pieces` may have any size. Raises InvalidInput for
+    an empty file.
     """
     number = 0
     async for data in _even(pieces, jobs.PIECE_BYTES):
-        async with db.work(merchant_id) as w:
-            await jobs.add_file_piece(w, job_id, number, data)
+        await jobs.add_file_piece(w, job_id, number, data)
         number += 1
-    async with db.work(merchant_id) as w:
-        if number:
-            await jobs.release(w, job_id)
-        else:
-            await jobs.cancel(w, job_id)
     if not number:
         raise InvalidInput("the file is empty", ("input", "file"))
 

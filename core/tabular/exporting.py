@@ -318,6 +318,7 @@ class AlreadyExporting(InvalidInput):
     code = "EXPORT_ALREADY_RUNNING"
     cause = "Another process is writing the same export."
     cure = "Wait until it has ended."
+    retryable = True
 
 
 async def export_local(

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from core.sdk import NotFound
+from core.sdk import HuikeError, NotFound, Several
 from plugins.coupons.entries import Entry, enter
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.redeeming import lock_orders
@@ -117,15 +117,26 @@ async def expire(w: Any) -> int:
     return len(rows)
 
 
-async def revoke(w: Any, coupon_ids: Sequence[int], reason: str) -> int:
+async def revoke(
+    w: Any, coupon_ids: Sequence[int], reason: str, *, go_on: bool = False
+) -> tuple[int, list[HuikeError]]:
     """Take coupons that were not used out of use; returns how many were not so before.
 
-    Raises NotFound, and CouponUnusable if one was redeemed.
+    With `go_on` also returns what is wrong with those that cannot be. Raises Several of NotFound,
+    and of CouponUnusable where one was redeemed.
     """
-    rows = await _hold(w, coupon_ids)
-    if any(row["state"] == "redeemed" for row in rows):
-        raise CouponUnusable("one of them was redeemed: release its order first", ("input", "ids"))
-    open_ = [row for row in rows if row["state"] in ("stock", "held", "granted", "reserved")]
+    rows = {row["id"]: row for row in await _held(w, coupon_ids)}
+    faults: list[HuikeError] = []
+    for place, pk in enumerate(coupon_ids):
+        path = ("input", "ids", str(place))
+        if pk not in rows:
+            faults.append(NotFound("there is no such coupon", path))
+        elif rows[pk]["state"] == "redeemed":
+            faults.append(CouponUnusable("it was redeemed: release its order first", path))
+    if faults and not go_on:
+        raise Several(faults)
+    usable = ("stock", "held", "granted", "reserved")
+    open_ = [row for row in rows.values() if row["state"] in usable]
     await w.sql.execute(
         """WITH gone AS (UPDATE coupons_coupons c SET state = 'revoked', order_ref = NULL,
                reserved_until = NULL, amount = NULL, sales = NULL FROM coupons_coupons old
@@ -144,7 +155,7 @@ async def revoke(w: Any, coupon_ids: Sequence[int], reason: str) -> int:
         for row in open_
     ])  # fmt: skip
     w.audit("coupons.revoked", {"coupons": len(open_)})
-    return len(open_)
+    return len(open_), faults
 
 
 async def transfer(w: Any, coupon_id: int, to: int) -> None:
@@ -152,7 +163,7 @@ async def transfer(w: Any, coupon_id: int, to: int) -> None:
 
     Repeated, nothing more happens. Raises NotFound, CouponUnusable.
     """
-    (row,) = await _hold(w, [coupon_id])
+    row = await _hold(w, coupon_id)
     if row["customer_id"] == to:
         return
     template = read_template(await w.sql.fetchrow(
@@ -179,8 +190,16 @@ async def transfer(w: Any, coupon_id: int, to: int) -> None:
     await enter(w, [Entry(coupon_id, template.id, to, "transferred")])
 
 
-async def _hold(w: Any, coupon_ids: Sequence[int]) -> list[Any]:
-    """The coupons, locked after their templates. Raises NotFound."""
+async def _hold(w: Any, coupon_id: int) -> Any:
+    """The coupon, locked after its template. Raises NotFound."""
+    rows = await _held(w, [coupon_id])
+    if not rows:
+        raise NotFound("there is no such coupon", ("input", "id"))
+    return rows[0]
+
+
+async def _held(w: Any, coupon_ids: Sequence[int]) -> list[Any]:
+    """Those of the coupons that there are, locked after their templates."""
     ids = sorted(set(coupon_ids))
     templates = await w.sql.fetch(
         """SELECT DISTINCT template_id FROM coupons_coupons
@@ -193,8 +212,6 @@ async def _hold(w: Any, coupon_ids: Sequence[int]) -> list[Any]:
            ORDER BY id FOR UPDATE""",
         w.merchant_id, ids,
     )  # fmt: skip
-    if len(rows) < len(ids):
-        raise NotFound("there is no such coupon", ("input", "id"))
     return rows
 
 

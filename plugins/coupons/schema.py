@@ -7,10 +7,13 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
+from core.domain.customers.tags import missing_customers, no_customer
+from core.schema.batches import OnError, error_policy, goes_on
 from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
-from core.schema.scalars import Money, changes, global_id, money, need_id
+from core.schema.idempotency import once_for
+from core.schema.scalars import Money, changes, global_id, money, need_id, read_id
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
 from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_asked
@@ -19,7 +22,7 @@ from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
-from plugins.coupons.issuing import Recipient, issue
+from plugins.coupons.issuing import Issued, Recipient, issue
 from plugins.coupons.redeeming import Outcome
 from plugins.coupons.shapes import (
     COUPON,
@@ -58,6 +61,8 @@ class CouponGrouping(Enum):
 
 RESERVED_FOR = timedelta(minutes=30)
 MAX_GRANTED = 1000
+LISTED = "customer_ids"
+"""The field of the input that names those who get coupons."""
 MAX_LISTED, MAX_SKIPPED = 200, 1_000_000
 From = Annotated[
     date, strawberry.argument(name="from", description="A day of the merchant's calendar.")
@@ -96,6 +101,7 @@ class CouponFigures:
 class CouponsCodesMakeInput:
     template_id: strawberry.ID = strawberry.field(description="Of which template.")
     count: int = strawberry.field(description=f"1 to {stock.MAX_MADE:,}.")
+    idempotency_key: str
 
 
 @strawberry.input(description="Codes for a template with the source POOL.")
@@ -104,6 +110,7 @@ class CouponsCodesImportInput:
     codes: list[str] = strawberry.field(
         description=f"1 to {stock.MAX_IMPORTED:,}, of 3 to {MAX_CODE} characters each."
     )
+    on_error: OnError = error_policy()
 
 
 @strawberry.input(description="Codes of a template that nobody has yet.")
@@ -115,16 +122,15 @@ class CouponsCodesFileCreateInput:
 class CouponsGrantInput:
     template_id: strawberry.ID = strawberry.field(description="Of which template.")
     customer_ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
-    key: str = strawberry.field(
-        description="For what: each customer gets one coupon of the template for it."
-    )
+    on_error: OnError = error_policy()
+    idempotency_key: str
 
 
 @strawberry.input(description="A customer who takes a coupon.")
 class CouponsClaimInput:
     handle: str = strawberry.field(description="The template's.")
     customer_id: strawberry.ID = strawberry.field(description="Who takes it.")
-    key: str = strawberry.field(description="A claim that is repeated with it gets the same one.")
+    idempotency_key: str
 
 
 @strawberry.input(description="Coupons to be held for an order.")
@@ -155,12 +161,14 @@ class CouponsReleaseInput:
 class CouponsRevokeInput:
     ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
     reason: str = strawberry.field(description="1 to 500 characters; it stands in the ledger.")
+    on_error: OnError = error_policy()
 
 
 @strawberry.input(description="A coupon that becomes another customer's.")
 class CouponsTransferInput:
     id: strawberry.ID = strawberry.field(description="The coupon's.")
     customer_id: strawberry.ID = strawberry.field(description="Who gets it.")
+    idempotency_key: str
 
 
 @strawberry.type
@@ -186,8 +194,8 @@ class CouponsCodesFileCreatePayload:
 
 @strawberry.type
 class CouponsGrantPayload:
-    grants: list[CouponGrant] | None = strawberry.field(
-        default=None, description="In the order of the customers."
+    grants: list[CouponGrant | None] | None = strawberry.field(
+        default=None, description="In the order of the customers; null for one who is not there."
     )
     errors: list[UserError] = ERRORS
 
@@ -306,7 +314,11 @@ async def codes_make(info: Info, input: CouponsCodesMakeInput) -> CouponsCodesMa
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
         async with info.context.work() as w:
-            await stock.fill(w, pk, input.count)
+
+            async def make() -> None:
+                await stock.fill(w, pk, input.count)
+
+            await once_for(w, "couponsCodesMake", input, make)
             return {"template": template_shape(await hold_template(w, pk, ()))}
 
     made: CouponsCodesMakePayload = await _answered(CouponsCodesMakePayload, call)
@@ -319,8 +331,11 @@ async def codes_import(
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
         async with info.context.work() as w:
-            found = await stock.take_in(w, pk, input.codes)
-        return {"added": found.added, "known": found.known}
+            found = await stock.take_in(w, pk, input.codes, go_on=goes_on(input.on_error))
+        return {
+            "added": found.added, "known": found.known,
+            "errors": user_errors(Several(found.errors)),
+        }  # fmt: skip
 
     made: CouponsCodesImportPayload = await _answered(CouponsCodesImportPayload, call)
     return made
@@ -342,19 +357,45 @@ async def codes_file_create(
 # -- giving -------------------------------------------------------------------------------------
 
 
+async def _issued_once(
+    w: Any,
+    operation: str,
+    input: CouponsGrantInput | CouponsClaimInput,
+    issuing: Callable[[], Awaitable[Sequence[Issued | None]]],
+) -> list[Issued | None]:
+    """What was issued by the first call with the input's key; None for who is nobody."""
+
+    async def call() -> list[list[Any] | None]:
+        return [
+            None if one is None
+            else [one.coupon_id, one.code, one.expires_at and one.expires_at.isoformat(),
+                  one.reason]
+            for one in await issuing()
+        ]  # fmt: skip
+
+    return [
+        row and Issued(row[0], row[1], row[2] and datetime.fromisoformat(row[2]), row[3])
+        for row in await once_for(w, operation, input, call)
+    ]
+
+
 async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | None:
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
-        if not 0 < len(input.customer_ids) <= MAX_GRANTED or not 0 < len(input.key) <= 100:
-            raise InvalidInput(
-                f"give 1 to {MAX_GRANTED} customers, and a key of 1 to 100 characters", ("input",)
-            )
-        people = [need_id("Customer", one, ("input", "customer_ids")) for one in input.customer_ids]
+        people = [read_id("Customer", one) for one in input.customer_ids]
         async with info.context.work() as w:
-            found = await issue(
-                w, pk, [Recipient(one, f"grant:{input.key}:{one}") for one in people], "grant"
-            )
-        return {"grants": grants(people, found)}
+
+            async def give() -> list[Issued | None]:
+                missing = await missing_customers(w, people, MAX_GRANTED, LISTED)
+                if missing and not goes_on(input.on_error):
+                    raise Several(list(missing.values()))
+                known = [one for place, one in enumerate(people) if place not in missing]
+                issued = iter(await issue(w, pk, [Recipient(one) for one in known], "grant"))
+                return [None if place in missing else next(issued) for place in range(len(people))]
+
+            found = await _issued_once(w, "couponsGrant", input, give)
+        errors = [no_customer(LISTED, place) for place, one in enumerate(found) if one is None]
+        return {"grants": grants(people, found), "errors": user_errors(Several(errors))}
 
     made: CouponsGrantPayload = await _answered(CouponsGrantPayload, call)
     return made
@@ -363,16 +404,18 @@ async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | N
 async def claim(info: Info, input: CouponsClaimInput) -> CouponsClaimPayload | None:
     async def call() -> dict[str, Any]:
         person = need_id("Customer", input.customer_id, ("input", "customer_id"))
-        if not 0 < len(input.key) <= 100:
-            raise InvalidInput("a key has 1 to 100 characters", ("input", "key"))
-        recipient = Recipient(person, f"claim:{person}:{input.key}")
         async with info.context.work() as w:
-            found = await by_handle(w, input.handle)
-            if not found.claimable:
-                raise CouponUnusable(f"{found.name} is not for claiming", ("input", "handle"))
-            issued = await issue(w, found.id, [recipient], "claim", kind="claimed")
-        if issued[0].reason is not None:
-            raise CouponUnusable(issued[0].reason, ("input", "customerId"))
+
+            async def take() -> list[Issued]:
+                found = await by_handle(w, input.handle)
+                if not found.claimable:
+                    raise CouponUnusable(f"{found.name} is not for claiming", ("input", "handle"))
+                made = await issue(w, found.id, [Recipient(person)], "claim", kind="claimed")
+                if made[0].reason is not None:
+                    raise CouponUnusable(made[0].reason, ("input", "customerId"))
+                return made
+
+            issued = await _issued_once(w, "couponsClaim", input, take)
         return {"grant": grants([person], issued)[0]}
 
     made: CouponsClaimPayload = await _answered(CouponsClaimPayload, call)
@@ -383,9 +426,10 @@ async def revoke(info: Info, input: CouponsRevokeInput) -> CouponsRevokePayload 
     async def call() -> dict[str, Any]:
         if not 0 < len(input.ids) <= MAX_GRANTED or not 0 < len(input.reason) <= 500:
             raise InvalidInput(f"give 1 to {MAX_GRANTED} ids, and a reason", ("input",))
-        pks = [need_id(COUPON, one, ("input", "ids")) for one in input.ids]
+        pks = [read_id(COUPON, one) or -1 for one in input.ids]
         async with info.context.work() as w:
-            return {"revoked": await ending.revoke(w, pks, input.reason)}
+            count, errors = await ending.revoke(w, pks, input.reason, go_on=goes_on(input.on_error))
+        return {"revoked": count, "errors": user_errors(Several(errors))}
 
     made: CouponsRevokePayload = await _answered(CouponsRevokePayload, call)
     return made
@@ -396,8 +440,13 @@ async def transfer(info: Info, input: CouponsTransferInput) -> CouponsTransferPa
         pk = need_id(COUPON, input.id, ("input", "id"))
         to = need_id("Customer", input.customer_id, ("input", "customer_id"))
         async with info.context.work() as w:
-            await ending.transfer(w, pk, to)
-        return {"transferred": True}
+
+            async def move() -> bool:
+                await ending.transfer(w, pk, to)
+                return True
+
+            moved = await once_for(w, "couponsTransfer", input, move)
+        return {"transferred": moved}
 
     made: CouponsTransferPayload = await _answered(CouponsTransferPayload, call)
     return made

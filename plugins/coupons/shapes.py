@@ -362,9 +362,14 @@ def template_shape(one: Template) -> CouponTemplate:
     )  # fmt: skip
 
 
-def grants(customer_ids: Sequence[int], issued: Sequence[Issued]) -> list[CouponGrant]:
+def grants(
+    customer_ids: Sequence[int | None], issued: Sequence[Issued | None]
+) -> list[CouponGrant | None]:
+    """One for each customer; null for one who is not there."""
     return [
-        CouponGrant(
+        None
+        if customer_id is None or one is None
+        else CouponGrant(
             customer_id=global_id("Customer", customer_id),
             coupon_id=None if one.coupon_id is None else global_id(COUPON, one.coupon_id),
             code=one.code, expires_at=one.expires_at, reason=one.reason,

@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from core.domain.shops.kept_files import keep_file
-from core.sdk import InvalidInput
+from core.sdk import HuikeError, InvalidInput, Several
 from core.tabular.writing import WRITERS
 from plugins.coupons.codes import MAX_CODE, make_codes, normal
 from plugins.coupons.issuing import tell_low_stock
@@ -32,10 +32,11 @@ COLUMNS = ("merchant_id", "template_id", "state", "transferred", "unused_told", 
 
 @dataclass(frozen=True)
 class Imported:
-    """What became of given codes: taken in, or there already."""
+    """What became of given codes: taken in, or there already; and those that are none."""
 
     added: int
     known: int
+    errors: Sequence[HuikeError] = ()
 
 
 async def fill(w: Any, template_id: int, count: int) -> None:
@@ -51,10 +52,12 @@ async def fill(w: Any, template_id: int, count: int) -> None:
     w.audit("coupons.codes_made", {"template": template_id, "count": count})
 
 
-async def take_in(w: Any, template_id: int, codes: Sequence[str]) -> Imported:
+async def take_in(
+    w: Any, template_id: int, codes: Sequence[str], *, go_on: bool = False
+) -> Imported:
     """Add codes that were made elsewhere to a pool; those that are there already stay one.
 
-    Raises NotFound, InvalidInput.
+    With `go_on` those that are no codes are left out. Raises NotFound, InvalidInput, Several.
     """
     if not 0 < len(codes) <= MAX_IMPORTED:
         raise InvalidInput(f"give 1 to {MAX_IMPORTED} codes at once", ("input", "codes"))
@@ -62,20 +65,23 @@ async def take_in(w: Any, template_id: int, codes: Sequence[str]) -> Imported:
     if template.source != "pool":
         raise InvalidInput("only pools take codes in", ("input", "templateId"))
     unique: dict[str, str] = {}
+    errors: list[HuikeError] = []
     for place, text in enumerate(codes):
         code = normal(text)
         if not 3 <= len(code) <= MAX_CODE or not code.isprintable():
-            raise InvalidInput(
-                f"a code has 3 to {MAX_CODE} characters", ("input", "codes", str(place))
-            )
-        unique.setdefault(code, text.strip())
+            path = ("input", "codes", str(place))
+            errors.append(InvalidInput(f"a code has 3 to {MAX_CODE} characters", path))
+        else:
+            unique.setdefault(code, text.strip())
+    if errors and not go_on:
+        raise Several(errors)
     names = list(unique)
     shown = [None if unique[code] == code else unique[code] for code in names]
     status = await w.sql.execute(INSERT, w.merchant_id, template_id, names, shown)
     added = int(status.rpartition(" ")[2])
     await tell_low_stock(w, template)
     w.audit("coupons.codes_imported", {"template": template_id, "count": added})
-    return Imported(added, len(codes) - added)
+    return Imported(added, len(codes) - len(errors) - added, errors)
 
 
 async def keep_codes(w: Any, template_id: int) -> int | None:

@@ -14,6 +14,7 @@ from core.domain.campaigns.content.variables import base_name, known_variables
 from core.domain.shops.code_sources import check_codes
 from core.domain.shops.merchants import check_name
 from core.sdk import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.versions import check_version
 from plugins.packages.events import PackagesStockLow
 from plugins.packages.fonts import lacking
 
@@ -91,6 +92,7 @@ class Stock:
     warehouse: str
     on_hand: int
     reserved: int
+    version: int
 
 
 async def create_insert(w: Any, registry: Any, new: NewInsert) -> int:
@@ -177,21 +179,29 @@ async def archive_insert(w: Any, insert_id: int) -> None:
     w.audit("packages_insert.archived", {"insert": insert_id})
 
 
-async def set_stock(w: Any, insert_id: int, warehouse: str, on_hand: int) -> None:
-    """Say how many there are, those that are reserved included. Raises NotFound, InvalidInput."""
+async def set_stock(
+    w: Any, insert_id: int, warehouse: str, on_hand: int, if_version: int | None = None
+) -> None:
+    """Say how many there are, those that are reserved included; packing makes no version.
+
+    Raises NotFound, InvalidInput, and Conflict for a stock of another version than `if_version`,
+    of which 0 is that there is none.
+    """
     insert = await need_insert(w, insert_id, ("input", "insertId"))
     if not insert.tracks_stock:
         raise InvalidInput("this insert's stock is not kept", ("input", "insertId"))
     name = check_name(warehouse, ("input", "warehouse"))
     if not 0 <= on_hand <= MOST:
         raise InvalidInput(f"from 0 to {MOST}", ("input", "onHand"))
-    await w.sql.execute(
+    version = await w.sql.fetchval(
         """INSERT INTO packages_stock AS s
                (merchant_id, insert_id, warehouse, on_hand, reserved, told_low)
            VALUES ($1, $2, $3, $4, 0, FALSE)
-           ON CONFLICT (merchant_id, insert_id, warehouse) DO UPDATE SET on_hand = $4""",
+           ON CONFLICT (merchant_id, insert_id, warehouse)
+           DO UPDATE SET on_hand = $4, version = s.version + 1 RETURNING version""",
         w.merchant_id, insert_id, name, on_hand,
     )  # fmt: skip
+    check_version(version - 1, if_version)
     w.audit("packages_stock.set", {"insert": insert_id, "on_hand": on_hand})
     await tell_low(w, name)
 
@@ -245,13 +255,13 @@ def _insert(row: Mapping[str, Any]) -> Insert:
 async def stock_of(session: Any, insert_ids: Sequence[int]) -> dict[int, list[Stock]]:
     """The stock of inserts in each warehouse."""
     rows = await session.sql.fetch(
-        """SELECT insert_id, warehouse, on_hand, reserved FROM packages_stock
+        """SELECT insert_id, warehouse, on_hand, reserved, version FROM packages_stock
            WHERE merchant_id = $1 AND insert_id = ANY($2::bigint[]) ORDER BY warehouse""",
         session.merchant_id, insert_ids,
     )  # fmt: skip
     found: dict[int, list[Stock]] = {}
     for row in rows:
-        stock = Stock(row["warehouse"], row["on_hand"], row["reserved"])
+        stock = Stock(row["warehouse"], row["on_hand"], row["reserved"], row["version"])
         found.setdefault(row["insert_id"], []).append(stock)
     return found
 

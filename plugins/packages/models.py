@@ -45,6 +45,7 @@ class PackagesStock(Model):
     on_hand = fields.IntField()
     reserved = fields.IntField()
     told_low = fields.BooleanField()
+    version = fields.IntField(default=1, db_default=1)
 
     class Meta:
         table = "packages_stock"

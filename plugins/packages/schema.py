@@ -126,7 +126,7 @@ async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesI
             unit_cost=money(one.unit_cost, currency),
             tracks_stock=one.tracks_stock, low_stock=one.low_stock, archived=one.archived,
             stock=[
-                PackagesStock(warehouse=s.warehouse, on_hand=s.on_hand, reserved=s.reserved)
+                PackagesStock(**vars(s))
                 for s in stock.get(one.id, [])
             ],
         )
@@ -316,7 +316,7 @@ async def packages_stock_set(
     try:
         number = need_id("PackagesInsert", input.insert_id, ("input", "insertId"))
         async with info.context.work() as w:
-            await domain.set_stock(w, number, input.warehouse, input.on_hand)
+            await domain.set_stock(w, number, input.warehouse, input.on_hand, input.if_version)
             return PackagesStockSetPayload(insert=await _insert(w, number))
     except (HuikeError, Several) as error:
         return PackagesStockSetPayload(errors=user_errors(error))

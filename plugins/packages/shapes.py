@@ -66,6 +66,7 @@ class PackagesStock:
     warehouse: str = strawberry.field(description="The warehouse's name.")
     on_hand: int = strawberry.field(description="How many lie there, the reserved ones included.")
     reserved: int = strawberry.field(description="Those for parcels that are not packed yet.")
+    version: int = strawberry.field(description="How often it was counted, for `ifVersion`.")
 
 
 @strawberry.type(description="Where a coupon's codes are from, one for each parcel.")
@@ -238,6 +239,7 @@ class PackagesStockSetInput:
     insert_id: strawberry.ID = strawberry.field(description="Of which insert.")
     warehouse: str = strawberry.field(description="A name that waves use, too.")
     on_hand: int = strawberry.field(description="All that lie there, the reserved ones included.")
+    if_version: int | None = version_seen()
 
 
 @strawberry.input(description="One of the inserts of a rule, and its share among them.")

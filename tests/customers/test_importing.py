@@ -454,7 +454,8 @@ async def pieces(content):
 async def test_an_uploaded_file(merchant, tmp_path):
     content = write(tmp_path / "c.csv", [person(n) for n in range(3000)]).read_bytes()
     opened = merchant.installation
-    job_id = await start_import(opened.db, merchant.id, Options(), pieces(content), "c.csv")
+    async with merchant.work() as w:
+        job_id = await start_import(w, Options(), pieces(content), "c.csv")
     stored = await value(merchant, "SELECT data FROM job_files WHERE merchant_id = $1 LIMIT 1")
     assert b"@example.com" not in stored
     job = await jobs.claim(opened.db, merchant.id, job_id)
@@ -465,14 +466,15 @@ async def test_an_uploaded_file(merchant, tmp_path):
     assert orjson.loads(done["result"])["created"] == 3000
     assert "example.com" not in done["params"]
     assert await count(merchant, "job_files") == 0
-    with pytest.raises(InvalidInput, match="xls"):
-        await start_import(opened.db, merchant.id, Options(), pieces(content), "c.xls")
-    with pytest.raises(InvalidInput, match="empty"):
-        await start_import(opened.db, merchant.id, Options(), pieces(b""), "c.csv")
-    with pytest.raises(InvalidInput, match="there is no field"):
-        await start_import(
-            opened.db, merchant.id, Options(mapping={"colour": "x"}), pieces(content), "c.csv"
-        )
+    for options, data, name, why in (
+        (Options(), content, "c.xls", "xls"),
+        (Options(), b"", "c.csv", "empty"),
+        (Options(mapping={"colour": "x"}), content, "c.csv", "there is no field"),
+    ):
+        with pytest.raises(InvalidInput, match=why):
+            async with merchant.work() as w:
+                await start_import(w, options, pieces(data), name)
+    assert await count(merchant, "jobs") == 1  # nothing is left of those that were refused
 
 
 async def test_other_merchants_customers_are_never_found(merchant, tmp_path):

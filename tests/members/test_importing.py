@@ -202,7 +202,8 @@ async def test_a_rehearsal_says_what_would_be_and_leaves_nothing(merchant, tmp_p
         yield path.read_bytes()
 
     for dry_run in (True, False):
-        job_id = await start_import(db, merchant.id, Options(dry_run=dry_run), pieces(), path.name)
+        async with merchant.work() as w:
+            job_id = await start_import(w, Options(dry_run=dry_run), pieces(), path.name)
         job = await jobs.claim(db, merchant.id, job_id)
         await jobs.perform(db, job, job_kinds(merchant.installation.registry))
         async with merchant.read() as session:

@@ -344,9 +344,8 @@ async def test_an_uploaded_file(merchant, tmp_path):
             yield content[start : start + 10_000]
 
     opened = merchant.installation
-    job_id = await start_import(
-        opened.db, opened.registry, merchant.id, merchant.shop_id, pieces(), "o.csv"
-    )
+    async with merchant.work() as w:
+        job_id = await start_import(w, opened.registry, merchant.shop_id, pieces(), "o.csv")
     stored = await value(merchant, "SELECT data FROM job_files WHERE merchant_id = $1 LIMIT 1")
     assert b"order_id" not in stored
     job = await jobs.claim(opened.db, merchant.id, job_id)
@@ -365,10 +364,10 @@ async def test_consent_without_evidence_is_not_taken(merchant):
     async def pieces():
         yield b"a,b\n1,2\n"
 
-    opened = merchant.installation
-    args = (opened.db, opened.registry, merchant.id, merchant.shop_id)
-    with pytest.raises(InvalidInput) as caught:
-        await start_import(*args, pieces(), "o.csv", consent=Consent("email", " "))
+    async with merchant.work() as w:
+        args = (w, merchant.installation.registry, merchant.shop_id, pieces())
+        with pytest.raises(InvalidInput) as caught:
+            await start_import(*args, "o.csv", consent=Consent("email", " "))
     assert caught.value.path == ("input", "consent", "evidence")
 
 
@@ -377,18 +376,20 @@ async def test_an_upload_of_a_wrong_file_fails_with_a_reason(merchant):
         yield b"a,b\n1,2\n"
 
     opened = merchant.installation
-    args = (opened.db, opened.registry, merchant.id, merchant.shop_id)
-    job_id = await start_import(*args, pieces(), "o.csv")
+    async with merchant.work() as w:
+        job_id = await start_import(w, opened.registry, merchant.shop_id, pieces(), "o.csv")
     job = await jobs.claim(opened.db, merchant.id, job_id)
     await jobs.perform(opened.db, job, job_kinds(opened.registry))
     async with merchant.read() as session:
         done = await jobs.get(session, job_id)
     assert done["state"] == "failed"
     assert orjson.loads(done["error"])["code"] == "IMPORT_FORMAT_UNKNOWN"
-    with pytest.raises(InvalidInput, match="xls"):
-        await start_import(*args, pieces(), "o.xls")
-    with pytest.raises(FormatUnknown):
-        await start_import(*args, pieces(), "o.csv", format="none")
+    async with merchant.work() as w:
+        args = (w, opened.registry, merchant.shop_id, pieces())
+        with pytest.raises(InvalidInput, match="xls"):
+            await start_import(*args, "o.xls")
+        with pytest.raises(FormatUnknown):
+            await start_import(*args, "o.csv", format="none")
 
 
 async def test_killed_and_run_again(merchant, tmp_path):

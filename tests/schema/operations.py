@@ -145,16 +145,20 @@ def variables(name, ids):
         },
         "coupons-coupon": {"code": ids["coupon"]},
         "coupons-template-update": {"id": ids["CouponTemplate"], "input": {"state": "PAUSED"}},
-        "coupons-codes-make": {"input": {"templateId": ids["CouponTemplate"], "count": 10}},
+        "coupons-codes-make": {
+            "input": {"templateId": ids["CouponTemplate"], "count": 10, "idempotencyKey": "c1"}
+        },
         "coupons-codes-import": {"input": {"templateId": ids["Pool"], "codes": ["AA-11", "BB-22"]}},
         "coupons-codes-file-create": {"input": {"templateId": ids["Pool"]}},
         "coupons-grant": {
             "input": {
-                "templateId": ids["CouponTemplate"], "customerIds": [ids["Customer"]], "key": "may",
+                "templateId": ids["CouponTemplate"], "customerIds": [ids["Customer"]],
+                "idempotencyKey": "may",
             }
         },
         "coupons-claim": {
-            "input": {"handle": "loved", "customerId": ids["Customer"], "key": "button"}
+            "input": {"handle": "loved", "customerId": ids["Customer"],
+                      "idempotencyKey": "button"}
         },
         "coupons-reserve": {
             "input": {"basket": {
@@ -163,7 +167,9 @@ def variables(name, ids):
             }}
         },
         "coupons-revoke": {"input": {"ids": [ids["Coupon"]], "reason": "a mistake"}},
-        "coupons-transfer": {"input": {"id": ids["Coupon"], "customerId": ids["Second"]}},
+        "coupons-transfer": {
+            "input": {"id": ids["Coupon"], "customerId": ids["Second"], "idempotencyKey": "t1"}
+        },
         "coupons-quote": {
             "basket": {
                 "codes": ["SAVE10"], "currency": "CNY", "order": "E9",
@@ -324,10 +330,15 @@ def variables(name, ids):
         },
         "review-words-set": {"input": {"words": ["掉色"]}},
         "refunds": {"where": {"customer": {"eq": ids["Customer"]}}},
-        "member-import-start": {"input": {"file": None, "dryRun": True}},
-        "order-import-start": {"input": {"shopId": ids["Shop"], "file": None}},
+        "member-import-start": {
+            "input": {"file": None, "dryRun": True, "idempotencyKey": "i1"}
+        },
+        "order-import-start": {
+            "input": {"shopId": ids["Shop"], "file": None, "idempotencyKey": "i1"}
+        },
         "customer-import-start": {
             "input": {"file": None, "shopId": ids["Shop"], "tags": ["fair"],
+                      "idempotencyKey": "i1",
                       "consents": [{"channel": "email", "evidence": "fair"}]}
         },
         "customer-import-preview": {"input": {"file": None, "shopId": ids["Shop"]}},
@@ -376,7 +387,8 @@ def variables(name, ids):
         "segment-list-add": {"id": ids["List"], "input": {"ids": [ids["Second"]]}},
         "segment-list-remove": {"id": ids["List"], "input": {"ids": [ids["Customer"]]}},
         "segment-list-import-start": {
-            "id": ids["List"], "input": {"file": None, "dryRun": True},
+            "id": ids["List"],
+            "input": {"file": None, "dryRun": True, "idempotencyKey": "i1"},
         },
         "campaigns": {"where": {"id": {"eq": ids["Sent"]}}},
         "campaign": {"id": ids["Sent"]},

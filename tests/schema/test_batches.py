@@ -1,5 +1,7 @@
 """Batches over the API: what becomes of the others when one record is wrong."""
 
+import asyncio
+
 import pytest
 
 from core.schema.scalars import camel, global_id
@@ -82,25 +84,37 @@ SETS = {
     "customersTagsAdd": {"tags": ["vip"]},
     "customersTagsRemove": {"tags": ["vip"]},
     "customersConsentSet": {"channel": "email", "status": "GRANTED", "source": "form"},
+    "segmentListAdd": {},
+    "segmentListRemove": {},
 }
 
 
 @pytest.mark.parametrize("name", SETS)
 async def test_customers_who_are_not_there_leave_out_themselves_or_all(api, world, name):
-    query = """mutation ($input: %sInput!) { answer: %s(input: $input) {
-        changed errors { code path } } }""" % (name[0].upper() + name[1:], name)  # noqa: UP031
+    head, of, about = "", "", {}
+    if name.startswith("segment"):
+        head, of, about = "$id: ID!, ", "id: $id, ", {"id": world.ids["List"]}
+    query = """mutation (%s$input: %sInput!) { answer: %s(%sinput: $input) {
+        changed errors { code path } } }""" % (  # noqa: UP031
+        head, name[0].upper() + name[1:], name, of,
+    )  # fmt: skip
     ids = [world.ids["Customer"], global_id("Customer", 10**9), world.ids["Second"], "?"]
     if name == "customersTagsRemove":
         put = {"tags": ["vip"], "ids": [ids[0], ids[2]]}
         await api.data(world.token, """mutation ($input: CustomersTagsAddInput!) {
             customersTagsAdd(input: $input) { changed } }""", input=put)  # fmt: skip
+    if name == "segmentListRemove":
+        await api.data(world.token, query.replace("Remove", "Add"),
+                       input={"ids": [ids[0], ids[2]]}, **about)  # fmt: skip
     faults = [{"code": "NOT_FOUND", "path": ["input", "ids", place]} for place in ("1", "3")]
 
     async def ask(**more):
-        return (await api.data(world.token, query, input={**SETS[name], **more}))["answer"]
+        given = {**SETS[name], **more}
+        return (await api.data(world.token, query, input=given, **about))["answer"]
 
     assert await ask(ids=ids) == {"changed": None, "errors": faults}
-    assert await ask(ids=ids, onError="CONTINUE") == {"changed": 2, "errors": faults}
+    changed = 1 if name == "segmentListAdd" else 2  # one of them is on the list
+    assert await ask(ids=ids, onError="CONTINUE") == {"changed": changed, "errors": faults}
     nobody = [ids[1], ids[3]]
     assert (await ask(ids=nobody, onError="CONTINUE"))["changed"] == 0
 
@@ -144,6 +158,77 @@ async def test_an_update_holds_for_the_version_that_was_seen(api, world, name):
     change[next(iter(change))] += "!"
     assert (await update(ifVersion=first))[noun]["version"] == first + 1
     assert (await update(ifVersion=first))["errors"] == conflict
+
+
+SETTINGS = {
+    "sendingCapSet": ("cap { version }", {"hours": 24, "messages": 3}),
+    "sendingHoursSet": ("hours { version }", {"quiet": [{"start": "22:00", "end": "08:00"}]}),
+    "sendingRateSet": ("rate { version }", {"channel": "email", "messages": 60}),
+    "consentPolicySet": ("policy { version }",
+                         {"channel": "email", "allowUnproven": True, "reason": "on paper"}),
+    "retentionRuleSet": ("rule { version }", {"days": 60}),
+    "lifecycleThresholdsSet": ("lifecycle { version }",
+                               {"active": 10, "silent": 20, "sleeping": 30, "reason": "why"}),
+    "rfmThresholdsSet": ("rfm { version }", {"currency": "CNY"}),
+    "attributionWindowSet": ("windows { version channel touch }",
+                             {"channel": "sms", "touch": "CLICK", "hours": 48}),
+    "optOutWordsSet": ("wordList { version }", {"words": ["别发了"]}),
+    "reviewWordsSet": ("wordList { version }", {"words": ["掉色"]}),
+    "staffOidcSet": ("oidc { version }",
+                     {"issuer": "https://id.example.com", "clientId": "crm",
+                      "redirectUris": ["https://crm.example.com/back"]}),
+    "pluginEnable": ("plugin { version: settingsVersion }", {"settings": {}}),
+    "packagesStockSet": ("insert { stock { version } }", {"warehouse": "north", "onHand": 5}),
+}  # fmt: skip
+NAMED = {"retentionRuleSet": "jobs", "pluginEnable": "taobao"}
+
+
+async def set_one(api, world, field, **more):
+    """The version that a setting has then, and the codes of the errors with their paths."""
+    shown, given = SETTINGS[field]
+    given = {**given, **more}
+    if field == "packagesStockSet":
+        given["insertId"] = world.ids["PackagesInsert"]
+    name, values = ("", {}) if field not in NAMED else ("name: $name, ", {"name": NAMED[field]})
+    head = "$name: String!, " if name else ""
+    data = await api.data(
+        world.token,
+        f"""mutation ({head}$input: {field[0].upper()}{field[1:]}Input!) {{
+            answer: {field}({name}input: $input) {{ {shown} errors {{ code path }} }} }}""",
+        input=given, **values,
+    )  # fmt: skip
+    answer = data["answer"]
+    errors = [(error["code"], error["path"]) for error in answer.pop("errors")]
+    (found,) = answer.values()
+    if found and field == "packagesStockSet":
+        (found,) = found["stock"]
+    if found and field == "attributionWindowSet":
+        (found,) = [one for one in found if (one["channel"], one["touch"]) == ("sms", "CLICK")]
+    return found and found["version"], errors
+
+
+CONFLICT = [("CONFLICT", ["input", "ifVersion"])]
+
+
+@pytest.mark.parametrize("field", SETTINGS)
+async def test_a_setting_holds_for_the_version_that_was_seen(api, world, field):
+    first, errors = await set_one(api, world, field)
+    assert errors == []
+    assert first >= 1
+    assert await set_one(api, world, field, ifVersion=first - 1) == (None, CONFLICT)
+    both = [set_one(api, world, field, ifVersion=first) for _ in range(2)]
+    assert sorted(await asyncio.gather(*both), key=str) == [(first + 1, []), (None, CONFLICT)]
+    assert await set_one(api, world, field) == (first + 2, [])
+
+
+async def test_a_setting_that_was_taken_away_is_none(api, world):
+    field = "sendingHoursSet"
+    assert await set_one(api, world, field, ifVersion=0) == (1, [])
+    assert await set_one(api, world, field, quiet=[], ifVersion=1) == (None, [])
+    assert await set_one(api, world, field, ifVersion=1) == (None, CONFLICT)
+    # its first version does not come again: who still shows that would overwrite this one
+    assert await set_one(api, world, field, ifVersion=0) == (3, [])
+    assert await set_one(api, world, field, ifVersion=1) == (None, CONFLICT)
 
 
 async def test_a_role_has_a_version_too(api, world):

@@ -61,7 +61,7 @@ async def test_preview_import_and_undo(api, merchant):
     columns = [{"field": "id.card", "header": "积分"}]
     started = await upload(
         api, token, "customer-import-start",
-        {"columns": columns, "tags": ["fair"], "existing": "FILL",
+        {"columns": columns, "tags": ["fair"], "existing": "FILL", "idempotencyKey": "fair",
          "consents": [{"channel": "email", "evidence": "fair"}]},
     )  # fmt: skip
     await perform(merchant, started["job"])

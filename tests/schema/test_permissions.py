@@ -108,7 +108,7 @@ def test_a_field_without_a_decision_is_found(schema, monkeypatch):
 
 NESTED = {
     "PII_NAME", "PII_PHONE", "PII_EMAIL", "PII_ADDRESS", "CONSENT_EVIDENCE", "POINTS_APPROVE",
-    "REPLIES_READ",
+    "REPLIES_READ", "JOBS_CANCEL",
 }  # fmt: skip
 """Permissions that no root field asks for: they show or allow more of what a field does."""
 
@@ -238,3 +238,24 @@ async def test_contact_data_is_masked_wherever_it_is_shown(api, known):
         assert found[right] == set()
         for other in set(RIGHTS) - {right}:
             assert found[other], (right, other)
+
+
+async def test_who_began_a_job_may_cancel_it_and_others_need_a_right_of_their_own(api, world):
+    export = """mutation ($key: String!) { customerExportStart(input: {idempotencyKey: $key}) {
+        job { id actor } errors { code } } }"""
+    cancel = """mutation ($id: ID!) { jobCancel(id: $id) {
+        job { state } errors { code message } } }"""
+    author = await world.limited("JOBS_READ", "CUSTOMERS_READ")
+    reader = await world.limited("JOBS_READ", "CUSTOMERS_READ")
+    helper = await world.limited("JOBS_READ", "JOBS_CANCEL")
+    for key, who in (("1", author), ("2", helper)):
+        started = await api.data(author, export, key=key)
+        job = started["customerExportStart"]["job"]
+        assert job["actor"].startswith("token:")
+        refused = await api(reader, cancel, id=job["id"])
+        assert refused["errors"][0]["extensions"]["code"] == "FORBIDDEN"
+        assert "JOBS_CANCEL" in refused["errors"][0]["message"]
+        done = await api.data(who, cancel, id=job["id"])
+        assert done["jobCancel"] == {"job": {"state": "CANCELLED"}, "errors": []}
+    log = await api.data(world.token, "{ auditLog(first: 2) { nodes { action } } }")
+    assert "job.cancelled" in [one["action"] for one in log["auditLog"]["nodes"]]

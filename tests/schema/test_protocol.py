@@ -3,6 +3,8 @@
 import asyncio
 from urllib.parse import urlsplit
 
+import httpx2
+
 from core.protocol import HEAD_BYTES
 
 CHUNK = b"x" * 16 * 1024
@@ -44,3 +46,34 @@ async def test_large_headers_within_the_bound_are_taken(address):
     writer.write(b"\r\n\r\n")
     assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
     writer.close()
+
+
+async def test_pipelined_requests_are_answered_in_their_order(address):
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    paths = ["/healthz", "/readyz", "/nowhere"] * 5
+    lines = [f"GET {path} HTTP/1.1\r\nHost: a\r\n\r\n" for path in paths]
+    writer.write("".join(lines).encode() + b"GET /healthz HTTP/1.1\r\nConnection: close\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    statuses = [int(one.split()[0]) for one in answer.split(b"HTTP/1.1 ")[1:]]
+    assert statuses == [200, 200, 404] * 5 + [200]
+    assert answer.endswith(b"ok")
+
+
+async def test_a_client_that_goes_in_the_middle_of_its_body_is_no_failure(address, caplog):
+    parts = urlsplit(address)
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+                 b"Content-Length: 1000\r\n\r\n{")  # fmt: skip
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.close()
+    counted = 'method="POST",route="/graphql",status="499"'
+    async with httpx2.AsyncClient(base_url=f"http://{parts.netloc}") as client:
+        for _ in range(100):
+            metrics = (await client.get("/metrics")).text
+            if counted in metrics:
+                break
+    assert counted in metrics
+    assert "Exception" not in caplog.text

@@ -1,19 +1,27 @@
 """The schema keeps the conventions of this API, whichever plugins are installed."""
 
+import importlib
+import pkgutil
 import re
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pytest
 import strawberry
 from graphql import get_named_type, is_non_null_type, is_object_type
 
+import core
+import plugins
+import worker
 from core.registry import Owned, RegistryError
 from core.schema.build import Mutation, Query, Subscription, build_schema
 from core.schema.context import Info
 from core.schema.costs import Cost
+from core.schema.error_page import error_page
 from core.schema.scalars import Authenticated, LoggedIn, Public, Requires, camel
-from core.sdk import SchemaField, Text
+from core.sdk import HuikeError, SchemaField, Text
 
+DOCS = Path(__file__).parents[2] / "docs"
 ROOTS = [(root, field) for root in (Query, Mutation, Subscription)
          for field in root.__strawberry_definition__.fields]  # fmt: skip
 ANY_TOKEN = {"viewer", "node", "nodes", "staffMe", "staffSessions"}
@@ -76,31 +84,127 @@ def test_mutations_keep_one_shape(schema):
             )
 
 
+ONE_OBJECT = "the lists are parts of one object, which is right or is not"
+ONE_BY_ONE = "each item has an outcome of its own, and the others go on in any case"
+WITHOUT_POLICY = {
+    **dict.fromkeys(
+        ("campaignCreate", "campaignUpdate", "couponsTemplateCreate", "customFieldCreate",
+         "customFieldUpdate", "optOutWordsSet", "packagesRuleCreate", "reviewWordsSet",
+         "rewardCreate", "rewardUpdate", "rfmThresholdsSet", "roleCreate", "roleUpdate",
+         "sendingHolidaysSet", "sendingHoursSet", "staffOidcSet", "tokenCreate", "webhookCreate",
+         "webhookUpdate"), ONE_OBJECT),
+    **dict.fromkeys(("customerTagsAdd", "customerTagsRemove", "customerFieldsSet"),
+                    "the values of one customer, who has all of them or none"),
+    **dict.fromkeys(
+        ("campaignDeliveryExportStart", "customerExportStart", "customerImportPreview",
+         "memberImportStart", "orderExportStart", "orderImportStart", "refundsExportStart",
+         "segmentListImportStart", "shopResync", "webhookRedeliver"),
+        "the lists choose columns and kinds; of a file each row that is wrong is in the rejects"),
+    **dict.fromkeys(("couponsRedeem", "failedEventsRetry", "suppressionsImport"), ONE_BY_ONE),
+    "packagesWaveCreate": "a wave of orders that cannot be packed would be printed incomplete",
+}  # fmt: skip
+
+
 def test_batches_say_what_becomes_of_the_others(schema):
-    found = 0
-    for name, field in schema._schema.mutation_type.fields.items():
-        if name.endswith("sUpsert"):
-            found += 1
-            policy = get_named_type(field.args["input"].type).fields["onError"]
-            assert str(policy.type) == "OnError!"
-            kind = str(field.type.fields["results"].type)
-            assert re.fullmatch(r"\[\w+\]", kind), f"{name}: a result is null where it went wrong"
-    assert found >= 5
-    for name in ("CustomersTagsAdd", "CustomersTagsRemove", "CustomersConsentSet"):
-        policy = schema._schema.type_map[f"{name}Input"].fields["onError"]
-        assert str(policy.type) == "OnError!"
+    fields = schema._schema.mutation_type.fields
+    listed, with_policy = set(), set()
+    for name, field in fields.items():
+        given = get_named_type(field.args["input"].type).fields if "input" in field.args else {}
+        if any("[" in str(one.type) for one in given.values()):
+            listed.add(name)
+        if "onError" in given and name != "customerImportStart":
+            with_policy.add(name)
+            assert str(given["onError"].type) == "OnError!", name
+    with_policy.add("customerImportStart")  # what becomes of a file's other rows
+    assert listed - with_policy == set(WITHOUT_POLICY), "take onError, or say why it has no meaning"
+    for name in with_policy:
+        for shown, field in fields[name].type.fields.items():
+            if shown != "errors" and "[" in str(field.type):
+                kind = str(field.type)
+                assert re.fullmatch(r"\[\w+\]", kind), f"{name}: null where an item went wrong"
+    assert len(with_policy) >= 15
+
+
+CHANGING = re.compile(r"(Update|Set|Apply|Enable|Rename|Schedule)$")
+"""What changes something that is there already, so that somebody may have changed it meanwhile."""
+LAST_ONE_WINS = {
+    "customerConsentSet": "what a customer said is added to a log, nothing is overwritten",
+    "customersConsentSet": "what customers said is added to a log, nothing is overwritten",
+    "sendingHolidaysSet": "says what the days named are, and leaves all others",
+    "memberTierSet": "sets one value, which is given as a whole",
+    "campaignApprovalSet": "a switch: nothing of the former value is in the new one",
+    "staffSecondFactorSet": "a switch: nothing of the former value is in the new one",
+    "campaignSchedule": "given as a whole, and only in states that allow it",
+    "campaignRecurrenceSet": "given as a whole, and only in states that allow it",
+    "tagRename": "names the tag by what it was",
+}
+
+
+def inside(kind, depth=2):
+    """The names of a type's fields, and of those within them."""
+    fields = getattr(get_named_type(kind), "fields", {})
+    deeper = [name for one in fields.values() if depth > 1 for name in inside(one.type, depth - 1)]
+    return {*fields, *deeper}
 
 
 def test_updates_take_the_version_that_their_author_saw(schema):
-    for name, field in schema._schema.mutation_type.fields.items():
-        if not name.endswith("Update") and name != "programmeSet":
-            continue
-        objects = [get_named_type(f.type) for n, f in field.type.fields.items() if n != "errors"]
-        versioned = any("version" in getattr(one, "fields", {}) for one in objects)
-        assert versioned, f"{name}: give its object a version"
-        given = get_named_type(field.args["input"].type).fields.get("ifVersion")
-        assert given is not None, name
-        assert str(given.type) == "Int", name
+    fields = schema._schema.mutation_type.fields
+    changing = {name for name in fields if CHANGING.search(name)}
+    assert len(changing) > 35
+    assert changing > set(LAST_ONE_WINS), "no such mutation"
+    for name in changing - set(LAST_ONE_WINS):
+        objects = [f.type for n, f in fields[name].type.fields.items() if n != "errors"]
+        versions = {"version", "settingsVersion"} & {n for one in objects for n in inside(one)}
+        assert versions, f"{name}: give its object a version"
+        given = fields[name].args["input"].type
+        assert "ifVersion" in inside(given), f"{name}: take ifVersion, or say why the last one wins"
+        for one in (given, *(f.type for f in get_named_type(given).fields.values())):
+            found = getattr(get_named_type(one), "fields", {}).get("ifVersion")
+            assert found is None or str(found.type) == "Int", name
+    for name in LAST_ONE_WINS:
+        assert "ifVersion" not in inside(fields[name].args["input"].type), f"{name}: has it now"
+
+
+DOING = re.compile(
+    r"(Start|Send|Test|Grant|Claim|Make|Import|Upsert|Earn|Spend|Hold|Return|Transfer|Redeem|Fulfil"
+    r"|Adjust|Approve|Resume|Schedule|Submit|Settle|Retry|Redeliver|Record|Join|Enter|SwitchOn"
+    r"|Merge|Accept|Erase|Export|Run|Reserve|Release|Revoke)$"
+)
+"""What sends, grants, charges, takes in or starts something."""
+BY_NUMBER = "known by the number that the caller's system gave it: again it changes nothing"
+BY_STATE = "its state allows it once: a second call is WRONG_STATE, or finds nothing to do"
+WITHOUT_KEY = {
+    **dict.fromkeys(("customersUpsert", "ordersUpsert", "parcelsUpsert", "refundsUpsert",
+                     "reviewsUpsert"), BY_NUMBER),
+    **dict.fromkeys(("couponsReserve", "couponsRedeem", "couponsRelease"), BY_NUMBER),
+    **dict.fromkeys(("couponsCodesImport", "suppressionsImport"), BY_NUMBER),
+    **dict.fromkeys(("memberJoin", "referralEnter", "referralCodeMake"),
+                    "a customer has one of it: again it is the same"),
+    **dict.fromkeys(("campaignApprove", "campaignResume", "campaignSchedule", "campaignSubmit",
+                     "couponsRevoke", "deadLetterRetry", "deliveriesSettle", "failedEventsRetry",
+                     "platformDeedSettle", "pointsRequestApprove", "redemptionFulfil",
+                     "shopResume", "webhookResume", "packagesRuleStart", "webhookCallRetry",
+                     "staffInviteAccept", "tokenRevoke"),
+                    BY_STATE),
+    **dict.fromkeys(("lifecycleRefreshStart", "segmentTraitsStart"), "only measures and counts"),
+    **dict.fromkeys(("shopConnectStart", "staffOidcStart"), "a link; nothing is done by it yet"),
+    **dict.fromkeys(("webhookTest", "webhookRedeliver", "webhookMessageRedeliver"),
+                    "a message bears its id, by which its receiver knows it again"),
+    "smsTemplateSubmit": "a text for review: nobody is sent anything, and the list shows it twice",
+}  # fmt: skip
+
+
+def test_what_sends_grants_charges_or_takes_in_has_a_key(schema):
+    fields = schema._schema.mutation_type.fields
+    keys = {
+        name: get_named_type(field.args["input"].type).fields.get("idempotencyKey")
+        for name, field in fields.items() if "input" in field.args
+    }  # fmt: skip
+    keyed = {name for name, key in keys.items() if key is not None}
+    assert all(str(keys[name].type) == "String!" for name in keyed)
+    assert len(keyed) >= 32
+    doing = {name for name in fields if DOING.search(name)}
+    assert doing - keyed == set(WITHOUT_KEY), "give it an idempotencyKey, or say why it needs none"
 
 
 def test_every_connection_has_the_same_fields(schema):
@@ -129,12 +233,38 @@ def test_error_codes_are_the_registered_ones(installation, schema):
     )
 
 
-def test_the_printed_schema_is_the_committed_one(installation):
-    from pathlib import Path
+def classes(of):
+    for one in of.__subclasses__():
+        yield one
+        yield from classes(one)
 
+
+def test_every_error_there_is_has_its_code_cause_and_cure(installation):
+    for package in (core, plugins, worker):
+        for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+            if ".migrations." not in module.name and not module.name.endswith("__main__"):
+                importlib.import_module(module.name)
+    registered = {owned.value for owned in installation.registry.error_codes.values()}
+    parts = ("core.", "plugins.", "worker.")
+    found = {one for one in classes(HuikeError) if one.__module__.startswith(parts)}
+    assert len(found) >= 37
+    assert found - registered == set(), "add it to the hook error_codes of core or of the plugin"
+    for one in found:
+        for text in (one.cause, one.cure):
+            assert text[0].isupper(), one
+            assert text.endswith("."), one
+        assert one.retryable or not re.match(r"Wait|Try again (later|on)", one.cure), one
+
+
+def test_the_page_of_error_codes_is_the_committed_one(installation):
+    committed = (DOCS / "frontend" / "errors.md").read_text(encoding="utf-8")
+    assert committed == error_page(installation.registry), "run `huike error-codes`"
+
+
+def test_the_printed_schema_is_the_committed_one(installation):
     printed = build_schema(installation.registry).as_str()
     assert printed == build_schema(installation.registry).as_str()
-    committed = (Path(__file__).parents[2] / "schema.graphql").read_text(encoding="utf-8")
+    committed = (DOCS.parent / "schema.graphql").read_text(encoding="utf-8")
     assert committed.strip() == printed.strip(), "run `huike schema > schema.graphql`"
 
 

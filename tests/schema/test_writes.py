@@ -197,7 +197,8 @@ async def test_uploaded_file_is_taken_in(api, world):
     columns = [{"field": f, "header": h} for f, h in (
         ("order_id", "No"), ("state", "State"), ("total", "Total"), ("paid", "Paid"),
         ("ordered_at", "At"))]  # fmt: skip
-    values = {"shopId": world.ids["Shop"], "file": None, "columns": columns}
+    values = {"shopId": world.ids["Shop"], "file": None, "columns": columns,
+              "idempotencyKey": "i1"}  # fmt: skip
     body = {"query": query, "variables": {"input": values}}
     file = "No,State,Total,Paid,At\nF1,completed,5.00,5.00,2026-06-01 10:00:00\n"
     answer = await api.client.post(

@@ -43,9 +43,9 @@ async def opt_out_words(session: Session) -> list[str]:
     return await words_of(session, WORDS)
 
 
-async def set_opt_out_words(w: Work, words: Sequence[str]) -> None:
-    """Replace the merchant's own words. Raises InvalidInput."""
-    await replace_words(w, WORDS, words, folded, MAX_WORDS)
+async def set_opt_out_words(w: Work, words: Sequence[str], if_version: int | None = None) -> None:
+    """Replace the merchant's own words. Raises InvalidInput, Conflict."""
+    await replace_words(w, WORDS, words, folded, MAX_WORDS, if_version)
 
 
 async def take_replies(w: Work, channel: Channel, replies: Sequence[Reply]) -> int:

@@ -12,11 +12,14 @@ MAX_SETTLED = 500
 Decision = Literal["sent", "send_again"]
 
 
-async def settle_deliveries(w: Work, delivery_ids: Sequence[int], decision: Decision) -> None:
+async def settle_deliveries(
+    w: Work, delivery_ids: Sequence[int], decision: Decision, *, go_on: bool = False
+) -> dict[int, HuikeError]:
     """Decide that unknown messages were sent, or are sent again; all of them or none.
 
-    Who decides that they are sent again bears that somebody gets one twice. Raises Several of
-    NotFound and WrongState, InvalidInput.
+    Who decides that they are sent again bears that somebody gets one twice. With `go_on` those
+    are settled that can be, and the errors of the others returned by their places. Raises Several
+    of NotFound and WrongState, InvalidInput.
     """
     if len(delivery_ids) > MAX_SETTLED:
         raise InvalidInput(f"at most {MAX_SETTLED} messages at once", ("input", "ids"))
@@ -27,18 +30,20 @@ async def settle_deliveries(w: Work, delivery_ids: Sequence[int], decision: Deci
         w.merchant_id, list(delivery_ids),
     )  # fmt: skip
     found = {row["id"]: row for row in rows}
-    errors: list[HuikeError] = []
+    errors: dict[int, HuikeError] = {}
     for place, delivery_id in enumerate(delivery_ids):
         path = ("input", "ids", place)
         row = found.get(delivery_id)
         if row is None:
-            errors.append(NotFound("there is no message with this id", path))
+            errors[place] = NotFound("there is no message with this id", path)
         elif row["state"] != "unknown":
-            errors.append(WrongState(f"the message is {row['state']}, not unknown", path))
+            errors[place] = WrongState(f"the message is {row['state']}, not unknown", path)
         elif decision == "send_again" and row["run_state"] == "cancelled":
-            errors.append(WrongState("its campaign was cancelled", path))
-    if errors:
-        raise Several(errors)
+            errors[place] = WrongState("its campaign was cancelled", path)
+    if errors and not go_on:
+        raise Several(list(errors.values()))
+    right = {one for place, one in enumerate(delivery_ids) if place not in errors}
     state = "sent" if decision == "sent" else "pending"
-    await resolve(w, [Verdict(one, state, detail="settled by hand") for one in found])
-    w.audit("deliveries.settled", {"ids": sorted(found), "decision": decision})
+    await resolve(w, [Verdict(one, state, detail="settled by hand") for one in sorted(right)])
+    w.audit("deliveries.settled", {"ids": sorted(right), "decision": decision})
+    return errors

@@ -6,18 +6,23 @@ A decision holds until the next one for the channel; the table keeps all of them
 from core.domain.customers.suppressions import NAME_LIMIT, check_reason
 from core.sdk.errors import InvalidInput
 from core.storage.database import Work
+from core.storage.versions import next_version
+
+POLICY = "consent_policy"
+"""The kind of setting, in places of channels."""
 
 
-async def set_policy(w: Work, channel: str, allow_unproven: bool, reason: str) -> int:
+async def set_policy(
+    w: Work, channel: str, allow_unproven: bool, reason: str, if_version: int | None = None
+) -> int:
     """Decide whether marketing on a channel may go to unproven consent; returns the row's id.
 
-    Who decides is the session's actor. Raises InvalidInput.
+    Who decides is the session's actor. Raises InvalidInput, Conflict.
     """
     check_reason(reason)
     if not 0 < len(channel.strip()) <= NAME_LIMIT or "\x00" in channel:
         raise InvalidInput(f"a channel has 1 to {NAME_LIMIT} characters", ("input", "channel"))
-    # one decision at a time
-    await w.sql.execute("SELECT 1 FROM merchants WHERE id = $1 FOR NO KEY UPDATE", w.merchant_id)
+    await next_version(w, POLICY, channel, if_version)
     await w.sql.execute(
         """UPDATE consent_policies SET valid_to = $3
            WHERE merchant_id = $1 AND channel = $2 AND valid_to IS NULL""",

@@ -1,6 +1,7 @@
 """Changes to one customer, made by staff."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,7 +14,7 @@ from core.domain.customers.contacts import (
 )
 from core.domain.customers.countries import COUNTRIES
 from core.domain.customers.identify import lock_customers
-from core.domain.customers.log import log_event
+from core.domain.customers.log import log_each
 from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
 from core.sdk.errors import HuikeError, InvalidInput, NotFound
@@ -22,6 +23,11 @@ from core.storage.database import Session, Work
 
 TEXT_LIMIT = 200
 MAX_AGE = 130
+TYPES = {
+    "id": "bigint", "version": "int", "name": "text", "country": "text", "province": "text",
+    "city": "text", "birthday": "date", "phone_sealed": "bytea", "phone_index": "bytea",
+    "email_sealed": "bytea", "email_index": "bytea",
+}  # fmt: skip
 
 
 class CustomerMerged(HuikeError):
@@ -77,48 +83,128 @@ async def kept_customer(session: Session, customer_id: int) -> int | None:
     return found
 
 
+@dataclass(frozen=True)
+class Update:
+    """What is to become of a customer: of name, country, province, city, birthday, phone, email.
+
+    None clears, what is absent stays, other keys are a bug. It holds only for `if_version`; None is
+    any version.
+    """
+
+    customer_id: int
+    changes: Mapping[str, Any]
+    if_version: int | None = None
+
+    @property
+    def contacts(self) -> list[str]:
+        """The kinds of contact data among the changes."""
+        return [kind for kind in ("phone", "email") if kind in self.changes]
+
+
 async def update_customer(
     w: Work, customer_id: int, changes: Mapping[str, Any], if_version: int | None = None
 ) -> Mapping[str, Any]:
-    """Change name, country, province, city, birthday, phone or email; None clears.
+    """Change one customer as in `Update`, when whoever else holds its row is done.
 
-    Returns the row as it is then. Other keys are a bug. Raises NotFound, InvalidInput, and Conflict
-    for a customer of another version than `if_version`.
+    Returns the row as it is then. Raises NotFound, CustomerMerged, InvalidInput, Conflict.
     """
-    contacts = [kind for kind in ("phone", "email") if kind in changes]
-    if contacts:  # they lead to the customer; nothing else keeps the merchant's others waiting
+    update = Update(customer_id, changes, if_version)
+    if update.contacts:  # they lead to the customer; nothing else keeps all others waiting
         await lock_customers(w)
     before = await get_customer(w, customer_id, change=True)
-    check_version(before["version"], if_version)
+    (after,) = await _update(w, {customer_id: before}, [update])
+    if isinstance(after, HuikeError):
+        raise after
+    for kind in update.contacts:
+        await _move_identity(w, customer_id, kind, before, after)
+    return after
+
+
+async def update_free(
+    w: Work, updates: Sequence[Update]
+) -> list[Mapping[str, Any] | HuikeError | None]:
+    """Change those customers whose rows nobody holds, one after the other; not of contact data.
+
+    For each update the row as it is then, or why it cannot be done; None where `update_customer`
+    has to see to it, since somebody holds the row or there is none. As this waits for nobody, it
+    takes no part in deadlocks, in whichever order others lock their rows.
+    """
+    assert not any(one.contacts for one in updates)
+    found = await w.sql.fetch(
+        """SELECT * FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])
+           FOR NO KEY UPDATE SKIP LOCKED""",
+        w.merchant_id, [one.customer_id for one in updates],
+    )  # fmt: skip
+    rows = {row["id"]: row for row in found}
+    done = iter(await _update(w, rows, [one for one in updates if one.customer_id in rows]))
+    return [next(done) if one.customer_id in rows else None for one in updates]
+
+
+async def _update(
+    w: Work, rows: Mapping[int, Mapping[str, Any]], updates: Sequence[Update]
+) -> list[Mapping[str, Any] | HuikeError]:
+    """Change customers whose rows are held; the next update of one sees what the last one left."""
+    today = None
+    if any("birthday" in one.changes for one in updates):
+        today = await merchants_day(w)
+    held = dict(rows)
+    results: list[Mapping[str, Any] | HuikeError] = []
+    changed: dict[int, Mapping[str, Any]] = {}
+    touched: set[str] = set()
+    logged = []
+    for one in updates:
+        before = held[one.customer_id]
+        try:
+            check_version(before["version"], one.if_version)
+            columns = _columns(w, one, today)
+        except HuikeError as error:
+            results.append(error)
+            continue
+        after = {**before, **columns, "version": before["version"] + 1, "updated_at": w.now}
+        held[one.customer_id] = changed[one.customer_id] = after
+        results.append(after)
+        touched |= columns.keys()
+        logged.append((one.customer_id, [f for f in one.changes if _differs(f, before, after)]))
+    if changed:
+        await _store(w, list(changed.values()), touched)
+        await log_each(w, "changed", [entry for entry in logged if entry[1]], "columns", {})
+    return results
+
+
+async def _store(w: Work, rows: Sequence[Mapping[str, Any]], changed: Collection[str]) -> None:
+    """Write the changed columns of rows that are held."""
+    names = ["id", "version", *sorted(changed)]
+    arrays = ", ".join(f"${number}::{TYPES[name]}[]" for number, name in enumerate(names, 3))
+    sets = "".join(f", {name} = u.{name}" for name in names[2:])
+    await w.sql.execute(
+        f"""UPDATE customers c SET version = u.version, updated_at = $2{sets}
+            FROM unnest({arrays}) AS u ({", ".join(names)})
+            WHERE c.merchant_id = $1 AND c.id = u.id""",
+        w.merchant_id, w.now, *([row[name] for row in rows] for name in names),
+    )  # fmt: skip
+
+
+def _columns(w: Work, update: Update, today: date | None) -> dict[str, Any]:
+    """What the changed columns get; `today` is where the merchant is. Raises InvalidInput."""
     columns: dict[str, Any] = {}
-    for field, value in changes.items():
+    for field, value in update.changes.items():
         if field in ("phone", "email"):
-            columns |= _contact_columns(w, customer_id, field, value)
+            columns |= _contact_columns(w, update.customer_id, field, value)
         elif field == "birthday":
-            columns[field] = check_birthday(await merchants_day(w), value)
+            assert today is not None
+            columns[field] = check_birthday(today, value)
         elif field == "country":
             columns[field] = check_country(value)
         else:
             assert field in ("name", "province", "city")
             columns[field] = _text(field, value)
-    sets = "".join(f", {column} = ${number}" for number, column in enumerate(columns, 4))
-    after: Mapping[str, Any] = await w.sql.fetchrow(
-        f"""UPDATE customers SET version = version + 1, updated_at = $3{sets}
-            WHERE merchant_id = $1 AND id = $2 RETURNING *""",
-        w.merchant_id, customer_id, w.now, *columns.values(),
-    )  # fmt: skip
-    for kind in contacts:
-        await _move_identity(w, customer_id, kind, before, columns)
-    changed = sorted(field for field in changes if _differs(field, before, columns))
-    if changed:
-        await log_event(w, [customer_id], "changed", {"columns": changed})
-    return after
+    return columns
 
 
-def _differs(field: str, before: Mapping[str, Any], columns: Mapping[str, Any]) -> bool:
+def _differs(field: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     # a sealed text is another one each time
     column = f"{field}_index" if field in ("phone", "email") else field
-    return bool(before[column] != columns[column])
+    return bool(before[column] != after[column])
 
 
 def _contact_columns(w: Work, customer_id: int, field: str, value: str | None) -> dict[str, Any]:
@@ -136,13 +222,13 @@ def _contact_columns(w: Work, customer_id: int, field: str, value: str | None) -
 
 
 async def _move_identity(
-    w: Work, customer_id: int, kind: str, before: Mapping[str, Any], columns: Mapping[str, Any]
+    w: Work, customer_id: int, kind: str, before: Mapping[str, Any], after: Mapping[str, Any]
 ) -> None:
     """Let the customer be found by the new address and no longer by the old one.
 
     An address that leads to another customer already keeps leading there.
     """
-    old, new = before[f"{kind}_index"], columns[f"{kind}_index"]
+    old, new = before[f"{kind}_index"], after[f"{kind}_index"]
     if old is not None and old != new:
         await w.sql.execute(
             """DELETE FROM customer_identities WHERE merchant_id = $1 AND scope = 'merchant'

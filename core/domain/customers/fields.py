@@ -477,7 +477,7 @@ async def _write(
     changed: dict[int, list[str]] = {}
     for row in rows:
         changed.setdefault(row["customer_id"], []).append(names[row["field_id"]])
-    await log_each(w, "field_changed", changed, "fields", {"source": source})
+    await log_each(w, "field_changed", changed.items(), "fields", {"source": source})
     return changed
 
 

@@ -51,6 +51,7 @@ class AlreadyRunning(InvalidInput):
     code = "CUSTOMER_IMPORT_ALREADY_RUNNING"
     cause = "Another process is importing the same file of customers."
     cure = "Wait until it has ended."
+    retryable = True
 
 
 class RowRefused(InvalidInput):
@@ -217,28 +218,22 @@ def _refused(rejects: Sequence[RejectedRow], kept: int) -> RowRefused:
 
 
 async def start_import(
-    db: Database,
-    merchant_id: int,
-    options: Options,
-    pieces: AsyncIterator[bytes],
-    file_name: str,
-    actor: str = "system",
+    w: Work, options: Options, pieces: AsyncIterator[bytes], file_name: str
 ) -> int:
     """Store an uploaded file, encrypted, and hand its import to the workers; returns the job's id.
 
     Raises NotFound for the shop, InvalidInput for options or a kind of file that cannot be.
     """
     refuse_old_excel(file_name)
-    async with db.work(merchant_id, actor) as w:
-        if options.shop_id is not None:
-            await find_shop(w, str(options.shop_id))
-        job_id = await _record(w, options.params())
-    await store_upload(db, merchant_id, job_id, pieces)
+    if options.shop_id is not None:
+        await find_shop(w, str(options.shop_id))
+    job_id = await _record(w, options.params(), queued=True)
+    await store_upload(w, job_id, pieces)
     return job_id
 
 
-async def _record(w: Work, params: Mapping[str, Any]) -> int:
-    job_id = await jobs.enqueue(w, KIND, params, queued=False)
+async def _record(w: Work, params: Mapping[str, Any], queued: bool = False) -> int:
+    job_id = await jobs.enqueue(w, KIND, params, queued=queued)
     w.audit("import.started", {"job": job_id, "kind": KIND})
     return job_id
 

@@ -1,6 +1,6 @@
 """What happened to customers and has no table of its own; the timeline shows it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
@@ -23,14 +23,18 @@ async def log_event(
 
 
 async def log_each(
-    w: Work, kind: str, changes: Mapping[int, Sequence[str]], key: str, more: Mapping[str, Any]
+    w: Work,
+    kind: str,
+    changes: Iterable[tuple[int, Sequence[str]]],
+    key: str,
+    more: Mapping[str, Any],
 ) -> None:
     """Record one event for each customer of `changes`: its names stand in the data under `key`.
 
-    Customers with the same names share a statement.
+    Those with the same names share a statement.
     """
     alike: dict[tuple[str, ...], list[int]] = {}
-    for customer_id, names in changes.items():
+    for customer_id, names in changes:
         alike.setdefault(tuple(sorted(names)), []).append(customer_id)
     for names, customer_ids in alike.items():
         await log_event(w, customer_ids, kind, {key: list(names), **more})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.domain.customers.log import log_each, log_event
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
+from core.sdk.errors import HuikeError, InvalidInput, NotFound
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 
@@ -62,7 +62,7 @@ async def tag_customers(
         w.merchant_id, list(customer_ids), check_tags(tags), source, w.now,
     )  # fmt: skip
     changed = _by_customer(rows)
-    await log_each(w, "tag_added", changed, "tags", {"source": source})
+    await log_each(w, "tag_added", changed.items(), "tags", {"source": source})
     return len(changed)
 
 
@@ -81,7 +81,7 @@ async def untag_customers(w: Work, customer_ids: Sequence[int], tags: Sequence[s
         w.merchant_id, list(customer_ids), check_tags(tags),
     )  # fmt: skip
     changed = _by_customer(rows)
-    await log_each(w, "tag_removed", changed, "tags", {})
+    await log_each(w, "tag_removed", changed.items(), "tags", {})
     return len(changed)
 
 
@@ -92,34 +92,33 @@ def _by_customer(rows: Sequence[Mapping[str, Any]]) -> dict[int, list[str]]:
     return found
 
 
-async def check_customers(
-    session: Session, customer_ids: Sequence[int], most: int = MAX_CUSTOMERS
-) -> None:
-    """Raises Several of NotFound, with the place of each id in the input that is no customer's."""
-    missing = await missing_customers(session, customer_ids, most)
-    if missing:
-        raise Several(list(missing.values()))
-
-
 async def missing_customers(
-    session: Session, customer_ids: Sequence[int | None], most: int = MAX_CUSTOMERS
+    session: Session,
+    customer_ids: Sequence[int | None],
+    most: int = MAX_CUSTOMERS,
+    name: str = "ids",
 ) -> dict[int, HuikeError]:
-    """An error for each place in the input whose id is no customer's.
+    """An error for each place in the input's list whose id is no customer's.
 
     Raises InvalidInput for none or too many.
     """
     if not 1 <= len(customer_ids) <= most:
-        raise InvalidInput(f"give 1 to {most} ids", ("input", "ids"))
+        raise InvalidInput(f"give 1 to {most} ids", ("input", name))
     rows = await session.sql.fetch(
         "SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
         session.merchant_id, [one for one in customer_ids if one is not None],
     )  # fmt: skip
     known = {row["id"] for row in rows}
     return {
-        place: NotFound("there is no customer with this id", ("input", "ids", str(place)))
+        place: no_customer(name, place)
         for place, customer_id in enumerate(customer_ids)
         if customer_id not in known
     }
+
+
+def no_customer(name: str, place: int) -> NotFound:
+    """The error of an id, at its place in the input's list."""
+    return NotFound("there is no customer with this id", ("input", name, str(place)))
 
 
 async def rename_tag(w: Work, tag: str, to: str) -> Retagged:

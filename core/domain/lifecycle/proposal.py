@@ -148,11 +148,15 @@ async def propose(session: Session, calendar: Calendar, min_age_days: int = 0) -
 
 
 async def apply_proposal(
-    w: Work, calendar: Calendar, reason: str, min_age_days: int = 0
+    w: Work,
+    calendar: Calendar,
+    reason: str,
+    min_age_days: int = 0,
+    if_version: int | None = None,
 ) -> tuple[int, Proposal]:
     """Let what the model proposes now hold from today on; returns the row's id and the proposal.
 
-    Raises InvalidInput, and WrongState when the proposed days do not rise.
+    Raises InvalidInput, Conflict, and WrongState when the proposed days do not rise.
     """
     proposal = await propose(w, calendar, min_age_days)
     days = proposal.thresholds
@@ -163,6 +167,6 @@ async def apply_proposal(
         )
     made = await set_thresholds(
         w, calendar, days, reason, source=proposal.source, sample=proposal.sample,
-        min_age_days=min_age_days,
+        min_age_days=min_age_days, if_version=if_version,
     )  # fmt: skip
     return made, proposal

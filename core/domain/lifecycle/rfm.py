@@ -18,10 +18,13 @@ from core.domain.orders.facts import COUNTED, REFUNDED
 from core.domain.shops.merchants import check_currency
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session, Work
+from core.storage.versions import next_version, place
 
 WINDOW_DAYS = 365
 SCORES = 5
 MAX_BOUND = 2**53
+BOUNDS = "rfm"
+"""The kind of setting, in places of shop and currency."""
 
 NEAREST_RANK = "1e-12::float8"
 """Taken off a share before the database multiplies it: 0.07 * 100 must not become 8th of 100."""
@@ -156,16 +159,23 @@ async def measure(w: Work, calendar: Calendar, currency: str) -> int:
     return await _store(w, calendar, currency, "model.fixed", [])
 
 
-async def fix_bounds(w: Work, calendar: Calendar, currency: str, bounds: Bounds | None) -> int:
+async def fix_bounds(
+    w: Work,
+    calendar: Calendar,
+    currency: str,
+    bounds: Bounds | None,
+    if_version: int | None = None,
+) -> int:
     """Score by the merchant's own boundaries from today on, or with None by quintiles again.
 
-    Returns the row's id. Raises InvalidInput.
+    Returns the row's id. Measuring makes no version. Raises InvalidInput, Conflict.
     """
     check_currency(currency)
     given: list[Any] = []
     if bounds is not None:
         bounds.check()
         given = [list(bounds.r), list(bounds.f), list(bounds.m)]
+    await next_version(w, BOUNDS, place(calendar.shop_id, currency), if_version)
     made = await _store(w, calendar, currency, str(bounds is not None).upper(), given)
     w.audit(
         "rfm.thresholds_set",

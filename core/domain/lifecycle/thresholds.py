@@ -13,10 +13,13 @@ from core.domain.customers.suppressions import check_reason
 from core.domain.lifecycle.calendar import ALL_SHOPS, Calendar
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session, Work
+from core.storage.versions import next_version, place
 
 MAX_THRESHOLD = 3_650
 MAX_AHEAD = 366
 MAX_HISTORY = 100
+THRESHOLDS = "lifecycle"
+"""The kind of setting, in places of shops."""
 
 Name = Literal["active", "silent", "sleeping"]
 Source = Literal["default", "model", "manual"]
@@ -91,10 +94,12 @@ async def set_thresholds(
     source: Source = "manual",
     sample: int | None = None,
     min_age_days: int | None = None,
+    if_version: int | None = None,
 ) -> int:
     """Let thresholds hold in a shop from today or a later day on; returns the row's id.
 
-    Who decides is the session's actor. Days that are over keep theirs. Raises InvalidInput.
+    Who decides is the session's actor. Days that are over keep theirs. Raises InvalidInput,
+    Conflict.
     """
     thresholds.check()
     check_reason(reason)
@@ -105,8 +110,7 @@ async def set_thresholds(
             f"thresholds hold from today or a day until {latest}: past days keep theirs",
             ("input", "from"),
         )
-    # one decision at a time
-    await w.sql.execute("SELECT 1 FROM merchants WHERE id = $1 FOR NO KEY UPDATE", w.merchant_id)
+    await next_version(w, THRESHOLDS, place(calendar.shop_id), if_version)
     await w.sql.execute(
         """UPDATE lifecycle_models SET valid_to = GREATEST(valid_from, $3)
            WHERE merchant_id = $1 AND shop_id = $2 AND (valid_to IS NULL OR valid_to > $3)""",

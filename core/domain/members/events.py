@@ -13,6 +13,7 @@ class EarningLimit(HuikeError):
     code = "EARNING_LIMIT"
     cause = "The customer has had the points of this rule as often as it allows."
     cure = "Try again on the next day, or raise the rule's limit."
+    retryable = True
 
 
 async def earn_by_event(w: Work, customer_id: int, key: str, reason: str | None = None) -> int:

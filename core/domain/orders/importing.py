@@ -219,16 +219,14 @@ def import_params(
 
 
 async def start_import(
-    db: Database,
+    w: Work,
     registry: Registry,
-    merchant_id: int,
     shop_id: int,
     pieces: AsyncIterator[bytes],
     file_name: str,
     format: str | None = None,
     mapping: Mapping[str, str] | None = None,
     consent: Consent | None = None,
-    actor: str = "system",
 ) -> int:
     """Store an uploaded file, encrypted, and hand its import to the workers; returns the job's id.
 
@@ -241,15 +239,14 @@ async def start_import(
             "say how the customers consented, or leave consent out",
             ("input", "consent", "evidence"),
         )
-    async with db.work(merchant_id, actor) as w:
-        shop = await find_shop(w, str(shop_id))
-        formats = await formats_of(w, registry)
-        if format is not None:
-            choose_format(formats, [], format, {})
-        params = import_params(shop["id"], format, mapping or {}, consent)
-        job_id = await jobs.enqueue(w, KIND, params, queued=False)
-        w.audit("import.started", {"job": job_id, "kind": KIND, "shop": shop["id"]})
-    await store_upload(db, merchant_id, job_id, pieces)
+    shop = await find_shop(w, str(shop_id))
+    formats = await formats_of(w, registry)
+    if format is not None:
+        choose_format(formats, [], format, {})
+    params = import_params(shop["id"], format, mapping or {}, consent)
+    job_id = await jobs.enqueue(w, KIND, params)
+    w.audit("import.started", {"job": job_id, "kind": KIND, "shop": shop["id"]})
+    await store_upload(w, job_id, pieces)
     return job_id
 
 
@@ -257,6 +254,7 @@ class AlreadyRunning(InvalidInput):
     code = "IMPORT_ALREADY_RUNNING"
     cause = "Another process is importing the same file into the same shop."
     cure = "Wait until it has ended."
+    retryable = True
 
 
 async def import_local(

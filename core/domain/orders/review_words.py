@@ -20,12 +20,12 @@ async def review_words(session: Session) -> list[str]:
     return await words_of(session, TABLE)
 
 
-async def set_review_words(w: Work, words: Sequence[str]) -> None:
+async def set_review_words(w: Work, words: Sequence[str], if_version: int | None = None) -> None:
     """Replace the words; reviews that are taken in from now on are looked through for them.
 
-    Raises InvalidInput.
+    Raises InvalidInput, Conflict.
     """
-    await replace_words(w, TABLE, words, folded, MAX_WORDS)
+    await replace_words(w, TABLE, words, folded, MAX_WORDS, if_version)
 
 
 def found_in(words: Sequence[str], *texts: str | None) -> bool:

@@ -11,12 +11,15 @@ from datetime import timedelta
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage import jobs
 from core.storage.database import SYSTEM, Database, Session, Work
+from core.storage.versions import next_version
 
 logger = logging.getLogger(__name__)
 
 CHUNK = 2000
 MAX_DAYS = 36_500
 EVERY = timedelta(hours=1)
+RETENTION = "retention"
+"""The kind of setting, in places of tables."""
 PROOF_DAYS = 5 * 366
 """How long a consent may still have to be proven after it was withdrawn."""
 
@@ -115,9 +118,10 @@ async def rules(session: Session) -> list[Rule]:
     ]
 
 
-async def set_rule(w: Work, table: str, days: int) -> None:
-    """Keep the rows of a table for so many days. Raises NotFound, InvalidInput."""
+async def set_rule(w: Work, table: str, days: int, if_version: int | None = None) -> None:
+    """Keep the rows of a table for so many days. Raises NotFound, InvalidInput, Conflict."""
     _checked(table, days, ("input", "days"))
+    await next_version(w, RETENTION, table, if_version)
     await w.sql.execute(
         """INSERT INTO retention_rules (merchant_id, table_name, days, updated_at)
            VALUES ($1, $2, $3, $4)
@@ -135,6 +139,7 @@ async def remove_rule(w: Work, table: str) -> None:
         w.merchant_id, table,
     )  # fmt: skip
     if removed is not None:
+        await next_version(w, RETENTION, table, None, is_set=False)
         w.audit("retention.removed", {"table": table})
 
 

@@ -19,7 +19,7 @@ from core.domain.segments.lists import add_to_list, check_list
 from core.domain.shops.shops import find_shop
 from core.sdk.ids import split_id
 from core.storage import jobs
-from core.storage.database import Database, Session
+from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
 from core.tabular.bulk import (
     RejectedRow,
@@ -61,13 +61,7 @@ class Account:
 
 
 async def start_list_import(
-    db: Database,
-    merchant_id: int,
-    segment_id: int,
-    options: Options,
-    pieces: AsyncIterator[bytes],
-    file_name: str,
-    actor: str = "system",
+    w: Work, segment_id: int, options: Options, pieces: AsyncIterator[bytes], file_name: str
 ) -> int:
     """Store an uploaded file, encrypted, and hand it to the workers; returns the job's id.
 
@@ -75,14 +69,13 @@ async def start_list_import(
     """
     refuse_old_excel(file_name)
     check_mapping(options.mapping)
-    async with db.work(merchant_id, actor) as w:
-        await check_list(w, segment_id)
-        if options.shop_id is not None:
-            await find_shop(w, str(options.shop_id))
-        params = {"segment_id": segment_id, **asdict(options)}
-        job_id = await jobs.enqueue(w, SegmentListImport.name, params, queued=False)
-        w.audit("import.started", {"job": job_id, "kind": SegmentListImport.name})
-    await store_upload(db, merchant_id, job_id, pieces)
+    await check_list(w, segment_id)
+    if options.shop_id is not None:
+        await find_shop(w, str(options.shop_id))
+    params = {"segment_id": segment_id, **asdict(options)}
+    job_id = await jobs.enqueue(w, SegmentListImport.name, params)
+    w.audit("import.started", {"job": job_id, "kind": SegmentListImport.name})
+    await store_upload(w, job_id, pieces)
     return job_id
 
 

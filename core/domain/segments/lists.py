@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from core.domain.customers.tags import check_customers
 from core.domain.segments.members import told
 from core.domain.segments.segments import get_segment
 from core.sdk.errors import NotFound, WrongState
@@ -54,11 +53,6 @@ async def remove_from_list(w: Work, segment_id: int, customer_ids: Sequence[int]
     Raises NotFound, WrongState for a segment that is no list.
     """
     return await _move(w, LEAVE, segment_id, customer_ids)
-
-
-async def check_members(session: Session, customer_ids: Sequence[int]) -> None:
-    """Raises InvalidInput for too many ids, Several of NotFound for those of nobody."""
-    await check_customers(session, customer_ids, MAX_CUSTOMERS)
 
 
 async def check_list(session: Session, segment_id: int, path: tuple[str, ...] = ("id",)) -> None:

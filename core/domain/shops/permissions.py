@@ -48,7 +48,8 @@ CORE_PERMISSIONS = (
     Permission("REPLIES_READ", "Read what people write back."),
     Permission("WEBHOOKS_READ", "See webhooks and what was delivered to them."),
     Permission("WEBHOOKS_WRITE", "Make, change, pause and test webhooks, and see new secrets."),
-    Permission("JOBS_READ", "See and cancel long work."),
+    Permission("JOBS_READ", "See long work, and cancel what one began oneself."),
+    Permission("JOBS_CANCEL", "Cancel long work that others began."),
     Permission("AUDIT_READ", "See and verify the audit log."),
     Permission("RETENTION_WRITE", "Set for how long data is kept."),
 )

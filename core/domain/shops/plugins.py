@@ -19,7 +19,10 @@ from core.sdk.errors import (
 )
 from core.sdk.plugin import Manifest, PluginContext
 from core.storage.database import Database, Session, Work
+from core.storage.versions import next_version
 
+SETTINGS = "plugin"
+"""The kind of setting, in places of plugins."""
 SECRET_KEPT = "********"  # noqa: S105 - stands for a secret, is none
 """What a secret reads as; given back unchanged, it keeps the secret that is stored."""
 
@@ -37,12 +40,13 @@ async def enable_plugin(
     name: str,
     settings: Mapping[str, Any],
     actor: str = "system",
+    if_version: int | None = None,
 ) -> None:
     """Switch a plugin on, or change the settings of one that is on.
 
     The settings are validated, then tried by the plugin's real calls, then stored encrypted. A
     secret given as SECRET_KEPT stays as it is. Raises NotFound, Several(InvalidInput),
-    SettingsRefused.
+    SettingsRefused, Conflict.
     """
     manifest = _manifest(registry, name)
     async with db.read(merchant_id) as session:
@@ -57,6 +61,7 @@ async def enable_plugin(
                 raise SettingsRefused(str(error), ("input", "settings")) from error
     async with db.work(merchant_id, actor) as w:
         dumped = _dump(model)
+        await next_version(w, SETTINGS, name, if_version)
         await _store(w, name, True, dumped)
         w.audit("plugin.enabled", {"plugin": name, "changed": _changed(stored, dumped)})
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session, Work
+from core.storage.versions import next_version
 
 WORD_LIMIT = 50
 
@@ -19,15 +20,24 @@ async def words_of(session: Session, table: str) -> list[str]:
 
 
 async def replace_words(
-    w: Work, table: str, words: Sequence[str], folded: Callable[[str], str], most: int
+    w: Work,
+    table: str,
+    words: Sequence[str],
+    folded: Callable[[str], str],
+    most: int,
+    if_version: int | None = None,
 ) -> None:
-    """Replace the words of a list by these, as `folded` makes them alike. Raises InvalidInput."""
+    """Replace the words of a list by these, as `folded` makes them alike.
+
+    The table is the kind of setting. Raises InvalidInput, Conflict.
+    """
     for place, word in enumerate(words):
         if not 0 < len(folded(word)) <= WORD_LIMIT or "\x00" in word:
             raise InvalidInput(f"a word has 1 to {WORD_LIMIT} characters", (*PATH, place))
     wanted = sorted({folded(word) for word in words})
     if len(wanted) > most:
         raise InvalidInput(f"at most {most} words", PATH)
+    await next_version(w, table, "", if_version)
     await w.sql.execute(
         f"DELETE FROM {table} WHERE merchant_id = $1 AND word <> ALL($2::text[])",
         w.merchant_id, wanted,

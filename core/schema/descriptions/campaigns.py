@@ -123,7 +123,7 @@ CAMPAIGNS = {
         "detail": "In the provider's own words; null without any.",
     },
     "DeliveriesSettleInput": {"decision": "What counts from now on, for all of them."},
-    "DeliveriesSettlePayload": {"deliveries": "In the order of `ids`; null if it was refused."},
+    "DeliveriesSettlePayload": {"deliveries": "In the order of `ids`, null for one with an error."},
     "DeliveryState": {
         "": "What became of a message.",
         "PENDING": "Not sent yet: due, waiting for its time, or for another try.",

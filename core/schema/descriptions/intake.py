@@ -97,6 +97,6 @@ INTAKE = {
         "tags": "The platform's labels of it.",
     },
     "ReviewWordsSetPayload": {
-        "words": "Those that hold now; null if it was refused.",
+        "wordList": "Those that hold now; null if it was refused.",
     },
 }

@@ -5,7 +5,7 @@ SENDING = {
         "words": "At most 100; capitals and width do not matter. An empty list takes all away.",
     },
     "OptOutWordsSetPayload": {
-        "words": "Those of the merchant's own that hold now; null if it was refused.",
+        "wordList": "The merchant's own words that hold now; null if it was refused.",
     },
     "PutOff": {
         "rule": "The name of the rule, as `sendingPolicy.reasons` has it.",

@@ -40,6 +40,7 @@ class Migration(migrations.Migration):
                 ('on_hand', fields.IntField()),
                 ('reserved', fields.IntField()),
                 ('told_low', fields.BooleanField()),
+                ('version', fields.IntField(default=1, db_default=1)),
             ],
             options={'table': 'packages_stock', 'app': 'packages', 'pk_attr': 'id', 'table_description': 'How many of an insert a warehouse has; `reserved` of them are for parcels not packed yet.'},
             bases=['Model'],

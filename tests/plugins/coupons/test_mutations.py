@@ -14,7 +14,8 @@ FIELDS = {
     "couponsTemplateUpdate": "template { name state valid: validUntil budget { amount } }",
     "couponsCodesMake": "template { stock }", "couponsCodesImport": "added known",
     "couponsCodesFileCreate": "file { name url }",
-    "couponsGrant": "grants { customerId code reason }", "couponsClaim": "grant { code couponId }",
+    "couponsGrant": "grants { customerId couponId code reason }",
+    "couponsClaim": "grant { code couponId }",
     "couponsReserve": "outcome { done codes { reason } }",
     "couponsRedeem": "outcomes { done codes { reason gift } }", "couponsRelease": "released",
     "couponsRevoke": "revoked", "couponsTransfer": "transferred",
@@ -28,7 +29,7 @@ TEMPLATES = """query ($states: [CouponTemplateState!], $first: Int!, $skip: Int!
 @pytest.fixture
 async def world(merchant, ask):
     """A merchant with one template of each source and two customers, and how its API is asked."""
-    own = await template(merchant, transfers=1, claimable=True, per_customer=2)
+    own = await template(merchant, transfers=1, claimable=True, per_customer=3)
     pool = await template(merchant, handle="pool", source="pool", kind="gift", value=0, gift="cup")
     await template(merchant, handle="all", source="public", public_code="ALL1")
     ids = {"own": global_id("CouponTemplate", own.id), "pool": global_id("CouponTemplate", pool.id)}
@@ -67,11 +68,13 @@ async def test_templates_and_codes(merchant, world):
 
     nothing, _ = await call("couponsCodesFileCreate", {"templateId": ids["own"]})
     assert nothing["file"] is None
-    made, _ = await call("couponsCodesMake", {"templateId": ids["own"], "count": 3})
-    assert made["template"] == {"stock": 3}
+    wanted = {"templateId": ids["own"], "count": 3, "idempotencyKey": "print"}
+    for _ in range(2):
+        made, _ = await call("couponsCodesMake", wanted)
+        assert made["template"] == {"stock": 3}
     for wrong, path in (({"count": 0}, "count"), ({"templateId": ids["pool"]}, "templateId")):
         _, errors = await call(
-            "couponsCodesMake", {"templateId": ids["own"], "count": 1, **wrong}
+            "couponsCodesMake", {**wanted, "idempotencyKey": path, **wrong}
         )  # fmt: skip
         assert errors == [("INVALID_INPUT", ["input", path])]
     given = {"templateId": ids["pool"], "codes": ["AAA-1", "aaa1", "BBB2"]}
@@ -79,6 +82,10 @@ async def test_templates_and_codes(merchant, world):
     assert (taken["added"], taken["known"]) == (2, 1)
     _, errors = await call("couponsCodesImport", {**given, "codes": ["OK12", "x"]})
     assert errors == [("INVALID_INPUT", ["input", "codes", "1"])]
+    given = {**given, "codes": ["x", "CCC3", "bbb2"], "onError": "CONTINUE"}
+    taken, errors = await call("couponsCodesImport", given)
+    assert (taken["added"], taken["known"]) == (1, 1)
+    assert errors == [("INVALID_INPUT", ["input", "codes", "0"])]
     filed, none = await call("couponsCodesFileCreate", {"templateId": ids["pool"]})
     assert none == []
     assert filed["file"]["name"].endswith(".csv")
@@ -86,37 +93,59 @@ async def test_templates_and_codes(merchant, world):
     assert errors == [("NOT_FOUND", ["input", "templateId"])]
 
     page = await ask(TEMPLATES, states=["ACTIVE"], first=1, skip=1)
-    assert page == [{"handle": "pool", "stock": 2}]
+    assert page == [{"handle": "pool", "stock": 3}]
 
 
 async def test_giving_and_taking_back(merchant, world):
     ids, call, ask = world
-    given = {"templateId": ids["own"], "customerIds": [ids["a"], ids["b"]], "key": "spring"}
+    given = {"templateId": ids["own"], "customerIds": [ids["a"], ids["b"]],
+             "idempotencyKey": "spring"}  # fmt: skip
     granted, none = await call("couponsGrant", given)
     assert none == []
     assert [one["customerId"] for one in granted["grants"]] == given["customerIds"]
-    _, errors = await call("couponsGrant", {**given, "customerIds": []})
-    assert errors == [("INVALID_INPUT", ["input"])]
-    _, errors = await call("couponsGrant", {**given, "templateId": ids["pool"], "key": "x"})
+    assert await call("couponsGrant", given) == (granted, [])
+    reused = [("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])]
+    _, errors = await call("couponsGrant", {**given, "customerIds": [ids["a"]]})
+    assert errors == reused
+    _, errors = await call("couponsGrant", {**given, "customerIds": [], "idempotencyKey": "0"})
+    assert errors == [("INVALID_INPUT", ["input", "customerIds"])]
+    known = {**given, "customerIds": [ids["a"], global_id("Customer", 10**9)]}
+    missing = [("NOT_FOUND", ["input", "customerIds", "1"])]
+    known["idempotencyKey"] = "mixed"
+    assert (await call("couponsGrant", known))[1] == missing
+    for _ in range(2):
+        some, errors = await call("couponsGrant", {**known, "onError": "CONTINUE"})
+        assert errors == missing
+        assert [one and one["customerId"] for one in some["grants"]] == [ids["a"], None]
+    other = {"templateId": ids["pool"], "idempotencyKey": "x"}
+    _, errors = await call("couponsGrant", {**given, **other})
     assert errors == [("COUPONS_EXHAUSTED", ["input", "templateId"])]
 
-    wanted = {"handle": "ten", "customerId": ids["a"], "key": "1"}
+    wanted = {"handle": "ten", "customerId": ids["a"], "idempotencyKey": "1"}
     claimed, _ = await call("couponsClaim", wanted)
     assert claimed == (await call("couponsClaim", wanted))[0]
-    for wrong, path in (({"key": "2"}, "customerId"), ({"handle": "pool"}, "handle")):
-        _, errors = await call("couponsClaim", {**wanted, **wrong})
+    assert (await call("couponsClaim", {**wanted, "handle": "all"}))[1] == reused
+    for wrong, path in (({}, "customerId"), ({"handle": "pool"}, "handle")):
+        _, errors = await call("couponsClaim", {**wanted, "idempotencyKey": "2", **wrong})
         assert errors == [("COUPONS_UNUSABLE", ["input", path])]
 
     coupon = claimed["grant"]["couponId"]
-    moved, none = await call("couponsTransfer", {"id": coupon, "customerId": ids["b"]})
-    assert (moved["transferred"], none) == (True, [])
-    _, errors = await call("couponsTransfer", {"id": coupon, "customerId": ids["a"]})
+    move = {"id": coupon, "customerId": ids["b"], "idempotencyKey": "m"}
+    for _ in range(2):
+        moved, none = await call("couponsTransfer", move)
+        assert (moved["transferred"], none) == (True, [])
+    back = {"customerId": ids["a"], "idempotencyKey": "n"}
+    _, errors = await call("couponsTransfer", {**move, **back})
     assert errors == [("COUPONS_UNUSABLE", ["input", "id"])]
     for count in (1, 0):
         gone, _ = await call("couponsRevoke", {"ids": [coupon], "reason": "mistake"})
         assert gone["revoked"] == count
-    _, errors = await call("couponsRevoke", {"ids": [global_id("Coupon", 10**9)], "reason": "x"})
-    assert errors == [("NOT_FOUND", ["input", "id"])]
+    other = granted["grants"][0]["couponId"]
+    mixed = {"ids": [global_id("Coupon", 10**9), other, "?"], "reason": "x"}
+    nobodys = [("NOT_FOUND", ["input", "ids", place]) for place in ("0", "2")]
+    for policy, count in (("ABORT", None), ("CONTINUE", 1)):
+        gone, errors = await call("couponsRevoke", {**mixed, "onError": policy})
+        assert (gone["revoked"], errors) == (count, nobodys)
     seen = await ask(COUPON, code=claimed["grant"]["code"].lower())
     assert (seen["state"], seen["customerId"]) == ("REVOKED", ids["b"])
     assert [(one["kind"], one["reason"]) for one in seen["entries"]] == [

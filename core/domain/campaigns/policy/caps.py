@@ -13,10 +13,13 @@ from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound
 from core.sdk.facets import Query
 from core.storage.database import Work
+from core.storage.versions import next_version, place
 
 MAX_HOURS = 24 * 366
 MAX_MESSAGES = 1000
 LOCK_SPACE = 0x6870
+CAP = "sending_cap"
+"""The kind of setting, in places of shop, channel and hours."""
 
 
 @dataclass(frozen=True)
@@ -29,10 +32,10 @@ class Cap:
     messages: int
 
 
-async def set_cap(w: Work, registry: Registry, cap: Cap) -> int:
+async def set_cap(w: Work, registry: Registry, cap: Cap, if_version: int | None = None) -> int:
     """Set a cap, in place of one of the same shop, channel and hours; returns its id.
 
-    Raises InvalidInput, Several.
+    Raises InvalidInput, Several, Conflict.
     """
     for value, low, high, name in (
         (cap.hours, 1, MAX_HOURS, "hours"), (cap.messages, 0, MAX_MESSAGES, "messages"),
@@ -40,6 +43,7 @@ async def set_cap(w: Work, registry: Registry, cap: Cap) -> int:
         if not low <= value <= high:
             raise InvalidInput(f"{name} are from {low} to {high}", ("input", name))
     await check_place(w, registry, cap.shop_id, cap.channel)
+    await next_version(w, CAP, place(cap.shop_id, cap.channel, cap.hours), if_version)
     cap_id: int = await w.sql.fetchval(
         """INSERT INTO sending_caps (merchant_id, shop_id, channel, hours, messages, updated_at)
            VALUES ($1, $2, $3, $4, $5, $6)
@@ -54,12 +58,14 @@ async def set_cap(w: Work, registry: Registry, cap: Cap) -> int:
 
 async def delete_cap(w: Work, cap_id: int) -> None:
     """Take a cap away. Raises NotFound."""
-    gone = await w.sql.fetchval(
-        "DELETE FROM sending_caps WHERE merchant_id = $1 AND id = $2 RETURNING id",
+    gone = await w.sql.fetchrow(
+        """DELETE FROM sending_caps WHERE merchant_id = $1 AND id = $2
+           RETURNING shop_id, channel, hours""",
         w.merchant_id, cap_id,
     )  # fmt: skip
     if gone is None:
         raise NotFound(f"there is no cap {cap_id}", ("id",))
+    await next_version(w, CAP, place(*gone), None, is_set=False)
     w.audit("sending_cap.deleted", {"cap_id": cap_id})
 
 

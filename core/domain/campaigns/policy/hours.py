@@ -14,9 +14,12 @@ from core.domain.shops.merchants import check_name
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage.database import Work
+from core.storage.versions import next_version, place
 
 MAX_SPANS = 50
 MAX_DAYS = 366
+HOURS = "sending_hours"
+"""The kind of setting, in places of shop and channel."""
 
 
 class DayKind(StrEnum):
@@ -37,11 +40,12 @@ async def set_hours(
     open_: Sequence[Span] = (),
     quiet: Sequence[Span] = (),
     service: bool = False,
+    if_version: int | None = None,
 ) -> int | None:
     """Set when messages in a shop's name, or of all, may go out by a channel, or by all.
 
     They replace what was set for the shop and channel; without any there is no rule, and None is
-    returned, else the row's id. Raises InvalidInput, Several.
+    returned, else the row's id. Raises InvalidInput, Several, Conflict.
     """
     await check_place(w, registry, shop_id, channel)
     for spans, name in ((open_, "open"), (quiet, "quiet")):
@@ -49,9 +53,11 @@ async def set_hours(
             raise InvalidInput(f"there can be {MAX_SPANS} spans at most", ("input", name))
     if never_open(Rules(open=(tuple(open_),) if open_ else (), quiet=tuple(quiet))):
         raise InvalidInput("this leaves no time at all for messages", ("input", "quiet"))
+    is_set = bool(open_ or quiet)
+    await next_version(w, HOURS, place(shop_id, channel), if_version, is_set=is_set)
     await wake_runs(w)
     w.audit("sending_hours.set", {"shop_id": shop_id, "channel": channel})
-    if not open_ and not quiet:
+    if not is_set:
         await w.sql.execute(
             """DELETE FROM sending_hours WHERE merchant_id = $1 AND shop_id = $2
                   AND channel = $3""",

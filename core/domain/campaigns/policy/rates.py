@@ -13,9 +13,12 @@ from core.registry import Registry
 from core.sdk.errors import InvalidInput
 from core.storage.buckets import CLOCK_WENT_BACK, Bucket
 from core.storage.database import Work
+from core.storage.versions import next_version
 
 MAX_MESSAGES = 1_000_000
 SECOND, MINUTE = 1, 60
+RATE = "sending_rate"
+"""The kind of setting, in places of channels."""
 
 
 @dataclass(frozen=True)
@@ -31,11 +34,16 @@ class Room:
 
 
 async def set_rate(
-    w: Work, registry: Registry, channel: str, messages: int | None, seconds: int
+    w: Work,
+    registry: Registry,
+    channel: str,
+    messages: int | None,
+    seconds: int,
+    if_version: int | None = None,
 ) -> int | None:
     """Allow so many messages by a channel in any `seconds` (1 or 60); None: as many as can be.
 
-    Returns the row's id, None without one. Raises InvalidInput, Several.
+    Returns the row's id, None without one. Raises InvalidInput, Several, Conflict.
     """
     await check_place(w, registry, channel=channel)
     if messages is not None and not 1 <= messages <= MAX_MESSAGES:
@@ -45,6 +53,7 @@ async def set_rate(
         )
     if seconds not in (SECOND, MINUTE):
         raise InvalidInput("a rate is for a second or a minute", ("input", "per"))
+    await next_version(w, RATE, channel, if_version, is_set=messages is not None)
     await wake_runs(w)
     w.audit("sending_rate.set", {"channel": channel, "messages": messages, "seconds": seconds})
     if messages is None:

@@ -11,12 +11,15 @@ from typing import Any, Literal, get_args
 
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session, Work
+from core.storage.versions import next_version, place
 
 Touch = Literal["delivery", "open", "click", "reminder"]
 TOUCHES: tuple[Touch, ...] = get_args(Touch)
 """The weakest first: of two touches at the same instant the later in this list counts."""
 
 ANY_CHANNEL = "*"
+WINDOW = "attribution_window"
+"""The kind of setting, in places of channel and touch."""
 MAX_HOURS = 90 * 24
 
 DEFAULTS: Mapping[str, Mapping[Touch, int]] = {
@@ -93,16 +96,17 @@ def longest(found: Sequence[Window], at: datetime, channels: Iterable[str]) -> t
     return timedelta(hours=max(hours, default=0))
 
 
-async def set_window(w: Work, channel: str, touch: Touch, hours: int) -> None:
+async def set_window(
+    w: Work, channel: str, touch: Touch, hours: int, if_version: int | None = None
+) -> None:
     """Let a touch count for so many hours, for orders paid from now on; 0 is not at all.
 
     Orders paid before keep their windows, so that past reports come out the same. Raises
-    InvalidInput.
+    InvalidInput, Conflict.
     """
     if not 0 <= hours <= MAX_HOURS:
         raise InvalidInput(f"a window has 0 to {MAX_HOURS} hours", ("input", "hours"))
-    # one decision at a time
-    await w.sql.execute("SELECT 1 FROM merchants WHERE id = $1 FOR NO KEY UPDATE", w.merchant_id)
+    await next_version(w, WINDOW, place(channel, touch), if_version)
     await w.sql.execute(
         """UPDATE attribution_windows SET valid_to = $4
            WHERE merchant_id = $1 AND channel = $2 AND touch = $3 AND valid_to IS NULL""",

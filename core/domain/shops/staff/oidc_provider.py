@@ -12,9 +12,12 @@ from core.registry import Registry
 from core.sdk.contacts import normalise_email
 from core.sdk.errors import InvalidInput, NotFound, Several
 from core.storage.database import Session, Work
+from core.storage.versions import next_version
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 LIMIT = 20
+PROVIDER = "oidc"
+"""The kind of setting, without places."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,17 @@ def is_safe(url: str) -> bool:
 
 
 async def set_provider(
-    w: Work, registry: Registry, given: Provider, need: Need, keep_secret: bool = False
+    w: Work,
+    registry: Registry,
+    given: Provider,
+    need: Need,
+    keep_secret: bool = False,
+    if_version: int | None = None,
 ) -> None:
-    """Store the settings; they hold for the next login. Raises Several(InvalidInput), NotFound.
+    """Store the settings; they hold for the next login.
 
-    `keep_secret` keeps what is stored, unless issuer or client are others.
+    Raises Several(InvalidInput), NotFound, Conflict. `keep_secret` keeps what is stored, unless
+    issuer or client are others.
     """
     faults = _faults(given)
     if faults:
@@ -62,6 +71,7 @@ async def set_provider(
         role = await find_role(w, registry, given.default_role, ("input", "defaultRole"))
         for permission in sorted(role.permissions):
             need(permission)
+    await next_version(w, PROVIDER, "", if_version)
     secret = given.secret
     stored = await provider_of(w)
     if keep_secret and stored and _same(stored, given):
@@ -110,6 +120,7 @@ async def remove_provider(w: Work) -> None:
     )
     if not gone:
         raise NotFound("no identity provider is set", ())
+    await next_version(w, PROVIDER, "", None, is_set=False)
     w.audit("staff.oidc_removed")
 
 
