@@ -1,10 +1,15 @@
 """Memory of the server and of a worker at rest and at work, and of the Python that both stand on.
 
-At rest, `rss` counts shared pages in each process and `uss` counts what would be freed if it
-ended. At work, the peak is of the command with the process that reads its file, and of the worker
-that sends a campaign to everybody in the file.
+    python -m bench.memory [server]
+
+At rest, `rss` counts shared pages in each process, `pss` gives each process its part of them, and
+`uss` counts what would be freed if it ended. At work, the server is asked the questions of
+bench.graphql by 16 connections, and other peaks are of the command with the process that reads
+its file, and of the worker that sends a campaign to everybody in the file. `server` measures the
+server alone, in less than a minute.
 """
 
+import asyncio
 import json
 import subprocess
 import sys
@@ -14,6 +19,8 @@ from pathlib import Path
 
 import psutil
 
+from bench.graphql.load import rate
+from bench.graphql.questions import NAMES, our_target
 from bench.import_orders import write_orders
 from bench.processes import (
     HUIKE,
@@ -26,13 +33,35 @@ from bench.processes import (
     running,
 )
 from bench.send import CONTENT, sink
+from bench.soak import prepare
 
 REST_SECONDS = 8.0
 ORDERS = 60_000
+CUSTOMERS, CONNECTIONS, LOAD_SECONDS = 2_000, 16, 2.0
 FLOOR = "import uvicorn, strawberry, sys; print(flush=True); sys.stdin.read()"
 
 
 def main() -> None:
+    with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
+        _under_load(Path(folder) / "home")
+    if sys.argv[1:] != ["server"]:
+        _at_rest()
+        with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
+            _at_work(Path(folder))
+
+
+def _under_load(home: Path) -> None:
+    data, token = asyncio.run(prepare(home, CUSTOMERS))
+    port = free_port()
+    with running(home, "serve", "--no-worker", "--port", str(port)) as server:
+        await_answer(server, port, token)
+        _print("memory_server_started", server.pid)
+        for name in NAMES:
+            rate(our_target(port, data, name, token), CONNECTIONS, LOAD_SECONDS)
+            _print("memory_server_asked", server.pid, question=name)
+
+
+def _at_rest() -> None:
     with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
         home = Path(folder) / "home"
         token = huike(home, "init", "--shop", "bench").splitlines()[-1]
@@ -40,12 +69,12 @@ def main() -> None:
         with running(home, "serve", "--no-worker", "--port", str(port)) as server:
             await_answer(server, port, token)
             with running(home, "worker") as worker:
-                time.sleep(REST_SECONDS)
+                _rest(worker.pid)
                 _print("memory_server_at_rest", server.pid)
                 _print("memory_worker_at_rest", worker.pid)
         with running(home, "serve", "--port", str(port)) as both:
             await_answer(both, port, token)
-            time.sleep(REST_SECONDS)
+            _rest(both.pid)
             _print("memory_server_with_worker_at_rest", both.pid)
     with subprocess.Popen(
         [sys.executable, "-c", FLOOR], stdin=subprocess.PIPE, stdout=subprocess.PIPE
@@ -53,8 +82,14 @@ def main() -> None:
         assert floor.stdout is not None
         floor.stdout.readline()
         _print("memory_floor_imports", floor.pid)
-    with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
-        _at_work(Path(folder))
+
+
+def _rest(pid: int) -> None:
+    """Wait until a process has started: on a busy machine that takes a while."""
+    process, before = psutil.Process(pid), 0
+    while (now := process.memory_info().rss) > before * 1.01:
+        before = now
+        time.sleep(REST_SECONDS)
 
 
 def _at_work(folder: Path) -> None:
@@ -116,11 +151,11 @@ def _print_peak(figure: str, peak: Peak, **more: int) -> None:
     print(json.dumps(line), flush=True)
 
 
-def _print(figure: str, pid: int) -> None:
+def _print(figure: str, pid: int, **more: str) -> None:
     memory = psutil.Process(pid).memory_full_info()
     line = {
         "figure": figure, "value": round(memory.rss / 1024**2, 1), "unit": "MiB rss",
-        "uss": round(memory.uss / 1024**2, 1),
+        "pss": round(memory.pss / 1024**2, 1), "uss": round(memory.uss / 1024**2, 1), **more,
     }  # fmt: skip
     print(json.dumps(line), flush=True)
 

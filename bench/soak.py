@@ -10,7 +10,6 @@ minute, a line through the second half of the time, and what was answered.
 
 import argparse
 import asyncio
-import json
 import statistics
 import tempfile
 import time
@@ -20,8 +19,8 @@ from typing import Any
 import httpx2
 import psutil
 
-from bench.graphql.load import Target, rate
-from bench.graphql.questions import NAMES, Data, our_requests
+from bench.graphql.load import rate
+from bench.graphql.questions import NAMES, Data, our_target
 from bench.large import START, load, show
 from bench.processes import await_answer, free_port, running
 from core.domain.shops.setup import set_up_merchant
@@ -45,14 +44,15 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="huike-bench-") as folder:
         home = Path(folder) / "home"
-        data, token = asyncio.run(_prepare(home, given.customers))
+        data, token = asyncio.run(prepare(home, given.customers))
         port = free_port()
         with running(home, "serve", "--no-worker", "--port", str(port)) as server:
             await_answer(server, port, token)
             _soak(psutil.Process(server.pid), port, data, token, given)
 
 
-async def _prepare(home: Path, customers: int) -> tuple[Data, str]:
+async def prepare(home: Path, customers: int) -> tuple[Data, str]:
+    """A merchant with so many customers in a new home, and his token."""
     async with open_installation(Settings(home=home)) as opened:
         made = await set_up_merchant(opened.db, opened.registry, "soak", shop="shop")
         assert made.shop_id is not None
@@ -64,11 +64,7 @@ async def _prepare(home: Path, customers: int) -> tuple[Data, str]:
 def _soak(
     process: psutil.Process, port: int, data: Data, token: str, given: argparse.Namespace
 ) -> None:
-    targets = [
-        Target(port, "/graphql", [json.dumps(one).encode() for one in our_requests(data, name)],
-               token)
-        for name in NAMES
-    ]  # fmt: skip
+    targets = [our_target(port, data, name, token) for name in NAMES]
     started, answered, number = time.monotonic(), 0.0, 0
     seen: list[tuple[float, float]] = []
     while (minutes := (time.monotonic() - started) / 60) < given.minutes:

@@ -43,7 +43,7 @@ from core.domain.shops.audit import AuditVerification
 from core.registry import Registry, load
 from core.sdk import outbound
 from core.settings import Settings
-from core.storage import database, migrate
+from core.storage import applied, database
 from core.storage.database import Database, Doorbell
 from core.storage.doorbell import RedisDoorbell, RedisPool, SilentDoorbell, connect_redis
 from core.storage.engines import Engines
@@ -132,11 +132,11 @@ async def open_installation(
             redis = await connect_redis(redis_url)
             doorbell = RedisDoorbell(redis)
             stack.push_async_callback(doorbell.close)
-        await database.connect(database_url, apps, settings.pool_size)
+        await database.connect(database_url, settings.pool_size)
         stack.push_async_callback(database.disconnect)
         if check_schema:
             await _bring_up_to_date(settings, database_url, apps)
-            await migrate.check_keyring(keyring)
+            await applied.check_keyring(keyring)
         url = database_url
         signals = Signals(lambda: asyncpg.connect(**database.credentials(url)))
         yield Installation(
@@ -146,8 +146,10 @@ async def open_installation(
 
 
 async def _bring_up_to_date(settings: Settings, url: str, apps: dict[str, Sequence[str]]) -> None:
-    missing = await migrate.pending(url, apps)
+    missing = await applied.pending(apps)
     if missing and settings.embedded:
+        from core.storage import migrate  # large, seldom needed
+
         await migrate.migrate(url, apps)
     elif missing:
         raise database.DatabaseError(

@@ -9,7 +9,6 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from typing import Any, Generic, TypeVar
@@ -152,7 +151,8 @@ def _check_manifest(name: str, plugin: object) -> None:
 
 
 def _check_tables(models: str) -> None:
-    import_module(models)
+    if find_spec(models) is None:
+        raise TypeError(f"there is no module {models}")
     migrations = migrations_beside(models)
     if find_spec(migrations) is None:
         raise TypeError(f"there is no package {migrations} to make the tables of {models}")

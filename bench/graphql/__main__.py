@@ -32,7 +32,7 @@ import psutil
 
 from bench.graphql import rival
 from bench.graphql.load import Target, ask, rate
-from bench.graphql.questions import NAMES, PAGE, Data, floor_requests, our_requests
+from bench.graphql.questions import NAMES, PAGE, Data, floor_requests, our_target
 from bench.large import START, load, show
 from bench.processes import await_answer, free_port, running
 from core.domain.shops.setup import set_up_merchant
@@ -197,10 +197,7 @@ def stopped_at_the_end(command: list[str], **options: Any) -> Iterator[subproces
 
 
 def _targets(port: int, data: Data, token: str | None) -> dict[str, Target]:
-    return {
-        question: Target(port, "/graphql", _lines(our_requests(data, question)), token)
-        for question in NAMES
-    }
+    return {question: our_target(port, data, question, token) for question in NAMES}
 
 
 def _lines(requests: list[dict[str, Any]]) -> list[bytes]:

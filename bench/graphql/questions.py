@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
+
+from bench.graphql.load import Target
 from bench.large import START
 from core.sdk.ids import join_id
 
@@ -56,6 +59,12 @@ def our_requests(data: Data, name: str) -> list[dict[str, Any]]:
         {"query": OURS[name], "variables": _variables(data, name, number)}
         for number in numbers(data, name)
     ]
+
+
+def our_target(port: int, data: Data, name: str, token: str | None) -> Target:
+    """Where a server with this project's schema is asked one of the questions."""
+    bodies = [orjson.dumps(one) for one in our_requests(data, name)]
+    return Target(port, "/graphql", bodies, token)
 
 
 def _variables(data: Data, name: str, number: int) -> dict[str, Any]:

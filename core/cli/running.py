@@ -15,7 +15,7 @@ from core.cli.logs import configure_logging
 from core.installation import load_registry, model_apps, open_installation
 from core.registry import RegistryError
 from core.settings import Settings
-from core.storage import migrate
+from core.storage import applied
 from core.storage.engines import EngineError, Engines
 
 
@@ -51,21 +51,25 @@ def migrate_command() -> None:
 
 
 async def _migrate() -> None:
+    from core.storage import migrate  # large, as below
+
     settings = settings_or_fail()
     async with open_installation(settings, with_redis=False, check_schema=False) as installation:
         apps = model_apps(installation.registry)
-        await migrate.pending(installation.database_url, apps)
-        applied = await migrate.migrate(installation.database_url, apps)
-        await migrate.check_keyring(installation.db.keyring)
-    for name in applied:
+        await applied.pending(apps)
+        made = await migrate.migrate(installation.database_url, apps)
+        await applied.check_keyring(installation.db.keyring)
+    for name in made:
         click.echo(f"applied {name}")
-    click.echo(f"the schema is up to date ({len(applied)} migrations applied)")
+    click.echo(f"the schema is up to date ({len(made)} migrations applied)")
 
 
 @main.command("makemigrations", hidden=True)
 @click.argument("app", required=False)
 def makemigrations(app: str | None) -> None:
     """Write migrations for changed models of APP, a plugin, or of all (for developers)."""
+    from core.storage import migrate
+
     apps = model_apps(load_registry(settings_or_fail()))
     if app is not None and app not in apps:
         fail(f"{app} has no tables; these have: {', '.join(apps)}")

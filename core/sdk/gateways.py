@@ -11,7 +11,6 @@ from typing import Any, Generic, Self, TypeVar
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
-import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock
@@ -19,6 +18,7 @@ from core.sdk import outbound
 from core.sdk.answers import Row
 from core.sdk.connectors import Meter, Token, TokenOf
 from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Unknown
+from core.sdk.large import aiohttp
 
 # shorter than core's patience with a call, so that it is us who know what was under way
 SECONDS = 20.0
@@ -67,7 +67,7 @@ class GatewayClient(ABC, Generic[S]):
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: "aiohttp.ClientSession",
         settings: S,
         clock: Clock,
         token: Token | None = None,
@@ -185,14 +185,14 @@ def check_address(value: str) -> str:
     return value
 
 
-def http_session() -> aiohttp.ClientSession:
+def http_session() -> "aiohttp.ClientSession":
     """Connections to a gateway, with the patience that we have with it."""
     timeout = aiohttp.ClientTimeout(total=SECONDS, connect=CONNECT_SECONDS)
     return outbound.http_session(timeout)
 
 
 async def ask(
-    http: aiohttp.ClientSession,
+    http: "aiohttp.ClientSession",
     method: str,
     url: str,
     api: str,
@@ -216,7 +216,7 @@ async def ask(
 
 
 async def post_form(
-    http: aiohttp.ClientSession, url: str, form: Mapping[str, str], api: str, write: bool
+    http: "aiohttp.ClientSession", url: str, form: Mapping[str, str], api: str, write: bool
 ) -> tuple[bytes, datetime | None]:
     """What the gateway answers, and its clock's time if it tells.
 

@@ -22,8 +22,9 @@ from ipaddress import (
 )
 from typing import Any
 
-import aiohttp
 import httpx2
+
+from core.sdk.large import aiohttp
 
 Network = IPv4Network | IPv6Network
 Found = tuple[int, int, int, str, tuple[Any, ...]]
@@ -124,8 +125,8 @@ def open_socket_blocking(host: str, port: int, seconds: float) -> socket.socket:
 
 
 def http_session(
-    timeout: aiohttp.ClientTimeout, limit: int = 100, keep_seconds: float = 15.0
-) -> aiohttp.ClientSession:
+    timeout: "aiohttp.ClientTimeout", limit: int = 100, keep_seconds: float = 15.0
+) -> "aiohttp.ClientSession":
     """An aiohttp session; a call fails with ClientConnectorError, whose `os_error` is NotPublic."""
     connector = aiohttp.TCPConnector(
         limit=limit, keepalive_timeout=keep_seconds, socket_factory=_guarded_socket
@@ -145,7 +146,7 @@ def inside(error: Exception) -> NotPublic | None:
     return cause if isinstance(cause, NotPublic) else None
 
 
-async def body_of(answer: aiohttp.ClientResponse, most: int) -> bytes:
+async def body_of(answer: "aiohttp.ClientResponse", most: int) -> bytes:
     """The whole body, unpacked. Raises aiohttp.ClientPayloadError beyond `most` bytes."""
     body = bytearray()
     async for piece in answer.content.iter_any():

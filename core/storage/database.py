@@ -125,10 +125,7 @@ class Hurried(Session):
 
 @dataclass
 class Work(Session):
-    """One transaction: all of it is committed at the end of the block, or nothing.
-
-    ORM models used inside the block share the transaction.
-    """
+    """One transaction: all of it is committed at the end of the block, or nothing."""
 
     _events: list[Event] = field(default_factory=list)
     _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
@@ -360,7 +357,7 @@ async def _transaction() -> AsyncIterator[asyncpg.Connection]:
             if attempt + 1 == BEGIN_TRIES or not isinstance(error, CUT_OFF):
                 raise
     try:
-        # not under the ORM's lock: its models, and readers, use this connection too
+        # not under the ORM's lock: readers use this connection too
         yield transaction._connection
     except BaseException as error:
         await context.__aexit__(type(error), error, error.__traceback__)
@@ -368,12 +365,14 @@ async def _transaction() -> AsyncIterator[asyncpg.Connection]:
     await context.__aexit__(None, None, None)
 
 
-async def connect(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> None:
+async def connect(url: str, pool_size: int) -> None:
     """Open the process's pool. Raises DatabaseError when the server cannot be used.
 
-    `apps` gives the modules with tables of each app: core's and one of each plugin that has any.
+    The ORM is told of the models it insists on having: they are for migrations, no query needs
+    them, and all of them take 15 MB.
     """
-    await Tortoise.init(config=orm_config(url, apps, pool_size), _enable_global_fallback=True)
+    config = orm_config(url, {"core": ["core.storage.models"]}, pool_size)
+    await Tortoise.init(config=config, _enable_global_fallback=True)
     try:
         async with get_connection("default").acquire_connection() as sql:
             version = sql.get_server_version()
@@ -393,7 +392,10 @@ async def disconnect() -> None:
 
 
 def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> dict[str, Any]:
-    """The ORM's configuration for a database URL."""
+    """The ORM's configuration for a database URL.
+
+    `apps` gives the modules with tables of each app: core's and one of each plugin that has any.
+    """
     return {
         "connections": {"default": {"engine": "core.storage.connections", "credentials": {
             **credentials(url), "minsize": 1, "maxsize": pool_size,
@@ -403,7 +405,7 @@ def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> d
             name: {
                 "models": list(modules),
                 "default_connection": "default",
-                "migrations": _migrations_module(name, modules),
+                "migrations": migrations_of(name, modules),
             }
             for name, modules in apps.items()
         },
@@ -429,7 +431,8 @@ def credentials(url: str) -> dict[str, Any]:
     }
 
 
-def _migrations_module(app: str, modules: Sequence[str]) -> str:
+def migrations_of(app: str, modules: Sequence[str]) -> str:
+    """The package with the migrations of an app whose tables are in these modules."""
     return "core.migrations" if app == "core" else migrations_beside(modules[0])
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import orjson
 from arq.connections import ArqRedis, RedisSettings, create_pool
-from fakeredis import FakeAsyncRedis, FakeServer
 from redis.exceptions import RedisError
 
 logger = logging.getLogger(__name__)
@@ -90,6 +89,8 @@ async def connect_redis(url: str | None) -> ArqRedis:
     Raises RedisUnavailable.
     """
     if url is None:
+        from fakeredis import FakeAsyncRedis, FakeServer  # large, not needed beside a server
+
         fake = FakeAsyncRedis(server=FakeServer())
         return ArqRedis(
             pool_or_conn=fake.connection_pool,

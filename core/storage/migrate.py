@@ -2,15 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 
-import asyncpg
 from tortoise import Tortoise
 from tortoise.connection import get_connection
 from tortoise.migrations.autodetector import MigrationAutodetector
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
 from tortoise.transactions import in_transaction
 
-from core.storage.database import DatabaseError, orm_config
-from core.storage.keyring import Keyring
+from core.storage.database import orm_config
 from core.storage.migration_state import Executor
 
 LOCK = 0x6875696B65  # "huike"
@@ -38,33 +36,6 @@ async def migrate(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
     return applied
 
 
-async def pending(url: str, apps: Mapping[str, Sequence[str]]) -> list[str]:
-    """Names of migrations that the database lacks.
-
-    Raises DatabaseError when the database holds migrations that this version does not know.
-    """
-    executor = Executor(get_connection("default"), orm_config(url, apps, 2)["apps"])
-    await executor.loader.build_graph()
-    known = {(key.app_label, key.name) for key in executor.loader.graph.nodes}
-    done = await _applied()
-    newer = sorted(f"{app}.{name}" for app, name in done - known if app in apps)
-    if newer:
-        raise DatabaseError(
-            f"the database is newer than this version of huike (it holds {', '.join(newer)}): "
-            "install the newer version, or restore a backup made with this one"
-        )
-    return sorted(f"{app}.{name}" for app, name in known - done)
-
-
-async def _applied() -> set[tuple[str, str]]:
-    async with get_connection("default").acquire_connection() as sql:
-        try:
-            rows = await sql.fetch("SELECT app, name FROM tortoise_migrations")
-        except asyncpg.UndefinedTableError:
-            return set()
-    return {(row["app"], row["name"]) for row in rows}
-
-
 async def make_migrations(
     url: str, apps: Mapping[str, Sequence[str]], only: str | None = None
 ) -> list[str]:
@@ -74,18 +45,3 @@ async def make_migrations(
     assert Tortoise.apps is not None
     changes = await MigrationAutodetector(Tortoise.apps, config["apps"]).changes()
     return [str(one.write()) for one in changes if only in (None, one.app_label)]
-
-
-async def check_keyring(keyring: Keyring) -> None:
-    """Refuse a keyring that is not the one this database was written with."""
-    async with get_connection("default").acquire_connection() as sql:
-        stored = await sql.fetchval(
-            """INSERT INTO system (key, value) VALUES ('keyring', $1)
-               ON CONFLICT (key) DO UPDATE SET value = system.value RETURNING value""",
-            keyring.fingerprint(),
-        )
-    if stored != keyring.fingerprint():
-        raise DatabaseError(
-            "the keyring is not the one that this database was written with: restore keyring.json "
-            "(or HUIKE_KEYRING) from the backup made together with the database"
-        )

@@ -11,8 +11,6 @@ from datetime import date, datetime, time
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import openpyxl
-
 from core.sdk.errors import InvalidInput
 from core.tabular.cells import clean, day_of
 
@@ -148,6 +146,8 @@ class Table:
         return _tolerant(csv.reader(itertools.chain([first], text), delimiter=delimiter))
 
     def _excel_rows(self) -> Iterator[list[str] | None]:
+        import openpyxl  # large, seldom needed
+
         try:
             book = openpyxl.load_workbook(self._file, read_only=True, data_only=False)
             sheet = book.worksheets[0]

@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
-import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock, system_clock
@@ -24,6 +23,7 @@ from core.sdk import (
 from core.sdk.channels import ContactKind
 from core.sdk.connectors import TokenOf
 from core.sdk.gateways import ShopClients, http_session
+from core.sdk.large import aiohttp
 from plugins.aliexpress import messages, orders
 from plugins.aliexpress.client import Client
 from plugins.aliexpress.messages import BASE_SCENE, Template
@@ -76,7 +76,7 @@ class MessageSession:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: "aiohttp.ClientSession",
         settings: AliExpressSettings,
         clock: Clock,
         token_of: TokenOf,

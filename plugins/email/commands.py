@@ -4,14 +4,9 @@ import sys
 from pathlib import Path
 
 import click
-import dns.exception
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
-from plugins.email.checking.dns import Dns, LiveDns, ZoneDns
-from plugins.email.checking.domain import Question
-from plugins.email.checking.domain import check as check_domain
-from plugins.email.checking.keys import record_of
 from plugins.email.dkim import PrivateKey
 from plugins.email.templates import LANGUAGES, default_template
 
@@ -48,6 +43,12 @@ def check(
 
     Ends with 1 when something is wrong that costs delivery.
     """
+    import dns.exception  # large, needed by this command alone
+
+    from plugins.email.checking.dns import Dns, LiveDns, ZoneDns
+    from plugins.email.checking.domain import Question
+    from plugins.email.checking.domain import check as check_domain
+
     try:
         source: Dns = ZoneDns(zone) if zone else LiveDns(nameserver)
         asked = Question(
@@ -70,6 +71,8 @@ def check(
 @click.option("--out", type=click.Path(path_type=Path), help="Where the private key goes.")
 def dkim_key(domain: str, selector: str, kind: str, out: Path | None) -> None:
     """Make a key that signs mail of DOMAIN, and show the record that the DNS needs."""
+    from plugins.email.checking.keys import record_of
+
     key: PrivateKey
     if kind == "rsa":
         key = rsa.generate_private_key(65537, RSA_BITS)

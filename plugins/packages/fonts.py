@@ -3,9 +3,10 @@
 import unicodedata
 from functools import cache
 from importlib.resources import files
+from typing import TYPE_CHECKING
 
-from reportlab.pdfbase import pdfmetrics
-from reportlab.pdfbase.ttfonts import TTFont
+if TYPE_CHECKING:
+    from reportlab.pdfbase.ttfonts import TTFont
 
 NAME = "WenQuanYi Micro Hei"
 INVISIBLE = ("Cc", "Cf", "Mn")
@@ -15,8 +16,11 @@ MISSING = "〓"
 
 
 @cache
-def font() -> TTFont:
+def font() -> "TTFont":
     """The font, registered with reportlab; reading it takes half a second once."""
+    from reportlab.pdfbase import pdfmetrics  # large, seldom needed
+    from reportlab.pdfbase.ttfonts import TTFont
+
     file = files("paperang_p2_fonts_cjk").joinpath("fonts", "wqy-microhei.ttc")
     with file.open("rb") as opened:
         made = TTFont(NAME, opened)

@@ -10,7 +10,6 @@ from core.domain.shops.merchants import time_zone_of
 from core.sdk import WrongState
 from core.tabular.writing import WRITERS, Value
 from plugins.packages.packing import Card, Parcel, need_wave, parcels_of
-from plugins.packages.pdf import cards_pdf
 from plugins.packages.texts import Shown, render
 
 COLUMNS = (
@@ -39,7 +38,7 @@ async def wave_file(w: Any, wave_id: int, format: str) -> int:
             f"a PDF takes {MOST_CARDS} parcels: make smaller waves", ("input", "format")
         )
     title = f"{wave['warehouse']} #{wave_id}"
-    data = await asyncio.to_thread(cards_pdf, title, cards)
+    data = await asyncio.to_thread(_pdf, title, cards)
     return await keep_file(w, FILE, f"wave-{wave_id}.pdf", "application/pdf", data, RIGHTS)
 
 
@@ -51,6 +50,12 @@ async def cards_of(session: Any, parcels: Sequence[Parcel]) -> list[Card]:
         for one, item in pairs
     ]))  # fmt: skip
     return [Card(one, [(item, next(texts)) for item in one.items]) for one in parcels]
+
+
+def _pdf(title: str, cards: Sequence[Card]) -> bytes:
+    from plugins.packages.pdf import cards_pdf  # large and slow to load, seldom needed
+
+    return cards_pdf(title, cards)
 
 
 def _csv(cards: Sequence[Card], zone: ZoneInfo) -> bytes:

@@ -6,18 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
-from aiohttp import (
-    ClientConnectionError,
-    ClientConnectorCertificateError,
-    ClientConnectorError,
-    ClientPayloadError,
-    ClientSession,
-    ClientTimeout,
-    ConnectionTimeoutError,
-)
-from yarl import URL
 
 from core.sdk import ReconnectNeeded, RetryLater, Unknown, outbound
+from core.sdk.large import aiohttp, yarl
 from plugins.sms.providers.protocol import BUSY
 
 # shorter than core's patience with a call, so that it is us who know what was under way
@@ -44,16 +35,16 @@ class Answered:
             return {}
 
 
-def connections() -> ClientSession:
+def connections() -> "aiohttp.ClientSession":
     """The connections of one session with providers."""
-    timeout = ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
+    timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS, connect=CONNECT_SECONDS)
     return outbound.http_session(timeout, CONNECTIONS, IDLE_SECONDS)
 
 
 class Caller:
     """Calls of one provider."""
 
-    def __init__(self, provider: str, session: ClientSession) -> None:
+    def __init__(self, provider: str, session: "aiohttp.ClientSession") -> None:
         self.provider = provider
         self._session = session
 
@@ -72,23 +63,23 @@ class Caller:
         try:
             async with self._session.request(
                 method,
-                URL(url, encoded=True),
+                yarl.URL(url, encoded=True),
                 headers=headers,
                 data=body or None,
                 allow_redirects=False,
             ) as response:
                 answered = Answered(response.status, await outbound.body_of(response, MAX_BYTES))
-        except (ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
+        except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
             raise ReconnectNeeded(
                 f"the certificate of {self.provider} cannot be trusted: {error}"
             ) from error
-        except (ClientConnectorError, ConnectionTimeoutError) as error:
+        except (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError) as error:
             if cause := outbound.inside(error):
                 raise ReconnectNeeded(f"the address of {self.provider} {cause}") from error
             raise RetryLater(
                 f"cannot connect to {self.provider}: {error}", BUSY, self.provider
             ) from error
-        except (ClientConnectionError, ClientPayloadError, TimeoutError, OSError) as error:
+        except (aiohttp.ClientConnectionError, aiohttp.ClientPayloadError, OSError) as error:
             what = str(error) or type(error).__name__
             raise Unknown(f"{self.provider} did not answer: {what}", self.provider) from error
         if answered.status in NOT_TAKEN:

@@ -3,9 +3,8 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from aiohttp import ClientSession
-
 from core.sdk import PluginContext
+from core.sdk.large import aiohttp
 from plugins.sms.http import Caller
 from plugins.sms.providers.aliyun import Aliyun
 from plugins.sms.providers.gateway import Gateway
@@ -26,7 +25,7 @@ Outside = AliyunSettings | TencentSettings | TwilioSettings | GatewaySettings
 
 
 def made(
-    given: Sequence[AnyProvider], session: ClientSession, context: PluginContext
+    given: Sequence[AnyProvider], session: "aiohttp.ClientSession", context: PluginContext
 ) -> dict[str, Provider]:
     """The providers by name."""
     clock = context.database.clock
@@ -38,7 +37,9 @@ def made(
     }
 
 
-def outside(given: Outside, session: ClientSession, clock: Callable[[], datetime]) -> Provider:
+def outside(
+    given: Outside, session: "aiohttp.ClientSession", clock: Callable[[], datetime]
+) -> Provider:
     """A provider that is asked by HTTP."""
     caller = Caller(given.name, session)
     match given:

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
 
-import aiohttp
 from pydantic import BaseModel
 
 from core.clock import Clock, system_clock
@@ -32,6 +31,7 @@ from core.sdk.answers import Row, number, text
 from core.sdk.channels import PHONE_MARKETING
 from core.sdk.connectors import TokenOf
 from core.sdk.gateways import ShopClients, http_session
+from core.sdk.large import aiohttp
 from plugins.taobao import messages
 from plugins.taobao.client import Client
 from plugins.taobao.consents import Agreement, agreements, record
@@ -84,7 +84,7 @@ class SmsSession:
 
     def __init__(
         self,
-        http: aiohttp.ClientSession,
+        http: "aiohttp.ClientSession",
         settings: TaobaoSettings,
         clock: Clock,
         token_of: TokenOf,

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn, Self
 
-import aiohttp
 import orjson
-from yarl import URL
 
 from core.sdk import Meter, ReconnectNeeded, Refused, RetryLater
 from core.sdk.answers import Row
 from core.sdk.gateways import Answer, ask, check_address, http_session
+from core.sdk.large import aiohttp, yarl
 
 PAUSE = 60
 """Seconds that an overloaded store is left alone if it names none."""
@@ -32,7 +31,7 @@ class Access:
     def of(cls, written: str) -> Self:
         """From "https://ck_…:cs_…@shop.example". Raises ReconnectNeeded."""
         try:
-            url = URL(written)
+            url = yarl.URL(written)
             address = check_address(str(url.with_user(None))).rstrip("/")
         except ValueError as error:
             raise ReconnectNeeded(f"this is no store's address: {error}") from None
@@ -44,7 +43,7 @@ class Access:
 class Client:
     """The API of one store."""
 
-    def __init__(self, http: aiohttp.ClientSession, access: Access, meter: Meter | None) -> None:
+    def __init__(self, http: "aiohttp.ClientSession", access: Access, meter: Meter | None) -> None:
         self._http = http
         self._access = access
         self._meter = meter

@@ -1,6 +1,7 @@
 """Every table of a merchant's data is keyed by merchant first: that keeps merchants apart."""
 
-from tortoise import Tortoise
+from core.installation import model_apps
+from tests.tables import tables_of
 
 OWN = {"merchants", "system", "tortoise_migrations"}
 
@@ -44,6 +45,6 @@ async def test_every_table_of_a_merchants_data_has_a_key_that_starts_with_the_me
 
 async def test_a_plugins_tables_bear_its_name(installation):
     tables = {row["relname"] for row in await ask(installation, TABLES)} - OWN
-    core = {model._meta.db_table for model in Tortoise.apps["core"].values()}
+    core = tables_of(model_apps(installation.registry)["core"])
     plugins = tuple(f"{name}_" for name in installation.registry.manifests)
     assert {name for name in tables - core if not name.startswith(plugins)} == set()

@@ -14,8 +14,9 @@ import pytest
 from core.builtin import CorePlugin
 from core.installation import model_apps
 from core.registry import GROUP, load
+from core.storage.applied import pending
 from core.storage.database import credentials
-from core.storage.migrate import migrate, pending
+from core.storage.migrate import migrate
 from tests.registry.test_plugin_docs import DOCS, FILE
 
 POINT = EntryPoint("visits", "huike_visits.plugin:plugin", GROUP)
@@ -72,7 +73,7 @@ async def test_tables_of_a_plugin_are_made_by_the_migrations_beside_its_models(
         written = write_migrations(package.parent)
         assert [Path(one) for one in written] == [package / "migrations/0001_initial.py"]
         keys.write_text(by_hand)
-        assert await pending(installation.database_url, apps) == [
+        assert await pending(apps) == [
             "visits.0001_initial", "visits.0002_keys",
         ]  # fmt: skip
         made = await migrate(installation.database_url, apps)

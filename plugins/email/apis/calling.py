@@ -6,9 +6,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-import aiohttp
-
 from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown, outbound
+from core.sdk.large import aiohttp
 from plugins.email.providers import Away
 
 CONNECT_SECONDS = 10.0
@@ -51,7 +50,7 @@ class Caller:
         method: str,
         path: str,
         headers: Mapping[str, str],
-        data: bytes | aiohttp.FormData | None = None,
+        data: "bytes | aiohttp.FormData | None" = None,
     ) -> Answer:
         """The answer, of whatever status. Raises Away, ReconnectNeeded or Unknown."""
         try:
@@ -79,7 +78,7 @@ class Caller:
         if self._session is not None:
             await self._session.close()
 
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self) -> "aiohttp.ClientSession":
         if self._session is None:
             timeout = aiohttp.ClientTimeout(
                 total=CONNECT_SECONDS + ANSWER_SECONDS,

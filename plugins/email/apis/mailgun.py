@@ -2,9 +2,8 @@
 
 import base64
 
-import aiohttp
-
 from core.sdk import MessageClass, Receipt
+from core.sdk.large import aiohttp
 from plugins.email.apis.calling import Answer, Caller, failure
 from plugins.email.message import Letter, MessageBuilder
 from plugins.email.settings import Mailgun, provider_name
@@ -42,7 +41,7 @@ class MailgunApi:
     async def close(self) -> None:
         await self._caller.close()
 
-    async def _call(self, method: str, path: str, form: aiohttp.FormData | None) -> Answer:
+    async def _call(self, method: str, path: str, form: "aiohttp.FormData | None") -> Answer:
         answer = await self._caller.call(method, path, self._headers, form)
         if answer.status != 200:
             raise failure(self._caller.provider, answer, answer.told("message", "Error"))

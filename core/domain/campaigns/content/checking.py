@@ -5,8 +5,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from selectolax.lexbor import LexborHTMLParser
-
 from core.domain.campaigns.content.html import (
     CLIPPED_BYTES,
     MARK,
@@ -24,6 +22,7 @@ from core.registry import Registry
 from core.sdk.channels import AdvisingChannel, Channel, TextRules
 from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.flows import Flow, Send
+from core.sdk.large import lexbor
 from core.storage.database import Session
 
 MAX_LINKS = 30
@@ -146,7 +145,7 @@ def _links(html: str) -> _Links:
     found = _Links([], [])
 
     def look(hidden: str) -> str:
-        parsed = LexborHTMLParser(hidden)
+        parsed = lexbor.LexborHTMLParser(hidden)
         found.hrefs.extend((node.attributes.get("href") or "").strip() for node in parsed.css("a"))
         found.images.extend(node.attributes for node in parsed.css("img"))
         return hidden

@@ -7,12 +7,10 @@ one stands between tags it becomes a comment, which is allowed everywhere, table
 import re
 import string
 from collections.abc import Callable, Iterator
-from functools import lru_cache
+from functools import cache, lru_cache
 from urllib.parse import quote
 
-import css_inline
-import mrml
-from selectolax.lexbor import LexborHTMLParser, LexborNode
+from core.sdk.large import css_inline, lexbor, mrml
 
 CLIPPED_BYTES = 102 * 1024
 """Above this size some mailboxes show a message cut off."""
@@ -37,9 +35,6 @@ _BLOCKS = frozenset({
 })  # fmt: skip
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "h5", "h6", "pre"})
 
-_INLINER = css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
-_NO_FONTS = mrml.RenderOptions(fonts={})
-
 
 class HtmlError(Exception):
     """HTML or MJML that cannot be worked with; the message is for who wrote it."""
@@ -62,7 +57,7 @@ def prepared(source: str) -> str:
         raise HtmlError(f"it has more than {limit} tags")
     if mjml:
         return around_liquid(source, _from_mjml)
-    styles = [node.text() for node in LexborHTMLParser(source).css("style")]
+    styles = [node.text() for node in lexbor.LexborHTMLParser(source).css("style")]
     if not any(styles) or any(_LIQUID.search(style) for style in styles):
         return source
     return around_liquid(source, _inlined, comments=True)
@@ -131,15 +126,20 @@ def _hidden(source: str, places: list[tuple[int, int]], comments: bool) -> Itera
 
 def _from_mjml(source: str) -> str:
     try:
-        made = mrml.to_html(source, render_options=_NO_FONTS)
+        made = mrml.to_html(source, render_options=mrml.RenderOptions(fonts={}))
     except OSError as error:
         raise HtmlError(f"the MJML cannot be read: {error}") from None
     return str(made.content)
 
 
+@cache
+def _inliner() -> "css_inline.CSSInliner":
+    return css_inline.CSSInliner(keep_at_rules=True, load_remote_stylesheets=False)
+
+
 def _inlined(source: str) -> str:
     try:
-        return _INLINER.inline(source)
+        return _inliner().inline(source)
     except (ValueError, css_inline.InlineError) as error:
         raise HtmlError(f"the style sheet cannot be worked in: {error}") from None
 
@@ -147,12 +147,12 @@ def _inlined(source: str) -> str:
 def _text(source: str) -> str:
     pieces: list[str] = []
     # what stands before or after the body belongs to it, marks among them
-    _gather(LexborHTMLParser("<body>" + _ENDS.sub("", source)).root, pieces)
+    _gather(lexbor.LexborHTMLParser("<body>" + _ENDS.sub("", source)).root, pieces)
     lines = [line.strip() for line in "".join(pieces).split("\n")]
     return _EMPTY_LINES.sub("\n\n", "\n".join(lines)).strip()
 
 
-def _gather(node: LexborNode | None, pieces: list[str]) -> None:
+def _gather(node: "lexbor.LexborNode | None", pieces: list[str]) -> None:
     for child in node.iter(include_text=True) if node is not None else ():
         tag = child.tag or ""
         if tag == "-text":
