@@ -8,6 +8,7 @@ from typing import Any, cast
 
 import orjson
 from cross_web import HTTPException
+from starlette.exceptions import HTTPException as FormError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
@@ -124,6 +125,8 @@ class Endpoint(GraphQL[Context, None]):
                 return await self.parse_multipart(self.request_adapter_class(request))
         except (AttributeError, TypeError, IndexError, KeyError):  # a map of files of another shape
             raise Refused(400, "the body is not a GraphQL request") from None
+        except FormError as error:
+            raise Refused(400, f"the multipart body cannot be read: {error.detail}") from None
         body = await request.body()
         if fault := check_body(body):
             raise Refused(400, fault, COST_EXCEEDED)
@@ -221,6 +224,8 @@ def _check_method(request: Request) -> str:
             raise Refused(400, "a multipart request needs the header GraphQL-Require-Preflight")
     elif name != PLAIN_JSON:
         raise Refused(415, f"send {PLAIN_JSON}")
+    if request.headers.get("content-encoding", "identity") != "identity":
+        raise Refused(415, "send the body as it is, without a Content-Encoding")
     return name
 
 

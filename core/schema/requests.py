@@ -5,6 +5,7 @@ import time
 import uuid
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -12,6 +13,8 @@ from core.schema.http import EVENTS, protocol_error
 
 JSON_BYTES = 5 * 1024**2
 UPLOAD_OVERHEAD = 64 * 1024
+CLIENT_GONE = 499
+"""The status in the metrics of a request that was not sent to its end, as nginx counts it."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ROUTES = (
     "/graphql", "/graphiql", "/unsubscribe", "/consent", "/preferences", "/downloads", "/hooks",
@@ -89,6 +92,8 @@ class Requests:
             message = f"the request is larger than {limit} bytes"
             response: Response = protocol_error(scope, 413, message, None)
             await response(scope, receive, tell)
+        except ClientDisconnect:
+            status = CLIENT_GONE
         finally:
             path = "/" + scope["path"].split("/")[1]
             route = path if path in ROUTES else "other"

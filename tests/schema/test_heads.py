@@ -1,8 +1,10 @@
-"""A request's first line and headers are taken up to a bound."""
+"""A request's first line and headers are taken up to a bound, and all of it within a time."""
 
 import asyncio
+import re
 from urllib.parse import urlsplit
 
+from core import heads
 from core.heads import HEAD_BYTES
 
 CHUNK = b"x" * 16 * 1024
@@ -44,3 +46,74 @@ async def test_large_headers_within_the_bound_are_taken(address):
     writer.write(b"\r\n\r\n")
     assert (await asyncio.wait_for(reader.read(), 10)).startswith(b"HTTP/1.1 200 ")
     writer.close()
+
+
+POST = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+BODY = b'{"query": "{ __typename }"}'
+LENGTH = b"Content-Length: %d\r\n\r\n" % len(BODY)
+
+
+async def trickled(address, start, piece, times=100):
+    """What a server answers who gets a piece now and then."""
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(start)
+    answer = asyncio.create_task(reader.read())
+    while times and not answer.done():
+        writer.write(piece)
+        await asyncio.sleep(0.02)
+        times -= 1
+    found = await asyncio.wait_for(answer, 10)
+    writer.close()
+    return found
+
+
+async def test_who_hardly_sends_is_hung_up_on(address, monkeypatch, caplog):
+    monkeypatch.setattr(heads, "PATIENCE_SECONDS", 0.2)
+    padded = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % (len(BODY) + 600)
+    silent, head, body, whole = await asyncio.gather(
+        trickled(address, b"", b""),
+        trickled(address, POST, b"A: b\r\n"),
+        trickled(address, POST + b"Content-Length: 5000\r\n\r\n", b" "),
+        trickled(address, POST + padded + BODY, b" " * 20, times=30),
+    )
+    assert silent == b""
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert body.startswith(b"HTTP/1.1 408 ")
+    assert b'{"data":{"__typename":"Query"}' in whole  # slow, but it came on
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+async def test_a_connection_may_be_used_for_longer_than_a_request(address, monkeypatch):
+    monkeypatch.setattr(heads, "PATIENCE_SECONDS", 0.1)
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    for _ in range(3):
+        writer.write(POST + LENGTH + BODY)
+        await reader.readuntil(b'"Query"')
+        await asyncio.sleep(0.15)
+    writer.close()
+
+
+async def test_who_goes_before_the_body_is_sent_leaves_no_trace(address, caplog):
+    parts = urlsplit(address)
+    before = await counted(parts)
+    _, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(POST + b"Content-Length: 5000\r\n\r\n{")
+    await writer.drain()
+    await asyncio.sleep(0.05)
+    writer.transport.abort()
+    async with asyncio.timeout(10):
+        while await counted(parts) == before:  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+async def counted(parts):
+    """How often the metrics have seen a client go."""
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    text = (await reader.read()).decode()
+    writer.close()
+    found = re.search(r'huike_http_requests_total\{.*status="499"\} (\S+)', text)
+    return float(found[1]) if found else 0
