@@ -15,11 +15,11 @@ from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
-from starlette.middleware.gzip import GZipMiddleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, RedirectResponse, Response
-from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core.domain.connections.attempts import PATH as CONNECT_PATH
 from core.heads import BoundedHeads
@@ -83,8 +83,6 @@ def create_app(installation: Installation) -> Starlette:
         return Response(generate_latest(metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     routes: list[BaseRoute] = [
-        Route("/graphql", endpoint, middleware=[Middleware(GZipMiddleware, compresslevel=5)]),
-        WebSocketRoute("/graphql", endpoint),
         Route("/unsubscribe/{token}", leave, methods=["GET", "POST"]),
         Route("/consent/confirm", confirmed, methods=["GET", "POST"]),
         Route("/preferences", preferred, methods=["GET", "POST"]),
@@ -117,9 +115,23 @@ def create_app(installation: Installation) -> Starlette:
                 expose_headers=["x-request-id", "retry-after"],
             )
         )  # fmt: skip
+    middleware.append(Middleware(Straight, path="/graphql", to=endpoint))
     app = Starlette(routes=routes, middleware=middleware)
-    app.state.live = endpoint.live
+    app.state.live, app.state.schema = endpoint.live, endpoint.schema
     return app
+
+
+class Straight:
+    """ASGI middleware: what asks for the one path goes past the router."""
+
+    def __init__(self, app: ASGIApp, path: str, to: ASGIApp) -> None:
+        self.app = app
+        self.path = path
+        self.to = to
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        straight = scope.get("path", "").removesuffix("/") == self.path
+        await (self.to if straight else self.app)(scope, receive, send)
 
 
 async def serve_forever(settings: Settings, runner_class: Any | None) -> None:

@@ -1,15 +1,17 @@
 """GraphQL over HTTP and WebSocket: media types, status codes, JSON for every error."""
 
 import asyncio
+import gzip
 import json
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from datetime import timedelta
+from functools import lru_cache
 from typing import Any, cast
 
 import orjson
 from cross_web import HTTPException
-from starlette.exceptions import HTTPException as FormError
-from starlette.requests import Request
+from starlette.exceptions import HTTPException as UnreadableForm
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
@@ -40,6 +42,11 @@ MULTIPART = "multipart/form-data"
 PREFLIGHT = "graphql-require-preflight"
 SENT_AT_ONCE = 64 * 1024
 """The bytes of an answer that goes out without waiting for its reader."""
+PACKED_FROM, PACKING = 500, 5
+"""Answers of so many bytes are compressed, by this level of gzip, for clients that take it."""
+CONTENT_TYPES = {
+    one: f"{one}; charset=utf-8".encode() for one in (GRAPHQL_JSON, PLAIN_JSON)
+}  # fmt: skip
 ALLOWED = {
     "GET": frozenset({OperationType.QUERY}),
     "POST": frozenset({OperationType.QUERY, OperationType.MUTATION}),
@@ -82,39 +89,40 @@ class Endpoint(GraphQL[Context, None]):
             async with patient(scope, send) as send_in_time:
                 await self.run(WebSocket(scope, receive=receive, send=send_in_time))
             return
-        request = Request(scope, receive)
-        media_type = negotiate(request.headers.get("accept"))
+        media_type = negotiate(scope["named_headers"].get("accept"))
         try:
-            response = await self._answer(request, media_type)
+            response = await self._answer(scope, receive, media_type)
         except HTTPException as error:
             code = error.code if isinstance(error, Refused) else BAD_REQUEST
             response = protocol_error(scope, error.status_code, error.reason, media_type, code)
-        finally:
-            await request.close()  # an uploaded file's temporary copy
         await _send(response, scope, receive, send)
 
-    async def _answer(self, request: Request, media_type: str | None) -> Response:
+    async def _answer(self, scope: Scope, receive: Receive, media_type: str | None) -> Response:
         """The answer to one request. Raises HTTPException."""
         if media_type is None:
             raise Refused(406, f"answers are {GRAPHQL_JSON}, {PLAIN_JSON} or {EVENTS}")
-        multipart = _check_method(request) == MULTIPART
-        context = await self._context(request)
-        asked = self.documents.read(await self._body(request, multipart))
-        if media_type == EVENTS:
-            return await self._stream(request.method, context, asked)
-        # a file has come in by now, but has to be read and kept
-        seconds = self.seconds * (UPLOAD_FACTOR if multipart else 1)
+        method = scope["method"]
+        multipart = _check_method(method, scope["named_headers"]) == MULTIPART
+        context = await self._context(scope)
+        request = Request(scope, receive)
         try:
-            async with asyncio.timeout(seconds):
+            asked = self.documents.read(await self._body(request, multipart))
+            if media_type == EVENTS:
+                return await self._stream(method, context, asked)
+            # a file has come in by now, but has to be read and kept
+            async with asyncio.timeout(self.seconds * (UPLOAD_FACTOR if multipart else 1)):
                 result = await self.schema.execute(
                     asked.query, asked.variables, context, None, asked.operation_name,
-                    ALLOWED[request.method],
+                    ALLOWED[method],
                 )  # fmt: skip
         except NO_REQUEST as error:
-            raise _refused(error, request.method) from error
+            raise _refused(error, method) from error
         except TimeoutError:
             result = timed_out(self.seconds, context.request_id)
-        return _response(response_data(result), media_type)
+        finally:
+            if multipart:
+                await request.close()  # an uploaded file's temporary copy
+        return await _response(scope, response_data(result), media_type)
 
     async def _body(self, request: Request, multipart: bool) -> Any:
         """What a request asks for, not looked at yet. Raises HTTPException."""
@@ -125,9 +133,9 @@ class Endpoint(GraphQL[Context, None]):
                 return await self.parse_multipart(self.request_adapter_class(request))
         except (AttributeError, TypeError, IndexError, KeyError):  # a map of files of another shape
             raise Refused(400, "the body is not a GraphQL request") from None
-        except FormError as error:
-            raise Refused(400, f"the multipart body cannot be read: {error.detail}") from None
-        body = await request.body()
+        except UnreadableForm as error:
+            raise Refused(400, error.detail) from None
+        body = await _whole(request.receive)
         if fault := check_body(body):
             raise Refused(400, fault, COST_EXCEEDED)
         return self.parse_json(body)
@@ -148,16 +156,17 @@ class Endpoint(GraphQL[Context, None]):
     async def get_context(
         self, request: Request | WebSocket, response: Response | WebSocket
     ) -> Context:
-        return await self._context(request)
+        return await self._context(request.scope)
 
-    async def _context(self, request: Request | WebSocket) -> Context:
-        caller = await self._caller(request.headers.get("authorization"))
-        client = Client(
-            request.client.host if request.client else None, request.headers.get("user-agent", "")
+    async def _context(self, scope: Scope) -> Context:
+        headers, client = scope["named_headers"], scope.get("client")
+        context = Context(
+            self.installation,
+            await self._caller(headers.get("authorization")),
+            scope["request_id"],
+            Client(client[0] if client else None, headers.get("user-agent", "")),
+            lasting=scope["type"] == "websocket",
         )
-        lasting = isinstance(request, WebSocket)
-        request_id = request.scope["request_id"]
-        context = Context(self.installation, caller, request_id, client, lasting)
         context.throttle, context.live = self.throttle, self.live
         context.hurries = True
         return context
@@ -186,6 +195,7 @@ class Endpoint(GraphQL[Context, None]):
             raise json.JSONDecodeError(error.msg, "", 0) from None
 
 
+@lru_cache(maxsize=100)
 def negotiate(accept: str | None) -> str | None:
     """The media type of the answer; None when the client takes none of ours."""
     if not accept:
@@ -211,22 +221,35 @@ def _quality(text: str) -> float:
         return 0.0
 
 
-def _check_method(request: Request) -> str:
+def _check_method(method: str, headers: Mapping[str, str]) -> str:
     """The media type of a body; empty without one. Raises HTTPException."""
-    if request.method == "GET":
+    if method == "GET":
         return ""
-    if request.method != "POST":
+    if method != "POST":
         raise Refused(405, "GraphQL only supports GET and POST requests.")
-    name = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    name = headers.get("content-type", "").partition(";")[0].strip().lower()
     if name == MULTIPART:
         # a page of another site can send this form, but not with one of these headers
-        if PREFLIGHT not in request.headers and "authorization" not in request.headers:
+        if PREFLIGHT not in headers and "authorization" not in headers:
             raise Refused(400, "a multipart request needs the header GraphQL-Require-Preflight")
     elif name != PLAIN_JSON:
         raise Refused(415, f"send {PLAIN_JSON}")
-    if request.headers.get("content-encoding", "identity") != "identity":
+    if headers.get("content-encoding", "identity") != "identity":
         raise Refused(415, "send the body as it is, without a Content-Encoding")
     return name
+
+
+async def _whole(receive: Receive) -> bytes:
+    """A body. Raises ClientDisconnect."""
+    parts = []
+    more = True
+    while more:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ClientDisconnect
+        parts.append(message.get("body", b""))
+        more = message.get("more_body", False)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _refused(error: Exception, method: str) -> Refused:
@@ -254,15 +277,41 @@ def response_data(result: ExecutionResult) -> dict[str, Any]:
     return answer
 
 
-def _response(answer: dict[str, Any], media_type: str) -> Response:
+class _Answer(Response):
+    """A whole answer, with no more headers than it takes."""
+
+    def __init__(self, body: bytes, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        self.body = body
+        self.status_code = status
+        self.raw_headers = [*headers, (b"content-length", b"%d" % len(body))]
+        self.background = None
+
+
+async def _response(scope: Scope, answer: dict[str, Any], media_type: str) -> Response:
     refused = "data" not in answer
     status = 400 if refused and media_type == GRAPHQL_JSON else 200
-    headers = {}
+    headers = [(b"content-type", CONTENT_TYPES[media_type]), (b"vary", b"Accept-Encoding")]
     wait = answer.get("extensions", {}).get("cost", {}).get("retryAfter")
     if wait is not None:
-        status, headers = 429, {"retry-after": str(wait)}
+        status = 429
+        headers.append((b"retry-after", b"%d" % wait))
     body = orjson.dumps(answer, default=str)
-    return Response(body, status, headers, f"{media_type}; charset=utf-8")
+    if len(body) >= PACKED_FROM and _takes_gzip(scope["named_headers"].get("accept-encoding")):
+        headers.append((b"content-encoding", b"gzip"))
+        if len(body) > SENT_AT_ONCE:
+            body = await asyncio.to_thread(gzip.compress, body, PACKING)
+        else:
+            body = gzip.compress(body, PACKING)
+    return _Answer(body, status, headers)
+
+
+@lru_cache(maxsize=100)
+def _takes_gzip(encodings: str | None) -> bool:
+    for part in (encodings or "").split(","):
+        name, *options = (piece.strip().lower() for piece in part.split(";"))
+        if name == "gzip":
+            return all(_quality(one[2:]) > 0 for one in options if one.startswith("q="))
+    return False
 
 
 async def _send(response: Response, scope: Scope, receive: Receive, send: Send) -> None:

@@ -15,6 +15,7 @@ from strawberry.schema.exceptions import CannotGetOperationTypeError
 
 from core.schema.errors import COST_EXCEEDED
 from core.schema.executor.kept import Kept
+from core.schema.executor.prepared import Prepared
 from core.schema.introspection import asks_for_schema
 from core.schema.limits import MAX_TOKENS, check_size
 
@@ -34,6 +35,8 @@ class Known:
     """By an operation's name, the variables that decide its cost."""
     costs: dict[tuple[Any, ...], int] = field(default_factory=dict)
     """By an operation's name and the values of these variables."""
+    prepared: dict[str | None, Prepared] = field(default_factory=dict)
+    """By an operation's name."""
     _invalid: list[GraphQLError] | None = None
 
     def operation(self, name: str | None) -> OperationDefinitionNode:

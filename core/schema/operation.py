@@ -5,10 +5,12 @@ server-sent events, goes through Strawberry, which calls the same steps by `Stre
 """
 
 from collections.abc import AsyncIterator, Collection, Iterator
+from inspect import isawaitable
 from typing import Any, Protocol, cast
 
 from graphql import GraphQLError, GraphQLSchema
 from graphql import OperationType as Kind
+from graphql.execution import Executor
 from strawberry.exceptions import MissingQueryError
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.extensions import SchemaExtension
@@ -20,7 +22,7 @@ from core.schema.budget import Bounds
 from core.schema.context import Context
 from core.schema.costs import Prices
 from core.schema.errors import COST_EXCEEDED, FORBIDDEN, presented
-from core.schema.executor import Executor
+from core.schema.executor.prepared import Prepared
 from core.schema.known import AMBIGUOUS, PARSING, Known, KnownDocuments
 from core.schema.reads import ReadLog, Seen, seen
 from core.schema.spending import spend
@@ -34,6 +36,7 @@ class OfSchema(Protocol):
     """What operations need of their schema."""
 
     _schema: GraphQLSchema
+    execution_context_class: type[Executor[Any]]
     known: KnownDocuments
     prices: Prices
     reads: ReadLog
@@ -91,18 +94,30 @@ class Operation:
             return _refused(faults)
         bounds = self.bounds(node.operation)
         with bounds:
-            executor = Executor.build(
-                self._schema._schema, known.document, None, self._context, self._variables,
-                self._name, hide_suggestions=self._hides,
-                is_awaitable=cast("Any", optimized_is_awaitable),
-            )  # fmt: skip
+            executor = self._executor(known)
             if isinstance(executor, list):
                 return _refused(executor)
-            assert isinstance(executor, Executor)
-            done = await executor.answer()
+            done: Any = executor.execute_operation()
+            if isawaitable(done):
+                done = await done
         result = ExecutionResult(done.data, done.errors)
         await bounds.settle(result)
         return result
+
+    def _executor(self, known: Known) -> Executor[Any] | list[GraphQLError]:
+        """What executes it, or what is wrong with its variables."""
+        kind = self._schema.execution_context_class
+        prepared = known.prepared.get(self._name)
+        if prepared is not None:
+            return prepared.executor(kind, self._context, self._variables)
+        built = kind.build(
+            self._schema._schema, known.document, None, self._context, self._variables,
+            self._name, hide_suggestions=self._hides,
+            is_awaitable=cast("Any", optimized_is_awaitable),
+        )  # fmt: skip
+        if isinstance(built, Executor):
+            known.prepared[self._name] = Prepared(built)
+        return built
 
     def bounds(self, kind: Kind) -> Bounds:
         """What its execution may take."""

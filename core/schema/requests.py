@@ -1,4 +1,7 @@
-"""What every HTTP request goes through: an id, a limit on its body, and a place in the metrics."""
+"""What every HTTP request goes through: an id, a limit on its body, and a place in the metrics.
+
+Its headers by name, in small letters, are in its scope as `named_headers`, its id as `request_id`.
+"""
 
 import re
 import time
@@ -43,6 +46,18 @@ class Metrics:
             "huike_events_set_aside", "Events that somebody could not handle, of all merchants.",
             registry=self.registry,
         )  # fmt: skip
+        self._counters: dict[tuple[str, str, int], Counter] = {}
+        self._timers: dict[str, Histogram] = {}
+
+    def answered(self, method: str, route: str, status: int, seconds: float | None) -> None:
+        """Count an answer, and the time that it took if it was given as a whole."""
+        labels = method, route, status
+        if labels not in self._counters:
+            self._counters[labels] = self.count.labels(method, route, str(status))
+            self._timers[route] = self.seconds.labels(route)
+        self._counters[labels].inc()
+        if seconds is not None:
+            self._timers[route].observe(seconds)
 
 
 class Requests:
@@ -61,15 +76,15 @@ class Requests:
             name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]
         }
         given = headers.get("x-request-id", "")
-        scope["request_id"] = given if REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["named_headers"] = headers
+        scope["request_id"] = given if given and REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
         else:
-            await self._answer(scope, receive, send, headers)
+            await self._answer(scope, receive, send)
 
-    async def _answer(
-        self, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]
-    ) -> None:
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+        headers = scope["named_headers"]
         started = time.monotonic()
         status, streamed = 0, False
 
@@ -98,9 +113,9 @@ class Requests:
             path = "/" + scope["path"].split("/")[1]
             route = path if path in ROUTES else "other"
             method = scope["method"] if scope["method"] in ("GET", "POST") else "other"
-            self.metrics.count.labels(method, route, str(status or 500)).inc()
-            if not streamed:  # it lasts as long as somebody looks
-                self.metrics.seconds.labels(route).observe(time.monotonic() - started)
+            # what is streamed lasts as long as somebody looks
+            seconds = None if streamed else time.monotonic() - started
+            self.metrics.answered(method, route, status or 500, seconds)
 
     def _limit(self, headers: dict[str, str]) -> int:
         if headers.get("content-type", "").startswith("multipart/form-data"):

@@ -75,9 +75,11 @@ class Documents:
         """The request in a body or in a URL. Raises Refused for one of another shape."""
         if not isinstance(data, dict):
             raise Refused(400, "the body is not a GraphQL request")
-        for name, (kind, shape) in SHAPES.items():
-            if not isinstance(data.get(name), (kind, type(None))):
-                raise Refused(400, f"{name} must be {shape} or null")
+        for name, value in data.items():
+            if value is not None and name in SHAPES:
+                kind, shape = SHAPES[name]
+                if not isinstance(value, kind):
+                    raise Refused(400, f"{name} must be {shape} or null")
         return Asked(
             self.text_of(data.get("query"), data.get("documentId")),
             data.get("variables"),

@@ -1,10 +1,18 @@
-"""The pool's connections: statements are counted, and nothing is reset that was not changed."""
+"""The pool and its connections: statements are counted, what was not changed is not reset."""
 
+from asyncio import QueueEmpty
 from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+from tortoise.backends.asyncpg.client import AsyncpgDBClient
+
+MAX_QUERIES = 50_000
+"""A connection that has done so many statements gives way to a new one."""
+IDLE_SECONDS = 300.0
+"""A connection that nobody wants for so long is closed."""
 
 
 class BudgetSpent(Exception):
@@ -70,6 +78,22 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
         """To be called by who takes a session's lock or changes its settings."""
         self._changed = True
 
+    @property
+    def is_as_new(self) -> bool:
+        """Whether the next one can have it as it is."""
+        protocol = self._protocol
+        return not (
+            self._changed
+            or self._aborted
+            or self._listeners
+            or self._log_listeners
+            or self._top_xact is not None
+            or protocol.is_closed()
+            or protocol.is_in_transaction()
+            or protocol._is_cancelling()
+            or protocol.queries_count >= MAX_QUERIES
+        )
+
     def get_reset_query(self) -> str:
         if not self._changed:
             return ""
@@ -102,3 +126,57 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
     def cursor(self, *args: Any, **named: Any) -> Any:
         _spend()
         return super().cursor(*args, **named)
+
+
+class Pool(asyncpg.Pool):  # type: ignore[misc]
+    """Lends and takes back at once what is there and as new.
+
+    asyncpg's own ways, which are taken for everything else, come to five coroutines for a loan and
+    to a task for its end: a third of the time that a short statement takes of this process.
+    """
+
+    def lend(self) -> Any:
+        """A connection that is free, to be given to `release`; None where one must be waited for.
+
+        Whoever gets None awaits `acquire`.
+        """
+        if self._closing:
+            return None
+        try:
+            holder = self._queue.get_nowait()
+        except QueueEmpty:
+            return None
+        if not holder.is_connected() or holder._generation != self._generation:
+            self._queue.put_nowait(holder)
+            return None
+        holder._maybe_cancel_inactive_callback()
+        holder._timeout = None
+        holder._in_use = self._loop.create_future()
+        holder._proxy = PoolConnectionProxy(holder, holder._con)
+        return holder._proxy
+
+    async def release(self, connection: Any, **options: Any) -> None:
+        lent = connection._con
+        holder = connection._holder
+        if lent is None or not lent.is_as_new or holder._generation != self._generation:
+            await super().release(connection, **options)
+            return
+        lent._on_release()
+        holder._release()
+        holder._setup_inactive_callback()
+
+
+class Client(AsyncpgDBClient):
+    """The ORM's connection to the database, with this pool."""
+
+    async def create_pool(self, **options: Any) -> Pool:
+        pool = Pool(
+            connect=None, setup=None, init=None, reset=None, record_class=asyncpg.Record,
+            max_queries=MAX_QUERIES, max_inactive_connection_lifetime=IDLE_SECONDS, **options,
+        )  # fmt: skip
+        await pool
+        return pool
+
+
+client_class = Client
+"""By this name the ORM finds it."""

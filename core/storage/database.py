@@ -2,11 +2,12 @@
 
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
 from time import monotonic
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
@@ -20,7 +21,7 @@ from core.clock import Clock
 from core.sdk.events import Event
 from core.sdk.plugin import migrations_beside
 from core.storage import chain
-from core.storage.connections import Connection, refuse_nesting, working
+from core.storage.connections import Client, Connection, Pool, refuse_nesting, working
 from core.storage.keyring import Keyring
 from core.storage.telling import insert_events
 from core.storage.together import Together
@@ -186,6 +187,8 @@ class Work(Session):
 
 Do = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
 """Does items in a unit of work; returns one result for each, in their order."""
+Look = Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]
+"""Finds one answer for each item, in their order."""
 
 
 class Database:
@@ -196,10 +199,22 @@ class Database:
         self.clock = clock
         self.doorbell = doorbell
         self._together = Together(self._work_together)
+        self._looks = Together(self._look_together)
+
+    @cached_property
+    def _pool(self) -> Pool:
+        pool = cast("Client", get_connection("default"))._pool
+        assert isinstance(pool, Pool)
+        return pool
+
+    def read(self, merchant_id: int, actor: str = "system") -> AbstractAsyncContextManager[Session]:
+        """A connection for reading, without a transaction; in a unit of work its connection."""
+        if working.get():
+            return self._read_within(merchant_id, actor)
+        return _Reading(self, self._pool, merchant_id, actor)
 
     @asynccontextmanager
-    async def read(self, merchant_id: int, actor: str = "system") -> AsyncIterator[Session]:
-        """A connection for reading, without a transaction."""
+    async def _read_within(self, merchant_id: int, actor: str) -> AsyncIterator[Session]:
         async with get_connection("default").acquire_connection() as sql:
             yield Session(merchant_id, self.clock(), sql, self.keyring, actor)
 
@@ -263,10 +278,42 @@ class Database:
         """
         return await self._together((merchant_id, actor, do), item)
 
+    async def look(self, look: Look, item: Any) -> Any:
+        """What `look` finds for the item, in statements shared with those who ask meanwhile.
+
+        It begins after the question was asked, so that what is answered held then or later. The
+        items are of any merchants: the statements have to keep them apart.
+        """
+        return await self._looks(look, item)
+
+    async def _look_together(self, look: Look, items: Sequence[Any]) -> Sequence[Any]:
+        async with self.read(SYSTEM) as session:
+            return await look(session, items)
+
     async def _work_together(self, key: tuple[int, str, Do], items: Sequence[Any]) -> Sequence[Any]:
         merchant_id, actor, do = key
         async with self.work(merchant_id, actor) as w:
             return await do(w, items)
+
+
+class _Reading:
+    """The block of `Database.read`: written out, since most of what is done goes through it."""
+
+    __slots__ = ("_actor", "_db", "_merchant_id", "_pool", "_sql")
+
+    def __init__(self, db: Database, pool: Pool, merchant_id: int, actor: str) -> None:
+        self._db = db
+        self._pool = pool
+        self._merchant_id = merchant_id
+        self._actor = actor
+
+    async def __aenter__(self) -> Session:
+        self._sql = self._pool.lend() or await self._pool.acquire()
+        db = self._db
+        return Session(self._merchant_id, db.clock(), self._sql, db.keyring, self._actor)
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pool.release(self._sql)
 
 
 @asynccontextmanager
@@ -323,7 +370,7 @@ async def disconnect() -> None:
 def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> dict[str, Any]:
     """The ORM's configuration for a database URL."""
     return {
-        "connections": {"default": {"engine": "tortoise.backends.asyncpg", "credentials": {
+        "connections": {"default": {"engine": "core.storage.connections", "credentials": {
             **credentials(url), "minsize": 1, "maxsize": pool_size,
             "max_cacheable_statement_size": MAX_PREPARED, "connection_class": Connection,
         }}},

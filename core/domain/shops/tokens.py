@@ -3,9 +3,10 @@
 import hashlib
 import hmac
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -130,34 +131,82 @@ async def authenticate(db: Database, token: str) -> Caller | None:
     return await token_caller(db, merchant_id, token_id, hash_secret(secret))
 
 
+class _Presented(NamedTuple):
+    """A token's id, and the hash of the secret that came with it."""
+
+    merchant_id: int
+    token_id: int
+    proof: bytes
+
+
 async def token_caller(
     db: Database, merchant_id: int, token_id: int, proof: bytes
 ) -> Caller | None:
     """Who has the token with this hash of its secret, at present; see `authenticate`."""
-    async with db.read(merchant_id) as session:
-        row = await session.sql.fetchrow(
-            """SELECT secret_hash, previous_hash, previous_until, permissions, expires_at,
-                      revoked_at, last_used_at
-               FROM api_tokens WHERE merchant_id = $1 AND id = $2""",
-            merchant_id, token_id,
-        )  # fmt: skip
-        if row is None or row["revoked_at"]:
+    caller: Caller | None = await db.look(_callers, _Presented(merchant_id, token_id, proof))
+    return caller
+
+
+async def _callers(session: Session, presented: Sequence[_Presented]) -> list[Caller | None]:
+    tokens = {(one.merchant_id, one.token_id) for one in presented}
+    merchant_ids, token_ids = zip(*tokens, strict=True)
+    rows = await session.sql.fetch(
+        """SELECT t.merchant_id, t.id, t.secret_hash, t.previous_hash, t.previous_until,
+                  t.permissions, t.expires_at, t.last_used_at
+           FROM unnest($1::bigint[], $2::bigint[]) AS asked (merchant_id, id)
+           JOIN api_tokens t USING (merchant_id, id)
+           WHERE t.revoked_at IS NULL""",
+        merchant_ids, token_ids,
+    )  # fmt: skip
+    found = {(row["merchant_id"], row["id"]): row for row in rows}
+    callers = [
+        _caller(found.get((one.merchant_id, one.token_id)), one.proof, session.now)
+        for one in presented
+    ]
+    await note_use(session, "api_tokens", "last_used_at", [
+        found[one.merchant_id, one.token_id] for one in callers if one is not None
+    ])  # fmt: skip
+    return callers
+
+
+def _caller(row: Mapping[str, Any] | None, proof: bytes, now: datetime) -> Caller | None:
+    if row is None:
+        return None
+    ends = [row["expires_at"]]
+    if not hmac.compare_digest(row["secret_hash"], proof):
+        if not hmac.compare_digest(row["previous_hash"] or b"", proof):
             return None
-        ends = [row["expires_at"]]
-        if not hmac.compare_digest(row["secret_hash"], proof):
-            if not hmac.compare_digest(row["previous_hash"] or b"", proof):
-                return None
-            ends.append(row["previous_until"])
-        until = min((end for end in ends if end is not None), default=None)
-        if until is not None and until <= session.now:
-            return None
-        if row["last_used_at"] is None or session.now - row["last_used_at"] > USED_AT_STEP:
-            await session.sql.execute(
-                "UPDATE api_tokens SET last_used_at = $3 WHERE merchant_id = $1 AND id = $2",
-                merchant_id, token_id, session.now,
-            )  # fmt: skip
+        ends.append(row["previous_until"])
+    until = min((end for end in ends if end is not None), default=None)
+    if until is not None and until <= now:
+        return None
     permissions = _permissions(row["permissions"])
-    return Caller(merchant_id, permissions, token_id=token_id, until=until, proof=proof)
+    return Caller(row["merchant_id"], permissions, token_id=row["id"], until=until, proof=proof)
+
+
+async def note_use(
+    session: Session, table: str, column: str, rows: Iterable[Mapping[str, Any]]
+) -> None:
+    """Write down that these were used now, if that was not done lately.
+
+    Who holds one of the rows is not waited for: many wait for this.
+    """
+    step = session.now - USED_AT_STEP
+    stale = {
+        (row["merchant_id"], row["id"]) for row in rows if row[column] is None or row[column] < step
+    }
+    if not stale:
+        return
+    merchant_ids, ids = zip(*stale, strict=True)
+    await session.sql.execute(
+        f"""UPDATE {table} t SET {column} = $3
+            FROM (SELECT merchant_id, id FROM {table}
+                  JOIN unnest($1::bigint[], $2::bigint[]) AS used (merchant_id, id)
+                      USING (merchant_id, id)
+                  FOR UPDATE OF {table} SKIP LOCKED) free
+            WHERE t.merchant_id = free.merchant_id AND t.id = free.id""",
+        merchant_ids, ids, session.now,
+    )  # fmt: skip
 
 
 @lru_cache(maxsize=200)

@@ -8,9 +8,7 @@ from typing import Any
 from graphql import GraphQLError, GraphQLResolveInfo, Undefined, located_error
 from graphql.execution import Executor as StockExecutor
 from graphql.execution.executor import invalid_return_type_error
-from graphql.execution.values import get_argument_values
 from graphql.pyutils import Path, is_iterable
-from strawberry.types.arguments import convert_arguments
 from strawberry.types.info import Info
 
 from core.schema.executor.compile import takes_object
@@ -402,15 +400,8 @@ class Completion:
         info = PlannedInfo(_raw_info=raw, _field=ours)
         info.shape = one.shape
         call: dict[str, Any] = {}
-        if place.definition.args or place.nodes[0].arguments:
-            given = get_argument_values(
-                place.definition, place.nodes[0], self._executor.variable_values, None,
-                self._executor.hide_suggestions,
-            )  # fmt: skip
-            schema = info.schema
-            call = convert_arguments(
-                given, ours.arguments, schema.schema_converter.scalar_registry, schema.config, info
-            )
+        if one.arguments is not None:
+            call = one.arguments.of(self._executor, info)
         if (parameter := ours.base_resolver.info_parameter) is not None:
             call[parameter.name] = info
         return call

@@ -40,25 +40,22 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             errors = self.collected_errors = Errors(self)
             self._completion = Completion(self, errors)
 
-    async def answer(self) -> ExecutionResult:
-        """The result of the operation."""
-        if self._planned is None or self.operation.operation is not OperationType.QUERY:
-            return await self._stock_answer()
-        root_type = self.schema.query_type
-        assert root_type is not None
-        selection = self._planned.root(self, root_type)
-        if selection is None:
-            return await self._stock_answer()
+    def execute_operation(self, serially: bool | None = None) -> Any:
+        if self._planned is not None and self.operation.operation is OperationType.QUERY:
+            root_type = self.schema.query_type
+            assert root_type is not None
+            selection = self._planned.root(self, root_type)
+            if selection is not None:
+                return self._query(selection)
+        return super().execute_operation(serially)
+
+    async def _query(self, selection: Selection) -> ExecutionResult:
         data = None
         try:
             data = await self._root(selection, self.root_value)
         except GraphQLError as error:
             self.collected_errors.add(error, None)
         return cast("ExecutionResult", self.build_response(data))
-
-    async def _stock_answer(self) -> ExecutionResult:
-        result = self.execute_operation()
-        return cast("ExecutionResult", await result if self.is_awaitable(result) else result)
 
     def execute_root_grouped_field_set(
         self, root_type: GraphQLObjectType, root_value: Any, grouped_field_set: Any,

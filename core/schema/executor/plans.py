@@ -29,6 +29,7 @@ from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
+from core.schema.executor.arguments import Arguments
 from core.schema.executor.compile import build_function, leaf_function
 from core.schema.executor.kept import Kept
 
@@ -109,6 +110,8 @@ class Field:
     """Of the object's row, by this function."""
     call: Callable[..., Any] | None = None
     """The resolver, without the wrappers that only pass arguments on."""
+    arguments: Arguments | None = None
+    """Of the resolver, where it has any."""
     ours: StrawberryField | None = None
     pk: str | None = None
     """The column of the object's row in which alone the promises of its resolver differ."""
@@ -240,7 +243,7 @@ def _selection(
             return None
         place = _place(executor, type_, details)
         if place is not None:
-            fields.append(_field(place, _shape(executor, place, place.definition.type)))
+            fields.append(_field(executor, place, _shape(executor, place, place.definition.type)))
     return Selection(
         type_, definition.origin, fields, [one for one in fields if not one.inline],
         [one for one in fields if not one.inline or one.nested is not None],
@@ -260,7 +263,7 @@ def _place(
     return Place(response, definition, parent, details, nodes, f"{parent.name}.{node.name.value}")
 
 
-def _field(place: Place, shape: Shape) -> Field:
+def _field(executor: StockExecutor[Any], place: Place, shape: Shape) -> Field:
     made = Field(place, shape)
     ours = place.definition.extensions.get(OURS)
     if place.nodes[0].name.value == "__typename":
@@ -274,6 +277,9 @@ def _field(place: Place, shape: Shape) -> Field:
         elif ours.base_resolver is not None:
             made.call = cast("Callable[..., Any]", ours.base_resolver.wrapped_func)
             made.pk = ours.metadata.get("pk")
+            if place.definition.args:
+                names = executor.schema._strawberry_schema.config.name_converter  # type: ignore[attr-defined]
+                made.arguments = Arguments(place, ours, names)
         else:
             made.attribute = ours.python_name
     leaf = shape.inner if shape.kind is Kind.NON_NULL else shape

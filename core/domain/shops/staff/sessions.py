@@ -7,17 +7,17 @@ old second has a copy of a token that was used already: then the whole session e
 
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from core.domain.shops.caller import Caller
 from core.domain.shops.roles import role_of
-from core.domain.shops.tokens import USED_AT_STEP, hash_secret, read_token
+from core.domain.shops.tokens import hash_secret, note_use, read_token
 from core.registry import Registry
 from core.sdk.errors import HuikeError, NotFound
-from core.storage.database import Database, Work
+from core.storage.database import Database, Session, Work
 
 ACCESS, REFRESH = "hs", "hr"
 ACCESS_LIFE = timedelta(minutes=10)
@@ -103,7 +103,7 @@ async def refresh_session(db: Database, token: str) -> Tokens:
 
 def _goes_on(row: Mapping[str, Any], now: datetime) -> bool:
     over = row["ended_at"] or row["disabled_at"]
-    return not over and now < min(row["idle_until"], row["ends_at"])
+    return not over and now < _until(row)
 
 
 async def _renew(w: Work, staff_id: int, session_id: int, family: str, ends_at: datetime) -> Tokens:
@@ -176,6 +176,14 @@ async def authenticate_session(db: Database, registry: Registry, token: str) -> 
     return await session_caller(db, registry, merchant_id, session_id, hash_secret(secret))
 
 
+class _Presented(NamedTuple):
+    """A session's id, and the hash of the access token's secret if one was shown."""
+
+    merchant_id: int
+    session_id: int
+    proof: bytes | None
+
+
 async def session_caller(
     db: Database, registry: Registry, merchant_id: int, session_id: int, proof: bytes | None
 ) -> Caller | None:
@@ -183,39 +191,62 @@ async def session_caller(
 
     Without `proof`, an access token that came with the session before is taken as shown.
     """
-    async with db.read(merchant_id) as session:
-        row = await session.sql.fetchrow(
-            """SELECT s.*, p.role, r.permissions, r.sub_account,
-                      m.second_factor_required AND p.totp_since IS NULL
-                          AND s.method = 'password' AS lacks_factor
-               FROM staff_sessions s
-               JOIN merchants m ON m.id = s.merchant_id
-               JOIN staff p ON p.merchant_id = s.merchant_id AND p.id = s.staff_id
-               LEFT JOIN roles r ON r.merchant_id = s.merchant_id AND r.name = p.role
-               WHERE s.merchant_id = $1 AND s.id = $2 AND s.ended_at IS NULL
-                 AND p.disabled_at IS NULL""",
-            merchant_id, session_id,
-        )  # fmt: skip
-        if row is None:
-            return None
-        if proof is not None:
-            fits = hmac.compare_digest(row["access_hash"], proof)
-            if not fits or row["access_until"] <= session.now:
-                return None
-        until = min(row["idle_until"], row["ends_at"])
-        if until <= session.now:
-            return None
-        if session.now - row["used_at"] > USED_AT_STEP:
-            await session.sql.execute(
-                "UPDATE staff_sessions SET used_at = $3 WHERE merchant_id = $1 AND id = $2",
-                merchant_id, session_id, session.now,
-            )  # fmt: skip
+    presented = _Presented(merchant_id, session_id, proof)
+    row = await db.look(_present_sessions, presented)
+    if row is None:
+        return None
     role = role_of(registry, row["role"], row if row["permissions"] is not None else None)
     return Caller(
         merchant_id,
         role.permissions if role is not None and not row["lacks_factor"] else frozenset(),
         staff_id=row["staff_id"],
         session_id=session_id,
-        until=until,
+        until=_until(row),
         lacks_factor=row["lacks_factor"],
     )
+
+
+async def _present_sessions(
+    session: Session, presented: Sequence[_Presented]
+) -> list[Mapping[str, Any] | None]:
+    """The rows of those that have not ended."""
+    merchant_ids, session_ids = zip(
+        *{(one.merchant_id, one.session_id) for one in presented}, strict=True
+    )
+    rows = await session.sql.fetch(
+        """SELECT s.*, p.role, r.permissions, r.sub_account,
+                  m.second_factor_required AND p.totp_since IS NULL
+                      AND s.method = 'password' AS lacks_factor
+           FROM unnest($1::bigint[], $2::bigint[]) AS asked (merchant_id, id)
+           JOIN staff_sessions s USING (merchant_id, id)
+           JOIN merchants m ON m.id = s.merchant_id
+           JOIN staff p ON p.merchant_id = s.merchant_id AND p.id = s.staff_id
+           LEFT JOIN roles r ON r.merchant_id = s.merchant_id AND r.name = p.role
+           WHERE s.ended_at IS NULL AND p.disabled_at IS NULL""",
+        merchant_ids, session_ids,
+    )  # fmt: skip
+    found = {(row["merchant_id"], row["id"]): row for row in rows}
+    answers = [
+        _shown(found.get((one.merchant_id, one.session_id)), one.proof, session.now)
+        for one in presented
+    ]
+    await note_use(session, "staff_sessions", "used_at", filter(None, answers))
+    return answers
+
+
+def _shown(
+    row: Mapping[str, Any] | None, proof: bytes | None, now: datetime
+) -> Mapping[str, Any] | None:
+    """The row, if it still has the access token with this hash."""
+    if row is None or _until(row) <= now:
+        return None
+    if proof is not None and (
+        not hmac.compare_digest(row["access_hash"], proof) or row["access_until"] <= now
+    ):
+        return None
+    return row
+
+
+def _until(row: Mapping[str, Any]) -> datetime:
+    until: datetime = min(row["idle_until"], row["ends_at"])
+    return until
