@@ -110,6 +110,13 @@ def test_every_connection_has_the_same_fields(schema):
         assert set(connection.fields) == {"edges", "nodes", "pageInfo", "count"}
 
 
+def test_every_filter_has_one_grammar(schema):
+    for name, kind in schema._schema.type_map.items():
+        if name.endswith("Where"):
+            found = {field: str(kind.fields[field].type) for field in ("and", "or", "not")}
+            assert found == {"and": f"[{name}!]", "or": f"[{name}!]", "not": name}, name
+
+
 def test_every_node_can_be_found_again(schema):
     from core.schema.nodes import NODES
 
