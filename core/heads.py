@@ -70,7 +70,7 @@ class BoundedHeads(HttpToolsProtocol):
         if seconds > 0:
             self._looking = self.loop.call_later(seconds, self._look)
             return
-        if self._open or (self.cycle and not self.cycle.response_started):
+        if self._open or (self.cycle is not None and not self.cycle.response_started):
             self.transport.write(TOO_SLOW)
         self.transport.close()
 

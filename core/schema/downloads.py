@@ -81,9 +81,9 @@ async def answer(installation: Installation, request: Request) -> Response:
         first = await anext(pieces)
     except NotFound as error:
         return _fault(request, 404, NOT_FOUND, error.message)
-    except OutOfRange:
-        return _fault(request, 416, BAD_REQUEST, f"the file has {file.size} bytes",
-                      {"content-range": f"bytes */{file.size}"})  # fmt: skip
+    except OutOfRange as error:
+        more = {"content-range": f"bytes */{error.size}"}
+        return _fault(request, 416, BAD_REQUEST, str(error), more)
     if request.method == "HEAD":
         await pieces.aclose()
         return Response(headers=headers)

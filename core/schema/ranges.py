@@ -7,7 +7,11 @@ ONE_RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
 
 class OutOfRange(Exception):
-    """The file has no such part."""
+    """The file, of so many bytes, has no such part."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(f"the file has {size} bytes")
+        self.size = size
 
 
 def asked_part(headers: Mapping[str, str], size: int, tag: str) -> range | None:
@@ -25,7 +29,7 @@ def asked_part(headers: Mapping[str, str], size: int, tag: str) -> range | None:
     start = int(first) if first else max(size - int(last), 0)
     part = range(start, min(int(last) + 1, size) if first and last else size)
     if not part:
-        raise OutOfRange
+        raise OutOfRange(size)
     return part
 
 
