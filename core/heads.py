@@ -2,7 +2,7 @@
 
 import asyncio
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 64 * 1024
 PATIENCE_SECONDS = 60.0
@@ -70,9 +70,13 @@ class BoundedHeads(HttpToolsProtocol):
         if seconds > 0:
             self._looking = self.loop.call_later(seconds, self._look)
             return
-        if self._open or (self.cycle is not None and not self.cycle.response_started):
+        if self._open or self._unanswered():
             self.transport.write(TOO_SLOW)
         self.transport.close()
+
+    def _unanswered(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_started
 
     def _look_no_more(self) -> None:
         if self._looking is not None:

@@ -1,6 +1,7 @@
 """The plugin's GraphQL fields."""
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict
 from datetime import date, datetime, timedelta
 from enum import Enum
 from typing import Annotated, Any, cast
@@ -10,6 +11,7 @@ import strawberry
 from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
+from core.schema.idempotency import once
 from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import Money, changes, global_id, money, need_id
 from core.schema.where import StringFilter
@@ -21,7 +23,7 @@ from plugins.coupons.coupon_schema import COUPON_FIELDS
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
-from plugins.coupons.issuing import Recipient, issue
+from plugins.coupons.issuing import Issued, Recipient, issue
 from plugins.coupons.redeeming import Outcome
 from plugins.coupons.shapes import (
     COUPON,
@@ -116,8 +118,8 @@ class CouponsCodesFileCreateInput:
 class CouponsGrantInput:
     template_id: strawberry.ID = strawberry.field(description="Of which template.")
     customer_ids: list[strawberry.ID] = strawberry.field(description=f"1 to {MAX_GRANTED:,}.")
-    key: str = strawberry.field(
-        description="For what: each customer gets one coupon of the template for it."
+    idempotency_key: str = strawberry.field(
+        description="A repeated call with it gives the same coupons."
     )
 
 
@@ -125,7 +127,9 @@ class CouponsGrantInput:
 class CouponsClaimInput:
     handle: str = strawberry.field(description="The template's.")
     customer_id: strawberry.ID = strawberry.field(description="Who takes it.")
-    key: str = strawberry.field(description="A claim that is repeated with it gets the same one.")
+    idempotency_key: str = strawberry.field(
+        description="A claim that is repeated with it gets the same one."
+    )
 
 
 @strawberry.input(description="Coupons to be held for an order.")
@@ -353,17 +357,33 @@ async def codes_file_create(
 # -- giving -------------------------------------------------------------------------------------
 
 
+async def _issued_once(
+    w: Any, operation: str, key: str, given: Any, call: Callable[[], Awaitable[list[Issued]]]
+) -> list[Issued]:
+    """What `call` issues, or what it issued when it was called with this key."""
+
+    async def stored() -> list[dict[str, Any]]:
+        return [asdict(one) for one in await call()]
+
+    found = await once(w, operation, key, given, stored)
+    return [Issued(**{**one, "expires_at": _instant(one["expires_at"])}) for one in found]
+
+
+def _instant(value: datetime | str | None) -> datetime | None:
+    return datetime.fromisoformat(value) if isinstance(value, str) else value
+
+
 async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | None:
     async def call() -> dict[str, Any]:
         pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
-        if not 0 < len(input.customer_ids) <= MAX_GRANTED or not 0 < len(input.key) <= 100:
-            raise InvalidInput(
-                f"give 1 to {MAX_GRANTED} customers, and a key of 1 to 100 characters", ("input",)
-            )
+        if not 0 < len(input.customer_ids) <= MAX_GRANTED:
+            raise InvalidInput(f"give 1 to {MAX_GRANTED} customers", ("input", "customerIds"))
         people = [need_id("Customer", one, ("input", "customer_ids")) for one in input.customer_ids]
+        key = input.idempotency_key
+        recipients = [Recipient(one, f"grant:{key}:{one}") for one in people]
         async with info.context.work() as w:
-            found = await issue(
-                w, pk, [Recipient(one, f"grant:{input.key}:{one}") for one in people], "grant"
+            found = await _issued_once(
+                w, "couponsGrant", key, [pk, people], lambda: issue(w, pk, recipients, "grant")
             )
         return {"grants": grants(people, found)}
 
@@ -374,16 +394,20 @@ async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | N
 async def claim(info: Info, input: CouponsClaimInput) -> CouponsClaimPayload | None:
     async def call() -> dict[str, Any]:
         person = need_id("Customer", input.customer_id, ("input", "customer_id"))
-        if not 0 < len(input.key) <= 100:
-            raise InvalidInput("a key has 1 to 100 characters", ("input", "key"))
-        recipient = Recipient(person, f"claim:{person}:{input.key}")
-        async with info.context.work() as w:
+        key = input.idempotency_key
+        recipient = Recipient(person, f"claim:{person}:{key}")
+
+        async def claimed() -> list[Issued]:
             found = await by_handle(w, input.handle)
             if not found.claimable:
                 raise CouponUnusable(f"{found.name} is not for claiming", ("input", "handle"))
             issued = await issue(w, found.id, [recipient], "claim", kind="claimed")
-        if issued[0].reason is not None:
-            raise CouponUnusable(issued[0].reason, ("input", "customerId"))
+            if issued[0].reason is not None:
+                raise CouponUnusable(issued[0].reason, ("input", "customerId"))
+            return issued
+
+        async with info.context.work() as w:
+            issued = await _issued_once(w, "couponsClaim", key, [input.handle, person], claimed)
         return {"grant": grants([person], issued)[0]}
 
     made: CouponsClaimPayload = await _answered(CouponsClaimPayload, call)

@@ -150,11 +150,12 @@ def variables(name, ids):
         "coupons-codes-file-create": {"input": {"templateId": ids["Pool"]}},
         "coupons-grant": {
             "input": {
-                "templateId": ids["CouponTemplate"], "customerIds": [ids["Customer"]], "key": "may",
+                "templateId": ids["CouponTemplate"], "customerIds": [ids["Customer"]],
+                "idempotencyKey": "may",
             }
         },
         "coupons-claim": {
-            "input": {"handle": "loved", "customerId": ids["Customer"], "key": "button"}
+            "input": {"handle": "loved", "customerId": ids["Customer"], "idempotencyKey": "button"}
         },
         "coupons-reserve": {
             "input": {"basket": {

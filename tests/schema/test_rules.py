@@ -91,6 +91,26 @@ def test_batches_say_what_becomes_of_the_others(schema):
         assert str(policy.type) == "OnError!"
 
 
+ONCE = r".+(Start|Run|Grant|Claim|Earn|Spend|Hold|Transfer|Adjust|Export|TestSend|[a-z]Erase)"
+BY_NATURE = {
+    "shopConnectStart",
+    "staffOidcStart",
+    "lifecycleRefreshStart",
+    "segmentTraitsStart",
+    "packagesRuleStart",
+    "couponsTransfer",
+}
+"""A second call changes nothing more, or only looks; a file is known again by its content."""
+
+
+def test_what_sends_and_grants_takes_a_key(schema):
+    for name, field in schema._schema.mutation_type.fields.items():
+        if re.fullmatch(ONCE, name) and name not in BY_NATURE and "Import" not in name:
+            given = get_named_type(field.args["input"].type).fields.get("idempotencyKey")
+            assert given is not None, name
+            assert str(given.type) == "String!", name
+
+
 def test_updates_take_the_version_that_their_author_saw(schema):
     for name, field in schema._schema.mutation_type.fields.items():
         if not name.endswith("Update") and name != "programmeSet":

@@ -95,19 +95,31 @@ async def test_templates_and_codes(merchant, world):
 
 async def test_giving_and_taking_back(merchant, world):
     ids, call, ask = world
-    given = {"templateId": ids["own"], "customerIds": [ids["a"], ids["b"]], "key": "spring"}
+    given = {
+        "templateId": ids["own"],
+        "customerIds": [ids["a"], ids["b"]],
+        "idempotencyKey": "spring",
+    }
     granted, none = await call("couponsGrant", given)
     assert none == []
     assert [one["customerId"] for one in granted["grants"]] == given["customerIds"]
+    assert await call("couponsGrant", given) == (granted, [])
+    _, errors = await call("couponsGrant", {**given, "customerIds": [ids["a"]]})
+    assert errors == [("IDEMPOTENCY_KEY_REUSED", ["input", "idempotencyKey"])]
     _, errors = await call("couponsGrant", {**given, "customerIds": []})
-    assert errors == [("INVALID_INPUT", ["input"])]
-    _, errors = await call("couponsGrant", {**given, "templateId": ids["pool"], "key": "x"})
+    assert errors == [("INVALID_INPUT", ["input", "customerIds"])]
+    _, errors = await call(
+        "couponsGrant", {**given, "templateId": ids["pool"], "idempotencyKey": "x"}
+    )
     assert errors == [("COUPONS_EXHAUSTED", ["input", "templateId"])]
 
-    wanted = {"handle": "ten", "customerId": ids["a"], "key": "1"}
+    wanted = {"handle": "ten", "customerId": ids["a"], "idempotencyKey": "1"}
     claimed, _ = await call("couponsClaim", wanted)
     assert claimed == (await call("couponsClaim", wanted))[0]
-    for wrong, path in (({"key": "2"}, "customerId"), ({"handle": "pool"}, "handle")):
+    for wrong, path in (
+        ({"idempotencyKey": "2"}, "customerId"),
+        ({"handle": "pool", "idempotencyKey": "3"}, "handle"),
+    ):
         _, errors = await call("couponsClaim", {**wanted, **wrong})
         assert errors == [("COUPONS_UNUSABLE", ["input", path])]
 

@@ -36,7 +36,11 @@ async def test_from_template_to_redemption(merchant, ask):
     assert made["template"]["percent"] == "10"
     again = await ask(CREATE, input=TEN)
     assert [one["path"] for one in again["errors"]] == [["input", "handle"]]
-    given = {"templateId": made["template"]["id"], "customerIds": [customer], "key": "spring"}
+    given = {
+        "templateId": made["template"]["id"],
+        "customerIds": [customer],
+        "idempotencyKey": "spring",
+    }
     (grant,) = (await ask(GRANT, input=given))["grants"]
     assert (await ask(GRANT, input=given))["grants"] == [grant]
     quoted = await ask(QUOTE, basket=basket(grant["code"].lower(), customerId=customer))
