@@ -108,6 +108,17 @@ async def test_hostile_documents(api, merchant, name):
     assert "recursion" not in error["message"]
 
 
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("10,000 aliases", "tokens"), ("400 aliases", "fields at the top"),
+     ("bomb of 200", "fragments"), ("deep fields", "levels"), ("mutations in a fragment", "20")],
+)  # fmt: skip
+async def test_what_is_too_much_is_told_with_its_limit(api, merchant, name, word):
+    error = await refused(api, merchant, HOSTILE[name])
+    assert error["extensions"]["code"] == "COST_EXCEEDED"
+    assert word in error["message"]
+
+
 @pytest.mark.parametrize("name", VARIABLES)
 async def test_hostile_variables(api, merchant, name):
     error = await refused(api, merchant, WHERE, VARIABLES[name])
