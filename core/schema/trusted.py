@@ -5,7 +5,7 @@ The manifest is the `persisted-documents.json` of GraphQL Code Generator: an obj
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 from cross_web import HTTPException
@@ -114,7 +114,7 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
         if not isinstance(message, dict) or not isinstance(message.get("id", ""), str):
             await self.handle_invalid_message("Failed to parse message")
             return
-        await super().handle_message(message)
+        await super().handle_message(cast("Any", message))
 
     async def handle_subscribe(self, message: Any) -> None:
         if self.connection_acknowledged:
