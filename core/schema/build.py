@@ -3,18 +3,20 @@
 from collections.abc import Iterable
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import wraps
+from functools import cache, wraps
 from inspect import isawaitable
 from typing import Any
 
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue, MiddlewareManager
 from strawberry.schema.config import StrawberryConfig
+from strawberry.schema.name_converter import NameConverter
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.field import StrawberryField
 from strawberry.types.graphql import OperationType
 from strawberry.types.scalar import ScalarDefinition
+from strawberry.utils.str_converters import to_camel_case
 
 from core.domain.shops.permissions import all_permissions
 from core.domain.shops.plugins import enabled_plugins
@@ -183,6 +185,12 @@ NO_MIDDLEWARE = MiddlewareManager()
 EXECUTED = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 
+class _Names(NameConverter):
+    """Strawberry's names, each made once: to read an input takes those of all its fields."""
+
+    apply_naming_config = staticmethod(cache(to_camel_case))
+
+
 class Schema(strawberry.Schema):
     """The schema of one registry. Types are never changed: plugin fields exist only in here."""
 
@@ -207,6 +215,7 @@ class Schema(strawberry.Schema):
             extensions=[Streamed],
             execution_context_class=Executor,
             config=StrawberryConfig(
+                name_converter=_Names(),
                 scalar_map={
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),
                     PermissionName: _made("Permission", _permissions(registry)),

@@ -4,8 +4,8 @@ Its headers by name, in small letters, are in its scope as `named_headers`, its 
 """
 
 import re
+import secrets
 import time
-import uuid
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from starlette.requests import ClientDisconnect
@@ -17,7 +17,7 @@ from core.schema.http import EVENTS, protocol_error
 JSON_BYTES = 5 * 1024**2
 UPLOAD_OVERHEAD = 64 * 1024
 CLIENT_GONE = 499
-"""The status in the metrics of a request that was not sent to its end, as nginx counts it."""
+"""In the metrics, the status of a request whose client did not wait for an answer."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 ROUTES = (
     "/graphql", "/graphiql", "/unsubscribe", "/consent", "/preferences", "/downloads", "/hooks",
@@ -77,7 +77,9 @@ class Requests:
         }
         given = headers.get("x-request-id", "")
         scope["named_headers"] = headers
-        scope["request_id"] = given if given and REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
+        scope["request_id"] = (
+            given if given and REQUEST_ID.fullmatch(given) else secrets.token_hex(16)
+        )
         if scope["type"] == "websocket":
             await self.app(scope, receive, send)
         else:
@@ -101,14 +103,14 @@ class Requests:
         limit = self._limit(headers)
         try:
             await self.app(scope, _limited(receive, headers, limit), tell)
+        except ClientDisconnect:
+            status = status or CLIENT_GONE
         except BodyTooLarge:
             if status:
                 raise
             message = f"the request is larger than {limit} bytes"
             response: Response = protocol_error(scope, 413, message, None)
             await response(scope, receive, tell)
-        except ClientDisconnect:
-            status = CLIENT_GONE
         finally:
             path = "/" + scope["path"].split("/")[1]
             route = path if path in ROUTES else "other"

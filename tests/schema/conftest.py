@@ -55,7 +55,7 @@ from core.domain.shops.tokens import create_token
 from core.domain.shops.webhooks.redelivery import send_test
 from core.domain.shops.webhooks.webhooks import Settings as WebhookSettings
 from core.domain.shops.webhooks.webhooks import create_webhook
-from core.heads import BoundedHeads
+from core.protocol import Protocol
 from core.schema.scalars import global_id
 from core.sdk import Reply
 from core.storage import jobs
@@ -135,7 +135,7 @@ async def address(app):
     """The WebSocket address of the application on a socket of its own."""
     listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(
-        app, log_config=None, http=BoundedHeads, ws="websockets-sansio", lifespan="off"
+        app, log_config=None, http=Protocol, ws="websockets-sansio", lifespan="off"
     )
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext

@@ -24,6 +24,7 @@ class Context:
     def __init__(self, rate):
         self.rate = rate
         self.fetched = []
+        self.turns = []
 
     async def fetch(self, batch, pks):
         self.fetched.append(pks)
@@ -340,6 +341,13 @@ class Mutation:
     @strawberry.mutation
     async def change(self, info: strawberry.Info, seed: str) -> Thing | None:
         return outcome(info, seed, "change", lambda: make(Thing, info.context, seed))
+
+    @strawberry.mutation
+    async def take_a_turn(self, info: strawberry.Info, name: str) -> Thing | None:
+        info.context.turns.append(f"{name} begins")
+        await asyncio.sleep(0)
+        info.context.turns.append(f"{name} ends")
+        return make(Thing, info.context, name)
 
     @strawberry.mutation
     def change_strictly(self, info: strawberry.Info, seed: str) -> Thing:

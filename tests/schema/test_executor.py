@@ -114,14 +114,23 @@ async def test_with_waits_only_errors_of_one_null_may_differ(rate):
 
 
 MUTATIONS = """mutation { a: change(seed: "1") { title parts { title promised { label } } }
-    b: change(seed: "2") { strict } c: changeStrictly(seed: "%s") { must { size } }
+    b: change(seed: "2") { strict } __typename c: %s(seed: "%s") { must { size } }
     d: change(seed: "4") { title } }"""
 
 
+@pytest.mark.parametrize("field", ["change", "changeStrictly"])
 @pytest.mark.parametrize("seed", range(10))
-async def test_mutations(seed):
-    ours, stock = await both(MUTATIONS % seed, {}, 0.15)
+async def test_mutations(seed, field):
+    ours, stock = await both(MUTATIONS % (field, seed), {}, 0.15)
     assert ours == stock
+
+
+async def test_no_field_of_a_mutation_begins_before_the_last_one_ended():
+    context = odd_schema.Context(0)
+    fields = '{ a: takeATurn(name: "a") { size } b: takeATurn(name: "b") { size } }'
+    result = await OURS.execute(f"mutation {fields}", context_value=context)
+    assert list(result.data) == ["a", "b"]
+    assert context.turns == ["a begins", "a ends", "b begins", "b ends"]
 
 
 INTROSPECTION = get_introspection_query()

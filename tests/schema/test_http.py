@@ -282,6 +282,9 @@ async def test_large_answers_are_compressed(api):
     plain = await api.raw(body, **{"accept-encoding": "identity"})
     assert "content-encoding" not in plain.headers
     assert packed.json()["data"] == plain.json()["data"]
+    assert packed.headers["vary"] == plain.headers["vary"] == "Accept-Encoding"
+    refused = await api.raw(body, **{"accept-encoding": "br, gzip;q=0"})
+    assert "content-encoding" not in refused.headers
     small = await api.raw(VIEWER, **{"accept-encoding": "gzip"})
     assert "content-encoding" not in small.headers
     assert small.json()["extensions"]["requestId"] == small.headers["x-request-id"]

@@ -1,7 +1,9 @@
+import asyncio
 from datetime import timedelta
 
 import pytest
 
+from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.tokens import authenticate, create_token, revoke_token
 from core.sdk import InvalidInput, NotFound
 
@@ -51,3 +53,35 @@ async def test_other_merchants_tokens_cannot_be_revoked(merchant):
     with pytest.raises(NotFound):
         async with merchant.work() as w:
             await revoke_token(w, 10**9)
+
+
+async def test_tokens_shown_at_the_same_time_are_told_apart(merchant):
+    db, registry = merchant.installation.db, merchant.installation.registry
+    second = await set_up_merchant(db, registry, "second")
+    async with merchant.work() as w:
+        _, reader = await create_token(w, registry, "reader", ["SHOPS_READ"])
+        gone, revoked = await create_token(w, registry, "gone", ["SHOPS_READ"])
+        await revoke_token(w, gone)
+    forged = f"{reader[:-3]}xyz"
+    tokens = [merchant.token, reader, revoked, second.token, forged, "hk_1_1_x"] * 5
+    found = await asyncio.gather(*(authenticate(db, one) for one in tokens))
+    for owner, read, *nobody in zip(*[iter(found)] * 6, strict=True):
+        other = nobody.pop(1)
+        assert (owner.merchant_id, other.merchant_id) == (merchant.id, second.merchant_id)
+        assert "CAMPAIGNS_SEND" in owner.permissions
+        assert read.permissions == {"SHOPS_READ"}
+        assert nobody == [None, None, None]
+
+
+async def test_a_token_is_written_down_as_used_though_somebody_holds_its_row(merchant):
+    db, registry = merchant.installation.db, merchant.installation.registry
+    async with merchant.work() as w:
+        one, token = await create_token(w, registry, "held", ["SHOPS_READ"])
+    async with merchant.read() as holder, holder.sql.transaction():
+        await holder.sql.fetchrow("SELECT 1 FROM api_tokens WHERE id = $1 FOR UPDATE", one)
+        async with asyncio.timeout(2):
+            assert await authenticate(db, token) is not None
+    assert await authenticate(db, token) is not None
+    async with merchant.read() as session:
+        used = await session.sql.fetchval("SELECT last_used_at FROM api_tokens WHERE id = $1", one)
+    assert used is not None

@@ -74,6 +74,16 @@ class Completion:
                 made[number] = None
         return made, faults
 
+    async def one_by_one(
+        self, selection: Selection, objects: list[Any], where: Where, step: int
+    ) -> Done:
+        """As `selection`, for the root of a mutation: no field begins before the last one ended."""
+        made = [{one.place.response: one.constant for one in selection.fields} for _ in objects]
+        for one in selection.fields:
+            if one.constant is None:
+                await self._pending([one], objects, made, where, step)
+        return made, {}
+
     def _inline_calls(self, selection: Selection, where: Where) -> list[dict[str, Any]]:
         return [
             self._call(one, where) if one.inline and one.call is not None else {}

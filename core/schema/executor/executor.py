@@ -16,7 +16,7 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
 from core.schema.executor.completion import Completion
 from core.schema.executor.faults import Errors
-from core.schema.executor.plans import Plans, Selection, Shape
+from core.schema.executor.plans import Plans, Shape
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
@@ -24,7 +24,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
 
     The schema keeps the plans, as its attribute `plans`. Subscriptions, middleware and anything
     else that changes how all fields are executed leave everything to the stock executor; so do
-    root fields of mutations, up to the value that they return.
+    mutations with root fields that are odd, up to the value that they return.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -41,18 +41,24 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             self._completion = Completion(self, errors)
 
     def execute_operation(self, serially: bool | None = None) -> Any:
-        if self._planned is not None and self.operation.operation is OperationType.QUERY:
-            root_type = self.schema.query_type
+        if self._planned is not None:
+            root_type = self.schema.get_root_type(self.operation.operation)
             assert root_type is not None
             selection = self._planned.root(self, root_type)
+            if self.operation.operation is OperationType.QUERY:
+                complete = self._completion.selection
+            else:
+                complete = self._completion.one_by_one
+                if selection is not None and not selection.is_serial:
+                    selection = None
             if selection is not None:
-                return self._query(selection)
+                return self._answered(complete(selection, [self.root_value], lambda _: None, 0))
         return super().execute_operation(serially)
 
-    async def _query(self, selection: Selection) -> ExecutionResult:
+    async def _answered(self, done: Awaitable[Any]) -> ExecutionResult:
         data = None
         try:
-            data = await self._root(selection, self.root_value)
+            data = await self._only(done)
         except GraphQLError as error:
             self.collected_errors.add(error, None)
         return cast("ExecutionResult", self.build_response(data))
@@ -64,7 +70,9 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         if self._planned is not None and not serially:
             selection = self._planned.root(self, root_type)
             if selection is not None:
-                return self._root(selection, root_value)
+                return self._only(
+                    self._completion.selection(selection, [root_value], lambda _: None, 0)
+                )
         return super().execute_root_grouped_field_set(
             root_type, root_value, grouped_field_set, serially, position_context
         )
@@ -84,11 +92,6 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
                 return self._value(shape, result, path)
         return super().complete_value(
             return_type, field_details_list, info, path, result, position_context
-        )
-
-    async def _root(self, selection: Selection, root_value: Any) -> Any:
-        return await self._only(
-            self._completion.selection(selection, [root_value], lambda _: None, 0)
         )
 
     async def _value(self, shape: Shape, result: Any, path: Path) -> Any:

@@ -150,6 +150,18 @@ class Selection:
     columns: frozenset[str] | None
     """Of the objects' rows that are read; None for all."""
 
+    @property
+    def is_serial(self) -> bool:
+        """Whether its fields, one after the other, are done without the stock executor.
+
+        None of them may take the whole object with it.
+        """
+        return all(
+            one.constant is not None
+            or not (one.stock or one.inline or one.shape.kind is Kind.NON_NULL)
+            for one in self.fields
+        )
+
 
 class Plans:
     """The plans of one operation of a document."""

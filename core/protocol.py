@@ -1,6 +1,7 @@
-"""How much of a request is taken before its headers are complete, and how slowly it may come."""
+"""uvicorn's HTTP protocol, with bounded heads, patience that ends, and answers in one piece."""
 
 import asyncio
+from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
@@ -12,7 +13,7 @@ BYTES_PER_SECOND = 500
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
-class BoundedHeads(HttpToolsProtocol):
+class Protocol(HttpToolsProtocol):
     """Refuses a request whose first line and headers do not end; the parser would take them all.
 
     One that hardly comes on is refused too: it would hold its connection for ever.
@@ -26,8 +27,8 @@ class BoundedHeads(HttpToolsProtocol):
     """When the request, or the connection without one, began that is still to come in."""
     _looking: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
+    def connection_made(self, transport: Any) -> None:
+        super().connection_made(InOnePiece(transport, self.loop))  # type: ignore[arg-type]
         self._since = self.loop.time()
         self._looking = self.loop.call_later(PATIENCE_SECONDS, self._look)
 
@@ -81,3 +82,37 @@ class BoundedHeads(HttpToolsProtocol):
     def _look_no_more(self) -> None:
         if self._looking is not None:
             self._looking.cancel()
+
+
+class InOnePiece:
+    """A transport that sends together what is written within one turn of the loop.
+
+    An answer's headers and its body would go out by a call of the system and a packet each, and
+    wake their reader twice: for short answers as much work as all the rest.
+    """
+
+    def __init__(self, transport: Any, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._written: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        if not self._written:
+            self._loop.call_soon(self._send)
+        self._written.append(data)
+
+    def close(self) -> None:
+        self._send()
+        self._transport.close()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        self._send()
+        self._transport.set_protocol(protocol)
+
+    def _send(self) -> None:
+        written, self._written = self._written, []
+        if written:
+            self._transport.writelines(written)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
