@@ -1,39 +1,87 @@
-"""uvicorn's HTTP protocol, with bounded heads and with answers in one piece."""
+"""uvicorn's HTTP protocol, with bounded heads, patience that ends, and answers in one piece."""
 
 import asyncio
 from typing import Any
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 HEAD_BYTES = 64 * 1024
+PATIENCE_SECONDS = 60.0
+"""How long a connection may take to begin a request, and a request to come in."""
+BYTES_PER_SECOND = 500
+"""So many bytes give a request another second: a large file takes as long as it takes."""
+TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
 class Protocol(HttpToolsProtocol):
-    """Refuses a request whose first line and headers do not end; the parser would take them all."""
+    """Refuses a request whose first line and headers do not end; the parser would take them all.
+
+    One that hardly comes on is refused too: it would hold its connection for ever.
+    """
 
     _open = False
     """Whether a request has begun whose headers are not complete."""
     _taken = 0
     """Bytes that came since then, without those that came with its beginning."""
+    _since: float | None = None
+    """When the request, or the connection without one, began that is still to come in."""
+    _looking: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(InOnePiece(transport, self.loop))  # type: ignore[arg-type]
+        self._since = self.loop.time()
+        self._looking = self.loop.call_later(PATIENCE_SECONDS, self._look)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._look_no_more()
+        super().connection_lost(exc)
+
+    def handle_websocket_upgrade(self) -> None:
+        self._look_no_more()
+        super().handle_websocket_upgrade()
 
     def data_received(self, data: bytes) -> None:
         was_open = self._open
         super().data_received(data)
-        if was_open and self._open:
+        if was_open is self._open:
             self._taken += len(data)
-            if self._taken > HEAD_BYTES and not self.transport.is_closing():
-                self.send_400_response(f"The headers are longer than {HEAD_BYTES} bytes.")
+        too_long = was_open and self._open and self._taken > HEAD_BYTES
+        if too_long and not self.transport.is_closing():
+            self.send_400_response(f"The headers are longer than {HEAD_BYTES} bytes.")
 
     def on_message_begin(self) -> None:
-        self._open, self._taken = True, 0
+        self._open, self._taken, self._since = True, 0, self.loop.time()
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
         self._open = False
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        self._since = None
+        super().on_message_complete()
+
+    def _look(self) -> None:
+        """Hang up if what is awaited is late. One timer for all requests of the connection."""
+        now, seconds = self.loop.time(), PATIENCE_SECONDS
+        if self._since is not None:
+            if self.flow.read_paused:  # we are slow to take it, not they to send it
+                self._since, self._taken = now, 0
+            seconds += self._since + self._taken / BYTES_PER_SECOND - now
+        if seconds > 0:
+            self._looking = self.loop.call_later(seconds, self._look)
+            return
+        if self._open or self._unanswered():
+            self.transport.write(TOO_SLOW)
+        self.transport.close()
+
+    def _unanswered(self) -> bool:
+        cycle: RequestResponseCycle | None = self.cycle
+        return cycle is not None and not cycle.response_started
+
+    def _look_no_more(self) -> None:
+        if self._looking is not None:
+            self._looking.cancel()
 
 
 class InOnePiece:

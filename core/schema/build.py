@@ -1,7 +1,7 @@
 """Putting the schema together: core's nouns, and what the plugins contribute."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache, wraps
 from inspect import isawaitable
@@ -54,7 +54,7 @@ from core.schema.errors import (
     InputError,
     RequestError,
 )
-from core.schema.exact import DATE_TIME, DECIMAL
+from core.schema.exact import DATE, DATE_TIME, DECIMAL, TIME
 from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
@@ -220,9 +220,15 @@ class Schema(strawberry.Schema):
                     ErrorCode: _made("ErrorCode", _error_codes(registry)),
                     PermissionName: _made("Permission", _permissions(registry)),
                     SegmentRule: _made("SegmentRuleInput", rule),
-                    JSON: strawberry.scalar(name="JSON", description="Any JSON value."),
+                    JSON: strawberry.scalar(
+                        name="JSON",
+                        description="Any JSON value.",
+                        specified_by_url="https://www.rfc-editor.org/rfc/rfc8259",
+                    ),
                     Decimal: DECIMAL,
+                    date: DATE,
                     datetime: DATE_TIME,
+                    time: TIME,
                 },
             ),
         )

@@ -12,7 +12,8 @@ from starlette.responses import Response, StreamingResponse
 
 from core.installation import Installation
 from core.schema.context import Info
-from core.schema.errors import FORBIDDEN
+from core.schema.errors import BAD_REQUEST, FORBIDDEN
+from core.schema.ranges import OutOfRange, asked_part, cut
 from core.sdk.errors import NotFound
 from core.storage import jobs
 from core.storage.database import Session
@@ -59,7 +60,10 @@ async def kept_file(info: Info, session: Session, job_id: int) -> JobFile | None
 
 
 async def answer(installation: Installation, request: Request) -> Response:
-    """The file of the link, piece by piece; 403 for a link that is not valid, 404 without file."""
+    """The file of the link, or a part of it, piece by piece.
+
+    403 for a link that is not valid, 404 without file, 416 for a part that it does not have.
+    """
     db = installation.db
     link = read_link(db.keyring, request.path_params["link"])
     if link is None:
@@ -71,16 +75,25 @@ async def answer(installation: Installation, request: Request) -> Response:
             file = output_of(await jobs.get(session, link.job_id), session.now)
         if file is None:
             raise NotFound("the job has no file, or no longer")
+        headers = headers_of(file)
+        part = asked_part(request.headers, file.size, headers["etag"])
         pieces = jobs.file_pieces(db, link.merchant_id, link.job_id, "output")
         first = await anext(pieces)
     except NotFound as error:
         return _fault(request, 404, NOT_FOUND, error.message)
+    except OutOfRange as error:
+        more = {"content-range": f"bytes */{error.size}"}
+        return _fault(request, 416, BAD_REQUEST, str(error), more)
     if request.method == "HEAD":
         await pieces.aclose()
-        return Response(headers=headers_of(file))
+        return Response(headers=headers)
     async with db.work(link.merchant_id, link.actor) as w:
         w.audit("file.downloaded", {"job": link.job_id, "name": file.name})
-    return StreamingResponse(_all(first, pieces), headers=headers_of(file))
+    if part is None:
+        return StreamingResponse(_all(first, pieces), headers=headers)
+    headers["content-length"] = str(len(part))
+    headers["content-range"] = f"bytes {part.start}-{part.stop - 1}/{file.size}"
+    return StreamingResponse(cut(_all(first, pieces), part), 206, headers)
 
 
 async def _all(first: bytes, rest: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
@@ -95,6 +108,8 @@ def headers_of(file: OutputFile) -> dict[str, str]:
     return {
         "content-type": file.media_type,
         "content-length": str(file.size),
+        "accept-ranges": "bytes",
+        "etag": f'"{file.sha256}"',
         # RFC 6266: old programs take the first name, all others the second, of RFC 5987
         "content-disposition": f'attachment; filename="{plain}"; '
         f"filename*=UTF-8''{quote(file.name, safe='')}",
@@ -105,8 +120,10 @@ def headers_of(file: OutputFile) -> dict[str, str]:
     }
 
 
-def _fault(request: Request, status: int, code: str, message: str) -> Response:
+def _fault(
+    request: Request, status: int, code: str, message: str, more: dict[str, str] | None = None
+) -> Response:
     extensions = {"code": code, "requestId": request.scope["request_id"]}
     body = orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **(more or {})}
     return Response(body, status, headers, "application/json; charset=utf-8")

@@ -1,13 +1,22 @@
-"""Numbers and instants as clients may write them: of bounded size, and with their offset."""
+"""Numbers, days and instants as clients may write them: bounded, exact, and with their offset."""
 
+import re
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime, time
 from decimal import Decimal
 from typing import Any
 
 from strawberry.exceptions import StrawberryInputCoercionError
-from strawberry.schema.types.base_scalars import DateTimeDefinition, DecimalDefinition
+from strawberry.schema.types.base_scalars import (
+    DateDefinition,
+    DateTimeDefinition,
+    DecimalDefinition,
+    TimeDefinition,
+)
 
+RFC3339 = "https://www.rfc-editor.org/rfc/rfc3339#section-5.6"
+DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+HOUR = re.compile(r"[0-9]{2}:[0-9]{2}(:[0-9]{2})?")
 DIGITS = 30
 """A number of a million digits takes half a minute to turn into an integer, and stops the process
 meanwhile."""
@@ -38,6 +47,24 @@ def _datetime(value: Any) -> datetime:
     return made
 
 
+def _date(value: Any) -> date:
+    if not isinstance(value, str) or not DAY.fullmatch(value):
+        raise StrawberryInputCoercionError(
+            'Value cannot represent a Date: write a day as text, such as "2026-06-15".'
+        )
+    made: date = DateDefinition.parse_value(value)  # type: ignore[misc]
+    return made
+
+
+def _time(value: Any) -> time:
+    if not isinstance(value, str) or not HOUR.fullmatch(value):
+        raise StrawberryInputCoercionError(
+            'Value cannot represent a Time: write it as text without an offset, such as "21:30".'
+        )
+    made: time = TimeDefinition.parse_value(value)  # type: ignore[misc]
+    return made
+
+
 DECIMAL = replace(
     DecimalDefinition,
     parse_value=_decimal,
@@ -47,4 +74,17 @@ DATE_TIME = replace(
     DateTimeDefinition,
     parse_value=_datetime,
     description="An instant in ISO 8601 with its offset, such as 2026-06-15T12:00:00+08:00.",
+    specified_by_url=RFC3339,
+)
+DATE = replace(
+    DateDefinition,
+    parse_value=_date,
+    description="A day, such as 2026-06-15.",
+    specified_by_url=RFC3339,
+)
+TIME = replace(
+    TimeDefinition,
+    parse_value=_time,
+    description="A time of day without an offset, such as 21:30.",
+    specified_by_url=RFC3339,
 )

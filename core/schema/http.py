@@ -234,6 +234,8 @@ def _check_method(method: str, headers: Mapping[str, str]) -> str:
             raise Refused(400, "a multipart request needs the header GraphQL-Require-Preflight")
     elif name != PLAIN_JSON:
         raise Refused(415, f"send {PLAIN_JSON}")
+    if headers.get("content-encoding", "identity") != "identity":
+        raise Refused(415, "send the body as it is, without a Content-Encoding")
     return name
 
 

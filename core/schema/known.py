@@ -7,6 +7,7 @@ from graphql import (
     DocumentNode,
     GraphQLError,
     GraphQLSchema,
+    GraphQLSyntaxError,
     OperationDefinitionNode,
     parse,
     validate,
@@ -70,7 +71,12 @@ class KnownDocuments:
 
 
 def _read(text: str) -> Known | str:
-    document = parse(text, **PARSING)
+    try:
+        document = parse(text, **PARSING)
+    except GraphQLSyntaxError as error:
+        if f"more than {MAX_TOKENS} tokens" in error.message:
+            return f"the query has more than {MAX_TOKENS} tokens"
+        raise
     if fault := check_size(document):
         return fault
     operations = [one for one in document.definitions if isinstance(one, OperationDefinitionNode)]

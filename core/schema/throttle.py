@@ -101,7 +101,7 @@ class Throttle:
                     return await self._draw_shared(self._redis, key, lease, missing, now)
             except (RedisError, OSError) as error:
                 self._alone_until = now + PAUSE
-                logger.warning("the costs of requests are counted by each process: %s", error)
+                logger.warning("the costs of requests are counted by each process: %r", error)
         left, filled_at = lease.own or (float(self._bucket.size), now)
         got, rest = self._split(self._bucket.tokens(left, filled_at, now), missing)
         lease.own, lease.rest = (rest, now), rest

@@ -5,7 +5,7 @@ The manifest is the `persisted-documents.json` of GraphQL Code Generator: an obj
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import orjson
 from cross_web import HTTPException
@@ -110,6 +110,12 @@ def load_documents(path: Path | None, trusted_only: bool) -> Documents:
 class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     """The WebSocket protocol, with trusted documents."""
 
+    async def handle_message(self, message: Any) -> None:
+        if not isinstance(message, dict) or not isinstance(message.get("id", ""), str):
+            await self.handle_invalid_message("Failed to parse message")
+            return
+        await super().handle_message(cast("Any", message))
+
     async def handle_subscribe(self, message: Any) -> None:
         if self.connection_acknowledged:
             documents: Documents = self.view.documents  # type: ignore[attr-defined]
@@ -117,7 +123,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             try:
                 request = documents.read(payload)
             except Refused as error:
-                fault = GraphQLError(error.reason, extensions={"code": error.code})
+                extensions = {"code": error.code, "requestId": self.context.request_id}
+                fault = GraphQLError(error.reason, extensions=extensions)
                 await self.send_message(
                     {"id": message["id"], "type": "error", "payload": [fault.formatted]}
                 )

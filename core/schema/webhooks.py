@@ -92,6 +92,9 @@ class WebhookMessageWhere:
     state: strawberry.Maybe[WebhookMessageStateFilter]
     topic: strawberry.Maybe[StringFilter]
     created_at: strawberry.Maybe[DateTimeFilter]
+    and_: strawberry.Maybe[list["WebhookMessageWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["WebhookMessageWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["WebhookMessageWhere"] = strawberry.field(name="not", default=None)
 
 
 @strawberry.type(description="A server of yours that is told of events.")

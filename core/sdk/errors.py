@@ -1,6 +1,7 @@
 """Errors: what a caller did wrong, and what became of a call to an outside system."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import ClassVar
 
@@ -72,6 +73,17 @@ class Several(Exception):
     def __init__(self, errors: Sequence[HuikeError]) -> None:
         super().__init__("; ".join(error.message for error in errors))
         self.errors = tuple(errors)
+
+
+@contextmanager
+def noted(faults: list[HuikeError]) -> Iterator[None]:
+    """Note an expected error and go on after it, so that all of an input are told at once."""
+    try:
+        yield
+    except HuikeError as error:
+        faults.append(error)
+    except Several as error:
+        faults.extend(error.errors)
 
 
 class OutsideError(Exception):

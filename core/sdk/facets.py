@@ -304,7 +304,10 @@ class Say:
 
 
 class Fault(NamedTuple):
-    """What is wrong with a parameter, and which one, as names of fields."""
+    """What is wrong with a parameter, and which one, as names of fields.
+
+    Who wrote the rule reads both as the API names them: `at_least` is told as `atLeast`.
+    """
 
     message: str
     path: tuple[str, ...] = ()

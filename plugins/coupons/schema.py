@@ -13,7 +13,9 @@ from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import once_for
+from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import Money, changes, global_id, money, need_id, read_id
+from core.schema.where import StringFilter
 from core.sdk import HuikeError, InvalidInput, SchemaField, Several
 from plugins.coupons import ending, stock
 from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_asked
@@ -47,7 +49,7 @@ from plugins.coupons.shapes import (
 from plugins.coupons.templates import (
     create_template,
     hold_template,
-    list_templates,
+    read_template,
     update_template,
 )
 
@@ -63,7 +65,6 @@ RESERVED_FOR = timedelta(minutes=30)
 MAX_GRANTED = 1000
 LISTED = "customer_ids"
 """The field of the input that names those who get coupons."""
-MAX_LISTED, MAX_SKIPPED = 200, 1_000_000
 From = Annotated[
     date, strawberry.argument(name="from", description="A day of the merchant's calendar.")
 ]
@@ -257,25 +258,35 @@ async def _answered(made: Any, call: Callable[[], Awaitable[dict[str, Any]]]) ->
 # -- templates and codes ------------------------------------------------------------------------
 
 
+@strawberry.input
+class CouponTemplateStateFilter:
+    eq: strawberry.Maybe[CouponTemplateState]
+    in_: strawberry.Maybe[list[CouponTemplateState]] = strawberry.field(name="in", default=None)
+
+
+@strawberry.input
+class CouponTemplateWhere:
+    state: strawberry.Maybe[CouponTemplateStateFilter]
+    handle: strawberry.Maybe[StringFilter] = strawberry.field(
+        default=None, description="What journeys and clients know it by."
+    )
+    name: strawberry.Maybe[StringFilter]
+    and_: strawberry.Maybe[list["CouponTemplateWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["CouponTemplateWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["CouponTemplateWhere"] = strawberry.field(name="not", default=None)
+
+
+TEMPLATE_LIST = Listing(
+    "couponsTemplates", "coupons_templates t", "t",
+    {"state": "t.state", "handle": "t.handle", "name": "t.name"}, {},
+    lambda row: template_shape(read_template(row)),
+)  # fmt: skip
+
+
 async def templates(
-    info: Info,
-    states: Annotated[
-        list[CouponTemplateState] | None,
-        strawberry.argument(description="Only those in one of these states; null: all."),
-    ] = None,
-    first: Annotated[int, strawberry.argument(description=f"1 to {MAX_LISTED}.")] = MAX_LISTED,
-    skip: Annotated[
-        int, strawberry.argument(description="Leave out so many from the beginning.")
-    ] = 0,
-) -> list[CouponTemplate] | None:
-    if not 1 <= first <= MAX_LISTED:
-        raise InvalidInput(f"from 1 to {MAX_LISTED}", ("first",))
-    if not 0 <= skip <= MAX_SKIPPED:
-        raise InvalidInput(f"from 0 to {MAX_SKIPPED}", ("skip",))
-    wanted = None if states is None else [str(one.value) for one in states]
-    async with info.context.read() as session:
-        found = await list_templates(session, wanted, first, skip)
-    return [template_shape(one) for one in found]
+    info: Info, first: First = 20, after: After = None, where: CouponTemplateWhere | None = None
+) -> Connection[CouponTemplate] | None:
+    return await page(info, TEMPLATE_LIST, where, None, first, after)
 
 
 async def template_create(

@@ -164,19 +164,6 @@ async def find_templates(session: Any, handles: Sequence[str] | None = None) -> 
     return [read_template(row) for row in rows]
 
 
-async def list_templates(
-    session: Any, states: Sequence[str] | None, first: int, skip: int
-) -> list[Template]:
-    """A page of the merchant's templates, the newest first; with states those in one of them."""
-    rows = await session.sql.fetch(
-        """SELECT * FROM coupons_templates
-           WHERE merchant_id = $1 AND ($2::text[] IS NULL OR state = ANY($2::text[]))
-           ORDER BY id DESC LIMIT $3 OFFSET $4""",
-        session.merchant_id, states, first, skip,
-    )  # fmt: skip
-    return [read_template(row) for row in rows]
-
-
 async def _check(w: Any, one: Template) -> None:
     faults: list[HuikeError] = [
         InvalidInput(message, ("input", name)) for name, message in _faults(one)

@@ -14,11 +14,14 @@ PREFIX = "HP"
 """What barcodes of parcels begin with, so that no other code is taken for one."""
 
 LATE = "p.late IS NOT NULL AND p.packed_at IS NULL"
-ONLY = {
-    "open": "p.packed_at IS NULL AND p.late IS NULL", "packed": "p.packed_at IS NOT NULL",
-    "late": LATE,
-}  # fmt: skip
-"""Conditions on parcel `p`: late ones are not packed."""
+"""A condition on parcel `p`: its order changed since it was decided, and it is not packed."""
+
+PARCELS = """(SELECT p.*, o.external_id, s.name AS shop, c.name AS customer
+   FROM packages_parcels p
+   JOIN orders o ON o.merchant_id = p.merchant_id AND o.id = p.order_id
+   JOIN shops s ON s.merchant_id = p.merchant_id AND s.id = o.shop_id
+   LEFT JOIN customers c ON c.merchant_id = p.merchant_id AND c.id = p.customer_id) p"""
+"""The FROM clause of rows for `parcel_of`."""
 
 
 @dataclass(frozen=True)
@@ -89,38 +92,28 @@ def _check_digit(digits: str) -> int:
 
 
 async def parcels_of(
-    session: Any,
-    *,
-    wave_id: int | None = None,
-    parcel_id: int | None = None,
-    only: str | None = None,
-    first: int | None = None,
-    skip: int = 0,
+    session: Any, *, wave_id: int | None = None, parcel_id: int | None = None
 ) -> list[Parcel]:
-    """The parcels of a wave in the order of their packing, or one; `only` is a key of ONLY."""
-    where = "TRUE" if only is None else ONLY[only]
+    """The parcels of a wave in the order of their packing, or one."""
     rows = await session.sql.fetch(
-        f"""SELECT p.*, o.external_id, s.name AS shop, c.name AS customer
-           FROM packages_parcels p
-           JOIN orders o ON o.merchant_id = $1 AND o.id = p.order_id
-           JOIN shops s ON s.merchant_id = $1 AND s.id = o.shop_id
-           LEFT JOIN customers c ON c.merchant_id = $1 AND c.id = p.customer_id
+        f"""SELECT * FROM {PARCELS}
            WHERE p.merchant_id = $1 AND ($2::bigint IS NULL OR p.wave_id = $2)
-             AND ($3::bigint IS NULL OR p.id = $3) AND {where} ORDER BY p.id LIMIT $4 OFFSET $5""",
-        session.merchant_id, wave_id, parcel_id, first, skip,
+             AND ($3::bigint IS NULL OR p.id = $3) ORDER BY p.id""",
+        session.merchant_id, wave_id, parcel_id,
     )  # fmt: skip
-    items = await _items(session, [row["id"] for row in rows])
-    return [
-        Parcel(
-            row["id"], row["wave_id"], row["order_id"], row["external_id"], row["shop"],
-            row["customer_id"], row["customer"], row["number"], row["count"], row["packed_at"],
-            row["late"], row["remark"], row["remark_reason"], items.get(row["id"], []),
-        )
-        for row in rows
-    ]  # fmt: skip
+    items = await items_by_parcel(session, [row["id"] for row in rows])
+    return [parcel_of(row, items.get(row["id"], [])) for row in rows]
 
 
-async def _items(session: Any, parcel_ids: Sequence[int]) -> dict[int, list[Item]]:
+def parcel_of(row: Any, items: Sequence[Item] = ()) -> Parcel:
+    return Parcel(
+        row["id"], row["wave_id"], row["order_id"], row["external_id"], row["shop"],
+        row["customer_id"], row["customer"], row["number"], row["count"], row["packed_at"],
+        row["late"], row["remark"], row["remark_reason"], items,
+    )  # fmt: skip
+
+
+async def items_by_parcel(session: Any, parcel_ids: Sequence[int]) -> dict[int, list[Item]]:
     rows: Sequence[Mapping[str, Any]] = await session.sql.fetch(
         """SELECT c.parcel_id, i.name, i.kind, i.sku, i.text,
                   COALESCE(c.code, i.coupon_code) AS coupon_code

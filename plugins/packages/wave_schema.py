@@ -10,16 +10,24 @@ from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
+from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import global_id, need_id
-from core.sdk import HuikeError, InvalidInput, SchemaField, Several
-from plugins.packages.packing import LATE, Parcel, confirm_parcel, parcels_of, read_code
+from core.schema.where import BooleanFilter, DateTimeFilter, IdColumn, IdFilter, StringFilter
+from core.sdk import HuikeError, SchemaField, Several
+from plugins.packages.packing import (
+    LATE,
+    PARCELS,
+    Parcel,
+    confirm_parcel,
+    items_by_parcel,
+    parcel_of,
+    parcels_of,
+    read_code,
+)
 from plugins.packages.settings import PackagesSettings
 from plugins.packages.sheets import wave_file
 from plugins.packages.unpacking import unpack_parcel
 from plugins.packages.waves import Wanted, cancel_wave, create_wave
-
-MOST_WAVES, MOST_SHOWN, MOST_SKIPPED = 100, 500, 1_000_000
-Skip = Annotated[int, strawberry.argument(description="Leave out so many from the beginning.")]
 
 
 @strawberry.enum(description="What is printed of a wave.")
@@ -32,15 +40,6 @@ class PackagesFileFormat(Enum):
 class PackagesLate(Enum):
     CLOSED = strawberry.enum_value("closed", description="It was closed: do not send the parcel.")
     REFUND = strawberry.enum_value("refund", description="The buyer asked for money back.")
-
-
-@strawberry.enum(description="Which parcels of a wave.")
-class PackagesParcelFilter(Enum):
-    OPEN = strawberry.enum_value("open", description="Those to be packed.")
-    PACKED = strawberry.enum_value("packed", description="Those that are packed.")
-    LATE = strawberry.enum_value(
-        "late", description="Those whose order changed meanwhile, and are not packed."
-    )
 
 
 @strawberry.enum(description="How far the remark beside the platform's order is.")
@@ -62,8 +61,24 @@ class PackagesItem:
     coupon_code: str | None = strawberry.field(description="The code on it, if it has one.")
 
 
+async def _items_by_parcel(session: Any, pks: list[int]) -> dict[int, list[PackagesItem]]:
+    found = await items_by_parcel(session, pks)
+    return {
+        pk: [
+            PackagesItem(name=one.name, kind=one.kind, sku=one.sku, coupon_code=one.coupon_code)
+            for one in items
+        ]
+        for pk, items in found.items()
+    }
+
+
+def _items(self: Any, info: Info) -> list[PackagesItem]:
+    return info.context.children("packages.items", self.pk, _items_by_parcel)
+
+
 @strawberry.type(description="A parcel of a wave.")
 class PackagesParcel:
+    pk: strawberry.Private[int]
     code: str = strawberry.field(description="What its barcode says.")
     wave_id: strawberry.ID = strawberry.field(description="The wave that it is packed in.")
     order_id: strawberry.ID = strawberry.field(description="The order that it is of.")
@@ -79,7 +94,7 @@ class PackagesParcel:
         description="How far the remark on the platform is; null: none was tried."
     )
     remark_reason: str | None = strawberry.field(description="Why there is no remark.")
-    items: list[PackagesItem] = strawberry.field(description="What goes in.")
+    items: list[PackagesItem] = strawberry.field(resolver=_items, description="What goes in.")
 
 
 @strawberry.type(description="Parcels that a warehouse packs together.")
@@ -169,86 +184,101 @@ class PackagesParcelUnpackPayload:
 
 def _parcel(one: Parcel) -> PackagesParcel:
     return PackagesParcel(
-        code=one.code, wave_id=global_id("PackagesWave", one.wave_id),
+        pk=one.id, code=one.code, wave_id=global_id("PackagesWave", one.wave_id),
         order_id=global_id("Order", one.order_id), order_number=one.order_number,
         shop=one.shop, number=one.number, count=one.count, packed_at=one.packed_at,
         late=None if one.late is None else PackagesLate(one.late),
         remark=None if one.remark is None else PackagesRemark(one.remark),
         remark_reason=one.remark_reason,
-        items=[
-            PackagesItem(name=item.name, kind=item.kind, sku=item.sku, coupon_code=item.coupon_code)
-            for item in one.items
-        ],
     )  # fmt: skip
 
 
-async def _waves(
-    session: Any,
-    wave_id: int | None = None,
-    warehouse: str | None = None,
-    first: int = 1,
-    skip: int = 0,
-) -> list[PackagesWave]:
-    rows = await session.sql.fetch(
-        f"""SELECT v.id, v.warehouse, v.created_at,
-                  count(*) AS parcels, count(p.packed_at) AS packed,
-                  count(*) FILTER (WHERE {LATE}) AS late
-           FROM (SELECT * FROM packages_waves
-                 WHERE merchant_id = $1 AND ($2::bigint IS NULL OR id = $2)
-                   AND ($3::text IS NULL OR warehouse = $3)
-                 ORDER BY id DESC LIMIT $4 OFFSET $5) v
-           JOIN packages_parcels p ON p.merchant_id = $1 AND p.wave_id = v.id
-           GROUP BY v.id, v.warehouse, v.created_at ORDER BY v.id DESC""",
-        session.merchant_id, wave_id, warehouse, first, skip,
+@strawberry.input
+class PackagesParcelWhere:
+    order: strawberry.Maybe[IdFilter]
+    packed: strawberry.Maybe[BooleanFilter] = strawberry.field(
+        default=None, description="Whether it is packed."
+    )
+    late: strawberry.Maybe[BooleanFilter] = strawberry.field(
+        default=None, description="Whether its order changed since, and it is not packed."
+    )
+    and_: strawberry.Maybe[list["PackagesParcelWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["PackagesParcelWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["PackagesParcelWhere"] = strawberry.field(name="not", default=None)
+
+
+@strawberry.enum(description="What parcels are sorted by.")
+class PackagesParcelSortField(Enum):
+    PLACE = strawberry.enum_value("place", description="Their place in the wave.")
+
+
+@strawberry.input
+class PackagesParcelSort:
+    field: PackagesParcelSortField
+    direction: SortDirection = SortDirection.ASC
+
+
+@strawberry.input
+class PackagesWaveWhere:
+    warehouse: strawberry.Maybe[StringFilter] = strawberry.field(
+        default=None, description="Whose stock was taken."
+    )
+    created_at: strawberry.Maybe[DateTimeFilter]
+    and_: strawberry.Maybe[list["PackagesWaveWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["PackagesWaveWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["PackagesWaveWhere"] = strawberry.field(name="not", default=None)
+
+
+def _wave(row: Any) -> PackagesWave:
+    return PackagesWave(
+        pk=row["id"], id=global_id("PackagesWave", row["id"]), warehouse=row["warehouse"],
+        created_at=row["created_at"], parcels=row["parcels"], packed=row["packed"],
+        late=row["late"],
     )  # fmt: skip
-    return [
-        PackagesWave(
-            pk=row["id"], id=global_id("PackagesWave", row["id"]), warehouse=row["warehouse"],
-            created_at=row["created_at"], parcels=row["parcels"], packed=row["packed"],
-            late=row["late"],
-        )
-        for row in rows
-    ]  # fmt: skip
+
+
+WAVES = f"""(SELECT w.*, n.* FROM packages_waves w CROSS JOIN LATERAL (
+   SELECT count(*) AS parcels, count(p.packed_at) AS packed, count(*) FILTER (WHERE {LATE}) AS late
+   FROM packages_parcels p WHERE p.merchant_id = w.merchant_id AND p.wave_id = w.id) n) v"""
+
+WAVE_LIST = Listing(
+    "packagesWaves", WAVES, "v", {"warehouse": "v.warehouse", "created_at": "v.created_at"}, {},
+    _wave,
+)  # fmt: skip
+PARCEL_LIST = Listing(
+    "packagesParcels", PARCELS, "p",
+    {"order": IdColumn("Order", "p.order_id"), "packed": "(p.packed_at IS NOT NULL)",
+     "late": f"({LATE})"},
+    {"place": "p.id"}, lambda row: _parcel(parcel_of(row)),
+)  # fmt: skip
+AS_PACKED = [PackagesParcelSort(field=PackagesParcelSortField.PLACE)]
+
+
+async def _wave_by_id(session: Any, wave_id: int) -> PackagesWave | None:
+    row = await session.sql.fetchrow(
+        f"SELECT * FROM {WAVES} WHERE v.merchant_id = $1 AND v.id = $2",
+        session.merchant_id, wave_id,
+    )  # fmt: skip
+    return None if row is None else _wave(row)
 
 
 async def packages_waves(
-    info: Info,
-    warehouse: Annotated[
-        str | None, strawberry.argument(description="Only its waves; null: all.")
-    ] = None,
-    first: Annotated[int, strawberry.argument(description=f"1 to {MOST_WAVES}.")] = 50,
-    skip: Skip = 0,
-) -> list[PackagesWave] | None:
-    _check_page(first, skip, MOST_WAVES)
-    async with info.context.read() as session:
-        return await _waves(session, None, warehouse, first, skip)
+    info: Info, first: First = 20, after: After = None, where: PackagesWaveWhere | None = None
+) -> Connection[PackagesWave] | None:
+    return await page(info, WAVE_LIST, where, None, first, after)
 
 
 async def packages_parcels(
     info: Info,
     wave_id: Annotated[strawberry.ID, strawberry.argument(description="Of which wave.")],
-    only: Annotated[
-        PackagesParcelFilter | None, strawberry.argument(description="Which; null: all.")
-    ] = None,
-    first: Annotated[int, strawberry.argument(description=f"1 to {MOST_SHOWN}.")] = 100,
-    skip: Skip = 0,
-) -> list[PackagesParcel] | None:
+    first: First = 20,
+    after: After = None,
+    where: PackagesParcelWhere | None = None,
+    sort: list[PackagesParcelSort] | None = None,
+) -> Connection[PackagesParcel] | None:
     number = need_id("PackagesWave", wave_id, ("waveId",))
-    _check_page(first, skip, MOST_SHOWN)
-    async with info.context.read() as session:
-        if not await _waves(session, number):
-            return None
-        found = await parcels_of(
-            session, wave_id=number, only=only and str(only.value), first=first, skip=skip
-        )
-    return [_parcel(one) for one in found]
-
-
-def _check_page(first: int, skip: int, most: int) -> None:
-    if not 1 <= first <= most:
-        raise InvalidInput(f"from 1 to {most}", ("first",))
-    if not 0 <= skip <= MOST_SKIPPED:
-        raise InvalidInput(f"from 0 to {MOST_SKIPPED}", ("skip",))
+    scope = ("p.wave_id", number)
+    return await page(info, PARCEL_LIST, where, sort or AS_PACKED, first, after, scope)
 
 
 async def packages_parcel(
@@ -279,10 +309,10 @@ async def packages_wave_create(
             made = await create_wave(
                 w, registry, settings, input.warehouse, Wanted(orders, shops, input.limit)
             )
-            found = [] if made is None else await _waves(w, made)
+            wave = None if made is None else await _wave_by_id(w, made)
     except (HuikeError, Several) as error:
         return PackagesWaveCreatePayload(errors=user_errors(error))
-    return PackagesWaveCreatePayload(wave=found[0] if found else None)
+    return PackagesWaveCreatePayload(wave=wave)
 
 
 async def packages_wave_cancel(info: Info, id: strawberry.ID) -> PackagesWaveCancelPayload | None:

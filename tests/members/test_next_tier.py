@@ -67,7 +67,7 @@ async def test_it_is_what_the_programme_shows(merchant, measure, window, unit):
 
 @pytest.mark.parametrize(("given", "word"), [
     ({"at_most": "1.5"}, "whole"), ({"at_most": "1", "currency": "yuan"}, "currency"),
-    ({"at_least": "3", "at_most": "2"}, "nobody"), ({}, "at_least"),
+    ({"at_least": "3", "at_most": "2"}, "nobody"), ({}, "atLeast"),
 ])  # fmt: skip
 def test_what_cannot_be_asked_is_refused(given, word):
     with pytest.raises(Several, match=word):

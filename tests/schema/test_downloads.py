@@ -74,6 +74,41 @@ async def test_a_file_is_fetched_without_a_token(api, merchant):
     assert (await api.client.post(path(file))).status_code == 405
 
 
+@pytest.mark.parametrize(
+    ("asked", "start", "stop"),
+    [
+        ("bytes=0-9", 0, 10), ("bytes=990-", 990, 1013), ("bytes=998-1001", 998, 1002),
+        ("bytes=-12", 1001, 1013), ("bytes=1012-99999", 1012, 1013), ("bytes=-5000", 0, 1013),
+    ],
+)  # fmt: skip
+async def test_a_part_of_a_file_is_fetched(api, merchant, asked, start, stop):
+    file = await link(api, merchant.token, await made(merchant))
+    whole = await api.client.get(path(file))
+    assert whole.headers["accept-ranges"] == "bytes"
+    tag = whole.headers["etag"]
+    for condition in ({}, {"if-range": tag}):
+        part = await api.client.get(path(file), headers={"range": asked, **condition})
+        assert part.status_code == 206
+        assert part.content == b"".join(PARTS)[start:stop]
+        assert part.headers["content-length"] == str(stop - start)
+        assert part.headers["content-range"] == f"bytes {start}-{stop - 1}/1013"
+    other = await api.client.get(path(file), headers={"range": asked, "if-range": '"x"'})
+    assert (other.status_code, other.content) == (200, whole.content)
+
+
+async def test_parts_that_cannot_be_given(api, merchant):
+    address = path(await link(api, merchant.token, await made(merchant)))
+    for asked in ("bytes=9-3", "bytes=-", "bytes=0-1,4-5", "lines=1-2", "bytes=a-b",
+                  "bytes=0-" + "9" * 5000):  # fmt: skip
+        whole = await api.client.get(address, headers={"range": asked})
+        assert (whole.status_code, len(whole.content)) == (200, 1013)
+    for asked in ("bytes=1013-", "bytes=5000-6000", "bytes=-0"):
+        none = await api.client.get(address, headers={"range": asked})
+        assert none.status_code == 416
+        assert none.headers["content-range"] == "bytes */1013"
+        assert none.json()["errors"][0]["extensions"]["code"] == "BAD_REQUEST"
+
+
 async def test_a_link_that_was_touched_is_refused(api, merchant, stranger):
     address = path(await link(api, merchant.token, await made(merchant)))
     start, text = address.rsplit("/", 1)

@@ -1,6 +1,11 @@
 """Numbers and instants that clients write."""
 
+from datetime import time
+
 import pytest
+from strawberry.exceptions import StrawberryInputCoercionError
+
+from core.schema.exact import TIME
 
 NUMBERS = """query ($amount: Decimal!) { segmentPreview(rule: {orderSum: {currency: "CNY",
   atLeast: $amount}}) { preview { count } errors { message } } }"""
@@ -28,3 +33,24 @@ async def test_an_instant_needs_its_offset(api, kept):
     (error,) = answer["errors"]
     assert error["extensions"]["code"] == "BAD_REQUEST"
     assert "+08:00" in error["message"]
+
+
+DAY = "query ($day: Date!) { lifecycleMoves(from: $day, to: $day) { customers } }"
+
+
+@pytest.mark.parametrize(
+    "day", ["20260615", "2026-W25-1", "2026-6-5", "２０２６-06-15", "2026-02-30", 5]
+)
+async def test_a_day_is_written_in_one_way(api, kept, day):
+    answer = await api(kept.token, DAY, day=day)
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "BAD_REQUEST"
+    assert "Date" in error["message"]
+    assert "errors" not in await api(kept.token, DAY, day="2026-06-15")
+
+
+def test_a_time_of_day_has_no_offset():
+    assert TIME.parse_value("21:30") == time(21, 30)
+    for wrong in ("21:30+08:00", "2130", "24:00", "21:30:00.5", 21):
+        with pytest.raises(StrawberryInputCoercionError):
+            TIME.parse_value(wrong)

@@ -1,6 +1,7 @@
 """GraphQL over HTTP: media types, status codes, limits, request ids."""
 
 import asyncio
+import gzip
 import time
 
 import orjson
@@ -57,6 +58,9 @@ async def test_media_types_and_status(api, merchant):
         (b"query=1", {"content-type": "application/x-www-form-urlencoded"}, 415),
         (b'{"query": "{ __typename }"}', {"content-type": "text/plain"}, 415),
         (b"\xff\xfe", {}, 400),
+        (gzip.compress(b'{"query": "{ __typename }"}'), {"content-encoding": "gzip"}, 415),
+        (b"--x", {"content-type": "multipart/form-data", "graphql-require-preflight": "1"}, 400),
+        (b"--y", {"content-type": "multipart/form-data; boundary=x", "authorization": "x"}, 400),
     ],
 )
 async def test_bad_requests_are_answered_in_json(api, body, headers, status):

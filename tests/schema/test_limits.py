@@ -61,6 +61,7 @@ HOSTILE = {
     "deeper fields": "{ " + "viewer { " * 1500 + "id" + " }" * 1500 + " }",
     "10,000 aliases": "{ " + " ".join(f"a{n}: viewer {{ id }}" for n in range(10_000)) + " }",
     "400 aliases": "{ " + " ".join(f"a{n}: viewer {{ id }}" for n in range(400)) + " }",
+    "many tokens": "{ viewer { " + "permissions " * 4000 + "} }",
     "many at the top": "{ " + " ".join(["__typename"] * 60) + " }",
     "mutations in a fragment": "mutation { ...m } fragment m on Mutation { "
     + " ".join(f'm{n}: pluginDisable(name: "x") {{ errors {{ code }} }}' for n in range(30)) + " }",
@@ -106,6 +107,17 @@ async def test_hostile_documents(api, merchant, name):
     error = await refused(api, merchant, HOSTILE[name])
     assert error["extensions"]["code"] in ("COST_EXCEEDED", "BAD_REQUEST"), error
     assert "recursion" not in error["message"]
+
+
+@pytest.mark.parametrize(
+    ("name", "word"),
+    [("10,000 aliases", "characters"), ("many tokens", "tokens"), ("400 aliases", "at the top"),
+     ("bomb of 200", "fragments"), ("deep fields", "levels"), ("mutations in a fragment", "20")],
+)  # fmt: skip
+async def test_what_is_too_much_is_told_with_its_limit(api, merchant, name, word):
+    error = await refused(api, merchant, HOSTILE[name])
+    assert error["extensions"]["code"] == "COST_EXCEEDED"
+    assert word in error["message"]
 
 
 @pytest.mark.parametrize("name", VARIABLES)

@@ -127,3 +127,19 @@ async def test_serve_starts_answers_and_ends_cleanly(tmp_path):
             _, log = await process.communicate()
     assert process.returncode == 0, log.decode()
     assert f"listening on http://127.0.0.1:{port}" in log.decode()
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["{", "[]", "5", "null", '{"id": "1"}', '{"type": "start"}', b"\x00",
+     '{"type": ["ping"]}', '{"type": "complete", "id": [1]}', "[" * 9000 + "]" * 9000,
+     '{"type": "subscribe", "id": 1, "payload": {"query": "{ __typename }"}}'],
+    ids=str,
+)  # fmt: skip
+async def test_a_message_of_another_shape_ends_the_socket(address, message, caplog):
+    async with websockets.connect(address, subprotocols=["graphql-transport-ws"]) as socket:
+        await socket.send(message)
+        with pytest.raises(websockets.ConnectionClosed) as closed:
+            await asyncio.wait_for(socket.recv(), 10)
+    assert closed.value.rcvd.code == 4400
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []

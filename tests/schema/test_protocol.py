@@ -1,10 +1,11 @@
-"""A request's first line and headers are taken up to a bound."""
+"""A request's first line and headers are taken up to a bound, and all of it within a time."""
 
 import asyncio
 from urllib.parse import urlsplit
 
 import httpx2
 
+from core import protocol
 from core.protocol import HEAD_BYTES
 
 CHUNK = b"x" * 16 * 1024
@@ -77,3 +78,50 @@ async def test_a_client_that_goes_in_the_middle_of_its_body_is_no_failure(addres
                 break
     assert counted in metrics
     assert "Exception" not in caplog.text
+
+
+POST = b"POST /graphql HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+BODY = b'{"query": "{ __typename }"}'
+LENGTH = b"Content-Length: %d\r\n\r\n" % len(BODY)
+
+
+async def trickled(address, start, piece, times=100):
+    """What a server answers who gets a piece now and then."""
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(start)
+    answer = asyncio.create_task(reader.read())
+    while times and not answer.done():
+        writer.write(piece)
+        await asyncio.sleep(0.02)
+        times -= 1
+    found = await asyncio.wait_for(answer, 10)
+    writer.close()
+    return found
+
+
+async def test_who_hardly_sends_is_hung_up_on(address, monkeypatch, caplog):
+    monkeypatch.setattr(protocol, "PATIENCE_SECONDS", 0.2)
+    padded = b"Connection: close\r\nContent-Length: %d\r\n\r\n" % (len(BODY) + 600)
+    silent, head, body, whole = await asyncio.gather(
+        trickled(address, b"", b""),
+        trickled(address, POST, b"A: b\r\n"),
+        trickled(address, POST + b"Content-Length: 5000\r\n\r\n", b" "),
+        trickled(address, POST + padded + BODY, b" " * 20, times=30),
+    )
+    assert silent == b""
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert body.startswith(b"HTTP/1.1 408 ")
+    assert b'{"data":{"__typename":"Query"}' in whole  # slow, but it came on
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+async def test_a_connection_may_be_used_for_longer_than_a_request(address, monkeypatch):
+    monkeypatch.setattr(protocol, "PATIENCE_SECONDS", 0.1)
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    for _ in range(3):
+        writer.write(POST + LENGTH + BODY)
+        await reader.readuntil(b'"Query"')
+        await asyncio.sleep(0.15)
+    writer.close()

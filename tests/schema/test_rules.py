@@ -147,6 +147,26 @@ def inside(kind, depth=2):
     return {*fields, *deeper}
 
 
+ONCE = r".+(Start|Run|Grant|Claim|Earn|Spend|Hold|Transfer|Adjust|Export|TestSend|[a-z]Erase)"
+BY_NATURE = {
+    "shopConnectStart",
+    "staffOidcStart",
+    "lifecycleRefreshStart",
+    "segmentTraitsStart",
+    "packagesRuleStart",
+    "couponsTransfer",
+}
+"""A second call changes nothing more, or only looks; a file is known again by its content."""
+
+
+def test_what_sends_and_grants_takes_a_key(schema):
+    for name, field in schema._schema.mutation_type.fields.items():
+        if re.fullmatch(ONCE, name) and name not in BY_NATURE and "Import" not in name:
+            given = get_named_type(field.args["input"].type).fields.get("idempotencyKey")
+            assert given is not None, name
+            assert str(given.type) == "String!", name
+
+
 def test_updates_take_the_version_that_their_author_saw(schema):
     fields = schema._schema.mutation_type.fields
     changing = {name for name in fields if CHANGING.search(name)}
@@ -212,6 +232,13 @@ def test_every_connection_has_the_same_fields(schema):
     assert len(found) >= 7
     for connection in found:
         assert set(connection.fields) == {"edges", "nodes", "pageInfo", "count"}
+
+
+def test_every_filter_has_one_grammar(schema):
+    for name, kind in schema._schema.type_map.items():
+        if name.endswith("Where"):
+            found = {field: str(kind.fields[field].type) for field in ("and", "or", "not")}
+            assert found == {"and": f"[{name}!]", "or": f"[{name}!]", "not": name}, name
 
 
 def test_every_node_can_be_found_again(schema):

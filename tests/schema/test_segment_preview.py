@@ -193,7 +193,7 @@ def nested(depth):
     ("rule", "path", "word"),
     [
         ({"orderCount": {"atLeast": 3, "atMost": 2}}, "orderCount.atLeast", "greater"),
-        ({"all": [{"orderCount": {}}]}, "all.0.orderCount", "at_least"),
+        ({"all": [{"orderCount": {}}]}, "all.0.orderCount", "atLeast"),
         (
             {"any": [{"not": {"orderCount": {"atLeast": 1, "orders": {
                 "within": {"fromDay": "2026-02-01", "toDay": "2026-01-01"}}}}}]},

@@ -39,7 +39,7 @@ def bought(**orders):
 @pytest.mark.parametrize(
     ("rule", "path", "word"),
     [
-        (bought(within={}), WITHIN, "last_days"),
+        (bought(within={}), WITHIN, "lastDays"),
         (bought(within={"last_days": "3"}), f"{WITHIN}.lastDays", "integer"),
         (bought(within={"last_days": -1}), f"{WITHIN}.lastDays", "from 0"),
         (bought(within={"days_ago_at_least": 10**30}), f"{WITHIN}.daysAgoAtLeast", "from 0"),
@@ -49,13 +49,13 @@ def bought(**orders):
         ),
         (
             bought(within={"from_day": "2026-02-01", "to_day": "2026-01-31"}),
-            f"{WITHIN}.fromDay", "after to_day",
+            f"{WITHIN}.fromDay", "after toDay",
         ),
         (bought(within={"from_day": "2026-02-30"}), f"{WITHIN}.fromDay", "date"),
         (bought(within={"from_day": "0001-01-01"}), f"{WITHIN}.fromDay", "years"),
         (bought(within={"last_days": 3, "from_day": "2026-01-01"}), WITHIN, "or"),
         (bought(within={"days_after_at_most": 3}), f"{WITHIN}.event", "which"),
-        (bought(within={"event": "FIRST_PURCHASE"}), f"{WITHIN}.event", "days_after"),
+        (bought(within={"event": "FIRST_PURCHASE"}), f"{WITHIN}.event", "daysAfter"),
         (bought(within={"event": "BIRTH", "days_after_at_most": 3}), f"{WITHIN}.event", "FIRST"),
         (
             bought(within={"event": "FIRST_SEEN", "days_after_at_most": 3, "last_days": 3}),
@@ -74,7 +74,7 @@ def bought(**orders):
             bought(amount={"currency": "CNY", "at_least": "9.999"}),
             "input.rule.bought.orders.amount.atLeast", "decimals",
         ),
-        (bought(amount={"currency": "CNY"}), "input.rule.bought.orders.amount", "at_least"),
+        (bought(amount={"currency": "CNY"}), "input.rule.bought.orders.amount", "atLeast"),
         (bought(amount={"at_least": "1"}), "input.rule.bought.orders.amount.currency", "required"),
         (
             bought(amount={"currency": "CNY", "at_least": "1e999999"}),
@@ -99,10 +99,10 @@ def bought(**orders):
         ({"nth_purchase": {"having": {}}}, "input.rule.nthPurchase.n", "required"),
         (
             {"nth_purchase": {"n": 1, "having": {"within": {"last_days": None}}}},
-            "input.rule.nthPurchase.having.within", "last_days",
+            "input.rule.nthPurchase.having.within", "lastDays",
         ),
         ({"purchase_gap": {"gap": "LONGEST", "at_least": 1}}, "input.rule.purchaseGap.gap", "LAST"),
-        ({"purchase_gap": {}}, "input.rule.purchaseGap", "at_least"),
+        ({"purchase_gap": {}}, "input.rule.purchaseGap", "atLeast"),
         ({"order_average": {"currency": "¥¥¥", "at_least": "1"}},
          "input.rule.orderAverage.currency", "CNY"),
         ({"parcel": {"states": ["LOST"]}}, "input.rule.parcel.states.0", "SIGNED"),
@@ -114,7 +114,7 @@ def bought(**orders):
          "input.rule.refundRate.atLeast", "100"),
         ({"refund_rate": {"currency": "CNY", "at_most": "1e-9999"}},
          "input.rule.refundRate.atMost", "decimals"),
-        ({"refund_rate": {"currency": "CNY"}}, "input.rule.refundRate", "at_least"),
+        ({"refund_rate": {"currency": "CNY"}}, "input.rule.refundRate", "atLeast"),
     ],
 )  # fmt: skip
 def test_faults_are_refused_with_their_path(rule, path, word):

@@ -332,6 +332,7 @@ async def test_a_body_that_is_too_large_or_fails_is_not_sent(merchant, receiver)
     [
         ({"url": "http://example.com/"}, "url"), ({"url": "https://u:p@example.com/"}, "url"),
         ({"url": "ftp://example.com"}, "url"), ({"url": "nonsense"}, "url"),
+        ({"url": "https://10.0.0.1/"}, "url"), ({"url": "https://[::ffff:10.0.0.1]/"}, "url"),
         ({"topics": []}, "topics"), ({"topics": ["order.flown"]}, "topics"),
         ({"topics": ["custom."]}, "topics"), ({"filter": {"colour": "red"}}, "filter"),
         ({"filter": {"state": []}}, "filter"), ({"filter": {"state": {}}}, "filter"),
@@ -345,6 +346,14 @@ async def test_bad_settings_are_refused(merchant, given, path):
     error = refused.value
     first = error.errors[0] if isinstance(error, Several) else error
     assert first.path == ("input", path)
+
+
+async def test_all_faults_of_the_settings_are_told_at_once(merchant):
+    with pytest.raises(Several) as refused:
+        await create(merchant, name=" ", url="x", topics=["order.flown", "order.sunk"],
+                     permissions=["FLY"])  # fmt: skip
+    found = [error.path[1] for error in refused.value.errors]
+    assert found == ["name", "url", "topics", "topics", "permissions"]
 
 
 async def test_names_are_unique_and_others_webhooks_unknown(merchant):

@@ -7,6 +7,7 @@ of nothing matches nobody.
 """
 
 import json
+import re
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -25,6 +26,8 @@ MAX_DEPTH = 20
 MAX_NODES = 500
 MAX_TEXT = 1_000
 ROOT = ("input", "rule")
+NAMES = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
+"""Names of parameters in what a facet says about them."""
 SEGMENT = "in_segment"
 """The facet that asks whether a customer is in another segment."""
 
@@ -293,7 +296,8 @@ class _Parser:
         fault = _fault_inside(rule) or facet.check(rule)
         if fault is None:
             return Leaf(owned, rule, path)
-        return self._refuse(fault.message, (*path, *map(camel, fault.path)))
+        message = NAMES.sub(lambda name: camel(name[0]), fault.message)
+        return self._refuse(message, (*path, *map(camel, fault.path)))
 
     def _refuse(self, message: str, path: Path) -> Group:
         self.errors.append(InvalidInput(message, path))

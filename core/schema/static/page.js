@@ -2,7 +2,8 @@
 (() => {
   const tokenBox = document.getElementById("token");
   const status = document.getElementById("status");
-  const select = document.getElementById("examples");
+  const examplesBox = document.getElementById("examples");
+  const titles = document.getElementById("titles");
 
   // #token=... in the address is taken over and then taken out of the address
   const given = new URLSearchParams(location.hash.slice(1)).get("token");
@@ -40,7 +41,7 @@
         if (message.type === "connection_ack") send({ id: "1", type: "subscribe", payload: params });
         else if (message.type === "ping") send({ type: "pong" });
         else if (message.type === "next") observer.next(message.payload);
-        else if (message.type === "error") { end({ errors: message.payload }); socket.close(); }
+        else if (message.type === "error") { end(message.payload); socket.close(); }
         else if (message.type === "complete") { end(); socket.close(); }
       };
       socket.onclose = (event) => end(event.code === 1000 ? null : { message: event.reason || "closed" });
@@ -48,26 +49,28 @@
     },
   });
 
-  const isSubscription = (params) => {
-    const text = params.query.replace(/#.*/g, "");
-    const name = params.operationName;
-    return new RegExp("\\bsubscription\\b\\s*" + (name ? name + "\\b" : "")).test(text)
-      && !/^\s*(query|mutation|\{)/.test(text);
-  };
+  const isSubscription = ({ operationName }, { documentAST } = {}) =>
+    (documentAST ? documentAST.definitions : []).some((one) => one.operation === "subscription"
+      && (!operationName || one.name?.value === operationName));
 
-  const fetcher = async (params) => {
-    if (isSubscription(params)) return subscribe(params);
+  const fetcher = async (params, options) => {
+    if (isSubscription(params, options)) return subscribe(params);
     const answer = await fetch("/graphql", { method: "POST", headers: headers(), body: JSON.stringify(params) });
-    return answer.json();
+    const text = await answer.text();
+    try {
+      return JSON.parse(text);
+    } catch {
+      throw new Error(`no answer of the API, but status ${answer.status}: ${text.slice(0, 500)}`);
+    }
   };
 
   const root = ReactDOM.createRoot(document.getElementById("graphiql"));
   let shown = 0;
-  // what an example needs, to be filled in
+  // what an example needs, to be filled in; what has a default is left to it
   const variablesOf = (query) => {
-    const head = (query || "").replace(/#.*/g, "").split("{")[0];
-    const found = [...head.matchAll(/\$(\w+)\s*:\s*(\[?)(\w+)/g)].map(
-      ([, name, list, kind]) => [name, list ? [] : /Input$|Where$/.test(kind) ? {} : null]);
+    const head = (query || "").replace(/#.*/g, "").match(/^\s*\w+\s*\w*\s*\(([^)]*)\)/)?.[1] || "";
+    const found = [...head.matchAll(/\$(\w+)\s*:\s*(\[?)(\w+)([\]!]*)(\s*=)?/g)].filter((one) => !one[5]).map(
+      ([, name, list, kind, end]) => [name, list ? (end.endsWith("]") ? null : []) : /Input$|Where$/.test(kind) ? {} : null]);
     return found.length ? JSON.stringify(Object.fromEntries(found), null, 2) : undefined;
   };
   const render = (query) => {
@@ -95,13 +98,23 @@
   tokenBox.addEventListener("change", check);
   check();
 
+  // typed into, the box offers the examples whose title or name has the text
+  const queries = new Map();
   fetch("/graphiql/operations").then((answer) => answer.json()).then((examples) => {
-    for (const example of examples) {
+    for (const { title, name, query } of examples) {
       const option = document.createElement("option");
-      option.value = example.query;
-      option.textContent = example.title;
-      select.append(option);
+      option.value = title;
+      option.label = name;
+      titles.append(option);
+      queries.set(title, query);
     }
+    examplesBox.placeholder = `${examples.length} operations: type to search`;
   });
-  select.addEventListener("change", () => { if (select.value) render(select.value); });
+  examplesBox.addEventListener("input", () => {
+    const query = queries.get(examplesBox.value);
+    if (!query) return;
+    examplesBox.placeholder = examplesBox.value;
+    examplesBox.value = "";
+    render(query);
+  });
 })();

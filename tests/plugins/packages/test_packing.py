@@ -25,7 +25,7 @@ TRY = """{ packagesDryRun(warehouse: "main", day: "2026-06-14") { parcels cost {
 WAVE = """mutation ($input: PackagesWaveCreateInput!) { packagesWaveCreate(input: $input) {
     wave { id parcels packed } errors { path message } } }"""
 PARCELS = """query ($id: ID!) { packagesParcels(waveId: $id) {
-    code orderNumber late items { name } } }"""
+    nodes { code orderNumber late items { name } } } }"""
 FILE = """mutation ($input: PackagesWaveFileCreateInput!) { packagesWaveFileCreate(input: $input) {
     file { name size url } errors { path message } } }"""
 CONFIRM = """mutation ($input: PackagesParcelConfirmInput!) { packagesParcelConfirm(input: $input) {
@@ -67,7 +67,7 @@ async def test_the_whole_way(merchant, ask):
     assert (given["parcels"], given["packed"]) == (2, 0)
     again = await ask(WAVE, input={"warehouse": "main"})
     assert again["packagesWaveCreate"] == {"wave": None, "errors": []}
-    parcels = (await ask(PARCELS, id=given["id"]))["packagesParcels"]
+    parcels = (await ask(PARCELS, id=given["id"]))["packagesParcels"]["nodes"]
     assert [(one["orderNumber"], one["items"]) for one in parcels] == [
         ("N1", [{"name": "感谢卡"}]), ("N2", [{"name": "感谢卡"}])
     ]  # fmt: skip

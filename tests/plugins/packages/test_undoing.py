@@ -13,14 +13,20 @@ CANCEL = """mutation ($id: ID!) { packagesWaveCancel(id: $id) {
 UPDATE = """mutation ($id: ID!, $input: PackagesRuleUpdateInput!) {
     packagesRuleUpdate(id: $id, input: $input) {
         rule { name budget { amount } perCustomer endsAt } errors { code path } } }"""
-WAVES = """query ($warehouse: String, $first: Int!, $skip: Int!) {
-    packagesWaves(warehouse: $warehouse, first: $first, skip: $skip) { id parcels packed } }"""
-PARCELS = """query ($id: ID!, $only: PackagesParcelFilter) {
-    packagesParcels(waveId: $id, only: $only) { code orderNumber } }"""
+WAVES = """query ($where: PackagesWaveWhere, $after: String) {
+    packagesWaves(first: 1, where: $where, after: $after) {
+        nodes { id parcels packed } pageInfo { endCursor } count { value } } }"""
+PARCELS = """query ($id: ID!, $where: PackagesParcelWhere) {
+    packagesParcels(waveId: $id, where: $where) { nodes { code orderNumber } } }"""
 PARCEL = """query ($code: String!) { packagesParcel(code: $code) {
     orderNumber packedAt items { name couponCode } } }"""
 CONFIRM = """mutation ($input: PackagesParcelConfirmInput!) { packagesParcelConfirm(input: $input) {
     parcel { packedAt } errors { code path } } }"""
+
+
+async def parcels(ask, wave, where=None):
+    given = {} if where is None else {"where": where}
+    return (await ask(PARCELS, id=wave, **given))["packagesParcels"]["nodes"]
 
 
 async def test_a_wave_is_taken_back_but_for_what_is_packed(merchant, ask):
@@ -36,16 +42,16 @@ async def test_a_wave_is_taken_back_but_for_what_is_packed(merchant, ask):
     await kit.rule(merchant, "card", card, per_customer=1)
     await kit.rule(merchant, "note", note, budget=200)
     wave = global_id("PackagesWave", await kit.wave(merchant, dict.fromkeys(ids, 1)))
-    first, second = (await ask(PARCELS, id=wave))["packagesParcels"]
+    first, second = await parcels(ask, wave)
     seen = (await ask(PARCEL, code=second["code"]))["packagesParcel"]
     assert seen == {
         "orderNumber": "N2", "packedAt": None,
         "items": [{"name": "card", "couponCode": "BBB2"}, {"name": "note", "couponCode": None}],
     }  # fmt: skip
     await ask(CONFIRM, input={"code": first["code"]})
-    assert (await ask(PARCELS, id=wave, only="OPEN"))["packagesParcels"] == [second]
-    assert (await ask(PARCELS, id=wave, only="PACKED"))["packagesParcels"] == [first]
-    assert (await ask(PARCELS, id=wave, only="LATE"))["packagesParcels"] == []
+    assert await parcels(ask, wave, {"packed": {"eq": False}}) == [second]
+    assert await parcels(ask, wave, {"packed": {"eq": True}}) == [first]
+    assert await parcels(ask, wave, {"late": {"eq": True}}) == []
 
     for count in (1, 0):
         told = (await ask(CANCEL, id=wave))["packagesWaveCancel"]
@@ -64,12 +70,17 @@ async def test_a_wave_is_taken_back_but_for_what_is_packed(merchant, ask):
     assert gone["errors"] == [{"code": "NOT_FOUND", "path": ["input", "code"]}]
 
     again = global_id("PackagesWave", await kit.wave(merchant))
-    waves = (await ask(WAVES, warehouse="main", first=1, skip=0))["packagesWaves"]
-    assert waves == [{"id": again, "parcels": 1, "packed": 0}]
+    main, other = ({"warehouse": {"eq": name}} for name in ("main", "other"))
+    waves = (await ask(WAVES, where=main))["packagesWaves"]
+    assert waves["nodes"] == [{"id": again, "parcels": 1, "packed": 0}]
+    assert waves["count"] == {"value": 2}
+    after = waves["pageInfo"]["endCursor"]
+    older = (await ask(WAVES, where=main, after=after))["packagesWaves"]
+    assert older["nodes"] == [{"id": wave, "parcels": 1, "packed": 1}]
     assert (await ask(CANCEL, id=again))["packagesWaveCancel"]["cancelled"] == 1
-    left = (await ask(WAVES, first=9, skip=0))["packagesWaves"]
-    assert left == [{"id": wave, "parcels": 1, "packed": 1}]
-    assert (await ask(WAVES, warehouse="other", first=9, skip=0))["packagesWaves"] == []
+    left = (await ask(WAVES))["packagesWaves"]
+    assert left["nodes"] == [{"id": wave, "parcels": 1, "packed": 1}]
+    assert (await ask(WAVES, where=other))["packagesWaves"]["nodes"] == []
     missing = (await ask(CANCEL, id=again))["packagesWaveCancel"]
     assert missing["errors"] == [{"code": "NOT_FOUND", "path": ["id"]}]
 
@@ -119,7 +130,7 @@ async def test_a_parcel_that_was_scanned_by_mistake_is_as_before(merchant, ask):
     await kit.rule(merchant, "tea", tea)
     await kit.rule(merchant, "more tea", tea)
     wave = global_id("PackagesWave", await kit.wave(merchant, {order_id: 1}))
-    (parcel,) = (await ask(PARCELS, id=wave))["packagesParcels"]
+    (parcel,) = await parcels(ask, wave)
     code = {"code": parcel["code"]}
     assert (await kit.stock(merchant, card), await kit.stock(merchant, tea)) == ((5, 1), (5, 2))
     await ask(CONFIRM, input=code)
@@ -152,7 +163,7 @@ async def test_an_order_that_closed_meanwhile_gives_all_back(merchant, ask):
     tea = await kit.insert(merchant, "tea", stock=5, unit_cost=100)
     await kit.rule(merchant, "tea", tea, budget=200)
     wave = global_id("PackagesWave", await kit.wave(merchant, {order_id: 1}))
-    (parcel,) = (await ask(PARCELS, id=wave))["packagesParcels"]
+    (parcel,) = await parcels(ask, wave)
     await ask(CONFIRM, input={"code": parcel["code"]})
     await kit.add_orders(merchant, order(1, "b", OrderState.CLOSED_REFUNDED, now=now))
     told = (await ask(UNPACK, input={"code": parcel["code"]}))["packagesParcelUnpack"]

@@ -3,7 +3,9 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from ipaddress import ip_address
 from typing import Any
+from urllib.parse import urlsplit
 
 import asyncpg
 import orjson
@@ -14,7 +16,16 @@ from core.domain.shops.staff.oidc_provider import is_safe
 from core.domain.shops.webhooks.signing import new_secret, place, secrets_of
 from core.domain.shops.webhooks.topics import check_topics
 from core.registry import Registry
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk import outbound
+from core.sdk.errors import (
+    AlreadyExists,
+    HuikeError,
+    InvalidInput,
+    NotFound,
+    Several,
+    WrongState,
+    noted,
+)
 from core.sdk.versions import check_version
 from core.storage.database import Session, Work
 
@@ -189,21 +200,43 @@ async def find_webhook(session: Session, pk: int, lock: bool = False) -> asyncpg
     return row
 
 
-def _checked(registry: Registry, given: Settings, need: Need, check: Check) -> Settings:
-    permissions = check_permissions(registry, given.permissions) if given.permissions else []
-    for permission in permissions:
-        need(permission)
-    if given.document is not None and not permissions:
-        raise InvalidInput("a document needs permissions to run with", ("input", "permissions"))
-    if not is_safe(given.url):
+def check_url(url: str) -> None:
+    """Whether messages can be sent there; names are looked up only then. Raises InvalidInput."""
+    if not is_safe(url):
         raise InvalidInput(
             "give an https address without user and fragment, of up to 500 characters of ASCII",
             ("input", "url"),
         )
+    host = urlsplit(url).hostname or ""
+    try:
+        outbound.check(str(ip_address(host)))
+    except outbound.NotPublic as error:
+        raise InvalidInput(f"{host} {error}", ("input", "url")) from None
+    except ValueError:
+        pass  # a name
+
+
+def _checked(registry: Registry, given: Settings, need: Need, check: Check) -> Settings:
+    """The settings as they are stored. Raises Several of all that is wrong with them."""
+    faults = list[HuikeError]()
+    with noted(faults):
+        check_name(given.name)
+    with noted(faults):
+        check_url(given.url)
+    topics, permissions = list[str](), list[str]()
+    with noted(faults):
+        topics = check_topics(given.topics, given.filter)
+    with noted(faults):
+        permissions = check_permissions(registry, given.permissions) if given.permissions else []
+        for permission in permissions:
+            need(permission)
+        if given.document is not None and not permissions:
+            raise InvalidInput("a document needs permissions to run with", ("input", "permissions"))
+    if faults:
+        raise Several(faults)
     checked = Settings(
-        check_name(given.name), given.url,
-        check_topics(given.topics, given.filter), given.filter, given.document, permissions,
-    )  # fmt: skip
+        check_name(given.name), given.url, topics, given.filter, given.document, permissions
+    )
     check(checked)
     return checked
 
