@@ -1,28 +1,26 @@
 """How a field's resolver gets its arguments: found once for a document, used by its requests."""
 
+from collections.abc import Mapping
+from contextlib import suppress
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from graphql import (
-    GraphQLArgument,
     ListValueNode,
     ObjectValueNode,
     Undefined,
     ValueNode,
     VariableNode,
-    is_leaf_type,
     is_non_null_type,
 )
 from graphql.execution import Executor as StockExecutor
 from graphql.execution.values import get_argument_values
-from strawberry.relay import GlobalID
-from strawberry.schema.name_converter import NameConverter
-from strawberry.types.arguments import StrawberryArgument, convert_arguments
-from strawberry.types.base import StrawberryMaybe, StrawberryOptional
+from strawberry.types.arguments import convert_arguments
 from strawberry.types.field import StrawberryField
 from strawberry.types.info import Info
 
 from core.schema.executor.compile import PLAIN
+from core.schema.executor.inputs import Convert, Inputs, Unknown, as_it_is
 
 if TYPE_CHECKING:
     from core.schema.executor.plans import Place
@@ -32,14 +30,18 @@ class Arguments:
     """The arguments of one field.
 
     Where they are variables for leaves and values that nobody can change, a request only takes
-    the variables over. Everything else is done for each request as Strawberry does it.
+    the variables over; else it converts what is given. Strawberry does it for types that it alone
+    knows.
     """
 
-    def __init__(self, place: "Place", ours: StrawberryField, names: NameConverter) -> None:
+    def __init__(self, place: "Place", ours: StrawberryField, inputs: Inputs) -> None:
         self._place = place
         self._ours = ours
+        self._converters: dict[str, tuple[str, Convert]] | None = None
+        with suppress(Unknown):
+            self._converters = inputs.arguments(ours.arguments)
         self._constants: dict[str, Any] | None = None
-        self._variables = self._passed_on(names)
+        self._variables = self._passed_on(self._converters or {})
 
     def of(self, executor: StockExecutor[Any], info: Info[Any, Any]) -> dict[str, Any]:
         """By the names that the resolver has for them. Raises what the stock executor does."""
@@ -67,42 +69,36 @@ class Arguments:
             place.definition, place.nodes[0], executor.variable_values, None,
             executor.hide_suggestions,
         )  # fmt: skip
-        return convert_arguments(
-            given, self._ours.arguments, schema.schema_converter.scalar_registry, schema.config,
-            info,
-        )  # fmt: skip
+        if self._converters is None:
+            return convert_arguments(
+                given, self._ours.arguments, schema.schema_converter.scalar_registry,
+                schema.config, info,
+            )  # fmt: skip
+        call = {}
+        for name, value in given.items():
+            python_name, convert = self._converters[name]
+            call[python_name] = convert(value)
+        return call
 
-    def _passed_on(self, names: NameConverter) -> list[tuple[str, str, bool]] | None:
+    def _passed_on(
+        self, converters: Mapping[str, tuple[str, Convert]]
+    ) -> list[tuple[str, str, bool]] | None:
         """Of those that are variables: names of argument and variable, and whether null is bad.
 
         None where more is to be done than to pass them on.
         """
         found = []
         nodes = {one.name.value: one.value for one in self._place.nodes[0].arguments or ()}
-        made = {names.from_argument(one): one for one in self._ours.arguments}
         for name, definition in self._place.definition.args.items():
             node = nodes.get(name)
             if isinstance(node, VariableNode):
-                ours = made[name]
-                if not _is_leaf(definition, ours):
+                python_name, convert = converters.get(name, (name, None))
+                if convert is not as_it_is:
                     return None
-                required = is_non_null_type(definition.type)
-                found.append((ours.python_name, node.name.value, required))
+                found.append((python_name, node.name.value, is_non_null_type(definition.type)))
             elif node is not None and _has_variable(node):
                 return None
         return found
-
-
-def _is_leaf(definition: GraphQLArgument, ours: StrawberryArgument) -> bool:
-    type_: Any = definition.type
-    kind: Any = ours.type
-    if isinstance(kind, StrawberryOptional) and not isinstance(kind, StrawberryMaybe):
-        kind = kind.of_type
-    return (
-        is_leaf_type(type_.of_type if is_non_null_type(type_) else type_)
-        and not isinstance(kind, StrawberryMaybe)
-        and kind is not GlobalID
-    )
 
 
 def _has_variable(node: ValueNode) -> bool:

@@ -25,12 +25,14 @@ from graphql.execution.collect_fields import (
     collect_fields,
     collect_subfields,
 )
+from strawberry.schema.base import BaseSchema
 from strawberry.schema.schema_converter import GraphQLCoreConverter
 from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from core.schema.executor.arguments import Arguments
 from core.schema.executor.compile import Build, Written, build_function, leaf_function
+from core.schema.executor.inputs import Inputs
 from core.schema.executor.kept import Kept
 
 OURS = GraphQLCoreConverter.DEFINITION_BACKREF
@@ -213,6 +215,13 @@ class PlanCache:
 
     def __init__(self) -> None:
         self.kept: Kept[int, Plans] = Kept()
+        self._inputs: Inputs | None = None
+
+    def inputs(self, schema: BaseSchema) -> Inputs:
+        """How the inputs of the schema are converted, whose plans these are."""
+        if self._inputs is None:
+            self._inputs = Inputs(schema)
+        return self._inputs
 
     def find(self, executor: StockExecutor[Any]) -> Plans:
         """The plans of an executor's operation."""
@@ -300,8 +309,8 @@ def _field(executor: StockExecutor[Any], place: Place, shape: Shape) -> Field:
             made.prepare = ours.metadata.get("prepare")
             made.pk = ours.metadata.get("pk")
             if place.definition.args:
-                names = executor.schema._strawberry_schema.config.name_converter  # type: ignore[attr-defined]
-                made.arguments = Arguments(place, ours, names)
+                schema = executor.schema._strawberry_schema  # type: ignore[attr-defined]
+                made.arguments = Arguments(place, ours, schema.plans.inputs(schema))
         else:
             made.attribute = ours.python_name
     leaf = shape.inner if shape.kind is Kind.NON_NULL else shape
