@@ -117,23 +117,25 @@ def create_app(installation: Installation) -> Starlette:
                 expose_headers=["x-request-id", "retry-after"],
             )
         )  # fmt: skip
-    middleware.append(Middleware(Straight, path="/graphql", to=endpoint))
-    app = Starlette(routes=routes, middleware=middleware)
-    app.state.live, app.state.schema = endpoint.live, endpoint.schema
-    return app
+    return Application(endpoint, middleware, routes=routes)
 
 
-class Straight:
-    """ASGI middleware: what asks for the one path goes past the router."""
+class Application(Starlette):
+    """Starlette's application; /graphql goes through the same middleware, and past the rest."""
 
-    def __init__(self, app: ASGIApp, path: str, to: ASGIApp) -> None:
-        self.app = app
-        self.path = path
-        self.to = to
+    def __init__(self, endpoint: Endpoint, middleware: list[Middleware], **options: Any) -> None:
+        super().__init__(middleware=middleware, **options)
+        self.state.live, self.state.schema = endpoint.live, endpoint.schema
+        self._graphql: ASGIApp = endpoint
+        for kind, args, named in reversed(middleware):
+            self._graphql = kind(self._graphql, *args, **named)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        straight = scope.get("path", "").removesuffix("/") == self.path
-        await (self.to if straight else self.app)(scope, receive, send)
+        if scope.get("path", "").removesuffix("/") == "/graphql":
+            scope["app"] = self
+            await self._graphql(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
 
 
 async def serve_forever(settings: Settings, runner_class: Any | None) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue, MiddlewareManager
+from graphql import OperationType as Kind
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
@@ -182,7 +183,6 @@ OF_THE_REQUEST = (RequestError, BudgetSpent, *NOT_STORABLE)
 """What a request does wrong inside a plugin's field is no failure of the plugin."""
 
 NO_MIDDLEWARE = MiddlewareManager()
-EXECUTED = frozenset({OperationType.QUERY, OperationType.MUTATION})
 
 
 class _Names(NameConverter):
@@ -263,9 +263,12 @@ class Schema(strawberry.Schema):
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
         """What an operation answers; subscriptions are streamed only. Raises NO_REQUEST."""
-        allowed = EXECUTED if allowed_operation_types is None else set(allowed_operation_types)
+        kinds = [Kind.QUERY, Kind.MUTATION]
+        if allowed_operation_types is not None:
+            names = {one.value for one in allowed_operation_types}
+            kinds = [one for one in kinds if one.value in names]
         operation = Operation(self, context_value, query, variable_values, operation_name)
-        return await operation.answer(allowed & EXECUTED)
+        return await operation.answer(kinds)
 
     async def stream(self, *args: Any, **given: Any) -> Any:
         context = given["context_value"]

@@ -23,12 +23,13 @@ from core.domain.shops.staff.callers import present_rights
 from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.errors import FORBIDDEN, UNAUTHENTICATED, RequestError, user_errors
-from core.schema.executor.later import Batch, Later
+from core.schema.executor.later import Batch, ByKey, Later
 from core.schema.live import Live
 from core.schema.reads import seen
 from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
 from core.schema.throttle import Throttle
 from core.sdk.errors import HuikeError, Several
+from core.storage.connections import spend, working
 from core.storage.database import Do, Session, Work
 
 R = TypeVar("R")
@@ -167,6 +168,10 @@ class Context:
 
     async def fetch(self, batch: Batch, pks: list[Any]) -> Mapping[Any, Any]:
         """What a batch returns for these keys, each of them given once."""
+        if len(pks) == 1 and isinstance(batch, ByKey) and not working.get():
+            spend()
+            found = await self.installation.db.look(self.merchant_id, batch, pks[0])
+            return {pks[0]: found}
         async with self.read() as session:
             return await batch(session, list(dict.fromkeys(pks)))
 

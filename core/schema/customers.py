@@ -2,7 +2,6 @@
 
 from datetime import date, datetime
 from enum import Enum
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
@@ -28,6 +27,7 @@ from core.schema.consents import (
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customer_standing import CustomerStanding
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
+from core.schema.executor.later import ByKey
 from core.schema.masking import Contact, contact_column, shown
 from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
@@ -444,8 +444,7 @@ async def _customers(session: Session, pks: list[int], columns: Columns) -> dict
 def customer_by_id(info: Info, pk: int) -> Customer | None:
     """The promise of a customer, for a resolver to return."""
     columns = selected(info, "Customer")
-    batch = partial(customers_by_id, columns=columns)
-    return info.context.child(("customers", columns), pk, batch)
+    return info.context.child(("customers", columns), pk, ByKey(customers_by_id, columns))
 
 
 async def _children(session: Session, table: str, pks: list[int]) -> dict[int, list[Any]]:

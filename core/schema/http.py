@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import orjson
 from cross_web import HTTPException
+from graphql import OperationType as Kind
 from starlette.exceptions import HTTPException as UnreadableForm
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -30,7 +31,7 @@ from core.schema.build import Schema
 from core.schema.context import Context
 from core.schema.errors import BAD_REQUEST, COST_EXCEEDED
 from core.schema.live import Live, patient, timed_out
-from core.schema.operation import NO_REQUEST
+from core.schema.operation import NO_REQUEST, Operation
 from core.schema.throttle import Throttle
 from core.schema.trusted import Asked, Refused, SocketHandler, load_documents
 from core.schema.variables import check_body
@@ -48,8 +49,8 @@ CONTENT_TYPES = {
     one: f"{one}; charset=utf-8".encode() for one in (GRAPHQL_JSON, PLAIN_JSON)
 }  # fmt: skip
 ALLOWED = {
-    "GET": frozenset({OperationType.QUERY}),
-    "POST": frozenset({OperationType.QUERY, OperationType.MUTATION}),
+    "GET": (Kind.QUERY,),
+    "POST": (Kind.QUERY, Kind.MUTATION),
 }
 UPLOAD_FACTOR = 10
 """So many times as long as others may a request with a file take."""
@@ -111,10 +112,11 @@ class Endpoint(GraphQL[Context, None]):
                 return await self._stream(method, context, asked)
             # a file has come in by now, but has to be read and kept
             async with asyncio.timeout(self.seconds * (UPLOAD_FACTOR if multipart else 1)):
-                result = await self.schema.execute(
-                    asked.query, asked.variables, context, None, asked.operation_name,
-                    ALLOWED[method],
+                operation = Operation(
+                    cast("Schema", self.schema), context, asked.query, asked.variables,
+                    asked.operation_name,
                 )  # fmt: skip
+                result = await operation.answer(ALLOWED[method])
         except NO_REQUEST as error:
             raise _refused(error, method) from error
         except TimeoutError:

@@ -4,7 +4,7 @@
 server-sent events, goes through Strawberry, which calls the same steps by `Streamed`.
 """
 
-from collections.abc import AsyncIterator, Collection, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from inspect import isawaitable
 from typing import Any, Protocol, cast
 
@@ -65,8 +65,8 @@ class Operation:
         self._seen = Seen()
         self._cost: dict[str, Any] = {}
 
-    async def answer(self, allowed: Collection[OperationType]) -> ExecutionResult:
-        """Its result. Raises one of NO_REQUEST."""
+    async def answer(self, allowed: Sequence[Kind]) -> ExecutionResult:
+        """Its result, if it is of a kind that is allowed here. Raises one of NO_REQUEST."""
         result: ExecutionResult | None = None
         try:
             result = await self._executed(allowed)
@@ -80,16 +80,15 @@ class Operation:
         result.extensions = self.told()
         return result
 
-    async def _executed(self, allowed: Collection[OperationType]) -> ExecutionResult:
+    async def _executed(self, allowed: Sequence[Kind]) -> ExecutionResult:
         await self.begin()
         try:
             known = self.find()
         except GraphQLError as error:
             return _refused([error])
         node = known.operation(self._name)
-        kind = OperationType(node.operation.value)
-        if kind not in allowed:
-            raise InvalidOperationTypeError(kind)
+        if node.operation not in allowed:
+            raise InvalidOperationTypeError(OperationType(node.operation.value))
         if faults := await self.faults(known):
             return _refused(faults)
         bounds = self.bounds(node.operation)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 from enum import Enum
-from functools import lru_cache, partial
+from functools import lru_cache
 from typing import TYPE_CHECKING, Annotated, Any
 
 import orjson
@@ -12,7 +12,7 @@ import strawberry
 from core.domain.customers.masking import ADDRESS, NAME, PHONE
 from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customer_by_id
-from core.schema.executor.later import RowBatch
+from core.schema.executor.later import ByKey, RowBatch
 from core.schema.masking import shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.rows import (
@@ -284,7 +284,7 @@ async def orders_by_id(
 def order_by_id(info: Info, pk: int) -> Order | None:
     """The promise of an order, for a resolver to return."""
     columns = selected(info, "Order")
-    return info.context.child(("orders", columns), pk, partial(orders_by_id, columns=columns))
+    return info.context.child(("orders", columns), pk, ByKey(orders_by_id, columns))
 
 
 def orders_of_customers(first: int, columns: Columns) -> RowBatch:

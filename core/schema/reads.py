@@ -31,6 +31,8 @@ class Seen:
 
     def take(self) -> dict[str, Any] | None:
         """Kinds and number of people, if there are several; what was taken is forgotten."""
+        if not self.by_kind:
+            return None
         people: set[int] = set().union(*self.by_kind.values())
         fields = sorted(kind for kind, found in self.by_kind.items() if found)
         self.by_kind.clear()

@@ -70,24 +70,27 @@ class Throttle:
         """Take the cost of one request. A cost beyond a full bucket takes all of it."""
         lease = self._lease(key)
         wanted = min(float(cost), float(self._bucket.size))
-        async with lease.lock:
-            now = self._clock()
-            if now > lease.until:
-                lease.left = 0.0
-            if lease.left < wanted:
-                missing = wanted - lease.left
-                got = await self._draw(key, lease, missing, now)
-                if got == 0.0:
-                    ready = self._bucket.ready_at(missing, lease.rest, now)
-                    available = int(lease.left + lease.rest)
-                    return Taken(available, (ready - now).total_seconds())
-                lease.left += got
-                lease.until = now + LEASE
-            lease.left -= wanted
-            return Taken(int(lease.left + lease.rest), 0.0)
+        if lease.left < wanted or self._clock() > lease.until:
+            async with lease.lock:
+                now = self._clock()
+                if now > lease.until:
+                    lease.left = 0.0
+                while lease.left < wanted:  # others may take of what is left meanwhile
+                    missing = wanted - lease.left
+                    got = await self._draw(key, lease, missing, now)
+                    if got == 0.0:
+                        ready = self._bucket.ready_at(missing, lease.rest, now)
+                        available = int(lease.left + lease.rest)
+                        return Taken(available, (ready - now).total_seconds())
+                    lease.left += got
+                    lease.until = now + LEASE
+        lease.left -= wanted
+        return Taken(int(lease.left + lease.rest), 0.0)
 
     def _lease(self, key: str) -> _Lease:
-        lease = self._leases.setdefault(key, _Lease())
+        lease = self._leases.get(key)
+        if lease is None:
+            lease = self._leases[key] = _Lease()
         self._leases.move_to_end(key)
         if len(self._leases) > MAX_KEYS:
             self._leases.popitem(last=False)

@@ -19,7 +19,9 @@ def check_body(body: bytes) -> str | None:
 
 def check_variables(variables: dict[str, Any] | None) -> str | None:
     """What is too much in a request's variables, or None."""
-    level: list[Any] = [variables or {}]
+    if not variables:
+        return None
+    level: list[Any] = [variables]
     count = nesting = 0
     while level:
         count += sum(map(len, level))

@@ -57,7 +57,8 @@ def refuse_nesting() -> None:
         raise RuntimeError("a unit of work inside another: pass the outer one on instead")
 
 
-def _spend() -> None:
+def spend() -> None:
+    """Count a statement of the present request. Raises BudgetSpent when it is one too many."""
     given = budget.get()
     if given is not None:
         given.spend()
@@ -102,29 +103,29 @@ class Connection(asyncpg.Connection):  # type: ignore[misc]  # asyncpg has no ty
 
     def execute(self, query: str, *args: Any, **named: Any) -> Any:
         if not query.lstrip().startswith(FREE):
-            _spend()
+            spend()
         if (head := query[:10].upper()).startswith("SET ") and head != "SET LOCAL ":
             self._changed = True
         return super().execute(query, *args, **named)
 
     def executemany(self, *args: Any, **named: Any) -> Any:
-        _spend()
+        spend()
         return super().executemany(*args, **named)
 
     def fetch(self, *args: Any, **named: Any) -> Any:
-        _spend()
+        spend()
         return super().fetch(*args, **named)
 
     def fetchrow(self, *args: Any, **named: Any) -> Any:
-        _spend()
+        spend()
         return super().fetchrow(*args, **named)
 
     def fetchval(self, *args: Any, **named: Any) -> Any:
-        _spend()
+        spend()
         return super().fetchval(*args, **named)
 
     def cursor(self, *args: Any, **named: Any) -> Any:
-        _spend()
+        spend()
         return super().cursor(*args, **named)
 
 

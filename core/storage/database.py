@@ -195,8 +195,8 @@ Do = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
 
 A result that is an exception is raised for who asked for the item.
 """
-Look = Callable[[Session, Sequence[Any]], Awaitable[Sequence[Any]]]
-"""Finds one answer for each item, in their order."""
+Look = Callable[[Session, list[Any]], Awaitable[Mapping[Any, Any]]]
+"""Finds the answers for items, each of them given once; there is none for who is not in there."""
 
 
 class Database:
@@ -289,17 +289,20 @@ class Database:
         """
         return await self._together((merchant_id, actor, do), (item, budget.get()), lanes)
 
-    async def look(self, look: Look, item: Any) -> Any:
+    async def look(self, merchant_id: int, look: Look, item: Any) -> Any:
         """What `look` finds for the item, in statements shared with those who ask meanwhile.
 
-        It begins after the question was asked, so that what is answered held then or later. The
-        items are of any merchants: the statements have to keep them apart.
+        It begins after the question was asked, so that what is answered held then or later. It has
+        to be quick, since the next ones wait for it. With SYSTEM as merchant the items may be of
+        any, and the statements have to keep them apart.
         """
-        return await self._looks(look, item)
+        return await self._looks((merchant_id, look), item)
 
-    async def _look_together(self, look: Look, items: Sequence[Any]) -> Sequence[Any]:
-        async with self.read(SYSTEM) as session:
-            return await look(session, items)
+    async def _look_together(self, key: tuple[int, Look], items: Sequence[Any]) -> Sequence[Any]:
+        merchant_id, look = key
+        async with self.read(merchant_id) as session:
+            found = await look(session, list(dict.fromkeys(items)))
+        return [found.get(item) for item in items]
 
     async def _work_together(
         self, key: tuple[int, str, Do], calls: Sequence[tuple[Any, Budget | None]]

@@ -27,7 +27,7 @@ MAX_NODES = 500
 MAX_TEXT = 1_000
 ROOT = ("input", "rule")
 NAMES = re.compile(r"\b[a-z]+(?:_[a-z]+)+\b")
-"""Names of parameters in what a facet says about them."""
+"""What may be names of parameters in what a facet says about them."""
 SEGMENT = "in_segment"
 """The facet that asks whether a customer is in another segment."""
 
@@ -296,7 +296,10 @@ class _Parser:
         fault = _fault_inside(rule) or facet.check(rule)
         if fault is None:
             return Leaf(owned, rule, path)
-        message = NAMES.sub(lambda name: camel(name[0]), fault.message)
+        names = _parameters(rule)
+        message = NAMES.sub(
+            lambda found: camel(found[0]) if found[0] in names else found[0], fault.message
+        )
         return self._refuse(message, (*path, *map(camel, fault.path)))
 
     def _refuse(self, message: str, path: Path) -> Group:
@@ -311,6 +314,17 @@ class _Parser:
 @cache
 def _adapter(rule: type) -> TypeAdapter[Any]:
     return TypeAdapter(rule)
+
+
+def _parameters(rule: Any) -> set[str]:
+    """The names of its parameters, and of those of what they hold."""
+    values = rule if isinstance(rule, list | tuple) else [rule]
+    found = set()
+    for one in values:
+        if is_dataclass(one):
+            for field in fields(one):
+                found |= {field.name, *_parameters(getattr(one, field.name))}
+    return found
 
 
 def _fault_inside(value: Any) -> Fault | None:

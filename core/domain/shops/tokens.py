@@ -16,7 +16,7 @@ from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
 from core.sdk.errors import InvalidInput, NotFound, WrongState
 from core.sdk.ids import is_number
-from core.storage.database import Database, Session, Work
+from core.storage.database import SYSTEM, Database, Session, Work
 
 PREFIX = "hk"
 USED_AT_STEP = timedelta(minutes=1)
@@ -143,11 +143,12 @@ async def token_caller(
     db: Database, merchant_id: int, token_id: int, proof: bytes
 ) -> Caller | None:
     """Who has the token with this hash of its secret, at present; see `authenticate`."""
-    caller: Caller | None = await db.look(_callers, _Presented(merchant_id, token_id, proof))
+    presented = _Presented(merchant_id, token_id, proof)
+    caller: Caller | None = await db.look(SYSTEM, _callers, presented)
     return caller
 
 
-async def _callers(session: Session, presented: Sequence[_Presented]) -> list[Caller | None]:
+async def _callers(session: Session, presented: Sequence[_Presented]) -> dict[_Presented, Caller]:
     tokens = {(one.merchant_id, one.token_id) for one in presented}
     merchant_ids, token_ids = zip(*tokens, strict=True)
     rows = await session.sql.fetch(
@@ -159,13 +160,13 @@ async def _callers(session: Session, presented: Sequence[_Presented]) -> list[Ca
         merchant_ids, token_ids,
     )  # fmt: skip
     found = {(row["merchant_id"], row["id"]): row for row in rows}
-    callers = [
-        _caller(found.get((one.merchant_id, one.token_id)), one.proof, session.now)
+    answers = {
+        one: _caller(found.get((one.merchant_id, one.token_id)), one.proof, session.now)
         for one in presented
-    ]
-    await note_use(session, "api_tokens", "last_used_at", [
-        found[one.merchant_id, one.token_id] for one in callers if one is not None
-    ])  # fmt: skip
+    }
+    callers = {one: caller for one, caller in answers.items() if caller is not None}
+    used = [found[one.merchant_id, one.token_id] for one in callers]
+    await note_use(session, "api_tokens", "last_used_at", used)
     return callers
 
 

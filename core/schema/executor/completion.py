@@ -442,6 +442,8 @@ class Completion:
             kept = await _kept(values.promise.of_rows(), values)
             batch = values.promise.batch
             return RowLists(batch.of, kept) if isinstance(batch, RowBatch) else kept, step + 1
+        if len(values) == 1 and values[0].__class__ is Later:
+            return await _kept(values[0], [values[0].pk]), step + 1
         promised: dict[Any, list[int]] = {}
         awaited: list[int] = []
         waiting = {kind for kind in set(map(type, values)) if hasattr(kind, "__await__")}

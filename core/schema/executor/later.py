@@ -32,6 +32,22 @@ class RowBatch:
         return self.load(session, pks)
 
 
+@dataclass(frozen=True)
+class ByKey:
+    """A batch of objects by their primary keys, which never takes long.
+
+    So it is one for several requests that ask for one object each at the same time.
+    """
+
+    load: Callable[[Session, list[Any], Any], Awaitable[Mapping[Any, Any]]]
+    columns: frozenset[str] | None
+    """Of the objects' rows; None for all."""
+
+    def __call__(self, session: Session, pks: list[Any]) -> Awaitable[Mapping[Any, Any]]:
+        """The objects."""
+        return self.load(session, pks, self.columns)
+
+
 class Rows(Sequence[Any]):
     """Objects of a type of rows, each made when somebody asks for it: often nobody does."""
 

@@ -17,7 +17,7 @@ from core.domain.shops.roles import role_of
 from core.domain.shops.tokens import hash_secret, note_use, read_token
 from core.registry import Registry
 from core.sdk.errors import HuikeError, NotFound
-from core.storage.database import Database, Session, Work
+from core.storage.database import SYSTEM, Database, Session, Work
 
 ACCESS, REFRESH = "hs", "hr"
 ACCESS_LIFE = timedelta(minutes=10)
@@ -192,7 +192,7 @@ async def session_caller(
     Without `proof`, an access token that came with the session before is taken as shown.
     """
     presented = _Presented(merchant_id, session_id, proof)
-    row = await db.look(_present_sessions, presented)
+    row = await db.look(SYSTEM, _present_sessions, presented)
     if row is None:
         return None
     role = role_of(registry, row["role"], row if row["permissions"] is not None else None)
@@ -208,7 +208,7 @@ async def session_caller(
 
 async def _present_sessions(
     session: Session, presented: Sequence[_Presented]
-) -> list[Mapping[str, Any] | None]:
+) -> dict[_Presented, Mapping[str, Any]]:
     """The rows of those that have not ended."""
     merchant_ids, session_ids = zip(
         *{(one.merchant_id, one.session_id) for one in presented}, strict=True
@@ -226,12 +226,13 @@ async def _present_sessions(
         merchant_ids, session_ids,
     )  # fmt: skip
     found = {(row["merchant_id"], row["id"]): row for row in rows}
-    answers = [
-        _shown(found.get((one.merchant_id, one.session_id)), one.proof, session.now)
+    answers = {
+        one: _shown(found.get((one.merchant_id, one.session_id)), one.proof, session.now)
         for one in presented
-    ]
-    await note_use(session, "staff_sessions", "used_at", filter(None, answers))
-    return answers
+    }
+    shown = {one: row for one, row in answers.items() if row is not None}
+    await note_use(session, "staff_sessions", "used_at", shown.values())
+    return shown
 
 
 def _shown(
