@@ -81,10 +81,10 @@ def _coerced(value: Any, type_: GraphQLInputType) -> Any:
         type_ = type_.of_type
     if value is None:
         return None
-    if not is_leaf_type(type_):
+    try:
+        if is_leaf_type(type_):
+            return type_.coerce_input_value(value)
         deep = input_is_nested_too_deeply(value, type_)
         return Undefined if deep else coerce_input_value(value, type_)
-    try:
-        return type_.coerce_input_value(value)
     except Exception:  # the stock way raises it again, and tells it
         return Undefined
