@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     from core.schema.segment_why import CustomerInSegment
 
 MAX_CHILDREN = 100
-LANES = 3
+LANES = 2
 """Transactions with updates of customers by one caller beside each other."""
 
 

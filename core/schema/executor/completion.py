@@ -280,7 +280,7 @@ class Completion:
             whole = Rows(values.of, flat)
         elif any(hasattr(one, "__await__") for one in set(map(type, flat))):
             whole, step = await self._settle(flat, step)
-        done, item_faults = await self.shape(shape.inner, whole, item, step)
+        done, item_faults = await self.shape(shape.inner, whole, item, step) if flat else ([], {})
         for number, fault in sorted(item_faults.items()):
             if shape.inner.kind is Kind.NON_NULL:
                 _take(faults, {owners[bisect_right(starts, number) - 1]: fault})
