@@ -10,6 +10,8 @@ PATIENCE_SECONDS = 60.0
 """How long a connection may take to begin a request, and a request to come in."""
 BYTES_PER_SECOND = 500
 """So many bytes give a request another second: a large file takes as long as it takes."""
+TOGETHER_BYTES = 64 * 1024
+"""What is longer goes out as it is written."""
 TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 
@@ -95,11 +97,15 @@ class InOnePiece:
         self._transport = transport
         self._loop = loop
         self._written: list[bytes] = []
+        self._bytes = 0
 
     def write(self, data: bytes) -> None:
         if not self._written:
             self._loop.call_soon(self._send)
         self._written.append(data)
+        self._bytes += len(data)
+        if self._bytes > TOGETHER_BYTES:  # the transport says when its reader is too slow
+            self._send()
 
     def close(self) -> None:
         self._send()
@@ -110,7 +116,7 @@ class InOnePiece:
         self._transport.set_protocol(protocol)
 
     def _send(self) -> None:
-        written, self._written = self._written, []
+        written, self._written, self._bytes = self._written, [], 0
         if written:
             self._transport.writelines(written)
 

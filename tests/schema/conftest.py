@@ -130,9 +130,9 @@ async def packed_wave(w, order):
     )  # fmt: skip
 
 
-@pytest_asyncio.fixture(loop_scope="session")
-async def address(app):
-    """The WebSocket address of the application on a socket of its own."""
+@contextlib.asynccontextmanager
+async def served(app):
+    """The port of an application that is served as ours is."""
     listener = listen("127.0.0.1", 0)
     config = uvicorn.Config(
         app, log_config=None, http=Protocol, ws="websockets-sansio", lifespan="off"
@@ -140,10 +140,17 @@ async def address(app):
     server = uvicorn.Server(config)
     server.capture_signals = contextlib.nullcontext
     task = asyncio.create_task(server.serve([listener]))
-    yield "ws://127.0.0.1:%d/graphql" % listener.getsockname()[1]  # noqa: UP031
+    yield listener.getsockname()[1]
     server.should_exit = True
     await task
     listener.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def address(app):
+    """The WebSocket address of the application on a socket of its own."""
+    async with served(app) as port:
+        yield f"ws://127.0.0.1:{port}/graphql"
 
 
 @dataclass

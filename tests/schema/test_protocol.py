@@ -7,6 +7,7 @@ import httpx2
 
 from core import protocol
 from core.protocol import HEAD_BYTES
+from tests.schema.conftest import served
 
 CHUNK = b"x" * 16 * 1024
 
@@ -125,3 +126,26 @@ async def test_a_connection_may_be_used_for_longer_than_a_request(address, monke
         await reader.readuntil(b'"Query"')
         await asyncio.sleep(0.15)
     writer.close()
+
+
+async def test_a_long_answer_waits_for_its_reader():
+    made = 0
+
+    async def app(scope, receive, send):
+        nonlocal made
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for _ in range(300):
+            made += 1
+            await send({"type": "http.response.body", "body": b"x" * 2**20, "more_body": True})
+        await send({"type": "http.response.body"})
+
+    async with served(app) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(b"GET / HTTP/1.1\r\nConnection: close\r\n\r\n")
+        await asyncio.sleep(0.3)
+        assert 0 < made < 30
+        taken = 0
+        while piece := await reader.read(2**20):
+            taken += len(piece)
+        assert taken > 300 * 2**20
+        writer.close()
