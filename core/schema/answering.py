@@ -63,6 +63,7 @@ class QueryAnswer:
             faults = [error.message for error in result.errors or ()]
             raise WrongState("; ".join(faults[:3]) or "the query has no answer", ("query",))
         async with job.step(db) as w:
+            job.done, job.total = reads.done, reads.begun  # the work may have ended in a beat
             answer = orjson.dumps(result.data, default=str)
             await jobs.add_file_piece(w, job.id, 0, answer, "output")
         return {}
