@@ -168,7 +168,7 @@ def _serving(name: str, home: Home) -> Iterator[tuple[Any, dict[str, Target]]]:
                 question: Target(port, "/graphql", _lines(rival.requests(data, question)))
                 for question in NAMES
             }
-            _await(server, targets["one"])
+            _await(server, next(iter(targets.values())))
             yield server, targets
         return
     extra = [data.since.isoformat()] if name == "floor" else ["cached"] * (name == "cached")
@@ -181,7 +181,7 @@ def _serving(name: str, home: Home) -> Iterator[tuple[Any, dict[str, Target]]]:
                 question: Target(port, f"/{question}", _lines(floor_requests(data, question)))
                 for question in NAMES
             }
-        _await(server, targets["one"])
+        _await(server, next(iter(targets.values())))
         yield server, targets
 
 

@@ -17,7 +17,6 @@ from core.schema.masking import shown
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.rows import (
     Columns,
-    array_text,
     by_parent,
     column,
     columns_sql,
@@ -44,6 +43,7 @@ from core.sdk.orders import (
     RefundKind,
     RefundState,
 )
+from core.storage.connections import array_text
 from core.storage.database import Session
 
 if TYPE_CHECKING:

@@ -123,15 +123,6 @@ def by_parent(rows: Iterable[Any], name: str) -> Mapping[Any, list[Any]]:
     return found
 
 
-def array_text(pks: list[int]) -> str:
-    """Keys for a parameter `::text::bigint[]`.
-
-    Of an array, asyncpg asks each element whether it is an array itself, which takes longer than
-    all the rest of a statement.
-    """
-    return f"{{{str(pks)[1:-1]}}}"
-
-
 def _columns(shape: Shape, type_name: str) -> Columns:
     if shape.inner is not None:
         return _columns(shape.inner, type_name)

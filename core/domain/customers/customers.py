@@ -19,6 +19,7 @@ from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
 from core.sdk.errors import HuikeError, InvalidInput, NotFound
 from core.sdk.versions import check_version
+from core.storage.connections import array_text
 from core.storage.database import Session, Work
 
 TEXT_LIMIT = 200
@@ -174,13 +175,14 @@ async def _update(
 async def _store(w: Work, rows: Sequence[Mapping[str, Any]], changed: Collection[str]) -> None:
     """Write the changed columns of rows that are held."""
     names = ["id", "version", *sorted(changed)]
-    arrays = ", ".join(f"${number}::{TYPES[name]}[]" for number, name in enumerate(names, 3))
+    arrays = ", ".join(f"${number}::{TYPES[name]}[]" for number, name in enumerate(names[1:], 4))
     sets = "".join(f", {name} = u.{name}" for name in names[2:])
     await w.sql.execute(
         f"""UPDATE customers c SET version = u.version, updated_at = $2{sets}
-            FROM unnest({arrays}) AS u ({", ".join(names)})
+            FROM unnest($3::text::bigint[], {arrays}) AS u ({", ".join(names)})
             WHERE c.merchant_id = $1 AND c.id = u.id""",
-        w.merchant_id, w.now, *([row[name] for row in rows] for name in names),
+        w.merchant_id, w.now, array_text([row["id"] for row in rows]),
+        *([row[name] for row in rows] for name in names[1:]),
     )  # fmt: skip
 
 
