@@ -6,7 +6,7 @@ import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import orjson
 
@@ -21,6 +21,18 @@ from core.storage.database import SYSTEM, Database, Session, Work
 PREFIX = "hk"
 USED_AT_STEP = timedelta(minutes=1)
 OVERLAP_LIMIT = timedelta(days=30)
+
+
+Proof = TypeVar("Proof", bytes, bytes | None)
+Answer = TypeVar("Answer")
+
+
+class Presented(NamedTuple, Generic[Proof]):
+    """The id of a token or of a session, and the hash of the secret that came with it."""
+
+    merchant_id: int
+    id: int
+    proof: Proof
 
 
 async def create_token(
@@ -131,48 +143,29 @@ async def authenticate(db: Database, token: str) -> Caller | None:
     return await token_caller(db, merchant_id, token_id, hash_secret(secret))
 
 
-class _Presented(NamedTuple):
-    """A token's id, and the hash of the secret that came with it."""
-
-    merchant_id: int
-    token_id: int
-    proof: bytes
-
-
 async def token_caller(
     db: Database, merchant_id: int, token_id: int, proof: bytes
 ) -> Caller | None:
     """Who has the token with this hash of its secret, at present; see `authenticate`."""
-    presented = _Presented(merchant_id, token_id, proof)
+    presented = Presented(merchant_id, token_id, proof)
     caller: Caller | None = await db.look(SYSTEM, _callers, presented)
     return caller
 
 
-async def _callers(session: Session, presented: Sequence[_Presented]) -> dict[_Presented, Caller]:
-    tokens = {(one.merchant_id, one.token_id) for one in presented}
-    merchant_ids, token_ids = zip(*tokens, strict=True)
-    rows = await session.sql.fetch(
-        """SELECT t.merchant_id, t.id, t.secret_hash, t.previous_hash, t.previous_until,
-                  t.permissions, t.expires_at, t.last_used_at
-           FROM unnest($1::bigint[], $2::bigint[]) AS asked (merchant_id, id)
-           JOIN api_tokens t USING (merchant_id, id)
-           WHERE t.revoked_at IS NULL""",
-        merchant_ids, token_ids,
-    )  # fmt: skip
-    found = {(row["merchant_id"], row["id"]): row for row in rows}
-    answers = {
-        one: _caller(found.get((one.merchant_id, one.token_id)), one.proof, session.now)
-        for one in presented
-    }
-    callers = {one: caller for one, caller in answers.items() if caller is not None}
-    used = [found[one.merchant_id, one.token_id] for one in callers]
-    await note_use(session, "api_tokens", "last_used_at", used)
-    return callers
+async def _callers(
+    session: Session, presented: Sequence[Presented[bytes]]
+) -> dict[Presented[bytes], Caller]:
+    statement = """SELECT t.merchant_id, t.id, t.secret_hash, t.previous_hash, t.previous_until,
+                          t.permissions, t.expires_at, t.last_used_at
+                   FROM unnest($1::bigint[], $2::bigint[]) AS asked (merchant_id, id)
+                   JOIN api_tokens t USING (merchant_id, id)
+                   WHERE t.revoked_at IS NULL"""
+    return await those_that_hold(
+        session, presented, statement, _caller, "api_tokens", "last_used_at"
+    )
 
 
-def _caller(row: Mapping[str, Any] | None, proof: bytes, now: datetime) -> Caller | None:
-    if row is None:
-        return None
+def _caller(row: Mapping[str, Any], proof: bytes, now: datetime) -> Caller | None:
     ends = [row["expires_at"]]
     if not hmac.compare_digest(row["secret_hash"], proof):
         if not hmac.compare_digest(row["previous_hash"] or b"", proof):
@@ -185,7 +178,33 @@ def _caller(row: Mapping[str, Any] | None, proof: bytes, now: datetime) -> Calle
     return Caller(row["merchant_id"], permissions, token_id=row["id"], until=until, proof=proof)
 
 
-async def note_use(
+async def those_that_hold(
+    session: Session,
+    presented: Sequence[Presented[Proof]],
+    statement: str,
+    judge: Callable[[Mapping[str, Any], Proof, datetime], Answer | None],
+    table: str,
+    used_at: str,
+) -> dict[Presented[Proof], Answer]:
+    """What `judge` makes of the rows of those that hold at present; it gives None for the others.
+
+    The statement is given merchants and ids. That a row was used is written down in its column
+    `used_at`.
+    """
+    merchant_ids, ids = zip(*{(one.merchant_id, one.id) for one in presented}, strict=True)
+    rows = await session.sql.fetch(statement, merchant_ids, ids)
+    found = {(row["merchant_id"], row["id"]): row for row in rows}
+    answers = {
+        one: answer
+        for one in presented
+        if (row := found.get((one.merchant_id, one.id))) is not None
+        and (answer := judge(row, one.proof, session.now)) is not None
+    }
+    await _note_use(session, table, used_at, [found[one.merchant_id, one.id] for one in answers])
+    return answers
+
+
+async def _note_use(
     session: Session, table: str, column: str, rows: Iterable[Mapping[str, Any]]
 ) -> None:
     """Write down that these were used now, if that was not done lately.

@@ -10,11 +10,11 @@ import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
 from core.domain.shops.caller import Caller
 from core.domain.shops.roles import role_of
-from core.domain.shops.tokens import hash_secret, note_use, read_token
+from core.domain.shops.tokens import Presented, hash_secret, read_token, those_that_hold
 from core.registry import Registry
 from core.sdk.errors import HuikeError, NotFound
 from core.storage.database import SYSTEM, Database, Session, Work
@@ -176,14 +176,6 @@ async def authenticate_session(db: Database, registry: Registry, token: str) -> 
     return await session_caller(db, registry, merchant_id, session_id, hash_secret(secret))
 
 
-class _Presented(NamedTuple):
-    """A session's id, and the hash of the access token's secret if one was shown."""
-
-    merchant_id: int
-    session_id: int
-    proof: bytes | None
-
-
 async def session_caller(
     db: Database, registry: Registry, merchant_id: int, session_id: int, proof: bytes | None
 ) -> Caller | None:
@@ -191,7 +183,7 @@ async def session_caller(
 
     Without `proof`, an access token that came with the session before is taken as shown.
     """
-    presented = _Presented(merchant_id, session_id, proof)
+    presented = Presented(merchant_id, session_id, proof)
     row = await db.look(SYSTEM, _present_sessions, presented)
     if row is None:
         return None
@@ -207,39 +199,24 @@ async def session_caller(
 
 
 async def _present_sessions(
-    session: Session, presented: Sequence[_Presented]
-) -> dict[_Presented, Mapping[str, Any]]:
+    session: Session, presented: Sequence[Presented[bytes | None]]
+) -> dict[Presented[bytes | None], Mapping[str, Any]]:
     """The rows of those that have not ended."""
-    merchant_ids, session_ids = zip(
-        *{(one.merchant_id, one.session_id) for one in presented}, strict=True
-    )
-    rows = await session.sql.fetch(
-        """SELECT s.*, p.role, r.permissions, r.sub_account,
-                  m.second_factor_required AND p.totp_since IS NULL
-                      AND s.method = 'password' AS lacks_factor
-           FROM unnest($1::bigint[], $2::bigint[]) AS asked (merchant_id, id)
-           JOIN staff_sessions s USING (merchant_id, id)
-           JOIN merchants m ON m.id = s.merchant_id
-           JOIN staff p ON p.merchant_id = s.merchant_id AND p.id = s.staff_id
-           LEFT JOIN roles r ON r.merchant_id = s.merchant_id AND r.name = p.role
-           WHERE s.ended_at IS NULL AND p.disabled_at IS NULL""",
-        merchant_ids, session_ids,
-    )  # fmt: skip
-    found = {(row["merchant_id"], row["id"]): row for row in rows}
-    answers = {
-        one: _shown(found.get((one.merchant_id, one.session_id)), one.proof, session.now)
-        for one in presented
-    }
-    shown = {one: row for one, row in answers.items() if row is not None}
-    await note_use(session, "staff_sessions", "used_at", shown.values())
-    return shown
+    statement = """SELECT s.*, p.role, r.permissions, r.sub_account,
+                          m.second_factor_required AND p.totp_since IS NULL
+                              AND s.method = 'password' AS lacks_factor
+                   FROM unnest($1::bigint[], $2::bigint[]) AS asked (merchant_id, id)
+                   JOIN staff_sessions s USING (merchant_id, id)
+                   JOIN merchants m ON m.id = s.merchant_id
+                   JOIN staff p ON p.merchant_id = s.merchant_id AND p.id = s.staff_id
+                   LEFT JOIN roles r ON r.merchant_id = s.merchant_id AND r.name = p.role
+                   WHERE s.ended_at IS NULL AND p.disabled_at IS NULL"""
+    return await those_that_hold(session, presented, statement, _shown, "staff_sessions", "used_at")
 
 
-def _shown(
-    row: Mapping[str, Any] | None, proof: bytes | None, now: datetime
-) -> Mapping[str, Any] | None:
+def _shown(row: Mapping[str, Any], proof: bytes | None, now: datetime) -> Mapping[str, Any] | None:
     """The row, if it still has the access token with this hash."""
-    if row is None or _until(row) <= now:
+    if _until(row) <= now:
         return None
     if proof is not None and (
         not hmac.compare_digest(row["access_hash"], proof) or row["access_until"] <= now
