@@ -39,7 +39,7 @@ class Receiver:
         self.heard.append((headers, await reader.readexactly(int(headers["content-length"]))))
         answer = self.answers.pop(0) if self.answers else 204
         if answer == "hang":
-            await asyncio.sleep(30)
+            await reader.read()  # until the client has had enough
         elif answer is not None:
             writer.write(
                 f"HTTP/1.1 {answer} X\r\nLocation: /x\r\nContent-Length: 0\r\n\r\n".encode()
