@@ -58,7 +58,7 @@ async def test_media_types_and_status(api, merchant):
         (b"query=1", {"content-type": "application/x-www-form-urlencoded"}, 415),
         (b'{"query": "{ __typename }"}', {"content-type": "text/plain"}, 415),
         (b"\xff\xfe", {}, 400),
-        (gzip.compress(b'{"query": "{ __typename }"}'), {"content-encoding": "gzip"}, 415),
+        (gzip.compress(b'{"query": "{ __typename }"}', mtime=0), {"content-encoding": "gzip"}, 415),
         (b"--x", {"content-type": "multipart/form-data", "graphql-require-preflight": "1"}, 400),
         (b"--y", {"content-type": "multipart/form-data; boundary=x", "authorization": "x"}, 400),
     ],
