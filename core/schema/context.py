@@ -142,6 +142,10 @@ class Context:
         """Have `do` serve this caller's item with those of other requests; see together.py."""
         return self.installation.db.together(self.merchant_id, self.actor, do, item, lanes)
 
+    def at_once(self, do: Do, item: Any, lanes: int = 1) -> Awaitable[Any]:
+        """As `together`, where one statement does it all; see Database.at_once."""
+        return self.installation.db.at_once(self.merchant_id, self.actor, do, item, lanes)
+
     def load(
         self, key: Any, pk: Any, batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, R]]]
     ) -> Awaitable[R | None]:

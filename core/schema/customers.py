@@ -8,12 +8,12 @@ import strawberry
 
 from core.domain.customers.consent import set_consent
 from core.domain.customers.customers import (
+    FreeUpdates,
     Update,
     add_tags,
     merged_into,
     remove_tags,
     update_customer,
-    update_free,
 )
 from core.domain.customers.fields import INDEXED
 from core.domain.customers.masking import EMAIL, NAME, PHONE, Kind
@@ -527,7 +527,10 @@ class CustomerMutations:
         self, info: Info, id: strawberry.ID, input: CustomerUpdateInput
     ) -> CustomerUpdatePayload | None:
         given = Update(need_id("Customer", id), changes(input), input.if_version)
-        row = None if given.contacts else await info.context.together(update_free, given, LANES)
+        row = None
+        if not given.contacts:
+            do = FreeUpdates(tuple(sorted(given.changes)))
+            row = await info.context.at_once(do, given, LANES)
         if row is None:
             async with info.context.work() as w:
                 row = await update_customer(w, given.customer_id, given.changes, given.if_version)

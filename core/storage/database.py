@@ -195,6 +195,8 @@ Do = Callable[[Any, Sequence[Any]], Awaitable[Sequence[Any]]]
 
 A result that is an exception is raised for who asked for the item.
 """
+Opened = Callable[[int, str], AbstractAsyncContextManager[Session]]
+"""`Database.work` or `Database.read`."""
 Look = Callable[[Session, list[Any]], Awaitable[Mapping[Any, Any]]]
 """Finds the answers for items, each of them given once; there is none for who is not in there."""
 
@@ -287,7 +289,15 @@ class Database:
         Raises what `do` raises for it alone; see together.py. The request that asks is charged its
         share of the statements.
         """
-        return await self._together((merchant_id, actor, do), (item, budget.get()), lanes)
+        return await self._together(
+            (merchant_id, actor, do, self.work), (item, budget.get()), lanes
+        )
+
+    async def at_once(self, merchant_id: int, actor: str, do: Do, item: Any, lanes: int = 1) -> Any:
+        """As `together`, where the only statement that writes is a transaction of its own."""
+        return await self._together(
+            (merchant_id, actor, do, self.read), (item, budget.get()), lanes
+        )
 
     async def look(self, merchant_id: int, look: Look, item: Any) -> Any:
         """What `look` finds for the item, in statements shared with those who ask meanwhile.
@@ -305,16 +315,16 @@ class Database:
         return [found.get(item) for item in items]
 
     async def _work_together(
-        self, key: tuple[int, str, Do], calls: Sequence[tuple[Any, Budget | None]]
+        self, key: tuple[int, str, Do, Opened], calls: Sequence[tuple[Any, Budget | None]]
     ) -> Sequence[Any]:
-        merchant_id, actor, do = key
+        merchant_id, actor, do, opened = key
         results: Sequence[Any] = []
         try:
             with sharing([given for _, given in calls]):
-                async with self.work(merchant_id, actor) as w:
-                    results = await do(w, [item for item, _ in calls])
+                async with opened(merchant_id, actor) as session:
+                    results = await do(session, [item for item, _ in calls])
         except CUT_OFF as error:
-            if not results:
+            if opened == self.work and not results:
                 raise
             # nobody knows whether it was committed, so nobody may try it again
             return [error] * len(calls)

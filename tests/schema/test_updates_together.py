@@ -159,7 +159,7 @@ async def test_nobody_waits_for_a_row_that_another_wants(merchant, update, pks):
 
 
 async def test_statements_are_bounded_for_each_request(api, merchant, pks, monkeypatch):
-    monkeypatch.setattr(budget, "Budget", lambda _: connections.Budget(12))
+    monkeypatch.setattr(budget, "Budget", lambda _: connections.Budget(2))
     fields = " ".join(
         f'a{pk}: customerUpdate(id: "{global_id("Customer", pk)}", input: {{city: "x"}}) '
         "{ customer { city } }"

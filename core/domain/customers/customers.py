@@ -1,8 +1,9 @@
 """Changes to one customer, made by staff."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import cache
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,6 @@ from core.domain.customers.contacts import (
 )
 from core.domain.customers.countries import COUNTRIES
 from core.domain.customers.identify import lock_customers
-from core.domain.customers.log import log_each
 from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
 from core.sdk.errors import HuikeError, InvalidInput, NotFound
@@ -24,8 +24,9 @@ from core.storage.database import Session, Work
 
 TEXT_LIMIT = 200
 MAX_AGE = 130
+CONTACTS = ("email", "phone")
 TYPES = {
-    "id": "bigint", "version": "int", "name": "text", "country": "text", "province": "text",
+    "if_version": "int", "name": "text", "country": "text", "province": "text",
     "city": "text", "birthday": "date", "phone_sealed": "bytea", "phone_index": "bytea",
     "email_sealed": "bytea", "email_index": "bytea",
 }  # fmt: skip
@@ -99,7 +100,7 @@ class Update:
     @property
     def contacts(self) -> list[str]:
         """The kinds of contact data among the changes."""
-        return [kind for kind in ("phone", "email") if kind in self.changes]
+        return [kind for kind in CONTACTS if kind in self.changes]
 
 
 async def update_customer(
@@ -113,7 +114,8 @@ async def update_customer(
     if update.contacts:  # they lead to the customer; nothing else keeps all others waiting
         await lock_customers(w)
     before = await get_customer(w, customer_id, change=True)
-    (after,) = await _update(w, {customer_id: before}, [update])
+    (after,) = await FreeUpdates(tuple(sorted(changes)))(w, [update])
+    assert after is not None  # its row is held
     if isinstance(after, HuikeError):
         raise after
     for kind in update.contacts:
@@ -121,77 +123,106 @@ async def update_customer(
     return after
 
 
-async def update_free(
-    w: Work, updates: Sequence[Update]
-) -> list[Mapping[str, Any] | HuikeError | None]:
-    """Change those customers whose rows nobody holds, one after the other; not of contact data.
+@dataclass(frozen=True)
+class FreeUpdates:
+    """Changes those customers whose rows nobody else holds, all in one statement.
 
-    For each update the row as it is then, or why it cannot be done; None where `update_customer`
-    has to see to it, since somebody holds the row or there is none. As this waits for nobody, it
-    takes no part in deadlocks, in whichever order others lock their rows.
+    All are updates of the same fields. As it waits for nobody, it takes no part in deadlocks, in
+    whichever order others lock their rows. Of contact data it is only for who holds the row.
     """
-    assert not any(one.contacts for one in updates)
-    found = await w.sql.fetch(
-        """SELECT * FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])
-           FOR NO KEY UPDATE SKIP LOCKED""",
-        w.merchant_id, [one.customer_id for one in updates],
-    )  # fmt: skip
-    rows = {row["id"]: row for row in found}
-    done = iter(await _update(w, rows, [one for one in updates if one.customer_id in rows]))
-    return [next(done) if one.customer_id in rows else None for one in updates]
+
+    fields: tuple[str, ...]
+    """Sorted."""
+
+    async def __call__(
+        self, session: Session, updates: Sequence[Update]
+    ) -> list[Mapping[str, Any] | HuikeError | None]:
+        """For each update the row as it is then, or why it cannot be done.
+
+        None where `update_customer` has to see to it: somebody holds the row, there is none, or it
+        is changed by an earlier one of these updates.
+        """
+        today = await merchants_day(session) if "birthday" in self.fields else None
+        results: list[Mapping[str, Any] | HuikeError | None] = [None] * len(updates)
+        given: dict[int, int] = {}
+        rows = []
+        for number, one in enumerate(updates):
+            try:
+                columns = _columns(session, one, today)
+            except HuikeError as error:
+                results[number] = error
+                continue
+            if given.setdefault(one.customer_id, number) == number:
+                rows.append((one.customer_id, one.if_version, *columns.values()))
+        if not rows:
+            return results
+        ids, *values = zip(*rows, strict=True)
+        found = await session.sql.fetch(
+            _update_statement(self.fields), session.merchant_id, session.now, session.actor,
+            array_text(ids), *values,
+        )  # fmt: skip
+        for row in found:
+            number = given[row["held_id"]]
+            try:
+                check_version(row["held_version"], updates[number].if_version)
+                results[number] = row
+            except HuikeError as error:
+                results[number] = error
+        return results
 
 
-async def _update(
-    w: Work, rows: Mapping[int, Mapping[str, Any]], updates: Sequence[Update]
-) -> list[Mapping[str, Any] | HuikeError]:
-    """Change customers whose rows are held; the next update of one sees what the last one left."""
-    today = None
-    if any("birthday" in one.changes for one in updates):
-        today = await merchants_day(w)
-    held = dict(rows)
-    results: list[Mapping[str, Any] | HuikeError] = []
-    changed: dict[int, Mapping[str, Any]] = {}
-    touched: set[str] = set()
-    logged = []
-    for one in updates:
-        before = held[one.customer_id]
-        try:
-            check_version(before["version"], one.if_version)
-            columns = _columns(w, one, today)
-        except HuikeError as error:
-            results.append(error)
-            continue
-        after = {**before, **columns, "version": before["version"] + 1, "updated_at": w.now}
-        held[one.customer_id] = changed[one.customer_id] = after
-        results.append(after)
-        touched |= columns.keys()
-        logged.append((one.customer_id, [f for f in one.changes if _differs(f, before, after)]))
-    if changed:
-        await _store(w, list(changed.values()), touched)
-        await log_each(w, "changed", [entry for entry in logged if entry[1]], "columns", {})
-    return results
+@cache
+def _update_statement(fields: tuple[str, ...]) -> str:
+    """The statement that changes fields of customers whose rows nobody holds.
+
+    Its parameters are the merchant, the time, who acts, the ids as text, then arrays of the
+    versions and of each column. It gives the ids and versions of the rows that it could hold, and
+    these rows as they are then; of a version that is not the wanted one nothing.
+    """
+    columns = [column for field in fields for column in _columns_of(field)]
+    names = ["if_version", *columns]
+    arrays = ", ".join(f"${number}::{TYPES[name]}[]" for number, name in enumerate(names, 5))
+    given = f"unnest($4::text::bigint[], {arrays}) AS u (id, {', '.join(names)})"
+    sets = "".join(f", {name} = u.{name}" for name in columns)
+    # a sealed text is another one each time, so contact data is compared by its index
+    compared = {field: _columns_of(field)[-1] for field in fields}
+    held = "".join(f", c.{column}" for column in compared.values())
+    differing = ", ".join(
+        f"CASE WHEN h.{column} IS DISTINCT FROM c.{column} THEN '{field}' END"
+        for field, column in compared.items()
+    )
+    return f"""
+        WITH held AS MATERIALIZED (
+            SELECT c.id, c.version{held} FROM {given}
+            JOIN customers c ON c.merchant_id = $1 AND c.id = u.id
+            FOR NO KEY UPDATE OF c SKIP LOCKED),
+        changed AS (
+            UPDATE customers c SET version = h.version + 1, updated_at = $2{sets}
+            FROM held h JOIN {given} ON u.id = h.id
+            WHERE c.merchant_id = $1 AND c.id = h.id
+                AND coalesce(u.if_version, h.version) = h.version
+            RETURNING c.*, array_remove(ARRAY[{differing}]::text[], NULL) AS differing),
+        logged AS (
+            INSERT INTO customer_log (merchant_id, customer_id, kind, data, actor, at)
+            SELECT $1, id, 'changed', jsonb_build_object('columns', differing), $3, $2
+            FROM changed WHERE differing <> '{{}}')
+        SELECT h.id AS held_id, h.version AS held_version, c.*
+        FROM held h LEFT JOIN changed c ON c.id = h.id"""
 
 
-async def _store(w: Work, rows: Sequence[Mapping[str, Any]], changed: Collection[str]) -> None:
-    """Write the changed columns of rows that are held."""
-    names = ["id", "version", *sorted(changed)]
-    arrays = ", ".join(f"${number}::{TYPES[name]}[]" for number, name in enumerate(names[1:], 4))
-    sets = "".join(f", {name} = u.{name}" for name in names[2:])
-    await w.sql.execute(
-        f"""UPDATE customers c SET version = u.version, updated_at = $2{sets}
-            FROM unnest($3::text::bigint[], {arrays}) AS u ({", ".join(names)})
-            WHERE c.merchant_id = $1 AND c.id = u.id""",
-        w.merchant_id, w.now, array_text([row["id"] for row in rows]),
-        *([row[name] for row in rows] for name in names[1:]),
-    )  # fmt: skip
+def _columns_of(field: str) -> tuple[str, ...]:
+    return (f"{field}_sealed", f"{field}_index") if field in CONTACTS else (field,)
 
 
-def _columns(w: Work, update: Update, today: date | None) -> dict[str, Any]:
-    """What the changed columns get; `today` is where the merchant is. Raises InvalidInput."""
+def _columns(session: Session, update: Update, today: date | None) -> dict[str, Any]:
+    """What the columns of the changed fields get, in the order of the sorted fields.
+
+    `today` is where the merchant is. Raises InvalidInput.
+    """
     columns: dict[str, Any] = {}
-    for field, value in update.changes.items():
-        if field in ("phone", "email"):
-            columns |= _contact_columns(w, update.customer_id, field, value)
+    for field, value in sorted(update.changes.items()):
+        if field in CONTACTS:
+            columns |= _contact_columns(session, update.customer_id, field, value)
         elif field == "birthday":
             assert today is not None
             columns[field] = check_birthday(today, value)
@@ -203,13 +234,9 @@ def _columns(w: Work, update: Update, today: date | None) -> dict[str, Any]:
     return columns
 
 
-def _differs(field: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
-    # a sealed text is another one each time
-    column = f"{field}_index" if field in ("phone", "email") else field
-    return bool(before[column] != after[column])
-
-
-def _contact_columns(w: Work, customer_id: int, field: str, value: str | None) -> dict[str, Any]:
+def _contact_columns(
+    session: Session, customer_id: int, field: str, value: str | None
+) -> dict[str, Any]:
     if value is None:
         return {f"{field}_sealed": None, f"{field}_index": None}
     normal = normalise_phone(value) if field == "phone" else normalise_email(value)
@@ -218,8 +245,8 @@ def _contact_columns(w: Work, customer_id: int, field: str, value: str | None) -
         raise InvalidInput(f"this is not {wanted} that can be reached", ("input", field))
     seal = seal_phone if field == "phone" else seal_email
     return {
-        f"{field}_sealed": seal(w.keyring, w.merchant_id, customer_id, normal),
-        f"{field}_index": w.keyring.blind_index(field, w.merchant_id, normal),
+        f"{field}_sealed": seal(session.keyring, session.merchant_id, customer_id, normal),
+        f"{field}_index": session.keyring.blind_index(field, session.merchant_id, normal),
     }
 
 
