@@ -93,30 +93,30 @@ class Operation:
             return _refused(faults)
         bounds = self.bounds(node.operation)
         with bounds:
-            executor = self._executor(known)
-            if isinstance(executor, list):
-                return _refused(executor)
-            done: Any = executor.execute_operation()
+            done = self._begun(known)
+            if isinstance(done, list):
+                return _refused(done)
             if isawaitable(done):
                 done = await done
         result = ExecutionResult(done.data, done.errors)
         await bounds.settle(result)
         return result
 
-    def _executor(self, known: Known) -> Executor[Any] | list[GraphQLError]:
-        """What executes it, or what is wrong with its variables."""
+    def _begun(self, known: Known) -> Any:
+        """Its execution, as in Prepared.execute."""
         kind = self._schema.execution_context_class
         prepared = known.prepared.get(self._name)
         if prepared is not None:
-            return prepared.executor(kind, self._context, self._variables)
+            return prepared.execute(kind, self._context, self._variables)
         built = kind.build(
             self._schema._schema, known.document, None, self._context, self._variables,
             self._name, hide_suggestions=self._hides,
             is_awaitable=cast("Any", optimized_is_awaitable),
         )  # fmt: skip
-        if isinstance(built, Executor):
-            known.prepared[self._name] = Prepared(built)
-        return built
+        if isinstance(built, list):
+            return built
+        known.prepared[self._name] = Prepared(built)
+        return built.execute_operation()
 
     def bounds(self, kind: Kind) -> Bounds:
         """What its execution may take."""

@@ -3,7 +3,6 @@
 from typing import TYPE_CHECKING, Any
 
 from graphql import Undefined, is_required_argument
-from graphql.execution import Executor as StockExecutor
 from graphql.execution.values import get_argument_values
 from graphql.utilities.coerce_input_value import coerce_default_value
 from strawberry.types.arguments import convert_arguments
@@ -15,6 +14,7 @@ from core.schema.executor.literals import Odd, Read, constant, reader
 
 if TYPE_CHECKING:
     from core.schema.executor.plans import Place
+    from core.schema.executor.run import Run
 
 
 class Arguments:
@@ -32,18 +32,18 @@ class Arguments:
         except (Odd, Unknown):
             self._known = None
 
-    def of(self, executor: StockExecutor[Any], info: Info[Any, Any]) -> dict[str, Any]:
+    def of(self, run: "Run", info: Info[Any, Any]) -> dict[str, Any]:
         """By the names that the resolver has for them. Raises what the stock executor does."""
         if self._known is not None:
-            values = executor.variable_values.coerced
+            values = run.values.coerced
             try:
                 return {name: convert(read(values)) for name, read, convert in self._known}
             except Odd:
                 pass
         schema = info.schema
         given = get_argument_values(
-            self._place.definition, self._place.nodes[0], executor.variable_values, None,
-            executor.hide_suggestions,
+            self._place.definition, self._place.nodes[0], run.values, None,
+            run.executor.hide_suggestions,
         )  # fmt: skip
         return convert_arguments(
             given, self._ours.arguments, schema.schema_converter.scalar_registry, schema.config,

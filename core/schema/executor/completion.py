@@ -3,18 +3,21 @@
 import asyncio
 from bisect import bisect_right
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 from graphql import GraphQLError, GraphQLResolveInfo, Undefined, located_error
-from graphql.execution import Executor as StockExecutor
 from graphql.execution.executor import invalid_return_type_error
 from graphql.pyutils import Path, is_iterable
 from strawberry.types.info import Info
 
 from core.schema.executor.compile import takes_object
-from core.schema.executor.faults import Errors, Fault
+from core.schema.executor.faults import Fault
 from core.schema.executor.later import Later, RowBatch, Rows, rows_of
 from core.schema.executor.plans import Field, Kind, Place, Selection, Shape, option
+
+if TYPE_CHECKING:
+    from core.schema.executor.run import Run
 
 Where = Callable[[int], Path | None]
 """The path of a value by its number among those completed together; asked for errors only."""
@@ -51,15 +54,35 @@ class RowLists(list[Any]):
 class PlannedInfo(Info[Any, Any]):
     """A resolver's `info`, which knows what is selected of what it returns."""
 
-    shape: Shape
+    def __init__(self, run: "Run", one: Field, path: Callable[[], Path]) -> None:
+        assert one.ours is not None
+        self._field = one.ours
+        self.shape = one.shape
+        self._run = run
+        self._place = one.place
+        self._path = path
+
+    @property
+    def context(self) -> Any:
+        return self._run.context
+
+    @cached_property
+    def _raw_info(self) -> GraphQLResolveInfo[Any]:  # type: ignore[override]
+        return raw_info(self._run, self._place, self._path())
+
+
+def raw_info(run: "Run", place: Place, path: Path | None) -> GraphQLResolveInfo[Any]:
+    """What the stock executor tells of a field."""
+    assert path is not None
+    return run.executor.build_resolve_info(place.definition, place.nodes, place.parent, path)
 
 
 class Completion:
     """The level-by-level part of one operation."""
 
-    def __init__(self, executor: StockExecutor[Any], errors: Errors) -> None:
-        self._executor = executor
-        self._errors = errors
+    def __init__(self, run: "Run") -> None:
+        self._run = run
+        self._errors = run.errors
         self._calls: dict[int, dict[str, Any]] = {}
 
     # -- objects ----------------------------------------------------------------------------------
@@ -121,8 +144,8 @@ class Completion:
         self._errors.step = step
         place = one.place
         path = Path(where(number), place.response, place.parent.name)
-        value = self._executor.execute_field(place.parent, source, place.details, path, None)
-        return await value if self._executor.is_awaitable(value) else value
+        value = self._run.executor.execute_field(place.parent, source, place.details, path, None)
+        return await value if self._run.executor.is_awaitable(value) else value
 
     async def _pending(
         self, fields: list[Field], objects: Sequence[Any], made: list[Any], where: Where, step: int
@@ -298,7 +321,7 @@ class Completion:
             raise value.error
         if isinstance(value, Exception):
             raise value
-        if self._executor.is_async_iterable(value):
+        if self._run.executor.is_async_iterable(value):
             return [one async for one in value]
         if not is_iterable(value):
             raise GraphQLError(
@@ -341,8 +364,8 @@ class Completion:
             raise value
         if shape.type.is_type_of is None:
             return
-        fits = shape.type.is_type_of(value, self._raw_info(shape.place, path))
-        if not (await fits if self._executor.is_awaitable(fits) else fits):
+        fits = shape.type.is_type_of(value, raw_info(self._run, shape.place, path))
+        if not (await fits if self._run.executor.is_awaitable(fits) else fits):
             raise invalid_return_type_error(shape.type, value, shape.place.details)
 
     async def _abstract(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
@@ -382,15 +405,15 @@ class Completion:
             raise value.error
         if isinstance(value, Exception):
             raise value
-        info = self._raw_info(shape.place, path)
-        resolve = shape.type.resolve_type or self._executor.type_resolver
+        info = raw_info(self._run, shape.place, path)
+        resolve = shape.type.resolve_type or self._run.executor.type_resolver
         name: Any = resolve(value, info, shape.type)
-        if self._executor.is_awaitable(name):
+        if self._run.executor.is_awaitable(name):
             name = await name
-        found = self._executor.ensure_valid_runtime_type(
+        found = self._run.executor.ensure_valid_runtime_type(
             name, shape.type, shape.place.details, info, value
         )
-        option(self._executor, shape, found)
+        option(self._run.executor, shape, found)
         return found.name
 
     def _leaves(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
@@ -422,19 +445,17 @@ class Completion:
         ours, place = one.ours, one.place
         assert ours is not None
         assert ours.base_resolver is not None
-        raw = self._raw_info(place, Path(where(0), place.response, place.parent.name))
-        info = PlannedInfo(_raw_info=raw, _field=ours)
-        info.shape = one.shape
+
+        def path() -> Path:
+            return Path(where(0), place.response, place.parent.name)
+
+        info = PlannedInfo(self._run, one, path)
         call: dict[str, Any] = {}
         if one.arguments is not None:
-            call = one.arguments.of(self._executor, info)
+            call = one.arguments.of(self._run, info)
         if (parameter := ours.base_resolver.info_parameter) is not None:
             call[parameter.name] = info
         return call
-
-    def _raw_info(self, place: Place, path: Path | None) -> GraphQLResolveInfo[Any]:
-        assert path is not None
-        return self._executor.build_resolve_info(place.definition, place.nodes, place.parent, path)
 
     async def _settle(self, values: list[Any], step: int) -> tuple[list[Any], int]:
         """The values with every promise kept and every awaitable awaited, all at once."""

@@ -1,22 +1,13 @@
 """The executor that a schema is given: level by level where it can, else the stock way."""
 
-from collections.abc import Awaitable
-from typing import Any, cast
+from typing import Any
 
-from graphql import (
-    ExecutionResult,
-    GraphQLError,
-    GraphQLObjectType,
-    OperationType,
-    get_named_type,
-    is_leaf_type,
-)
+from graphql import GraphQLObjectType, OperationType, get_named_type, is_leaf_type
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
-from core.schema.executor.completion import Completion
-from core.schema.executor.faults import Errors
-from core.schema.executor.plans import Plans, Shape
+from core.schema.executor.plans import Plans
+from core.schema.executor.run import Run
 
 
 class Executor(StrawberryGraphQLCoreExecutionContext):
@@ -27,52 +18,48 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
     mutations with root fields that are odd, up to the value that they return.
     """
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, run: Run | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._planned: Plans | None = None
-        if (
+        self._run = run
+        if run is None and self._is_usual:
+            plans = self.schema._strawberry_schema.plans.find(self)  # type: ignore[attr-defined]
+            self._run = Run(plans, self.variable_values, self.context_value, lambda _: self)
+        if self._run is not None:
+            self.collected_errors = self._run.errors
+
+    @property
+    def _is_usual(self) -> bool:
+        return bool(
             self.operation.operation is not OperationType.SUBSCRIPTION
             and self.error_propagation
             and self.abort_signal is None
             and not (self.middleware_manager and self.middleware_manager.middlewares)
-        ):
-            self._planned = self.schema._strawberry_schema.plans.find(self)  # type: ignore[attr-defined]
-            errors = self.collected_errors = Errors(self)
-            self._completion = Completion(self, errors)
+        )
+
+    @property
+    def plans(self) -> Plans | None:
+        """Of the operation; None where everything is left to the stock executor."""
+        return None if self._run is None else self._run.plans
 
     def execute_operation(self, serially: bool | None = None) -> Any:
-        if self._planned is not None:
+        if self._run is not None:
             root_type = self.schema.get_root_type(self.operation.operation)
             assert root_type is not None
-            selection = self._planned.root(self, root_type)
-            if self.operation.operation is OperationType.QUERY:
-                complete = self._completion.selection
-            else:
-                complete = self._completion.one_by_one
-                if selection is not None and not selection.is_serial:
-                    selection = None
-            if selection is not None:
-                return self._answered(complete(selection, [self.root_value], lambda _: None, 0))
+            answer = self._run.answer(root_type, self.root_value)
+            if answer is not None:
+                return answer
         return super().execute_operation(serially)
-
-    async def _answered(self, done: Awaitable[Any]) -> ExecutionResult:
-        data = None
-        try:
-            data = await self._only(done)
-        except GraphQLError as error:
-            self.collected_errors.add(error, None)
-        return cast("ExecutionResult", self.build_response(data))
 
     def execute_root_grouped_field_set(
         self, root_type: GraphQLObjectType, root_value: Any, grouped_field_set: Any,
         serially: bool, position_context: Any,
     ) -> Any:  # fmt: skip
-        if self._planned is not None and not serially:
-            selection = self._planned.root(self, root_type)
+        run = self._run
+        if run is not None and not serially:
+            selection = run.plans.root(run, root_type)
             if selection is not None:
-                return self._only(
-                    self._completion.selection(selection, [root_value], lambda _: None, 0)
-                )
+                complete = run.completion.selection
+                return run.only(complete(selection, [root_value], lambda _: None, 0))
         return super().execute_root_grouped_field_set(
             root_type, root_value, grouped_field_set, serially, position_context
         )
@@ -81,28 +68,16 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         self, return_type: Any, field_details_list: Any, info: Any, path: Path, result: Any,
         position_context: Any,
     ) -> Any:  # fmt: skip
+        run = self._run
         if (
-            self._planned is not None
+            run is not None
             and result is not None
             and not isinstance(result, Exception)
             and not is_leaf_type(get_named_type(return_type))
         ):
-            shape = self._planned.field(self, info.parent_type, field_details_list)
+            shape = run.plans.field(run, info.parent_type, field_details_list)
             if shape.known and shape.type == return_type:
-                return self._value(shape, result, path)
+                return run.only(run.completion.shape(shape, [result], lambda _: path, 1))
         return super().complete_value(
             return_type, field_details_list, info, path, result, position_context
         )
-
-    async def _value(self, shape: Shape, result: Any, path: Path) -> Any:
-        return await self._only(self._completion.shape(shape, [result], lambda _: path, 1))
-
-    async def _only(self, done: Awaitable[Any]) -> Any:
-        completed, faults = await done
-        if faults:
-            raise self._errors_told().rise(faults[0])
-        return completed[0]
-
-    def _errors_told(self) -> Errors:
-        assert isinstance(self.collected_errors, Errors)
-        return self.collected_errors

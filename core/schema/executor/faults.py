@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from graphql import (
     FieldNode,
@@ -18,6 +18,9 @@ from graphql import (
 from graphql.execution import Executor as StockExecutor
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path
+
+if TYPE_CHECKING:
+    from core.schema.executor.run import Run
 
 
 @dataclass(slots=True)
@@ -43,11 +46,11 @@ class Errors(CollectedErrors):
     Of two errors under one place that became null only those count that came before it did.
     """
 
-    def __init__(self, executor: StockExecutor[Any]) -> None:
+    def __init__(self, run: "Run") -> None:
         super().__init__()
         self.step = 0
         """Of errors that the stock executor tells."""
-        self._executor = executor
+        self._run = run
         self._told: list[Told] = []
         self._rising: dict[int, Fault] = {}
 
@@ -68,8 +71,9 @@ class Errors(CollectedErrors):
     def errors(self) -> Any:
         told, self._told = self._told, []
         if len(told) > 1:
-            ranks = _ranks(self._executor)
-            serial = self._executor.operation.operation is OperationType.MUTATION
+            executor = self._run.executor
+            ranks = _ranks(executor)
+            serial = executor.operation.operation is OperationType.MUTATION
             told.sort(key=lambda one: _order(one, ranks, serial))
         for one in told:
             super().add(one.error, one.place)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from graphql import (
     FieldNode,
@@ -34,6 +34,9 @@ from core.schema.executor.arguments import Arguments
 from core.schema.executor.compile import Build, Written, build_function, leaf_function
 from core.schema.executor.inputs import Inputs
 from core.schema.executor.kept import Kept
+
+if TYPE_CHECKING:
+    from core.schema.executor.run import Run
 
 OURS = GraphQLCoreConverter.DEFINITION_BACKREF
 
@@ -183,10 +186,11 @@ class Plans:
         self._roots: dict[Any, Selection | None] = {}
         self._shapes: dict[Any, Shape] = {}
 
-    def root(self, executor: StockExecutor[Any], type_: GraphQLObjectType) -> Selection | None:
+    def root(self, run: "Run", type_: GraphQLObjectType) -> Selection | None:
         """The selection of the operation itself; None for what only the stock way does."""
-        key = self._switched(executor)
+        key = self._switched(run)
         if key not in self._roots:
+            executor = run.executor
             found = collect_fields(
                 executor.schema, executor.fragments, executor.variable_values, type_,
                 executor.operation, executor.hide_suggestions,
@@ -194,19 +198,20 @@ class Plans:
             self._roots[key] = _selection(executor, type_, found.grouped_field_set)
         return self._roots[key]
 
-    def field(
-        self, executor: StockExecutor[Any], parent: GraphQLObjectType, details: FieldDetailsList
-    ) -> Shape:
+    def field(self, run: "Run", parent: GraphQLObjectType, details: FieldDetailsList) -> Shape:
         """The shape of a field that the stock executor resolved."""
-        key = (parent.name, tuple(id(one.node) for one in details), self._switched(executor))
+        key = (parent.name, tuple(id(one.node) for one in details), self._switched(run))
         if key not in self._shapes:
+            executor = run.executor
             place = _place(executor, parent, details)
             assert place is not None
             self._shapes[key] = _shape(executor, place, place.definition.type)
         return self._shapes[key]
 
-    def _switched(self, executor: StockExecutor[Any]) -> tuple[Any, ...]:
-        given = executor.variable_values.coerced
+    def _switched(self, run: "Run") -> tuple[Any, ...]:
+        if not self._switches:
+            return ()
+        given = run.values.coerced
         return tuple(given.get(name) for name in self._switches)
 
 

@@ -17,6 +17,9 @@ from graphql.execution.values import (
 )
 from graphql.utilities.coerce_input_value import coerce_input_value
 
+from core.schema.executor.executor import Executor
+from core.schema.executor.run import Run
+
 MAX_ERRORS = 50
 """As many faults of variables are told at most."""
 
@@ -29,6 +32,8 @@ class Prepared:
         self._definitions = built.fragment_definitions
         self._fragments = built.fragments
         self._operation = built.operation
+        self._root_type = built.schema.get_root_type(built.operation.operation)
+        self._plans = built.plans if isinstance(built, Executor) else None
         self._resolvers = (
             built.field_resolver, built.type_resolver, built.subscribe_field_resolver
         )  # fmt: skip
@@ -41,23 +46,39 @@ class Prepared:
             for node in self._operation.variable_definitions or ()
         ]
 
-    def executor(
+    def execute(
         self, kind: type[StockExecutor[Any]], context: Any, given: Mapping[str, Any]
-    ) -> StockExecutor[Any] | list[GraphQLError]:
-        """An executor of this kind for a request, or what is wrong with its variables."""
-        values = self._values(given) or get_variable_values(
+    ) -> Any:
+        """What the operation comes to, by this kind of executor.
+
+        A result or what can be awaited for one, or a list of what is wrong with its variables.
+        """
+        values = self.values(given)
+        if isinstance(values, list):
+            return values
+
+        def build(run: Run | None = None) -> StockExecutor[Any]:
+            options = self._options if run is None else {**self._options, "run": run}
+            return kind(
+                self._schema, self._definitions, self._fragments, None, context, self._operation,
+                values, *self._resolvers, **options,
+            )  # fmt: skip
+
+        answer = None
+        if self._plans is not None and issubclass(kind, Executor):
+            assert self._root_type is not None
+            answer = Run(self._plans, values, context, build).answer(self._root_type)
+        return build().execute_operation() if answer is None else answer
+
+    def values(self, given: Mapping[str, Any]) -> VariableValues | list[GraphQLError]:
+        """The variables' values, or what is wrong with them."""
+        return self._values(given) or get_variable_values(
             self._schema, self._operation.variable_definitions or (), dict(given), MAX_ERRORS,
             self._options["hide_suggestions"],
         )  # fmt: skip
-        if isinstance(values, list):
-            return values
-        return kind(
-            self._schema, self._definitions, self._fragments, None, context, self._operation,
-            values, *self._resolvers, **self._options,
-        )  # fmt: skip
 
     def _values(self, given: Mapping[str, Any]) -> VariableValues | None:
-        """The variables' values; None where the stock way has to tell faults or find defaults."""
+        """As they usually are; None where the stock way has to tell faults or find defaults."""
         sources: dict[str, VariableValueSource] = {}
         coerced: dict[str, Any] = {}
         for one in self._variables:
