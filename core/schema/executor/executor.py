@@ -6,6 +6,7 @@ from graphql import GraphQLObjectType, OperationType, get_named_type, is_leaf_ty
 from graphql.pyutils import Path
 from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 
+from core.schema.executor.completion import Completion
 from core.schema.executor.plans import Plans
 from core.schema.executor.run import Run
 
@@ -26,6 +27,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
             self._run = Run(plans, self.variable_values, self.context_value, lambda _: self)
         if self._run is not None:
             self.collected_errors = self._run.errors
+            self._run.errors.executor = self
 
     @property
     def _is_usual(self) -> bool:
@@ -58,7 +60,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         if run is not None and not serially:
             selection = run.plans.root(run, root_type)
             if selection is not None:
-                complete = run.completion.selection
+                complete = Completion(run).selection
                 return run.only(complete(selection, [root_value], lambda _: None, 0))
         return super().execute_root_grouped_field_set(
             root_type, root_value, grouped_field_set, serially, position_context
@@ -77,7 +79,7 @@ class Executor(StrawberryGraphQLCoreExecutionContext):
         ):
             shape = run.plans.field(run, info.parent_type, field_details_list)
             if shape.known and shape.type == return_type:
-                return run.only(run.completion.shape(shape, [result], lambda _: path, 1))
+                return run.only(Completion(run).shape(shape, [result], lambda _: path, 1))
         return super().complete_value(
             return_type, field_details_list, info, path, result, position_context
         )

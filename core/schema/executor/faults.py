@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from graphql import (
     FieldNode,
@@ -18,9 +18,6 @@ from graphql import (
 from graphql.execution import Executor as StockExecutor
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path
-
-if TYPE_CHECKING:
-    from core.schema.executor.run import Run
 
 
 @dataclass(slots=True)
@@ -46,11 +43,12 @@ class Errors(CollectedErrors):
     Of two errors under one place that became null only those count that came before it did.
     """
 
-    def __init__(self, run: "Run") -> None:
+    def __init__(self) -> None:
         super().__init__()
         self.step = 0
         """Of errors that the stock executor tells."""
-        self._run = run
+        self.executor: StockExecutor[Any] | None = None
+        """It has to be there before several errors are given out: it knows their order."""
         self._told: list[Told] = []
         self._rising: dict[int, Fault] = {}
 
@@ -68,10 +66,16 @@ class Errors(CollectedErrors):
         self._told.append(Told(fault.step if fault else self.step, path, error))
 
     @property
+    def several(self) -> bool:
+        """Whether there are errors to be put in order."""
+        return len(self._told) > 1
+
+    @property
     def errors(self) -> Any:
         told, self._told = self._told, []
         if len(told) > 1:
-            executor = self._run.executor
+            executor = self.executor
+            assert executor is not None
             ranks = _ranks(executor)
             serial = executor.operation.operation is OperationType.MUTATION
             told.sort(key=lambda one: _order(one, ranks, serial))

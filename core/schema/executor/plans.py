@@ -129,22 +129,15 @@ class Field:
     nested: "Selection | None" = None
     """Of an object that the compiled function completes too."""
 
+    stock: bool = False
+    """Whether the stock executor executes it."""
+    waits: bool = False
+    """Whether completing it may have to wait for something."""
+
     @property
     def of_row(self) -> bool:
         """Whether the compiled function makes it of the object's row alone."""
         return any(one is not None for one in (self.column, self.make, self.prepare))
-
-    @property
-    def stock(self) -> bool:
-        """Whether the stock executor executes it."""
-        return self.constant is None and self.ours is None
-
-    @property
-    def waits(self) -> bool:
-        """Whether completing it may have to wait for something."""
-        if self.inline:
-            return False
-        return self.stock or self.call is not None or self.shape.waits
 
 
 @dataclass(slots=True, eq=False)
@@ -163,18 +156,11 @@ class Selection:
     waits: bool
     columns: frozenset[str] | None
     """Of the objects' rows that are read; None for all."""
+    is_serial: bool
+    """Whether its fields, one after the other, are done without the stock executor.
 
-    @property
-    def is_serial(self) -> bool:
-        """Whether its fields, one after the other, are done without the stock executor.
-
-        None of them may take the whole object with it.
-        """
-        return all(
-            one.constant is not None
-            or not (one.stock or one.inline or one.shape.kind is Kind.NON_NULL)
-            for one in self.fields
-        )
+    None of them may take the whole object with it.
+    """
 
 
 class Plans:
@@ -283,6 +269,11 @@ def _selection(
         type_, definition.origin, fields, [one for one in fields if not one.inline],
         [one for one in fields if not one.inline or one.nested is not None],
         build_function(fields), any(one.waits for one in fields), _columns(fields),
+        all(
+            one.constant is not None
+            or not (one.stock or one.inline or one.shape.kind is Kind.NON_NULL)
+            for one in fields
+        ),
     )  # fmt: skip
 
 
@@ -318,6 +309,7 @@ def _field(executor: StockExecutor[Any], place: Place, shape: Shape) -> Field:
                 made.arguments = Arguments(place, ours, schema.plans.inputs(schema))
         else:
             made.attribute = ours.python_name
+    made.stock = made.constant is None and made.ours is None
     leaf = shape.inner if shape.kind is Kind.NON_NULL else shape
     assert leaf is not None
     at_once = made.constant is not None or (ours is not None and not ours.is_async)
@@ -327,6 +319,7 @@ def _field(executor: StockExecutor[Any], place: Place, shape: Shape) -> Field:
     written = ours.metadata.get("written") if made.inline and ours is not None else None
     if written is not None and written.writes(made.nested):
         made.written = written
+    made.waits = not made.inline and (made.stock or made.call is not None or shape.waits)
     return made
 
 

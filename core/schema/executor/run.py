@@ -15,8 +15,9 @@ from core.schema.executor.plans import Plans
 class Run:
     """What a request's values are completed with, and the errors met meanwhile.
 
-    A stock executor takes as long to make as a small answer, and few requests need one: it is
-    built when the first field asks for it.
+    A stock executor takes a part of the time of a small answer, and few requests need one: it is
+    built for the first who asks for it. Nothing in here leads back to it, so that it goes when the
+    answer is there, and not with the next collection of garbage.
     """
 
     def __init__(
@@ -29,8 +30,7 @@ class Run:
         self.plans = plans
         self.values = values
         self.context = context
-        self.errors = Errors(self)
-        self.completion = Completion(self)
+        self.errors = Errors()
         self._build = build
         self._executor: StockExecutor[Any] | None = None
 
@@ -48,10 +48,11 @@ class Run:
         selection = self.plans.root(self, root_type)
         if selection is None:
             return None
+        completion = Completion(self)
         if self.plans.operation.operation is OperationType.QUERY:
-            complete = self.completion.selection
+            complete = completion.selection
         elif selection.is_serial:
-            complete = self.completion.one_by_one
+            complete = completion.one_by_one
         else:
             return None
         return self._answered(complete(selection, [root_value], lambda _: None, 0))
@@ -62,6 +63,8 @@ class Run:
             data = await self.only(done)
         except GraphQLError as error:
             self.errors.add(error, None)
+        if self.errors.several:
+            _ = self.executor  # it knows their order
         return ExecutionResult(data, self.errors.errors or None)
 
     async def only(self, done: Awaitable[Any]) -> Any:
