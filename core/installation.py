@@ -139,10 +139,10 @@ async def open_installation(
             await applied.check_keyring(keyring)
         url = database_url
         signals = Signals(lambda: asyncpg.connect(**database.credentials(url)))
+        db = Database(keyring, clock, doorbell, signals.changed_here)
         yield Installation(
-            settings, registry, Database(keyring, clock, doorbell), signals, url, redis,
-            shared_redis=redis_url is not None,
-        )  # fmt: skip
+            settings, registry, db, signals, url, redis, shared_redis=redis_url is not None
+        )
 
 
 async def _bring_up_to_date(settings: Settings, url: str, apps: dict[str, Sequence[str]]) -> None:

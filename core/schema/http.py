@@ -24,6 +24,7 @@ from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
 
 from core.domain.shops.caller import Caller
+from core.domain.shops.known_tokens import KnownTokens
 from core.domain.shops.staff.callers import authenticate_bearer
 from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
@@ -70,6 +71,7 @@ class Endpoint(GraphQL[Context, None]):
             allowed_origins=installation.settings.cors_origins,
         )
         self.installation = installation
+        self._tokens = KnownTokens(installation.db, installation.signals)
         settings = installation.settings
         schema.config.disable_field_suggestions = not settings.introspection
         self.throttle = (
@@ -178,7 +180,9 @@ class Endpoint(GraphQL[Context, None]):
         if kind.lower() != "bearer":
             return None
         installation = self.installation
-        return await authenticate_bearer(installation.db, installation.registry, token.strip())
+        return await authenticate_bearer(
+            installation.db, installation.registry, self._tokens, token.strip()
+        )
 
     async def on_ws_connect(self, context: Context) -> Any:
         params = context.connection_params or {}

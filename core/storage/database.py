@@ -31,6 +31,7 @@ from core.storage.connections import (
     working,
 )
 from core.storage.keyring import Keyring
+from core.storage.signals import CHANNEL, name_of
 from core.storage.telling import insert_events
 from core.storage.together import Together, sharing
 
@@ -129,6 +130,7 @@ class Work(Session):
 
     _events: list[Event] = field(default_factory=list)
     _rings: list[tuple[str, tuple[int, ...]]] = field(default_factory=list)
+    _changed: list[str] = field(default_factory=list)
     _audits: list[tuple[str, str, Mapping[str, Any]]] = field(default_factory=list)
     audit_end: chain.End | None = None
     """The audit log's last entry, if it is of this transaction and written already."""
@@ -156,7 +158,9 @@ class Work(Session):
 
     async def notify(self, topic: str, key: int) -> None:
         """Tell live listeners, after the commit, that the object changed; see signals.py."""
-        await self.sql.execute("SELECT pg_notify('huike', $1)", f"{topic}:{self.merchant_id}:{key}")
+        name = name_of(topic, self.merchant_id, key)
+        await self.sql.execute("SELECT pg_notify($1, $2)", CHANNEL, name)
+        self._changed.append(name)
 
     async def new_ids(self, table: str, count: int) -> list[int]:
         """Ids for so many new rows, where they must be known before the rows are written."""
@@ -202,12 +206,22 @@ Look = Callable[[Session, list[Any]], Awaitable[Mapping[Any, Any]]]
 
 
 class Database:
-    """The process's one pool of connections."""
+    """The process's one pool of connections.
 
-    def __init__(self, keyring: Keyring, clock: Clock, doorbell: Doorbell) -> None:
+    `changed` is told, after each commit, the names of what `Work.notify` was called for.
+    """
+
+    def __init__(
+        self,
+        keyring: Keyring,
+        clock: Clock,
+        doorbell: Doorbell,
+        changed: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self.keyring = keyring
         self.clock = clock
         self.doorbell = doorbell
+        self._changed = changed
         self._together = Together(self._work_together)
         self._looks = Together(self._look_together)
 
@@ -278,6 +292,8 @@ class Database:
                 await work.flush()
         finally:
             working.reset(token)
+        for name in work._changed:
+            self._changed(name)
         for job, args in work._rings:
             await self.doorbell.ring(job, *args)
 

@@ -15,13 +15,33 @@ CHANNEL = "huike"
 RECONNECT_SECONDS = 1.0
 
 
+def name_of(topic: str, merchant_id: int, key: int) -> str:
+    """How a merchant's object is named in signals."""
+    return f"{topic}:{merchant_id}:{key}"
+
+
 class Signals:
     """One listening connection per process, fanned out to any number of subscribers."""
 
     def __init__(self, connect: Callable[[], Coroutine[Any, Any, asyncpg.Connection]]) -> None:
         self._connect = connect
         self._waiting: dict[str, set[asyncio.Event]] = defaultdict(set)
+        self._told: list[Callable[[str | None], None]] = []
         self._task: asyncio.Task[None] | None = None
+        self.listening = False
+        """Whether changes are heard of."""
+
+    def tell_all(self, told: Callable[[str | None], None]) -> None:
+        """Call with the name of each object that changed; with None for whatever was missed.
+
+        Of what this process changes it hears twice: at the commit, and from the database.
+        """
+        self._told.append(told)
+
+    def changed_here(self, name: str) -> None:
+        """To be called when a change by this process is committed."""
+        for told in self._told:
+            told(name)
 
     def start(self) -> None:
         self._task = asyncio.create_task(self._listen())
@@ -40,7 +60,7 @@ class Signals:
 
         With a number of seconds it yields then as well, for what does not tell of each change.
         """
-        name = f"{topic}:{merchant_id}:{key}"
+        name = name_of(topic, merchant_id, key)
         event = asyncio.Event()
         self._waiting[name].add(event)
         try:
@@ -66,18 +86,29 @@ class Signals:
     async def _listen_once(self) -> None:
         connection = await self._connect()
         closed = asyncio.Event()
-        connection.add_termination_listener(lambda _: closed.set())
+
+        def close(_: object) -> None:
+            self.listening = False
+            closed.set()
+
+        connection.add_termination_listener(close)
         try:
             await connection.add_listener(CHANNEL, self._on_notify)
             # something may have changed while nobody listened
+            for told in self._told:
+                told(None)
+            self.listening = True
             for events in self._waiting.values():
                 for event in events:
                     event.set()
             await closed.wait()
         finally:
+            self.listening = False
             if not connection.is_closed():
                 await connection.close()
 
     def _on_notify(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        for told in self._told:
+            told(str(payload))
         for event in self._waiting.get(str(payload), ()):
             event.set()

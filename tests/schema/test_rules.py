@@ -339,11 +339,12 @@ def test_plugin_field_shows_in_its_schema_only(installation):
 
 
 async def ask(world, registry, query, **variables):
-    from core.domain.shops.tokens import authenticate
+    from core.domain.shops.known_tokens import KnownTokens
     from core.schema.context import Context
 
     installation = replace(world.merchant.installation, registry=registry)
-    caller = await authenticate(installation.db, world.token)
+    tokens = KnownTokens(installation.db, installation.signals)
+    caller = await tokens.authenticate(world.token)
     context = Context(installation, caller, "r1")
     schema = build_schema(registry)
     return await schema.execute(query, variable_values=variables, context_value=context)

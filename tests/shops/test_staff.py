@@ -8,6 +8,7 @@ import pytest
 import pytest_asyncio
 from argon2 import PasswordHasher
 
+from core.domain.shops.known_tokens import KnownTokens
 from core.domain.shops.permissions import CORE_PERMISSIONS, all_permissions
 from core.domain.shops.roles import (
     GRANTED,
@@ -91,7 +92,8 @@ class Person:
         return await log_in(self.db, self.merchant.id, email, password, code, Client(address))
 
     async def caller(self, token):
-        return await authenticate_bearer(self.db, self.registry, token)
+        tokens = KnownTokens(self.db, self.merchant.installation.signals)
+        return await authenticate_bearer(self.db, self.registry, tokens, token)
 
     async def log(self):
         async with self.merchant.read() as session:

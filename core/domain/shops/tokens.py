@@ -134,19 +134,10 @@ async def _person(session: Session, actor: str) -> str:
     return actor
 
 
-async def authenticate(db: Database, token: str) -> Caller | None:
-    """Who presents this token; None when it is malformed, unknown, expired or revoked."""
-    found = read_token(token, PREFIX, 1)
-    if found is None:
-        return None
-    merchant_id, token_id, (secret,) = found
-    return await token_caller(db, merchant_id, token_id, hash_secret(secret))
-
-
 async def token_caller(
     db: Database, merchant_id: int, token_id: int, proof: bytes
 ) -> Caller | None:
-    """Who has the token with this hash of its secret, at present; see `authenticate`."""
+    """Who has the token with this hash of its secret; None when it is unknown or has ended."""
     presented = Presented(merchant_id, token_id, proof)
     caller: Caller | None = await db.look(SYSTEM, _callers, presented)
     return caller
