@@ -11,6 +11,7 @@ from typing import Any, cast
 import orjson
 from cross_web import HTTPException
 from graphql import OperationType as Kind
+from starlette.datastructures import QueryParams
 from starlette.exceptions import HTTPException as UnreadableForm
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response, StreamingResponse
@@ -107,9 +108,9 @@ class Endpoint(GraphQL[Context, None]):
         method = scope["method"]
         multipart = _check_method(method, scope["named_headers"]) == MULTIPART
         context = await self._context(scope)
-        request = Request(scope, receive)
+        form = Request(scope, receive) if multipart else None
         try:
-            asked = self.documents.read(await self._body(request, multipart))
+            asked = self.documents.read(await self._body(scope, receive, form))
             if media_type == EVENTS:
                 return await self._stream(method, context, asked)
             # a file has come in by now, but has to be read and kept
@@ -124,22 +125,22 @@ class Endpoint(GraphQL[Context, None]):
         except TimeoutError:
             result = timed_out(self.seconds, context.request_id)
         finally:
-            if multipart:
-                await request.close()  # an uploaded file's temporary copy
+            if form is not None:
+                await form.close()  # an uploaded file's temporary copy
         return await _response(scope, response_data(result), media_type)
 
-    async def _body(self, request: Request, multipart: bool) -> Any:
+    async def _body(self, scope: Scope, receive: Receive, form: Request | None) -> Any:
         """What a request asks for, not looked at yet. Raises HTTPException."""
         try:
-            if request.method == "GET":
-                return self.parse_query_params(request.query_params)
-            if multipart:
-                return await self.parse_multipart(self.request_adapter_class(request))
+            if scope["method"] == "GET":
+                return self.parse_query_params(QueryParams(scope["query_string"]))
+            if form is not None:
+                return await self.parse_multipart(self.request_adapter_class(form))
         except (AttributeError, TypeError, IndexError, KeyError):  # a map of files of another shape
             raise Refused(400, "the body is not a GraphQL request") from None
         except UnreadableForm as error:
             raise Refused(400, error.detail) from None
-        body = await _whole(request.receive)
+        body = await _whole(receive)
         if fault := check_body(body):
             raise Refused(400, fault, COST_EXCEEDED)
         return self.parse_json(body)

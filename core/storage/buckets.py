@@ -6,6 +6,7 @@ it begins, sees more than is allowed. What is in it stands in a row that its tak
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cached_property
 
 CLOCK_WENT_BACK = timedelta(minutes=2)
 """A bucket filled later than that from now was filled by a clock that was wrong."""
@@ -18,12 +19,12 @@ class Bucket:
     amount: int
     seconds: float
 
-    @property
+    @cached_property
     def size(self) -> int:
         """The tokens of a full bucket: so many are taken at once at the most."""
         return max(1, self.amount // 10)
 
-    @property
+    @cached_property
     def speed(self) -> float:
         """The tokens that it gains in a second."""
         return (self.amount - self.size + 1) / self.seconds

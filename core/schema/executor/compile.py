@@ -207,7 +207,7 @@ class _Source:
             return f"{of}.{one.attribute}"
         self.names[f"f{value}"] = one.call
         given = f"{name}=a{number}" if (name := _only_info(one)) else f"**a{number}"
-        return f"f{value}({f'{of}, ' if takes_object(one) else ''}{given})"
+        return f"f{value}({f'{of}, ' if one.takes_object else ''}{given})"
 
     def _written(self, one: "Field", written: Written, of: str, value: str, indent: str) -> None:
         leaf = one.shape.inner or one.shape
@@ -267,14 +267,4 @@ def _display(entries: Iterable[tuple[str, str]]) -> str:
 
 def _only_info(one: "Field") -> str | None:
     """The name of a resolver's `info`, if it can be given nothing else."""
-    assert one.ours is not None
-    assert one.ours.base_resolver is not None
-    parameter = one.ours.base_resolver.info_parameter
-    return parameter.name if parameter is not None and not one.place.definition.args else None
-
-
-def takes_object(one: "Field") -> bool:
-    """Whether a field's resolver is given the object as its first argument."""
-    assert one.ours is not None
-    assert one.ours.base_resolver is not None
-    return one.ours.base_resolver.self_parameter is not None
+    return None if one.place.definition.args else one.info

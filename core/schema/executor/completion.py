@@ -11,7 +11,6 @@ from graphql.execution.executor import invalid_return_type_error
 from graphql.pyutils import Path, is_iterable
 from strawberry.types.info import Info
 
-from core.schema.executor.compile import takes_object
 from core.schema.executor.faults import Fault
 from core.schema.executor.later import Later, RowBatch, Rows, rows_of
 from core.schema.executor.plans import Field, Kind, Place, Selection, Shape, option
@@ -184,7 +183,7 @@ class Completion:
                 return [self._read(one, source) for source in objects]
             return [Raised(error)] * len(objects)
         values: list[Any] = []
-        resolve = one.call if takes_object(one) else _without_object(one.call)
+        resolve = one.call if one.takes_object else _without_object(one.call)
         if one.pk is not None and objects:
             try:
                 first = resolve(objects[0], **call)
@@ -442,9 +441,7 @@ class Completion:
         return found
 
     def _arguments(self, one: Field, where: Where) -> dict[str, Any]:
-        ours, place = one.ours, one.place
-        assert ours is not None
-        assert ours.base_resolver is not None
+        place = one.place
 
         def path() -> Path:
             return Path(where(0), place.response, place.parent.name)
@@ -453,8 +450,8 @@ class Completion:
         call: dict[str, Any] = {}
         if one.arguments is not None:
             call = one.arguments.of(self._run, info)
-        if (parameter := ours.base_resolver.info_parameter) is not None:
-            call[parameter.name] = info
+        if one.info is not None:
+            call[one.info] = info
         return call
 
     async def _settle(self, values: list[Any], step: int) -> tuple[list[Any], int]:

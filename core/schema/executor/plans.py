@@ -117,6 +117,10 @@ class Field:
     """How the compiled function does the same and completes it at once."""
     call: Callable[..., Any] | None = None
     """The resolver, without the wrappers that only pass arguments on."""
+    takes_object: bool = False
+    """Whether the resolver is given the object as its first argument."""
+    info: str | None = None
+    """The name that the resolver has for `info`, if it takes it."""
     arguments: Arguments | None = None
     """Of the resolver, where it has any."""
     prepare: Callable[[Any], Callable[[Any], Any]] | None = None
@@ -302,6 +306,9 @@ def _field(executor: StockExecutor[Any], place: Place, shape: Shape) -> Field:
             made.make = make
         elif ours.base_resolver is not None:
             made.call = cast("Callable[..., Any]", ours.base_resolver.wrapped_func)
+            made.takes_object = ours.base_resolver.self_parameter is not None
+            parameter = ours.base_resolver.info_parameter
+            made.info = None if parameter is None else parameter.name
             made.prepare = ours.metadata.get("prepare")
             made.pk = ours.metadata.get("pk")
             if place.definition.args:
