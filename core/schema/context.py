@@ -138,13 +138,13 @@ class Context:
     def work(self) -> AbstractAsyncContextManager[Work]:
         return self.installation.db.work(self.merchant_id, self.actor)
 
-    def together(self, do: Do, item: Any, lanes: int = 1) -> Awaitable[Any]:
+    def together(self, do: Do, item: Any) -> Awaitable[Any]:
         """Have `do` serve this caller's item with those of other requests; see together.py."""
-        return self.installation.db.together(self.merchant_id, self.actor, do, item, lanes)
+        return self.installation.db.together(self.merchant_id, self.actor, do, item)
 
-    def at_once(self, do: Do, item: Any, lanes: int = 1) -> Awaitable[Any]:
+    def at_once(self, do: Do, item: Any) -> Awaitable[Any]:
         """As `together`, where one statement does it all; see Database.at_once."""
-        return self.installation.db.at_once(self.merchant_id, self.actor, do, item, lanes)
+        return self.installation.db.at_once(self.merchant_id, self.actor, do, item)
 
     def load(
         self, key: Any, pk: Any, batch: Callable[[Session, list[Any]], Awaitable[Mapping[Any, R]]]

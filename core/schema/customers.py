@@ -60,8 +60,6 @@ if TYPE_CHECKING:
     from core.schema.segment_why import CustomerInSegment
 
 MAX_CHILDREN = 100
-LANES = 2
-"""Transactions with updates of customers by one caller beside each other."""
 
 
 @strawberry.type(description="An id under which the customer is known.")
@@ -530,7 +528,7 @@ class CustomerMutations:
         row = None
         if not given.contacts:
             do = FreeUpdates(tuple(sorted(given.changes)))
-            row = await info.context.at_once(do, given, LANES)
+            row = await info.context.at_once(do, given)
         if row is None:
             async with info.context.work() as w:
                 row = await update_customer(w, given.customer_id, given.changes, given.if_version)

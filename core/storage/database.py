@@ -297,23 +297,17 @@ class Database:
         for job, args in work._rings:
             await self.doorbell.ring(job, *args)
 
-    async def together(
-        self, merchant_id: int, actor: str, do: Do, item: Any, lanes: int = 1
-    ) -> Any:
+    async def together(self, merchant_id: int, actor: str, do: Do, item: Any) -> Any:
         """What `do` makes of the item, in a transaction shared with those who ask meanwhile.
 
         Raises what `do` raises for it alone; see together.py. The request that asks is charged its
         share of the statements.
         """
-        return await self._together(
-            (merchant_id, actor, do, self.work), (item, budget.get()), lanes
-        )
+        return await self._together((merchant_id, actor, do, self.work), (item, budget.get()))
 
-    async def at_once(self, merchant_id: int, actor: str, do: Do, item: Any, lanes: int = 1) -> Any:
+    async def at_once(self, merchant_id: int, actor: str, do: Do, item: Any) -> Any:
         """As `together`, where the only statement that writes is a transaction of its own."""
-        return await self._together(
-            (merchant_id, actor, do, self.read), (item, budget.get()), lanes
-        )
+        return await self._together((merchant_id, actor, do, self.read), (item, budget.get()))
 
     async def look(self, merchant_id: int, look: Look, item: Any) -> Any:
         """What `look` finds for the item, in statements shared with those who ask meanwhile.

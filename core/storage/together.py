@@ -10,7 +10,6 @@ import asyncio
 from collections.abc import Awaitable, Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import Context
-from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from core.storage.connections import Budget, budget, refuse_nesting
@@ -21,16 +20,6 @@ Result = TypeVar("Result")
 
 AT_ONCE = 100
 """Calls that are served together at most."""
-
-
-@dataclass
-class _Kind(Generic[Item, Result]):
-    """The calls of one kind that wait, and those who serve them."""
-
-    waiting: list[tuple[Item, asyncio.Future[Result]]] = field(default_factory=list)
-    lanes: int = 0
-    busy: int = 0
-    """Lanes that have calls in hand."""
 
 
 class Together(Generic[Key, Item, Result]):
@@ -45,47 +34,37 @@ class Together(Generic[Key, Item, Result]):
         self, serve: Callable[[Key, Sequence[Item]], Awaitable[Sequence[Result | Exception]]]
     ) -> None:
         self._serve = serve
-        self._kinds: dict[Key, _Kind[Item, Result]] = {}
+        self._waiting: dict[Key, list[tuple[Item, asyncio.Future[Result]]]] = {}
+        """By kind, as long as somebody serves it."""
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def __call__(self, key: Key, item: Item, lanes: int = 1) -> Result:
+    async def __call__(self, key: Key, item: Item) -> Result:
         """The result for the item; raises what `serve` raises for it alone.
 
-        With several lanes so many may be served beside each other before the next one waits: for
-        calls that seldom want the same rows. Raises RuntimeError in a unit of work, for which the
-        others would have to wait.
+        Raises RuntimeError in a unit of work, for which the others would have to wait.
         """
         refuse_nesting()
         answer: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        kind = self._kinds.get(key)
-        if kind is None:
-            kind = self._kinds[key] = _Kind()
-        kind.waiting.append((item, answer))
-        if kind.lanes < lanes:
-            kind.lanes += 1
-            # not in the first caller's context: its end or its budget are not those of the others
-            task = asyncio.create_task(self._serve_all(key, kind), context=Context())
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
+        waiting = self._waiting.get(key)
+        if waiting is not None:
+            waiting.append((item, answer))
+            return await answer
+        self._waiting[key] = [(item, answer)]
+        # not in the first caller's context: its end or its budget are not those of the others
+        task = asyncio.create_task(self._serve_all(key), context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         return await answer
 
-    async def _serve_all(self, key: Key, kind: _Kind[Item, Result]) -> None:
-        waiting = kind.waiting
+    async def _serve_all(self, key: Key) -> None:
+        waiting = self._waiting[key]
         try:
             while waiting:
-                # some are left to the lanes that are free, or all would wait at the same time
-                count = min(-(-len(waiting) // (kind.lanes - kind.busy)), AT_ONCE)
-                calls = waiting[:count]
-                del waiting[:count]
-                kind.busy += 1
-                try:
-                    await self._answer(key, calls)
-                finally:
-                    kind.busy -= 1
+                calls = waiting[:AT_ONCE]
+                del waiting[:AT_ONCE]
+                await self._answer(key, calls)
         finally:
-            kind.lanes -= 1
-            if not kind.lanes:
-                del self._kinds[key]
+            del self._waiting[key]
 
     async def _answer(self, key: Key, calls: Sequence[tuple[Item, asyncio.Future[Result]]]) -> None:
         calls = [call for call in calls if not call[1].done()]  # not for callers who have gone

@@ -68,28 +68,6 @@ async def test_a_failure_is_its_callers_alone(merchant):
     assert await noted_in(merchant) == ["a", "b", "c"]
 
 
-async def test_lanes_are_served_beside_each_other(merchant):
-    together = merchant.installation.db.together
-    begun, met = asyncio.Event(), asyncio.Event()
-
-    async def meet(w, items):
-        sizes.append(len(items))
-        if items == ["first"]:
-            begun.set()
-            await met.wait()
-        else:
-            met.set()
-        return items
-
-    async with asyncio.timeout(30):
-        first = asyncio.create_task(together(merchant.id, "till", meet, "first", 2))
-        await begun.wait()
-        others = [together(merchant.id, "till", meet, str(n), 2) for n in range(5)]
-        assert await asyncio.gather(*others) == list("01234")
-        assert await first == "first"
-    assert sizes == [1, 5]
-
-
 async def test_a_refusal_is_no_failure_of_the_others(merchant):
     together = merchant.installation.db.together
     answers = await asyncio.gather(
