@@ -413,7 +413,7 @@ CUSTOMERS = Listing(
     },
     {"created_at": "c.created_at", "updated_at": "c.updated_at"},
     customer_of,
-    rows="Customer",
+    of=Customer,
 )  # fmt: skip
 
 

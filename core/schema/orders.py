@@ -266,7 +266,7 @@ ORDERS = Listing(
     },
     {"ordered_at": "o.ordered_at", "total": "o.total"},
     order_of,
-    rows="Order",
+    of=Order,
 )  # fmt: skip
 
 

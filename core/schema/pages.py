@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
+from functools import cached_property, partial
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
@@ -19,6 +20,7 @@ from core.domain.segments.rules import Asked
 from core.schema.context import Info
 from core.schema.costs import costs
 from core.schema.errors import BAD_REQUEST, RequestError
+from core.schema.executor.later import Rows
 from core.schema.rows import columns_sql, selected
 from core.schema.where import Args, where_sql
 
@@ -52,8 +54,15 @@ class Count:
 class PageInfo:
     has_next_page: bool
     has_previous_page: bool
-    start_cursor: str | None
-    end_cursor: str | None
+    cursors: strawberry.Private[Sequence[str]]
+
+    @strawberry.field
+    def start_cursor(self) -> str | None:
+        return self.cursors[0] if self.cursors else None
+
+    @strawberry.field
+    def end_cursor(self) -> str | None:
+        return self.cursors[-1] if self.cursors else None
 
 
 @strawberry.type
@@ -114,8 +123,8 @@ class Listing(Generic[T]):
     filters: Mapping[str, Any]
     sorts: Mapping[str, str]
     make: Callable[[Any], T]
-    rows: str | None = None
-    """The type of rows that the nodes are of, as in rows.py."""
+    of: type | None = None
+    """The type of rows that the nodes are of, as in rows.py, if they are."""
 
 
 async def page(
@@ -139,12 +148,13 @@ async def page(
         condition += f" AND {scope[0]} = {args.add(scope[1])}"
     statement = Statement(listing.source, condition, list(args.values))
     keys = _keys(listing, sort)
-    digest = _digest(listing, keys, condition, args.values)
+    digest = partial(_digest, listing, keys, statement)
     if after is not None:
-        condition += f" AND {_beyond(keys, read_cursor(after, digest, len(keys)), args)}"
+        condition += f" AND {_beyond(keys, read_cursor(after, digest(), len(keys)), args)}"
     order = ", ".join(f"{sql} {direction}" for sql, direction in keys)
     shown = ", ".join(f"{sql} AS key_{number}" for number, (sql, _) in enumerate(keys))
-    columns = columns_sql(listing.alias, selected(info, listing.rows) if listing.rows else None)
+    of = listing.of
+    columns = columns_sql(listing.alias, selected(info, of.__name__) if of else None)
     async with info.context.read() as session:
         rows = await session.sql.fetch(
             f"SELECT {columns}, {shown} FROM {listing.source} WHERE {condition} "
@@ -153,15 +163,15 @@ async def page(
         )
     more, rows = len(rows) > first, rows[:first]
     cursors = Cursors(digest, rows, [f"key_{n}" for n in range(len(keys))])
+    nodes: Any = [listing.make(row) for row in rows] if of is None else Rows(of, rows)
     return Connection(
-        nodes=[listing.make(row) for row in rows],
+        nodes=nodes,
         cursors=cursors,
         statement=statement,
         page_info=PageInfo(
             has_next_page=more,
             has_previous_page=after is not None,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
+            cursors=cursors,
         ),
     )
 
@@ -170,7 +180,7 @@ async def page(
 class Cursors(Sequence[str]):
     """The cursors of rows, made when they are asked for."""
 
-    digest: str
+    digest: Callable[[], str]
     rows: Sequence[Any]
     names: Sequence[str]
 
@@ -179,7 +189,11 @@ class Cursors(Sequence[str]):
 
     def __getitem__(self, number: Any) -> Any:
         row = self.rows[number]
-        return make_cursor(self.digest, [row[name] for name in self.names])
+        return make_cursor(self._of_list, [row[name] for name in self.names])
+
+    @cached_property
+    def _of_list(self) -> str:
+        return self.digest()
 
 
 def ids_statement(
@@ -216,10 +230,8 @@ def _keys(listing: Listing[Any], sort: Sequence[Any] | None) -> list[tuple[str, 
     return [*keys, (f"{listing.alias}.id", direction)]
 
 
-def _digest(
-    listing: Listing[Any], keys: list[tuple[str, str]], condition: str, values: list[Any]
-) -> str:
-    text = repr((listing.name, keys, condition, values))
+def _digest(listing: Listing[Any], keys: list[tuple[str, str]], statement: Statement) -> str:
+    text = repr((listing.name, keys, statement.condition, statement.args))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 

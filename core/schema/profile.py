@@ -231,8 +231,7 @@ async def timeline_page(
         page_info=PageInfo(
             has_next_page=more,
             has_previous_page=after is not None,
-            start_cursor=cursors[0] if cursors else None,
-            end_cursor=cursors[-1] if cursors else None,
+            cursors=cursors,
         ),
     )
 

@@ -276,6 +276,8 @@ class Completion:
 
     async def _lists(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         """All lists' items completed together."""
+        if len(values) == 1 and isinstance(values[0], Rows):
+            values = RowLists(values[0].of, [values[0].rows])
         flat: list[Any] = []
         starts: list[int] = []
         owners: list[int] = []
