@@ -54,8 +54,7 @@ class ConsentRequest(Node):
 @strawberry.type(
     description="The merchant's decision whether marketing may go to who has not provably agreed."
 )
-class ConsentPolicy:
-    id: strawberry.ID
+class ConsentPolicy(Node):
     channel: str
     allow_unproven: bool
     reason: str
@@ -122,6 +121,14 @@ async def requests_by_id(session: Session, pks: list[int]) -> dict[int, ConsentR
         session.merchant_id, pks,
     )  # fmt: skip
     return {row["id"]: request_of(row, session.now) for row in rows}
+
+
+async def policies_by_id(session: Session, pks: list[int]) -> dict[int, ConsentPolicy]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM consent_policies WHERE merchant_id = $1 AND id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: policy_of(row) for row in rows}
 
 
 @strawberry.input
@@ -220,11 +227,7 @@ class ConsentMutations:
             pk = await set_policy(
                 w, input.channel, input.allow_unproven, input.reason, input.if_version
             )
-            row = await w.sql.fetchrow(
-                "SELECT * FROM consent_policies WHERE merchant_id = $1 AND id = $2",
-                w.merchant_id, pk,
-            )  # fmt: skip
-        return ConsentPolicySetPayload(policy=policy_of(row))
+            return ConsentPolicySetPayload(policy=(await policies_by_id(w, [pk]))[pk])
 
     @mutation(
         "CUSTOMERS_WRITE",

@@ -49,6 +49,7 @@ from core.schema.where import (
     conditions_sql,
 )
 from core.sdk.errors import InvalidInput
+from core.sdk.identities import CONTACT_KINDS
 from core.storage.database import Session
 
 if TYPE_CHECKING:
@@ -63,8 +64,7 @@ MAX_CHILDREN = 100
 
 
 @strawberry.type(description="An id under which the customer is known.")
-class CustomerIdentity:
-    id: strawberry.ID
+class CustomerIdentity(Node):
     kind: str
     value: str
     scope: str = strawberry.field(
@@ -467,22 +467,31 @@ async def tags_of(session: Session, pks: list[int]) -> dict[int, list[CustomerTa
 
 async def identities_of(session: Session, pks: list[int]) -> dict[int, list[CustomerIdentity]]:
     return {
-        pk: [
-            CustomerIdentity(
-                id=global_id("CustomerIdentity", row["id"]),
-                kind=row["kind"],
-                value=row["value"],
-                scope=row["scope"],
-                shop_id=global_id("Shop", row["scope_id"]) if row["scope"] == "shop" else None,
-                source=row["source"],
-                created_at=row["created_at"],
-            )
-            for row in rows
-            # the identities of these kinds are blind indexes, which say nothing to anybody
-            if row["kind"] not in ("phone", "email")
-        ]
+        # the identities of the other kinds are blind indexes, which say nothing to anybody
+        pk: [identity_of(row) for row in rows if row["kind"] not in CONTACT_KINDS]
         for pk, rows in (await _children(session, "customer_identities", pks)).items()
     }
+
+
+async def identities_by_id(session: Session, pks: list[int]) -> dict[int, CustomerIdentity]:
+    rows = await session.sql.fetch(
+        """SELECT * FROM customer_identities
+           WHERE merchant_id = $1 AND id = ANY($2) AND kind <> ALL($3::text[])""",
+        session.merchant_id, pks, CONTACT_KINDS,
+    )  # fmt: skip
+    return {row["id"]: identity_of(row) for row in rows}
+
+
+def identity_of(row: Any) -> CustomerIdentity:
+    return CustomerIdentity(
+        id=global_id("CustomerIdentity", row["id"]),
+        kind=row["kind"],
+        value=row["value"],
+        scope=row["scope"],
+        shop_id=global_id("Shop", row["scope_id"]) if row["scope"] == "shop" else None,
+        source=row["source"],
+        created_at=row["created_at"],
+    )
 
 
 @strawberry.type

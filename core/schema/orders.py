@@ -56,7 +56,7 @@ RefundStateType = strawberry.enum(RefundState, name="RefundState")
 
 
 @strawberry.type
-class OrderLine:
+class OrderLine(Node):
     row: strawberry.Private[Any]
     id: strawberry.ID = own_id("OrderLine")
     external_id: str = column("external_id")
@@ -66,6 +66,10 @@ class OrderLine:
     sku: str | None = column("sku")
     quantity: int = column("quantity")
     amount: Money | None = money_column("amount")
+
+    @reads("order_id", pk="order_id")
+    def order(self, info: Info) -> Annotated["Order", strawberry.lazy("core.schema.orders")] | None:
+        return order_by_id(info, self.row["order_id"])
 
 
 @strawberry.type(description="One scan of a parcel; a trace lists them oldest first.")
@@ -77,9 +81,8 @@ class ParcelEvent:
 
 
 @strawberry.type
-class Parcel:
+class Parcel(Node):
     row: strawberry.Private[Any]
-    id: strawberry.ID
     tracking_number: str
     carrier: str | None
     state: ParcelState | None = strawberry.field(description="Null before the first scan.")
@@ -89,6 +92,10 @@ class Parcel:
     @strawberry.field
     def events(self, info: Info) -> list[ParcelEvent]:
         return info.context.children("parcel.events", self.row["id"], scans_of)
+
+    @strawberry.field
+    def order(self, info: Info) -> Annotated["Order", strawberry.lazy("core.schema.orders")] | None:
+        return order_by_id(info, self.row["order_id"])
 
 
 @strawberry.type(
@@ -332,6 +339,16 @@ def lines_of(columns: Columns) -> RowBatch:
     return RowBatch(load, OrderLine)
 
 
+async def lines_by_id(session: Session, pks: list[int]) -> dict[int, OrderLine]:
+    rows = await session.sql.fetch(
+        """SELECT l.*, o.currency FROM order_lines l
+           JOIN orders o ON o.merchant_id = l.merchant_id AND o.id = l.order_id
+           WHERE l.merchant_id = $1 AND l.id = ANY($2)""",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: OrderLine(row=row) for row in rows}
+
+
 async def parcels_of(session: Session, pks: list[int]) -> dict[int, list[Parcel]]:
     rows = await session.sql.fetch(
         "SELECT * FROM parcels WHERE merchant_id = $1 AND order_id = ANY($2) ORDER BY id",
@@ -339,17 +356,27 @@ async def parcels_of(session: Session, pks: list[int]) -> dict[int, list[Parcel]
     )  # fmt: skip
     found: dict[int, list[Parcel]] = {}
     for row in rows:
-        parcel = Parcel(
-            id=global_id("Parcel", row["id"]),
-            row=row,
-            tracking_number=row["tracking_number"],
-            carrier=row["carrier"],
-            state=ParcelState(row["state"]) if row["state"] else None,
-            shipped_at=row["shipped_at"],
-            signed_at=row["signed_at"],
-        )
-        found.setdefault(row["order_id"], []).append(parcel)
+        found.setdefault(row["order_id"], []).append(parcel_of(row))
     return found
+
+
+async def parcels_by_id(session: Session, pks: list[int]) -> dict[int, Parcel]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM parcels WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
+    )
+    return {row["id"]: parcel_of(row) for row in rows}
+
+
+def parcel_of(row: Any) -> Parcel:
+    return Parcel(
+        id=global_id("Parcel", row["id"]),
+        row=row,
+        tracking_number=row["tracking_number"],
+        carrier=row["carrier"],
+        state=ParcelState(row["state"]) if row["state"] else None,
+        shipped_at=row["shipped_at"],
+        signed_at=row["signed_at"],
+    )
 
 
 async def scans_of(session: Session, pks: list[int]) -> dict[int, list[ParcelEvent]]:

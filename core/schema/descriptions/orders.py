@@ -47,6 +47,7 @@ ORDERS = {
         "sku": "The variant that was bought.",
         "quantity": "How many pieces.",
         "amount": "For all pieces together.",
+        "order": "The order that it is of.",
     },
     "OrderState": {"": "Where an order stands; every platform's own states are mapped to these."},
     "OrderState AskedOrderState": {
@@ -99,6 +100,7 @@ ORDERS = {
         "shippedAt": "When it was handed to the carrier.",
         "signedAt": "When the receiver took it.",
         "events": "Its trace.",
+        "order": "The order whose goods it brings.",
         "trackingNumber": "The carrier's number of it.",
     },
     "ParcelEvent": {
