@@ -28,10 +28,25 @@ from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customer_standing import CustomerStanding
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.executor.later import ByKey
+from core.schema.external_refs import (
+    CustomerIdentityFilter,
+    ExternalRefFilter,
+    ExternalRefInput,
+    by_identity,
+    of_identity,
+)
 from core.schema.masking import Contact, contact_column, shown
 from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
-from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.pages import (
+    After,
+    Connection,
+    First,
+    Listing,
+    SortDirection,
+    by_external_ref,
+    page,
+)
 from core.schema.profile import CustomerProfile
 from core.schema.rows import Columns, column, columns_sql, own_id, reads, selected
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
@@ -305,6 +320,8 @@ class CustomerWhere:
     province: strawberry.Maybe[StringFilter]
     city: strawberry.Maybe[StringFilter]
     tag: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
+    identity: strawberry.Maybe[CustomerIdentityFilter]
     field: strawberry.Maybe[CustomFieldFilter] = strawberry.field(
         default=None, description="The value of a custom field."
     )
@@ -410,6 +427,7 @@ CUSTOMERS = Listing(
         "last_purchase_at": TextColumn("f.last_purchase_at", WITH_FACTS),
         "purchases": TextColumn("f.purchases", WITH_FACTS),
         "birthday": "c.birthday", "country": "c.country", "field": OwnColumn(custom_field_sql),
+        "external_ref": by_identity("c"), "identity": of_identity("c"),
     },
     {"created_at": "c.created_at", "updated_at": "c.updated_at"},
     customer_of,
@@ -512,19 +530,9 @@ class CustomerQueries:
         pk = read_id("Customer", id)
         return customer_by_id(info, pk) if pk else None
 
-    @field("CUSTOMERS_READ", description="The customer with this platform id in a shop.")
-    async def customer_by_external_ref(
-        self, info: Info, shop_id: strawberry.ID, kind: str, value: str
-    ) -> Customer | None:
-        async with info.context.read() as session:
-            row = await session.sql.fetchrow(
-                """SELECT c.* FROM customer_identities i
-                   JOIN customers c ON c.merchant_id = i.merchant_id AND c.id = i.customer_id
-                   WHERE i.merchant_id = $1 AND i.scope = 'shop' AND i.scope_id = $2
-                     AND i.kind = $3 AND i.value = $4""",
-                session.merchant_id, read_id("Shop", shop_id), kind, value,
-            )  # fmt: skip
-        return customer_of(row) if row else None
+    @field("CUSTOMERS_READ", description="The customer whom a platform knows by this id.")
+    async def customer_by_external_ref(self, info: Info, ref: ExternalRefInput) -> Customer | None:
+        return await by_external_ref(info, CUSTOMERS, ref)
 
 
 @strawberry.type

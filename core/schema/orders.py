@@ -13,8 +13,22 @@ from core.domain.customers.masking import ADDRESS, NAME, PHONE
 from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customer_by_id
 from core.schema.executor.later import ByKey, RowBatch
+from core.schema.external_refs import (
+    ExternalRefFilter,
+    ExternalRefInput,
+    by_external_id,
+    by_tracking_number,
+)
 from core.schema.masking import shown
-from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.pages import (
+    After,
+    Connection,
+    First,
+    Listing,
+    SortDirection,
+    by_external_ref,
+    page,
+)
 from core.schema.rows import (
     Columns,
     by_parent,
@@ -228,6 +242,7 @@ class OrderStateFilter:
 class OrderWhere:
     id: strawberry.Maybe[IdFilter]
     external_id: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
     shop: strawberry.Maybe[IdFilter]
     customer: strawberry.Maybe[IdFilter]
     state: strawberry.Maybe[OrderStateFilter]
@@ -266,6 +281,7 @@ ORDERS = Listing(
         "state": "o.state", "currency": "o.currency", "total": "o.total",
         "province": "o.province", "ordered_at": "o.ordered_at", "paid_at": "o.paid_at",
         "in_dispute": "o.in_dispute",
+        "external_ref": by_external_id("orders", "o"),
         "product_id": TextColumn("l.product_id", "EXISTS (SELECT 1 FROM order_lines l WHERE "
             "l.merchant_id = o.merchant_id AND l.order_id = o.id AND {})"),
         "tracking_number": TextColumn("p.tracking_number", "EXISTS (SELECT 1 FROM parcels p WHERE "
@@ -413,6 +429,37 @@ def refund_of(row: Any) -> Refund:
     )
 
 
+@strawberry.input
+class ParcelStateFilter:
+    eq: strawberry.Maybe[ParcelState]
+    in_: strawberry.Maybe[list[ParcelState]] = strawberry.field(name="in", default=None)
+
+
+@strawberry.input
+class ParcelWhere:
+    id: strawberry.Maybe[IdFilter]
+    tracking_number: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
+    order: strawberry.Maybe[IdFilter]
+    state: strawberry.Maybe[ParcelStateFilter]
+    shipped_at: strawberry.Maybe[DateTimeFilter]
+    signed_at: strawberry.Maybe[DateTimeFilter]
+    and_: strawberry.Maybe[list["ParcelWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["ParcelWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["ParcelWhere"] = strawberry.field(name="not", default=None)
+
+
+PARCELS = Listing(
+    "parcels", "parcels p", "p",
+    {
+        "id": IdColumn("Parcel", "p.id"), "tracking_number": "p.tracking_number",
+        "external_ref": by_tracking_number("p"), "order": IdColumn("Order", "p.order_id"),
+        "state": "p.state", "shipped_at": "p.shipped_at", "signed_at": "p.signed_at",
+    },
+    {},
+    parcel_of,
+)  # fmt: skip
+
 REFUND_ROWS = """(SELECT r.*, o.currency, o.customer_id FROM refunds r
     JOIN orders o ON o.merchant_id = r.merchant_id AND o.id = r.order_id)"""
 
@@ -447,6 +494,7 @@ class RefundStateFilter:
 class RefundWhere:
     id: strawberry.Maybe[IdFilter]
     external_id: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
     shop: strawberry.Maybe[IdFilter]
     order: strawberry.Maybe[IdFilter]
     customer: strawberry.Maybe[IdFilter]
@@ -476,6 +524,7 @@ REFUNDS = Listing(
         "shop": IdColumn("Shop", "r.shop_id"), "order": IdColumn("Order", "r.order_id"),
         "customer": IdColumn("Customer", "r.customer_id"), "state": "r.state",
         "reason": "r.reason", "requested_at": "r.requested_at",
+        "external_ref": by_external_id("refunds", "r"),
     },
     {"requested_at": "r.requested_at"},
     refund_of,
@@ -510,3 +559,25 @@ class OrderQueries:
     def order(self, info: Info, id: strawberry.ID) -> Order | None:
         pk = read_id("Order", id)
         return order_by_id(info, pk) if pk else None
+
+    @field("ORDERS_READ", description="The order that a platform knows by this number.")
+    async def order_by_external_ref(self, info: Info, ref: ExternalRefInput) -> Order | None:
+        return await by_external_ref(info, ORDERS, ref)
+
+    @field("ORDERS_READ", description="The refund that a platform knows by this number.")
+    async def refund_by_external_ref(self, info: Info, ref: ExternalRefInput) -> Refund | None:
+        return await by_external_ref(info, REFUNDS, ref)
+
+    @field(
+        "ORDERS_READ",
+        description="What was sent, in all shops. A parcel's id on its platform is the carrier's "
+        "number, which several orders can share.",
+    )
+    async def parcels(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = None,
+        where: ParcelWhere | None = None,
+    ) -> Connection[Parcel]:
+        return await page(info, PARCELS, where, None, first, after)

@@ -170,6 +170,17 @@ ORDERS = {
     "RefundWhere ReviewWhere": {
         "order": "Only those about these orders.",
     },
+    "CustomerWhere OrderWhere RefundWhere ReviewWhere": {
+        "externalRef": "By the id that a platform knows it by.",
+    },
+    "ParcelWhere": {
+        "trackingNumber": "By the carrier's number of it.",
+        "externalRef": "By the carrier's number, in the shops of a platform.",
+        "order": "Only those of these orders.",
+        "state": "By how far it has come; null before the first scan.",
+        "shippedAt": "By when it was handed to the carrier.",
+        "signedAt": "By when the receiver took it.",
+    },
     "ReviewWhere": {
         "sign": "Whether it praises or complains.",
         "stars": "By how many stars it gave, 1 to 5.",
