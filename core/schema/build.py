@@ -10,6 +10,7 @@ from typing import Any
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue, MiddlewareManager
 from graphql import OperationType as Kind
+from strawberry.file_uploads import Upload
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
@@ -54,7 +55,7 @@ from core.schema.errors import (
     CustomerError,
     InputError,
 )
-from core.schema.exact import DATE, DATE_TIME, DECIMAL, TIME
+from core.schema.exact import DATE, DATE_TIME, DECIMAL, PHONE_NUMBER, TIME, UPLOAD
 from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
@@ -88,7 +89,15 @@ from core.schema.reads import ReadLog
 from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.roles import RoleMutations, RoleQueries
-from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
+from core.schema.scalars import (
+    JSON,
+    ErrorCode,
+    FromPlugin,
+    PermissionName,
+    PhoneNumber,
+    Requires,
+    SegmentRule,
+)
 from core.schema.search import SearchQueries
 from core.schema.segment_kinds import SegmentKindMutations
 from core.schema.segment_overlap import SegmentOverlapQueries
@@ -229,6 +238,8 @@ class Schema(strawberry.Schema):
                     date: DATE,
                     datetime: DATE_TIME,
                     time: TIME,
+                    PhoneNumber: PHONE_NUMBER,
+                    Upload: UPLOAD,
                 },
             ),
         )

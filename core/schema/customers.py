@@ -49,7 +49,16 @@ from core.schema.pages import (
 )
 from core.schema.profile import CustomerProfile
 from core.schema.rows import Columns, column, columns_sql, own_id, reads, selected
-from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
+from core.schema.scalars import (
+    JSON,
+    Node,
+    PhoneNumber,
+    changes,
+    global_id,
+    need_id,
+    read_id,
+    version_seen,
+)
 from core.schema.where import (
     Args,
     DateFilter,
@@ -355,7 +364,7 @@ class CustomerUpdateInput:
     country: strawberry.Maybe[str | None]
     province: strawberry.Maybe[str | None]
     city: strawberry.Maybe[str | None]
-    phone: strawberry.Maybe[str | None]
+    phone: strawberry.Maybe[PhoneNumber | None]
     email: strawberry.Maybe[str | None]
     if_version: int | None = version_seen()
 

@@ -16,6 +16,8 @@ ErrorCode = NewType("ErrorCode", str)
 PermissionName = NewType("PermissionName", str)
 SegmentRule = NewType("SegmentRule", dict)  # type: ignore[type-arg]  # NewType takes no parameters
 JSON = NewType("JSON", object)
+PhoneNumber = NewType("PhoneNumber", str)
+"""As somebody wrote it; see exact.py."""
 
 
 @strawberry.schema_directive(
