@@ -97,6 +97,8 @@ OF_CALLERS: dict[str, tuple[str, Callable[[Context], Loader]]] = {
     "StaffSession": (ANY_TOKEN, sessions_of),
 }
 """As NODES, for what each caller has of his own."""
+NO_NODES = {"SegmentUser": "its id is that of a campaign or of a segment, which are nodes"}
+"""Types with an id by which `node` finds another object."""
 MAX_NODES = 100
 
 

@@ -4,45 +4,24 @@ from dataclasses import replace
 
 import pytest
 import strawberry
-from graphql import GraphQLNonNull, is_object_type
 
 from core.domain.shops.plugins import disable_plugin
 from core.registry import Owned, RegistryError
 from core.schema import budget
 from core.schema.build import build_schema
-from core.schema.nodes import NODES, OF_CALLERS
+from core.schema.context import Info
+from core.schema.nodes import NO_NODES, NODES, OF_CALLERS
 from core.schema.scalars import Node, global_id
-from core.sdk import NodeType
+from core.sdk import NodeType, SchemaField
 from core.storage import connections
+from core.testing import NodeFault, check_nodes
 from tests.schema.test_rules import ask
 
-NO_NODES = {"SegmentUser": "its id is that of a campaign or of a segment, which are nodes"}
-"""Types with an id of which `node` finds another object."""
 
-
-@pytest.fixture(scope="module")
-def schema(installation):
-    return build_schema(installation.registry)._schema
-
-
-def with_ids(schema):
-    """The object types with `id: ID!`."""
-    for name, kind in schema.type_map.items():
-        if is_object_type(kind) and "id" in kind.fields:
-            id = kind.fields["id"].type
-            if isinstance(id, GraphQLNonNull) and id.of_type.name == "ID":
-                yield name, kind
-
-
-def test_whatever_has_an_id_is_a_node_and_is_found(installation, schema):
-    node = schema.type_map["Node"]
-    found = {name for name, kind in with_ids(schema) if node in kind.interfaces}
-    others = {name for name, _ in with_ids(schema)} - found
-    assert others == set(NO_NODES), (
-        "let the type implement Node, and enter it in core.schema.nodes or, of a plugin, in the "
-        "hook node_types"
-    )
-    assert found == {*NODES, *OF_CALLERS, *installation.registry.node_types}
+def test_whatever_has_an_id_is_a_node_and_is_found(installation):
+    check_nodes(installation.registry)
+    types = build_schema(installation.registry)._schema.type_map
+    assert {*NODES, *OF_CALLERS, *NO_NODES} <= set(types)
 
 
 async def one_of_each(world):
@@ -234,3 +213,21 @@ async def test_objects_of_a_plugin_that_is_off_are_not_shown(installation, world
 def test_a_type_that_cannot_be_found_stops_the_start(installation, given, fault):
     with pytest.raises(RegistryError, match=f"plugin taobao: {fault}.*SKIP_PLUGINS=taobao"):
         build_schema(with_type(installation.registry, **given))
+
+
+@strawberry.type
+class Bulb:
+    id: strawberry.ID
+
+
+async def bulb(self, info: Info) -> Bulb | None:
+    return None
+
+
+def test_a_type_that_a_plugin_forgets_is_told(installation):
+    field = SchemaField("Shop", "bulb", strawberry.field(resolver=bulb), "SHOPS_READ")
+    fields = {**installation.registry.schema_fields, "Shop.bulb": Owned("taobao", field)}
+    registry = replace(installation.registry, schema_fields=fields)
+    with pytest.raises(NodeFault, match="Bulb has an id by which nobody finds it"):
+        check_nodes(registry)
+    check_nodes(registry, {"Bulb"})
