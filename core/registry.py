@@ -30,6 +30,7 @@ from core.sdk.personal import PersonalTable
 from core.sdk.plugin import (
     HealthCheck,
     Manifest,
+    NodeType,
     SchemaField,
     SettingsCheck,
     Subscriber,
@@ -72,6 +73,7 @@ class Registry:
     facets: Mapping[str, Owned[Facet]]
     order_formats: Mapping[str, Owned[OrderFormat]]
     schema_fields: Mapping[str, Owned[SchemaField]]
+    node_types: Mapping[str, Owned[NodeType]]
     subscribers: Mapping[str, Owned[Subscriber]]
     error_codes: Mapping[str, Owned[type[HuikeError]]]
     settings_checks: Mapping[str, Owned[SettingsCheck]]
@@ -210,8 +212,11 @@ def _key(hook: str, value: Any) -> str:
 
 
 def _check_name(plugin: str, hook: str, value: Any) -> None:
-    """A plugin's own names start with the plugin's, so that they say where they come from."""
-    if plugin == CORE:
+    """A plugin's own names start with the plugin's, so that they say where they come from.
+
+    GraphQL types are named as clients read them.
+    """
+    if plugin == CORE or hook == "node_types":
         return
     if hook == "schema_fields":
         checked = value.name if value.owner in ("Query", "Mutation") else plugin

@@ -10,6 +10,7 @@ from typing import Any
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue, MiddlewareManager
 from graphql import OperationType as Kind
+from strawberry.file_uploads import Upload
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
 from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
@@ -20,7 +21,7 @@ from strawberry.types.scalar import ScalarDefinition
 from strawberry.utils.str_converters import to_camel_case
 
 from core.domain.shops.permissions import all_permissions
-from core.domain.shops.plugins import enabled_plugins
+from core.domain.shops.plugins import need_enabled
 from core.guard import guarded
 from core.registry import Owned, Registry, RegistryError
 from core.schema.audit import AuditMutations, AuditQueries
@@ -50,12 +51,11 @@ from core.schema.customers import CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.descriptions import describe
 from core.schema.errors import (
-    NOT_STORABLE,
+    OF_THE_REQUEST,
     CustomerError,
     InputError,
-    RequestError,
 )
-from core.schema.exact import DATE, DATE_TIME, DECIMAL, TIME
+from core.schema.exact import DATE, DATE_TIME, DECIMAL, PHONE_NUMBER, TIME, UPLOAD
 from core.schema.executor import Executor
 from core.schema.executor.plans import PlanCache
 from core.schema.exports import ExportMutations
@@ -73,7 +73,7 @@ from core.schema.member_rewards import RewardMutations, RewardQueries
 from core.schema.members import MemberMutations, MemberQueries
 from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.message_content import MessageContentMutations, MessageContentQueries
-from core.schema.nodes import NodeQueries
+from core.schema.nodes import NodeQueries, plugin_types
 from core.schema.notes import NoteMutations
 from core.schema.operation import Operation, Streamed
 from core.schema.order_intake import OrderMutations
@@ -89,7 +89,15 @@ from core.schema.reads import ReadLog
 from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.roles import RoleMutations, RoleQueries
-from core.schema.scalars import JSON, ErrorCode, FromPlugin, PermissionName, Requires, SegmentRule
+from core.schema.scalars import (
+    JSON,
+    ErrorCode,
+    FromPlugin,
+    PermissionName,
+    PhoneNumber,
+    Requires,
+    SegmentRule,
+)
 from core.schema.search import SearchQueries
 from core.schema.segment_kinds import SegmentKindMutations
 from core.schema.segment_overlap import SegmentOverlapQueries
@@ -113,9 +121,7 @@ from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
 from core.schema.timeline_news import TimelineSubscriptions
 from core.schema.webhooks import WebhookMutations, WebhookQueries
-from core.sdk.errors import PluginDisabled
 from core.sdk.plugin import SchemaField
-from core.storage.connections import BudgetSpent
 
 
 @strawberry.type
@@ -179,9 +185,6 @@ class Subscription(
     pass
 
 
-OF_THE_REQUEST = (RequestError, BudgetSpent, *NOT_STORABLE)
-"""What a request does wrong inside a plugin's field is no failure of the plugin."""
-
 NO_MIDDLEWARE = MiddlewareManager()
 
 
@@ -211,7 +214,13 @@ class Schema(strawberry.Schema):
             query=Query,
             mutation=Mutation,
             subscription=Subscription,
-            types=[InputError, CustomerError, CustomerFacts, *STEPS.values()],
+            types=[
+                InputError,
+                CustomerError,
+                CustomerFacts,
+                *STEPS.values(),
+                *plugin_types(registry),
+            ],
             extensions=[Streamed],
             execution_context_class=Executor,
             config=StrawberryConfig(
@@ -229,6 +238,8 @@ class Schema(strawberry.Schema):
                     date: DATE,
                     datetime: DATE_TIME,
                     time: TIME,
+                    PhoneNumber: PHONE_NUMBER,
+                    Upload: UPLOAD,
                 },
             ),
         )
@@ -328,9 +339,7 @@ def _plugin_field(registry: Registry, owned: Owned[SchemaField]) -> StrawberryFi
         context = info.context
         context.need(given.permission)
         async with context.read() as session:
-            enabled = plugin in await enabled_plugins(session)
-        if not enabled:
-            raise PluginDisabled(f"the plugin {plugin} is not switched on")
+            await need_enabled(session, plugin)
         call = _awaited(resolver, arguments, named)
         return await guarded(plugin, context.merchant_id, timeout, call, OF_THE_REQUEST)
 

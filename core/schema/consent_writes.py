@@ -14,6 +14,7 @@ from core.schema.consents import ConsentStatus, shop_of
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customer_by_id
 from core.schema.errors import UserError, user_errors
+from core.schema.external_refs import ExternalRefInput, customers_of_refs
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, page
@@ -54,8 +55,7 @@ class ConsentRequest(Node):
 @strawberry.type(
     description="The merchant's decision whether marketing may go to who has not provably agreed."
 )
-class ConsentPolicy:
-    id: strawberry.ID
+class ConsentPolicy(Node):
     channel: str
     allow_unproven: bool
     reason: str
@@ -124,6 +124,14 @@ async def requests_by_id(session: Session, pks: list[int]) -> dict[int, ConsentR
     return {row["id"]: request_of(row, session.now) for row in rows}
 
 
+async def policies_by_id(session: Session, pks: list[int]) -> dict[int, ConsentPolicy]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM consent_policies WHERE merchant_id = $1 AND id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: policy_of(row) for row in rows}
+
+
 @strawberry.input
 class ConsentPolicySetInput:
     channel: str
@@ -141,13 +149,6 @@ class ConsentRequestStartInput:
     idempotency_key: str
     purpose: str = "marketing"
     shop_id: strawberry.ID | None = None
-
-
-@strawberry.input(description="A customer by a platform's id, as in customerByExternalRef.")
-class ExternalRefInput:
-    shop_id: strawberry.ID
-    kind: str
-    value: str
 
 
 @strawberry.input(description=f"Customers by ids, external refs or both; {BULK_LIMIT} at most.")
@@ -220,11 +221,7 @@ class ConsentMutations:
             pk = await set_policy(
                 w, input.channel, input.allow_unproven, input.reason, input.if_version
             )
-            row = await w.sql.fetchrow(
-                "SELECT * FROM consent_policies WHERE merchant_id = $1 AND id = $2",
-                w.merchant_id, pk,
-            )  # fmt: skip
-        return ConsentPolicySetPayload(policy=policy_of(row))
+            return ConsentPolicySetPayload(policy=(await policies_by_id(w, [pk]))[pk])
 
     @mutation(
         "CUSTOMERS_WRITE",
@@ -277,7 +274,7 @@ class ConsentMutations:
         )  # fmt: skip
         async with info.context.work() as w:
             named = await _by_ids(w, input.ids)
-            named += await _by_refs(w, input.external_refs)
+            named += await customers_of_refs(w, input.external_refs, ("input", "externalRefs"))
             missing = [one for one in named if isinstance(one, HuikeError)]
             if missing and input.on_error is OnError.ABORT:
                 raise Several(missing)
@@ -302,22 +299,4 @@ async def _by_ids(w: Work, ids: list[strawberry.ID]) -> list[int | HuikeError]:
         if pk is not None and pk in found
         else NotFound("there is no customer with this id", ("input", "ids", number))
         for number, pk in enumerate(pks)
-    ]
-
-
-async def _by_refs(w: Work, refs: list[ExternalRefInput]) -> list[int | HuikeError]:
-    keys = [(read_id("Shop", one.shop_id) or -1, one.kind, one.value) for one in refs]
-    rows = await w.sql.fetch(
-        """SELECT i.scope_id, i.kind, i.value, i.customer_id
-           FROM unnest($2::bigint[], $3::text[], $4::text[]) AS k (shop_id, kind, value)
-           JOIN customer_identities i ON i.merchant_id = $1 AND i.scope = 'shop'
-             AND i.scope_id = k.shop_id AND i.kind = k.kind AND i.value = k.value""",
-        w.merchant_id, [key[0] for key in keys], [key[1] for key in keys],
-        [key[2] for key in keys],
-    )  # fmt: skip
-    found = {(row[0], row[1], row[2]): row[3] for row in rows}
-    return [
-        found.get(key)
-        or NotFound("there is no customer with this reference", ("input", "externalRefs", number))
-        for number, key in enumerate(keys)
     ]

@@ -11,7 +11,7 @@ import strawberry
 from core.domain.customers.consent import strictness
 from core.schema.context import Info, field
 from core.schema.pages import Listing
-from core.schema.scalars import JSON, global_id, read_id
+from core.schema.scalars import JSON, Node, global_id, read_id
 from core.storage.database import Session
 
 
@@ -34,8 +34,7 @@ class Consent:
 
 
 @strawberry.type(description="One word of the customer, kept for good.")
-class ConsentEvent:
-    id: strawberry.ID
+class ConsentEvent(Node):
     channel: str
     purpose: str
     status: ConsentStatus
@@ -83,6 +82,14 @@ def event_of(row: Any) -> ConsentEvent:
 
 
 CONSENT_EVENTS = Listing("consent_events", "consent_events e", "e", {}, {}, event_of)
+
+
+async def consent_events_by_id(session: Session, pks: list[int]) -> dict[int, ConsentEvent]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM consent_events WHERE merchant_id = $1 AND id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: event_of(row) for row in rows}
 
 
 def consents_of(

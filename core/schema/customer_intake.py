@@ -26,7 +26,7 @@ from core.schema.context import Info, mutation
 from core.schema.customer_imports import ImportExisting
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
-from core.schema.scalars import need_id
+from core.schema.scalars import PhoneNumber, need_id
 from core.sdk.errors import HuikeError, InvalidInput
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ class CustomerWordInput:
 class CustomerInput:
     refs: list[CustomerRefInput] = strawberry.field(default_factory=list)
     name: str | None = None
-    phone: str | None = None
+    phone: PhoneNumber | None = None
     email: str | None = None
     birthday: date | None = None
     country: str | None = None

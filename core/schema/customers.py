@@ -28,13 +28,37 @@ from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customer_standing import CustomerStanding
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.executor.later import ByKey
+from core.schema.external_refs import (
+    CustomerIdentityFilter,
+    ExternalRefFilter,
+    ExternalRefInput,
+    by_identity,
+    of_identity,
+)
 from core.schema.masking import Contact, contact_column, shown
 from core.schema.members import CustomerMembership
 from core.schema.merge_history import CustomerMerge, merges_of_customer
-from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.pages import (
+    After,
+    Connection,
+    First,
+    Listing,
+    SortDirection,
+    by_external_ref,
+    page,
+)
 from core.schema.profile import CustomerProfile
 from core.schema.rows import Columns, column, columns_sql, own_id, reads, selected
-from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
+from core.schema.scalars import (
+    JSON,
+    Node,
+    PhoneNumber,
+    changes,
+    global_id,
+    need_id,
+    read_id,
+    version_seen,
+)
 from core.schema.where import (
     Args,
     DateFilter,
@@ -49,6 +73,7 @@ from core.schema.where import (
     conditions_sql,
 )
 from core.sdk.errors import InvalidInput
+from core.sdk.identities import CONTACT_KINDS
 from core.storage.database import Session
 
 if TYPE_CHECKING:
@@ -63,8 +88,7 @@ MAX_CHILDREN = 100
 
 
 @strawberry.type(description="An id under which the customer is known.")
-class CustomerIdentity:
-    id: strawberry.ID
+class CustomerIdentity(Node):
     kind: str
     value: str
     scope: str = strawberry.field(
@@ -305,6 +329,8 @@ class CustomerWhere:
     province: strawberry.Maybe[StringFilter]
     city: strawberry.Maybe[StringFilter]
     tag: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
+    identity: strawberry.Maybe[CustomerIdentityFilter]
     field: strawberry.Maybe[CustomFieldFilter] = strawberry.field(
         default=None, description="The value of a custom field."
     )
@@ -338,7 +364,7 @@ class CustomerUpdateInput:
     country: strawberry.Maybe[str | None]
     province: strawberry.Maybe[str | None]
     city: strawberry.Maybe[str | None]
-    phone: strawberry.Maybe[str | None]
+    phone: strawberry.Maybe[PhoneNumber | None]
     email: strawberry.Maybe[str | None]
     if_version: int | None = version_seen()
 
@@ -410,6 +436,7 @@ CUSTOMERS = Listing(
         "last_purchase_at": TextColumn("f.last_purchase_at", WITH_FACTS),
         "purchases": TextColumn("f.purchases", WITH_FACTS),
         "birthday": "c.birthday", "country": "c.country", "field": OwnColumn(custom_field_sql),
+        "external_ref": by_identity("c"), "identity": of_identity("c"),
     },
     {"created_at": "c.created_at", "updated_at": "c.updated_at"},
     customer_of,
@@ -467,22 +494,31 @@ async def tags_of(session: Session, pks: list[int]) -> dict[int, list[CustomerTa
 
 async def identities_of(session: Session, pks: list[int]) -> dict[int, list[CustomerIdentity]]:
     return {
-        pk: [
-            CustomerIdentity(
-                id=global_id("CustomerIdentity", row["id"]),
-                kind=row["kind"],
-                value=row["value"],
-                scope=row["scope"],
-                shop_id=global_id("Shop", row["scope_id"]) if row["scope"] == "shop" else None,
-                source=row["source"],
-                created_at=row["created_at"],
-            )
-            for row in rows
-            # the identities of these kinds are blind indexes, which say nothing to anybody
-            if row["kind"] not in ("phone", "email")
-        ]
+        # the identities of the other kinds are blind indexes, which say nothing to anybody
+        pk: [identity_of(row) for row in rows if row["kind"] not in CONTACT_KINDS]
         for pk, rows in (await _children(session, "customer_identities", pks)).items()
     }
+
+
+async def identities_by_id(session: Session, pks: list[int]) -> dict[int, CustomerIdentity]:
+    rows = await session.sql.fetch(
+        """SELECT * FROM customer_identities
+           WHERE merchant_id = $1 AND id = ANY($2) AND kind <> ALL($3::text[])""",
+        session.merchant_id, pks, CONTACT_KINDS,
+    )  # fmt: skip
+    return {row["id"]: identity_of(row) for row in rows}
+
+
+def identity_of(row: Any) -> CustomerIdentity:
+    return CustomerIdentity(
+        id=global_id("CustomerIdentity", row["id"]),
+        kind=row["kind"],
+        value=row["value"],
+        scope=row["scope"],
+        shop_id=global_id("Shop", row["scope_id"]) if row["scope"] == "shop" else None,
+        source=row["source"],
+        created_at=row["created_at"],
+    )
 
 
 @strawberry.type
@@ -503,19 +539,9 @@ class CustomerQueries:
         pk = read_id("Customer", id)
         return customer_by_id(info, pk) if pk else None
 
-    @field("CUSTOMERS_READ", description="The customer with this platform id in a shop.")
-    async def customer_by_external_ref(
-        self, info: Info, shop_id: strawberry.ID, kind: str, value: str
-    ) -> Customer | None:
-        async with info.context.read() as session:
-            row = await session.sql.fetchrow(
-                """SELECT c.* FROM customer_identities i
-                   JOIN customers c ON c.merchant_id = i.merchant_id AND c.id = i.customer_id
-                   WHERE i.merchant_id = $1 AND i.scope = 'shop' AND i.scope_id = $2
-                     AND i.kind = $3 AND i.value = $4""",
-                session.merchant_id, read_id("Shop", shop_id), kind, value,
-            )  # fmt: skip
-        return customer_of(row) if row else None
+    @field("CUSTOMERS_READ", description="The customer whom a platform knows by this id.")
+    async def customer_by_external_ref(self, info: Info, ref: ExternalRefInput) -> Customer | None:
+        return await by_external_ref(info, CUSTOMERS, ref)
 
 
 @strawberry.type

@@ -38,6 +38,10 @@ class RequestError(Exception):
         self.code = code
 
 
+OF_THE_REQUEST = (RequestError, BudgetSpent, *NOT_STORABLE)
+"""What a request does wrong inside a plugin is no failure of the plugin."""
+
+
 class LeftToJob(RequestError):
     """A query takes long, so that a job answers it; `job_id` is its global id."""
 

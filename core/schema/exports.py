@@ -22,6 +22,7 @@ from core.schema.campaigns import DELIVERIES, DeliverySort, DeliveryWhere
 from core.schema.context import Info, mutation
 from core.schema.customers import CUSTOMERS, CustomerSort, CustomerWhere
 from core.schema.errors import UserError
+from core.schema.external_refs import refs_in, shops_named
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.orders import (
@@ -167,7 +168,8 @@ async def record_export(
 ) -> int:
     """Settle which rows are exported and record the job; see `start_export`."""
     table, listing, _ = LISTS[name]
-    statement, args = ids_statement(listing, w.merchant_id, where, sort, need, among)
+    shops = await shops_named(w, refs_in(where), ("input", "where"))
+    statement, args = ids_statement(listing, w.merchant_id, where, sort, need, among, shops)
     return await start_export(
         w, table, statement, args, format=format, columns=columns, clear=clear,
         request=request, queued=queued,

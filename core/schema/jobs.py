@@ -39,8 +39,7 @@ class Progress:
 
 
 @strawberry.type(description="A row that a job refused, and why.")
-class JobReject:
-    id: strawberry.ID
+class JobReject(Node):
     row: int
     code: str
     column: str | None
@@ -58,6 +57,14 @@ def reject_of(row: Any) -> JobReject:
 
 
 REJECTS = Listing("rejects", "job_rejects r", "r", {}, {}, reject_of)
+
+
+async def rejects_by_id(session: Session, pks: list[int]) -> dict[int, JobReject]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM job_rejects WHERE merchant_id = $1 AND id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: reject_of(row) for row in rows}
 
 
 @strawberry.type

@@ -20,7 +20,7 @@ from core.schema.batches import Batch, OnError, error_policy, read_batch
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
 from core.schema.jobs import Job
-from core.schema.scalars import need_id
+from core.schema.scalars import PhoneNumber, need_id
 from core.schema.uploads import file_name, start_once
 from core.sdk.errors import HuikeError, InvalidInput
 from core.sdk.money import to_minor
@@ -95,7 +95,7 @@ class OrderInput:
         default=None, description="The platform's stable id of the buyer, never a masked name."
     )
     name: str | None = None
-    phone: str | None = None
+    phone: PhoneNumber | None = None
     email: str | None = None
     province: str | None = None
     city: str | None = None

@@ -13,8 +13,22 @@ from core.domain.customers.masking import ADDRESS, NAME, PHONE
 from core.schema.context import CHILDREN, Info, field
 from core.schema.customers import Customer, customer_by_id
 from core.schema.executor.later import ByKey, RowBatch
+from core.schema.external_refs import (
+    ExternalRefFilter,
+    ExternalRefInput,
+    by_external_id,
+    by_tracking_number,
+)
 from core.schema.masking import shown
-from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.pages import (
+    After,
+    Connection,
+    First,
+    Listing,
+    SortDirection,
+    by_external_ref,
+    page,
+)
 from core.schema.rows import (
     Columns,
     by_parent,
@@ -56,7 +70,7 @@ RefundStateType = strawberry.enum(RefundState, name="RefundState")
 
 
 @strawberry.type
-class OrderLine:
+class OrderLine(Node):
     row: strawberry.Private[Any]
     id: strawberry.ID = own_id("OrderLine")
     external_id: str = column("external_id")
@@ -66,6 +80,10 @@ class OrderLine:
     sku: str | None = column("sku")
     quantity: int = column("quantity")
     amount: Money | None = money_column("amount")
+
+    @reads("order_id", pk="order_id")
+    def order(self, info: Info) -> Annotated["Order", strawberry.lazy("core.schema.orders")] | None:
+        return order_by_id(info, self.row["order_id"])
 
 
 @strawberry.type(description="One scan of a parcel; a trace lists them oldest first.")
@@ -77,9 +95,8 @@ class ParcelEvent:
 
 
 @strawberry.type
-class Parcel:
+class Parcel(Node):
     row: strawberry.Private[Any]
-    id: strawberry.ID
     tracking_number: str
     carrier: str | None
     state: ParcelState | None = strawberry.field(description="Null before the first scan.")
@@ -89,6 +106,10 @@ class Parcel:
     @strawberry.field
     def events(self, info: Info) -> list[ParcelEvent]:
         return info.context.children("parcel.events", self.row["id"], scans_of)
+
+    @strawberry.field
+    def order(self, info: Info) -> Annotated["Order", strawberry.lazy("core.schema.orders")] | None:
+        return order_by_id(info, self.row["order_id"])
 
 
 @strawberry.type(
@@ -221,6 +242,7 @@ class OrderStateFilter:
 class OrderWhere:
     id: strawberry.Maybe[IdFilter]
     external_id: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
     shop: strawberry.Maybe[IdFilter]
     customer: strawberry.Maybe[IdFilter]
     state: strawberry.Maybe[OrderStateFilter]
@@ -259,6 +281,7 @@ ORDERS = Listing(
         "state": "o.state", "currency": "o.currency", "total": "o.total",
         "province": "o.province", "ordered_at": "o.ordered_at", "paid_at": "o.paid_at",
         "in_dispute": "o.in_dispute",
+        "external_ref": by_external_id("orders", "o"),
         "product_id": TextColumn("l.product_id", "EXISTS (SELECT 1 FROM order_lines l WHERE "
             "l.merchant_id = o.merchant_id AND l.order_id = o.id AND {})"),
         "tracking_number": TextColumn("p.tracking_number", "EXISTS (SELECT 1 FROM parcels p WHERE "
@@ -332,6 +355,16 @@ def lines_of(columns: Columns) -> RowBatch:
     return RowBatch(load, OrderLine)
 
 
+async def lines_by_id(session: Session, pks: list[int]) -> dict[int, OrderLine]:
+    rows = await session.sql.fetch(
+        """SELECT l.*, o.currency FROM order_lines l
+           JOIN orders o ON o.merchant_id = l.merchant_id AND o.id = l.order_id
+           WHERE l.merchant_id = $1 AND l.id = ANY($2)""",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: OrderLine(row=row) for row in rows}
+
+
 async def parcels_of(session: Session, pks: list[int]) -> dict[int, list[Parcel]]:
     rows = await session.sql.fetch(
         "SELECT * FROM parcels WHERE merchant_id = $1 AND order_id = ANY($2) ORDER BY id",
@@ -339,17 +372,27 @@ async def parcels_of(session: Session, pks: list[int]) -> dict[int, list[Parcel]
     )  # fmt: skip
     found: dict[int, list[Parcel]] = {}
     for row in rows:
-        parcel = Parcel(
-            id=global_id("Parcel", row["id"]),
-            row=row,
-            tracking_number=row["tracking_number"],
-            carrier=row["carrier"],
-            state=ParcelState(row["state"]) if row["state"] else None,
-            shipped_at=row["shipped_at"],
-            signed_at=row["signed_at"],
-        )
-        found.setdefault(row["order_id"], []).append(parcel)
+        found.setdefault(row["order_id"], []).append(parcel_of(row))
     return found
+
+
+async def parcels_by_id(session: Session, pks: list[int]) -> dict[int, Parcel]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM parcels WHERE merchant_id = $1 AND id = ANY($2)", session.merchant_id, pks
+    )
+    return {row["id"]: parcel_of(row) for row in rows}
+
+
+def parcel_of(row: Any) -> Parcel:
+    return Parcel(
+        id=global_id("Parcel", row["id"]),
+        row=row,
+        tracking_number=row["tracking_number"],
+        carrier=row["carrier"],
+        state=ParcelState(row["state"]) if row["state"] else None,
+        shipped_at=row["shipped_at"],
+        signed_at=row["signed_at"],
+    )
 
 
 async def scans_of(session: Session, pks: list[int]) -> dict[int, list[ParcelEvent]]:
@@ -386,6 +429,37 @@ def refund_of(row: Any) -> Refund:
     )
 
 
+@strawberry.input
+class ParcelStateFilter:
+    eq: strawberry.Maybe[ParcelState]
+    in_: strawberry.Maybe[list[ParcelState]] = strawberry.field(name="in", default=None)
+
+
+@strawberry.input
+class ParcelWhere:
+    id: strawberry.Maybe[IdFilter]
+    tracking_number: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
+    order: strawberry.Maybe[IdFilter]
+    state: strawberry.Maybe[ParcelStateFilter]
+    shipped_at: strawberry.Maybe[DateTimeFilter]
+    signed_at: strawberry.Maybe[DateTimeFilter]
+    and_: strawberry.Maybe[list["ParcelWhere"]] = strawberry.field(name="and", default=None)
+    or_: strawberry.Maybe[list["ParcelWhere"]] = strawberry.field(name="or", default=None)
+    not_: strawberry.Maybe["ParcelWhere"] = strawberry.field(name="not", default=None)
+
+
+PARCELS = Listing(
+    "parcels", "parcels p", "p",
+    {
+        "id": IdColumn("Parcel", "p.id"), "tracking_number": "p.tracking_number",
+        "external_ref": by_tracking_number("p"), "order": IdColumn("Order", "p.order_id"),
+        "state": "p.state", "shipped_at": "p.shipped_at", "signed_at": "p.signed_at",
+    },
+    {},
+    parcel_of,
+)  # fmt: skip
+
 REFUND_ROWS = """(SELECT r.*, o.currency, o.customer_id FROM refunds r
     JOIN orders o ON o.merchant_id = r.merchant_id AND o.id = r.order_id)"""
 
@@ -420,6 +494,7 @@ class RefundStateFilter:
 class RefundWhere:
     id: strawberry.Maybe[IdFilter]
     external_id: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
     shop: strawberry.Maybe[IdFilter]
     order: strawberry.Maybe[IdFilter]
     customer: strawberry.Maybe[IdFilter]
@@ -449,6 +524,7 @@ REFUNDS = Listing(
         "shop": IdColumn("Shop", "r.shop_id"), "order": IdColumn("Order", "r.order_id"),
         "customer": IdColumn("Customer", "r.customer_id"), "state": "r.state",
         "reason": "r.reason", "requested_at": "r.requested_at",
+        "external_ref": by_external_id("refunds", "r"),
     },
     {"requested_at": "r.requested_at"},
     refund_of,
@@ -483,3 +559,25 @@ class OrderQueries:
     def order(self, info: Info, id: strawberry.ID) -> Order | None:
         pk = read_id("Order", id)
         return order_by_id(info, pk) if pk else None
+
+    @field("ORDERS_READ", description="The order that a platform knows by this number.")
+    async def order_by_external_ref(self, info: Info, ref: ExternalRefInput) -> Order | None:
+        return await by_external_ref(info, ORDERS, ref)
+
+    @field("ORDERS_READ", description="The refund that a platform knows by this number.")
+    async def refund_by_external_ref(self, info: Info, ref: ExternalRefInput) -> Refund | None:
+        return await by_external_ref(info, REFUNDS, ref)
+
+    @field(
+        "ORDERS_READ",
+        description="What was sent, in all shops. A parcel's id on its platform is the carrier's "
+        "number, which several orders can share.",
+    )
+    async def parcels(
+        self,
+        info: Info,
+        first: First = 20,
+        after: After = None,
+        where: ParcelWhere | None = None,
+    ) -> Connection[Parcel]:
+        return await page(info, PARCELS, where, None, first, after)

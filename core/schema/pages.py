@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 from functools import cached_property, partial
+from types import SimpleNamespace
 from typing import Annotated, Any, Generic, TypeVar
 
 import orjson
@@ -21,10 +22,18 @@ from core.schema.context import Info
 from core.schema.costs import costs
 from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.executor.later import Rows
+from core.schema.external_refs import (
+    NARROWER,
+    ExternalRefFilter,
+    ExternalRefInput,
+    refs_in,
+    shops_named,
+)
 from core.schema.rows import columns_sql, selected
 from core.schema.where import Args, where_sql
 
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 MAX_PAGE = 100
 MAX_COUNT = 1_000_000
 
@@ -110,7 +119,7 @@ class Connection(Generic[T]):
 
 
 @dataclass(frozen=True)
-class Listing(Generic[T]):
+class Listing(Generic[T_co]):
     """How one kind of object is listed: table alias, filters, sorts, and how a row becomes a node.
 
     `source` is the FROM clause; its rows are merchant-bound by `merchant` (a column). Sort columns
@@ -122,7 +131,7 @@ class Listing(Generic[T]):
     alias: str
     filters: Mapping[str, Any]
     sorts: Mapping[str, str]
-    make: Callable[[Any], T]
+    make: Callable[[Any], T_co]
     of: type | None = None
     """The type of rows that the nodes are of, as in rows.py, if they are."""
 
@@ -138,11 +147,16 @@ async def page(
 ) -> Connection[T]:
     """One page of a list. `scope` is a further column that must equal a value.
 
-    Raises RequestError for a page size out of range and a cursor of another list.
+    Raises RequestError for a page size out of range and a cursor of another list, and NotFound for
+    a filter by the id of an unknown platform.
     """
     if not 1 <= first <= MAX_PAGE:
         raise RequestError(BAD_REQUEST, f"first must be from 1 to {MAX_PAGE}")
-    args = Args(info.context.merchant_id, info.context.need)
+    context, shops, refs = info.context, None, list(refs_in(where))
+    if refs:
+        async with context.read() as session:
+            shops = await shops_named(session, refs)
+    args = Args(context.merchant_id, context.need, shops)
     condition = f"{listing.alias}.merchant_id = $1 AND {where_sql(where, listing.filters, args)}"
     if scope is not None:
         condition += f" AND {scope[0]} = {args.add(scope[1])}"
@@ -155,7 +169,7 @@ async def page(
     shown = ", ".join(f"{sql} AS key_{number}" for number, (sql, _) in enumerate(keys))
     of = listing.of
     columns = columns_sql(listing.alias, selected(info, of.__name__) if of else None)
-    async with info.context.read() as session:
+    async with context.read() as session:
         rows = await session.sql.fetch(
             f"SELECT {columns}, {shown} FROM {listing.source} WHERE {condition} "
             f"ORDER BY {order} LIMIT {first + 1}",
@@ -174,6 +188,17 @@ async def page(
             cursors=cursors,
         ),
     )
+
+
+async def by_external_ref(info: Info, listing: Listing[T], ref: ExternalRefInput) -> T | None:
+    """The one object of a list that a platform knows by an id. Raises RequestError, NotFound."""
+    narrower = NARROWER if listing.name == "customers" else NARROWER.partition(",")[0]
+    given = ExternalRefFilter(eq=strawberry.Some(ref))
+    where = SimpleNamespace(external_ref=strawberry.Some(given))
+    found = await page(info, listing, where, None, 2, None)
+    if len(found.nodes) > 1:
+        raise RequestError(BAD_REQUEST, f"several {listing.name} have this id: {narrower}")
+    return found.nodes[0] if found.nodes else None
 
 
 @dataclass(frozen=True)
@@ -203,13 +228,14 @@ def ids_statement(
     sort: Sequence[Any] | None,
     need: Callable[[str], None],
     among: Asked | None = None,
+    shops: Mapping[str, Sequence[int]] | None = None,
 ) -> tuple[str, list[Any]]:
     """SQL of the ids of a whole list in its order, and its parameters. Raises RequestError.
 
-    `need` raises unless the caller has a right. `among` leaves the customers of a rule, in a list
-    of customers.
+    `need` raises unless the caller has a right; `shops` are as in Args. `among` leaves the
+    customers of a rule, in a list of customers.
     """
-    args = Args(merchant_id, need)
+    args = Args(merchant_id, need, shops)
     condition = f"{listing.alias}.merchant_id = $1"
     if among is not None:
         args.values = list(among.q.args)

@@ -15,9 +15,18 @@ from core.schema.batches import OnError, error_policy
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
+from core.schema.external_refs import ExternalRefFilter, ExternalRefInput, by_external_id
 from core.schema.order_intake import Reader, read_all
 from core.schema.orders import Order, OrderLine, lines_of, orders_by_id
-from core.schema.pages import After, Connection, First, Listing, SortDirection, page
+from core.schema.pages import (
+    After,
+    Connection,
+    First,
+    Listing,
+    SortDirection,
+    by_external_ref,
+    page,
+)
 from core.schema.rows import selected
 from core.schema.scalars import Node, global_id, need_id, version_seen
 from core.schema.shops import Shop, shops_by_id
@@ -171,6 +180,7 @@ class ReviewConcernFilter:
 class ReviewWhere:
     id: strawberry.Maybe[IdFilter]
     external_id: strawberry.Maybe[StringFilter]
+    external_ref: strawberry.Maybe[ExternalRefFilter]
     shop: strawberry.Maybe[IdFilter]
     order: strawberry.Maybe[IdFilter]
     customer: strawberry.Maybe[IdFilter]
@@ -206,6 +216,7 @@ REVIEWS = Listing(
         "shop": IdColumn("Shop", "r.shop_id"), "order": IdColumn("Order", "r.order_id"),
         "customer": IdColumn("Customer", "r.customer_id"), "sign": "r.sign", "stars": "r.stars",
         "negative": "r.negative", "reply": "r.reply", "at": "r.at",
+        "external_ref": by_external_id("reviews", "r"),
         "contains": OwnColumn(
             lambda given, args: "strpos(lower(concat_ws(' ', r.text, r.later_text)), "
             f"lower({args.add(given)}::text)) > 0"
@@ -309,6 +320,10 @@ class ReviewQueries:
         sort: list[ReviewSort] | None = None,
     ) -> Connection[Review]:
         return await page(info, REVIEWS, where, sort, first, after)
+
+    @field("ORDERS_READ", description="The review that a platform knows by this number.")
+    async def review_by_external_ref(self, info: Info, ref: ExternalRefInput) -> Review | None:
+        return await by_external_ref(info, REVIEWS, ref)
 
     @field("ORDERS_READ", description="The merchant's own words that make a review negative.")
     async def review_words(self, info: Info) -> WordList:

@@ -1,7 +1,8 @@
 """Scalars and small value types that all nouns share, and ids as clients see them."""
 
+from collections.abc import Iterable
 from decimal import Decimal
-from typing import Any, NewType
+from typing import Any, NewType, TypeVar
 
 import strawberry
 from strawberry.schema_directive import Location
@@ -15,6 +16,8 @@ ErrorCode = NewType("ErrorCode", str)
 PermissionName = NewType("PermissionName", str)
 SegmentRule = NewType("SegmentRule", dict)  # type: ignore[type-arg]  # NewType takes no parameters
 JSON = NewType("JSON", object)
+PhoneNumber = NewType("PhoneNumber", str)
+"""As somebody wrote it; see exact.py."""
 
 
 @strawberry.schema_directive(
@@ -67,6 +70,9 @@ class Node:
     id: strawberry.ID
 
 
+N = TypeVar("N", bound=Node)
+
+
 @strawberry.type(description="An amount with its currency (ISO 4217).")
 class Money:
     amount: Decimal
@@ -95,6 +101,11 @@ def need_id(type_name: str, text: str, path: tuple[str, ...] = ("id",)) -> int:
     if number is None:
         raise NotFound(f"there is no {type_name.lower()} with this id", path)
     return number
+
+
+def by_pk(nodes: Iterable[N]) -> dict[int, N]:
+    """Objects by the numbers in their global ids."""
+    return {found[1]: node for node in nodes if (found := split_id(node.id))}
 
 
 def version_seen() -> Any:

@@ -12,7 +12,7 @@ from core.domain.campaigns.policy.places import ALL_SHOPS
 from core.domain.campaigns.recurring import plan_anew
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import global_id, need_id
+from core.schema.scalars import Node, by_pk, global_id, need_id
 from core.storage.database import Session
 
 OF_SHOP = "shop_id = $2 AND day = ANY($3::date[]) ORDER BY day"
@@ -26,8 +26,7 @@ class SendingDayKind(Enum):
 
 
 @strawberry.type(description="A day that the calendar of a shop, or of all, names.")
-class SendingHoliday:
-    id: strawberry.ID
+class SendingHoliday(Node):
     shop_id: strawberry.ID | None = strawberry.field(description="Null: all shops.")
     day: date
     name: str
@@ -100,6 +99,10 @@ async def read_days(session: Session, where: str, *args: Any) -> list[SendingHol
         )
         for row in rows
     ]
+
+
+async def holidays_by_id(session: Session, pks: list[int]) -> dict[int, SendingHoliday]:
+    return by_pk(await read_days(session, "id = ANY($2)", pks))
 
 
 @strawberry.type

@@ -15,7 +15,7 @@ from core.domain.campaigns.policy.reasons import SKIP_REASONS, reason_in_words
 from core.domain.campaigns.policy.windows import COMMUTE_AND_REST, EVERY_DAY, Span
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import global_id, need_id, version_seen
+from core.schema.scalars import Node, by_pk, global_id, need_id, version_seen
 from core.schema.segment_words import Language
 from core.schema.sending_days import SendingHoliday, read_days, row_shop, shop_key
 from core.schema.setting_versions import IN_WORDS, version_of
@@ -51,8 +51,7 @@ class SendingSpanInput:
 @strawberry.type(
     description="At most so many marketing messages to one customer in any so many hours."
 )
-class SendingCap:
-    id: strawberry.ID
+class SendingCap(Node):
     shop_id: strawberry.ID | None = strawberry.field(
         description="Counts what is sent in this shop's name; null: all of the merchant's."
     )
@@ -162,6 +161,10 @@ async def _caps(session: Session, where: str = "TRUE", *args: Any) -> list[Sendi
         )
         for row in rows
     ]
+
+
+async def caps_by_id(session: Session, pks: list[int]) -> dict[int, SendingCap]:
+    return by_pk(await _caps(session, "id = ANY($2)", pks))
 
 
 async def _hours(session: Session, where: str = "TRUE", *args: Any) -> list[SendingHours]:

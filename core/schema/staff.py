@@ -1,11 +1,13 @@
 """The people who work for a merchant: who they are, and how they are managed."""
 
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from enum import Enum
 from typing import Any
 
 import strawberry
 
+from core.domain.shops.caller import Caller
 from core.domain.shops.staff.accounts import (
     INVITE_LIFE,
     email_of,
@@ -14,9 +16,9 @@ from core.domain.shops.staff.accounts import (
     state_of,
     update_staff,
 )
-from core.schema.context import ANY_TOKEN, Info, field, mutation
+from core.schema.context import ANY_TOKEN, Context, Info, field, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import Node, changes, global_id, need_id, version_seen
+from core.schema.scalars import Node, by_pk, changes, global_id, need_id, version_seen
 from core.storage.database import Session
 
 
@@ -41,8 +43,7 @@ class Staff(Node):
 
 
 @strawberry.type(description="A login on some device, and what came of it.")
-class StaffSession:
-    id: strawberry.ID
+class StaffSession(Node):
     method: str = strawberry.field(description="`password` or `oidc`.")
     agent: str = strawberry.field(description="What the program says it is.")
     address: str | None = strawberry.field(description="Where the login came from.")
@@ -120,6 +121,43 @@ async def staff_by_id(session: Session, pks: list[int]) -> dict[int, Staff]:
     return {row["id"]: staff_of(session, row) for row in rows}
 
 
+async def _own_sessions(
+    session: Session, caller: Caller | None, pks: list[int] | None = None
+) -> list[StaffSession]:
+    """The caller's open sessions, the newest first; `pks` leaves those of these ids."""
+    rows = await session.sql.fetch(
+        """SELECT * FROM staff_sessions
+           WHERE merchant_id = $1 AND staff_id = $2 AND ended_at IS NULL
+             AND idle_until > $3 AND ends_at > $3 AND ($4::bigint[] IS NULL OR id = ANY($4))
+           ORDER BY id DESC LIMIT 1000""",
+        session.merchant_id, caller.staff_id if caller else None, session.now, pks,
+    )  # fmt: skip
+    return [
+        StaffSession(
+            id=global_id("StaffSession", row["id"]),
+            method=row["method"],
+            agent=row["agent"],
+            address=row["address"],
+            current=caller is not None and row["id"] == caller.session_id,
+            used_at=row["used_at"],
+            ends_at=row["ends_at"],
+            created_at=row["created_at"],
+        )
+        for row in rows
+    ]
+
+
+def sessions_of(
+    context: Context,
+) -> Callable[[Session, list[int]], Awaitable[dict[int, StaffSession]]]:
+    """Loads the caller's own open sessions by their ids."""
+
+    async def load(session: Session, pks: list[int]) -> dict[int, StaffSession]:
+        return by_pk(await _own_sessions(session, context.caller, pks))
+
+    return load
+
+
 @strawberry.type
 class StaffQueries:
     @field("STAFF_READ", description="Everybody, the newest first; at most 1000.")
@@ -140,27 +178,8 @@ class StaffQueries:
 
     @field(ANY_TOKEN, description="Your open sessions, the newest first; none for a token.")
     async def staff_sessions(self, info: Info) -> list[StaffSession]:
-        caller = info.context.caller
         async with info.context.read() as session:
-            rows = await session.sql.fetch(
-                """SELECT * FROM staff_sessions
-                   WHERE merchant_id = $1 AND staff_id = $2 AND ended_at IS NULL
-                     AND idle_until > $3 AND ends_at > $3 ORDER BY id DESC LIMIT 1000""",
-                session.merchant_id, caller.staff_id if caller else None, session.now,
-            )  # fmt: skip
-        return [
-            StaffSession(
-                id=global_id("StaffSession", row["id"]),
-                method=row["method"],
-                agent=row["agent"],
-                address=row["address"],
-                current=caller is not None and row["id"] == caller.session_id,
-                used_at=row["used_at"],
-                ends_at=row["ends_at"],
-                created_at=row["created_at"],
-            )
-            for row in rows
-        ]
+            return await _own_sessions(session, info.context.caller)
 
 
 @strawberry.type

@@ -54,8 +54,7 @@ class WebhookTopic:
 
 
 @strawberry.type(description="One try to deliver a message.")
-class WebhookAttempt:
-    id: strawberry.ID
+class WebhookAttempt(Node):
     at: datetime
     status: int | None = strawberry.field(description="Of HTTP; null without an answer.")
     detail: str | None = strawberry.field(description="Why there was no answer.")
@@ -311,15 +310,26 @@ async def attempts_by_message(session: Session, pks: list[int]) -> dict[int, lis
     )  # fmt: skip
     found: dict[int, list[WebhookAttempt]] = {}
     for row in rows:
-        made = WebhookAttempt(
-            id=global_id("WebhookAttempt", row["id"]),
-            at=row["at"],
-            status=row["status"],
-            detail=row["detail"],
-            milliseconds=row["milliseconds"],
-        )
-        found.setdefault(row["message_id"], []).append(made)
+        found.setdefault(row["message_id"], []).append(_attempt_of(row))
     return found
+
+
+async def attempts_by_id(session: Session, pks: list[int]) -> dict[int, WebhookAttempt]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM webhook_attempts WHERE merchant_id = $1 AND id = ANY($2)",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: _attempt_of(row) for row in rows}
+
+
+def _attempt_of(row: Any) -> WebhookAttempt:
+    return WebhookAttempt(
+        id=global_id("WebhookAttempt", row["id"]),
+        at=row["at"],
+        status=row["status"],
+        detail=row["detail"],
+        milliseconds=row["milliseconds"],
+    )
 
 
 def checked_by(info: Info) -> domain.Check:

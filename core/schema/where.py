@@ -3,7 +3,7 @@
 An empty list matches nothing. Null is refused, so that a forgotten variable never means "all".
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import date, datetime
 from decimal import Decimal
 from enum import Enum
@@ -75,10 +75,17 @@ class Args:
     """Parameters of one statement; the first is always the merchant.
 
     `need` raises unless the caller has a right: some columns are not for everybody to search.
+    `shops` are the shops of the platforms that the filter names; see external_refs.py.
     """
 
-    def __init__(self, merchant_id: int, need: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self,
+        merchant_id: int,
+        need: Callable[[str], None] | None = None,
+        shops: Mapping[str, Collection[int]] | None = None,
+    ) -> None:
         self.values: list[Any] = [merchant_id]
+        self.shops = shops or {}
         self._need = need
 
     def need(self, permission: str) -> None:

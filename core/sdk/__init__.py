@@ -144,6 +144,7 @@ from core.sdk.personal import PersonalTable
 from core.sdk.plugin import (
     HealthCheck,
     Manifest,
+    NodeType,
     NoSettings,
     Permission,
     PluginContext,
@@ -243,6 +244,7 @@ __all__ = [
     "News",
     "NextTierNear",
     "NoSettings",
+    "NodeType",
     "NotFound",
     "Occurrence",
     "OrderCreated",

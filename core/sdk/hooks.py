@@ -28,7 +28,14 @@ from core.sdk.errors import HuikeError
 from core.sdk.facets import Facet
 from core.sdk.orders import OrderFormat
 from core.sdk.personal import PersonalTable
-from core.sdk.plugin import HealthCheck, Manifest, SchemaField, SettingsCheck, Subscriber
+from core.sdk.plugin import (
+    HealthCheck,
+    Manifest,
+    NodeType,
+    SchemaField,
+    SettingsCheck,
+    Subscriber,
+)
 from core.sdk.recipes import Recipe
 from core.sdk.rewards import RewardProvider
 from core.sdk.ticks import Tick
@@ -73,6 +80,10 @@ class Hooks:
     @hookspec
     def schema_fields(self) -> Sequence[SchemaField]:  # type: ignore[empty-body]
         """GraphQL fields added to core's types."""
+
+    @hookspec
+    def node_types(self) -> Sequence[NodeType]:  # type: ignore[empty-body]
+        """GraphQL types of the plugin whose objects `node` and `nodes` find by their ids."""
 
     @hookspec
     def subscribers(self) -> Sequence[Subscriber]:  # type: ignore[empty-body]

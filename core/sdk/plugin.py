@@ -1,6 +1,6 @@
 """The manifest, and the typed things that a plugin contributes."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -91,6 +91,22 @@ class SchemaField:
     name: str
     field: Any
     permission: str
+
+
+@dataclass(frozen=True)
+class NodeType:
+    """A GraphQL type of the plugin's with `id: ID!`, whose objects `node` and `nodes` find.
+
+    `type` is a strawberry type that implements core.schema.scalars.Node, `name` its name, with
+    which its ids are made (`global_id(name, pk)`). `permission` names the right that it needs.
+    `load(info, session, pks)` answers for all ids of the type in a request with one statement, as
+    a mapping by the numbers in the ids; ids that it leaves out are not found.
+    """
+
+    name: str
+    type: type
+    permission: str
+    load: Callable[[Any, Any, list[int]], Awaitable[Mapping[int, Any]]]
 
 
 @dataclass(frozen=True)

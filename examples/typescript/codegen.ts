@@ -27,6 +27,7 @@ const config: CodegenConfig = {
           DateTime: "string",
           Decimal: "string",
           JSON: "unknown",
+          PhoneNumber: "string",
           Time: "string",
           Upload: "File",
         },

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 import strawberry
 
 from core.schema.context import Info
-from core.schema.scalars import Money, global_id, money
-from core.sdk import SchemaField
+from core.schema.scalars import Money, Node, global_id, money
+from core.sdk import NodeType, SchemaField
 from plugins.coupons.codes import normal
 from plugins.coupons.shapes import COUPON, TEMPLATE
 
@@ -83,9 +83,8 @@ def _entries(self: Any, info: Info) -> list[CouponEntry]:
 
 
 @strawberry.type(description="A coupon: a customer's, or a code in stock.")
-class Coupon:
+class Coupon(Node):
     pk: strawberry.Private[int]
-    id: strawberry.ID
     template_id: strawberry.ID = strawberry.field(description="The template that it is of.")
     name: str = strawberry.field(description="The template's name.")
     code: str | None = strawberry.field(description="Null for a coupon of a platform.")
@@ -140,6 +139,18 @@ async def _coupons_by_customer(session: Any, pks: list[int]) -> dict[int, list[C
     for row in rows:
         found.setdefault(row["customer_id"], []).append(_coupon(row))
     return found
+
+
+async def _coupons_by_id(info: Info, session: Any, pks: list[int]) -> dict[int, Coupon]:
+    rows = await session.sql.fetch(
+        f"""{ROWS} FROM coupons_coupons l {TEMPLATES}
+            WHERE l.merchant_id = $1 AND l.id = ANY($2::bigint[])""",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: _coupon(row) for row in rows}
+
+
+COUPON_NODE = NodeType(COUPON, Coupon, "COUPONS_READ", _coupons_by_id)
 
 
 def _coupon(row: Mapping[str, Any]) -> Coupon:

@@ -9,6 +9,7 @@ from core.sdk import (
     Facet,
     HuikeError,
     Manifest,
+    NodeType,
     Permission,
     PersonalTable,
     PlatformDeedSettled,
@@ -29,7 +30,7 @@ from plugins.coupons.granting import CouponReward, Grant
 from plugins.coupons.personal import PERSONAL_TABLES, TIMELINE
 from plugins.coupons.printing import CouponCodes
 from plugins.coupons.recipes import RECIPES
-from plugins.coupons.schema import FIELDS
+from plugins.coupons.schema import FIELDS, NODE_TYPES
 from plugins.coupons.settings import CouponSettings
 from plugins.coupons.variables import CouponVariables
 
@@ -61,6 +62,10 @@ class CouponPlugin:
     @hookimpl
     def schema_fields(self) -> Sequence[SchemaField]:
         return FIELDS
+
+    @hookimpl
+    def node_types(self) -> Sequence[NodeType]:
+        return NODE_TYPES
 
     @hookimpl
     def error_codes(self) -> Sequence[type[HuikeError]]:

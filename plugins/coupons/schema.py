@@ -16,11 +16,11 @@ from core.schema.idempotency import once_for
 from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import Money, changes, global_id, money, need_id, read_id
 from core.schema.where import StringFilter
-from core.sdk import HuikeError, InvalidInput, SchemaField, Several
+from core.sdk import HuikeError, InvalidInput, NodeType, SchemaField, Several
 from plugins.coupons import ending, stock
 from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_asked
 from plugins.coupons.codes import MAX_CODE
-from plugins.coupons.coupon_schema import COUPON_FIELDS
+from plugins.coupons.coupon_schema import COUPON_FIELDS, COUPON_NODE
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
@@ -287,6 +287,17 @@ async def templates(
     info: Info, first: First = 20, after: After = None, where: CouponTemplateWhere | None = None
 ) -> Connection[CouponTemplate] | None:
     return await page(info, TEMPLATE_LIST, where, None, first, after)
+
+
+async def _templates_by_id(info: Info, session: Any, pks: list[int]) -> dict[int, CouponTemplate]:
+    rows = await session.sql.fetch(
+        "SELECT * FROM coupons_templates WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+        session.merchant_id, pks,
+    )  # fmt: skip
+    return {row["id"]: template_shape(read_template(row)) for row in rows}
+
+
+NODE_TYPES = [NodeType(TEMPLATE, CouponTemplate, "COUPONS_READ", _templates_by_id), COUPON_NODE]
 
 
 async def template_create(

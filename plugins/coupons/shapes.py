@@ -10,7 +10,7 @@ import strawberry
 
 from core.schema.context import Info
 from core.schema.errors import UserError
-from core.schema.scalars import Money, global_id, money, need_id, version_seen
+from core.schema.scalars import Money, Node, global_id, money, need_id, version_seen
 from core.sdk import InvalidInput, minor_of
 from plugins.coupons.allowance import count_stock
 from plugins.coupons.issuing import Issued
@@ -69,9 +69,8 @@ def _stock(self: Any, info: Info) -> int | None:
 
 
 @strawberry.type(description="A kind of coupon: what it is worth, and how many there may be.")
-class CouponTemplate:
+class CouponTemplate(Node):
     pk: strawberry.Private[int]
-    id: strawberry.ID
     name: str = strawberry.field(description="As customers read it.")
     handle: str = strawberry.field(
         description="What journeys and texts name it by: {{ coupons.<handle>.code }}."

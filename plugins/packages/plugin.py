@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from core.sdk import (
     Facet,
     Manifest,
+    NodeType,
     Permission,
     PersonalTable,
     SchemaField,
@@ -17,7 +18,7 @@ from plugins.packages.changes import LATE
 from plugins.packages.facets import GotInsert
 from plugins.packages.personal import PERSONAL_TABLES, TIMELINE
 from plugins.packages.remarks import MISSING, REMARKS
-from plugins.packages.schema import FIELDS
+from plugins.packages.schema import FIELDS, NODE_TYPES
 from plugins.packages.settings import PackagesSettings
 
 
@@ -46,6 +47,10 @@ class PackagesPlugin:
     @hookimpl
     def schema_fields(self) -> Sequence[SchemaField]:
         return FIELDS
+
+    @hookimpl
+    def node_types(self) -> Sequence[NodeType]:
+        return NODE_TYPES
 
     @hookimpl
     def subscribers(self) -> Sequence[Subscriber]:

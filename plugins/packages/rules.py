@@ -211,12 +211,14 @@ async def read_rules(
     session: Any,
     registry: Any,
     *,
+    ids: Sequence[int] | None = None,
     live: bool = False,
     warehouse: str | None = None,
     locked: bool = False,
 ) -> list[PackingRule]:
     """The merchant's rules, the first to be gone through first; `live` are those on and valid now.
 
+    `ids` leaves those of these ids.
     With a warehouse, their inserts say how many can be had there. `locked` keeps budget and stock
     for this transaction.
     """  # fmt: skip
@@ -224,13 +226,14 @@ async def read_rules(
         f"""SELECT * FROM packages_rules
             WHERE merchant_id = $1 AND (NOT $2 OR (is_on
               AND (starts_at IS NULL OR starts_at <= $3) AND (ends_at IS NULL OR ends_at > $3)))
+              AND ($4::bigint[] IS NULL OR id = ANY($4))
             ORDER BY priority DESC, id {"FOR UPDATE" if locked else ""}""",
-        session.merchant_id, live, session.now,
+        session.merchant_id, live, session.now, ids,
     )  # fmt: skip
     inserts = await inserts_by_id(session)
     stored = [orjson.loads(row["variants"]) for row in rows]
-    ids = {one["insert_id"] for variants in stored for one in variants}
-    given = [inserts[one] for one in sorted(ids)]
+    named = {one["insert_id"] for variants in stored for one in variants}
+    given = [inserts[one] for one in sorted(named)]
     free = {} if warehouse is None else await _free(session, registry, given, warehouse, locked)
     facets = await usable_facets(session, registry)
     zone = await session.sql.fetchval(

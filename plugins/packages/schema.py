@@ -9,9 +9,9 @@ import strawberry
 from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
-from core.schema.scalars import JSON, changes, global_id, money, need_id
+from core.schema.scalars import JSON, by_pk, changes, global_id, money, need_id
 from core.schema.segment_words import stored_form
-from core.sdk import HuikeError, InvalidInput, SchemaField, Several, minor_of
+from core.sdk import HuikeError, InvalidInput, NodeType, SchemaField, Several, minor_of
 from plugins.packages import inserts as domain
 from plugins.packages.preview import (
     Choice,
@@ -52,7 +52,7 @@ from plugins.packages.shapes import (
     PackagesVariant,
     PackagesWhy,
 )
-from plugins.packages.wave_schema import WAVE_FIELDS
+from plugins.packages.wave_schema import WAVE_FIELDS, WAVE_NODE
 
 PLUGIN = "packages"
 MOST_SHOWN = 200
@@ -111,6 +111,10 @@ async def _insert(session: Any, insert_id: int) -> PackagesInsert:
     return (await _inserts(session, [insert_id]))[0]
 
 
+async def _inserts_by_id(info: Info, session: Any, pks: list[int]) -> dict[int, PackagesInsert]:
+    return by_pk(await _inserts(session, pks))
+
+
 async def _inserts(session: Any, ids: list[int] | None = None) -> list[PackagesInsert]:
     found = await domain.inserts_by_id(session, ids)
     stock = await domain.stock_of(session, list(found))
@@ -154,12 +158,18 @@ def _rule(rule: PackingRule, currency: str) -> PackagesRule:
     )  # fmt: skip
 
 
-async def _rule_by_id(info: Info, session: Any, rule_id: int) -> PackagesRule | None:
+async def _rules(info: Info, session: Any, ids: list[int] | None = None) -> list[PackagesRule]:
     currency = await currency_of(session)
-    for rule in await read_rules(session, info.context.installation.registry):
-        if rule.id == rule_id:
-            return _rule(rule, currency)
-    return None
+    found = await read_rules(session, info.context.installation.registry, ids=ids)
+    return [_rule(rule, currency) for rule in found]
+
+
+async def _rules_by_id(info: Info, session: Any, pks: list[int]) -> dict[int, PackagesRule]:
+    return by_pk(await _rules(info, session, pks))
+
+
+async def _rule_by_id(info: Info, session: Any, rule_id: int) -> PackagesRule | None:
+    return (await _rules_by_id(info, session, [rule_id])).get(rule_id)
 
 
 def _choice(one: Choice) -> PackagesChoice:
@@ -205,9 +215,7 @@ async def packages_inserts(info: Info) -> list[PackagesInsert] | None:
 
 async def packages_rules(info: Info) -> list[PackagesRule] | None:
     async with info.context.read() as session:
-        currency = await currency_of(session)
-        found = await read_rules(session, info.context.installation.registry)
-    return [_rule(rule, currency) for rule in found]
+        return await _rules(info, session)
 
 
 async def packages_dry_run(
@@ -388,6 +396,12 @@ async def packages_rule_stop(info: Info, id: strawberry.ID) -> PackagesRuleStopP
     except (HuikeError, Several) as error:
         return PackagesRuleStopPayload(errors=user_errors(error))
 
+
+NODE_TYPES = [
+    NodeType("PackagesInsert", PackagesInsert, "PACKAGES_READ", _inserts_by_id),
+    NodeType("PackagesRule", PackagesRule, "PACKAGES_READ", _rules_by_id),
+    WAVE_NODE,
+]
 
 FIELDS = [
     SchemaField("Query", "packagesInserts", strawberry.field(

@@ -7,7 +7,7 @@ from typing import Any
 
 import strawberry
 
-from core.schema.scalars import JSON, Money, SegmentRule, version_seen
+from core.schema.scalars import JSON, Money, Node, SegmentRule, version_seen
 from core.schema.segment_words import Language
 from core.sdk import Say
 from plugins.packages.outcomes import Outcome, reason
@@ -76,8 +76,7 @@ class PackagesCodes:
 
 
 @strawberry.type(description="Something that goes into parcels beside the goods.")
-class PackagesInsert:
-    id: strawberry.ID
+class PackagesInsert(Node):
     name: str = strawberry.field(description="As staff and pick lists name it.")
     kind: PackagesInsertKind = strawberry.field(description="What it is.")
     sku: str | None = strawberry.field(description="What the warehouse picks it by.")
@@ -113,9 +112,8 @@ def _reason(self: Any, language: Language = Language.EN) -> str:
 
 
 @strawberry.type(description="Which parcels get which inserts.")
-class PackagesRule:
+class PackagesRule(Node):
     rule: strawberry.Private[PackingRule]
-    id: strawberry.ID
     name: str = strawberry.field(description="As staff name it.")
     is_on: bool = strawberry.field(description="Whether waves go by it.")
     priority: int = strawberry.field(description="Rules are gone through from the highest.")

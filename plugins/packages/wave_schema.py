@@ -11,9 +11,9 @@ from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import global_id, need_id
+from core.schema.scalars import Node, global_id, need_id
 from core.schema.where import BooleanFilter, DateTimeFilter, IdColumn, IdFilter, StringFilter
-from core.sdk import HuikeError, SchemaField, Several
+from core.sdk import HuikeError, NodeType, SchemaField, Several
 from plugins.packages.packing import (
     LATE,
     PARCELS,
@@ -98,9 +98,8 @@ class PackagesParcel:
 
 
 @strawberry.type(description="Parcels that a warehouse packs together.")
-class PackagesWave:
+class PackagesWave(Node):
     pk: strawberry.Private[int]
-    id: strawberry.ID
     warehouse: str = strawberry.field(description="Whose stock was taken.")
     created_at: datetime
     parcels: int = strawberry.field(description="How many it has.")
@@ -254,12 +253,15 @@ PARCEL_LIST = Listing(
 AS_PACKED = [PackagesParcelSort(field=PackagesParcelSortField.PLACE)]
 
 
-async def _wave_by_id(session: Any, wave_id: int) -> PackagesWave | None:
-    row = await session.sql.fetchrow(
-        f"SELECT * FROM {WAVES} WHERE v.merchant_id = $1 AND v.id = $2",
-        session.merchant_id, wave_id,
+async def waves_by_id(info: Info, session: Any, pks: list[int]) -> dict[int, PackagesWave]:
+    rows = await session.sql.fetch(
+        f"SELECT * FROM {WAVES} WHERE v.merchant_id = $1 AND v.id = ANY($2::bigint[])",
+        session.merchant_id, pks,
     )  # fmt: skip
-    return None if row is None else _wave(row)
+    return {row["id"]: _wave(row) for row in rows}
+
+
+WAVE_NODE = NodeType("PackagesWave", PackagesWave, "PACKAGES_READ", waves_by_id)
 
 
 async def packages_waves(
@@ -309,7 +311,7 @@ async def packages_wave_create(
             made = await create_wave(
                 w, registry, settings, input.warehouse, Wanted(orders, shops, input.limit)
             )
-            wave = None if made is None else await _wave_by_id(w, made)
+            wave = None if made is None else (await waves_by_id(info, w, [made]))[made]
     except (HuikeError, Several) as error:
         return PackagesWaveCreatePayload(errors=user_errors(error))
     return PackagesWaveCreatePayload(wave=wave)

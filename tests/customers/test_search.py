@@ -9,6 +9,7 @@ from core.domain.customers.tags import tag_customers
 from core.sdk import InvalidInput
 from core.testing.fixtures import START
 from tests.customers.kit import add_customer, add_order, add_parcel
+from tests.plans import scanned
 
 
 async def add_identity(w, customer_id, kind, value, scope="shop", scope_id=1):
@@ -187,12 +188,3 @@ async def test_no_way_walks_through_a_table(merchant):
     assert len(await find(merchant, "张", 50)) == 50
     assert await find(merchant, "nick77") == {first + 77: ["platform_id"]}
     assert await find(merchant, "N4711") == {first + 4711: ["order_number"]}
-
-
-def scanned(node):
-    """(table, kind of scan, rows) of a plan, with what the filters took away."""
-    if "Relation Name" in node:
-        rows = (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
-        yield node["Relation Name"], node["Node Type"], rows
-    for child in node.get("Plans", []):
-        yield from scanned(child)

@@ -44,6 +44,10 @@ def variables(name, ids):
         "lines": [{"externalId": "1", "title": "茶", "amount": "12.50"}],
         "parcels": [{"trackingNumber": "SF1"}],
     }  # fmt: skip
+
+    def known(id):
+        return {"platform": "taobao", "id": id, "shopId": ids["Shop"]}
+
     named = {
         "shop": {"id": ids["Shop"]},
         "shop-create": {"input": {"name": "second", "platform": "jd"}},
@@ -188,7 +192,14 @@ def variables(name, ids):
         "coupons-release": {"input": {"order": "E9", "redeemed": True}},
         "customers": {"where": {"id": {"in": [ids["Customer"]]}}},
         "customer": {"id": ids["Customer"]},
-        "customer-by-external-ref": {"shopId": ids["Shop"], "kind": "nick", "value": "n1"},
+        "customer-by-external-ref": {"ref": known("n1") | {"kind": "nick"}},
+        "customers-by-external-refs": {"refs": [known("n1"), known("none")]},
+        "customers-by-identity": {"kind": "nick", "values": ["n1", "n9"]},
+        "order-by-external-ref": {"ref": known("E1")},
+        "orders-by-external-refs": {"refs": [known("E1")]},
+        "refund-by-external-ref": {"ref": known("R1")},
+        "review-by-external-ref": {"ref": known("V1")},
+        "parcels": {"where": {"order": {"eq": ids["Order"]}, "externalRef": {"eq": known("SF9")}}},
         "customer-update": {"id": ids["Customer"], "input": {"name": "王五", "city": None}},
         "customer-tags-add": {"id": ids["Customer"], "input": {"tags": ["vip"]}},
         "customer-tags-remove": {"id": ids["Customer"], "input": {"tags": ["vip"]}},

@@ -114,7 +114,7 @@ async def many(world, count):
 
 async def test_many_customers_get_one_word_or_none_does(api, world, stranger):
     ids = await many(world, 499)
-    ref = {"shopId": world.ids["Shop"], "kind": "nick", "value": "n1"}
+    ref = {"platform": "taobao", "kind": "nick", "id": "n1"}
     word = {"channel": "email", "status": "GRANTED", "source": "fair", "evidence": {"list": "A"}}
 
     async def set_many(**more):
@@ -125,7 +125,7 @@ async def test_many_customers_get_one_word_or_none_does(api, world, stranger):
     assert await set_many(ids=ids[:2], externalRefs=[ref]) == {"changed": 0, "errors": []}
     assert await set_many(ids=[ids[0], ids[0]], status="DENIED") == {"changed": 1, "errors": []}
     wrong = await set_many(
-        ids=[stranger.ids["Customer"], ids[1], "x"], externalRefs=[ref | {"value": "nobody"}],
+        ids=[stranger.ids["Customer"], ids[1], "x"], externalRefs=[ref | {"id": "nobody"}],
         status="DENIED",
     )  # fmt: skip
     assert wrong["changed"] is None

@@ -30,6 +30,7 @@ ODD = {
            b64encode("Shop:１".encode()).decode(), b64encode(b"Job:1\x00").decode()],
     "String": ["", " ", "a\x00b", LONG, "\u202e", "%_\\", "'; drop table x", "{{ 7*7 }}", "{{",
                "a\r\nb", "\ufffe", "../../x", "http://169.254.169.254/", 5, True, [], {}],
+    "PhoneNumber": ["", "a\x00b", LONG, "138****1234", "13800138000-1234", 13800138000, True, []],
     "Int": [0, -1, 2**31 - 1, -(2**31), 2**31, 2**63, 1.5, "1", True, [], {}],
     "Boolean": [0, "true", [], {}],
     "Decimal": ["", "1e999999", "1e-29", "NaN", "-Infinity", "-0", "9" * 400, "0.001", "-1", "1E5",
@@ -44,6 +45,7 @@ ODD = {
 PLAIN = {
     "String": "abc", "Int": 3, "Boolean": True, "Decimal": "12.50", "Date": "2026-06-01",
     "DateTime": "2026-06-01T00:00:00+08:00", "Time": "09:00", "JSON": {"a": 1}, "Upload": None,
+    "PhoneNumber": "13800138000",
 }  # fmt: skip
 FIELDS = [
     (word, name, field)

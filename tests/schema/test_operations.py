@@ -32,6 +32,7 @@ FIRST = {
     "campaign-resume": "campaign-pause", "campaign-approve": "campaign-submit",
     "campaign-reject": "campaign-submit",
     "role-update": "role-create", "role-delete": "role-create",
+    "refund-by-external-ref": "refunds-upsert", "review-by-external-ref": "reviews-upsert",
     "staff-oidc": "staff-oidc-set", "staff-oidc-remove": "staff-oidc-set",
 }  # fmt: skip
 """What has to happen before an operation can be tried."""

@@ -8,7 +8,14 @@ from pathlib import Path
 
 import pytest
 import strawberry
-from graphql import get_named_type, is_non_null_type, is_object_type
+from graphql import (
+    get_named_type,
+    is_input_object_type,
+    is_non_null_type,
+    is_object_type,
+    is_scalar_type,
+    is_specified_scalar_type,
+)
 
 import core
 import plugins
@@ -241,17 +248,38 @@ def test_every_filter_has_one_grammar(schema):
             assert found == {"and": f"[{name}!]", "or": f"[{name}!]", "not": name}, name
 
 
-def test_every_node_can_be_found_again(schema):
-    from core.schema.nodes import NODES
+def test_no_number_is_a_float(schema):
+    """Money least of all; and so it is with arguments and inputs."""
+    assert "Float" not in schema._schema.type_map
+    assert str(schema._schema.type_map["Money"].fields["amount"].type) == "Decimal!"
 
-    implementers = schema._schema.get_possible_types(schema._schema.type_map["Node"])
-    assert {kind.name for kind in implementers} == set(NODES)
+
+def test_each_scalar_says_where_its_format_is_specified(schema):
+    found = {
+        name: kind.specified_by_url
+        for name, kind in schema._schema.type_map.items()
+        if is_scalar_type(kind) and not is_specified_scalar_type(kind)
+    }
+    assert set(found) == {
+        "Date", "DateTime", "Decimal", "JSON", "PhoneNumber", "Time", "Upload",
+    }  # fmt: skip
+    assert all(str(url).startswith("https://") for url in found.values()), found
 
 
-def test_no_money_is_a_float(schema):
-    for kind in schema._schema.type_map.values():
-        if is_object_type(kind) and not kind.name.startswith("__"):
-            assert all(get_named_type(f.type).name != "Float" for f in kind.fields.values())
+def test_phone_numbers_are_taken_as_such_and_shown_as_text(schema):
+    taken = {
+        f"{kind.name}.{name}": get_named_type(field.type).name
+        for kind in schema._schema.type_map.values()
+        if is_input_object_type(kind) or is_object_type(kind)
+        for name, field in kind.fields.items()
+        if name == "phone"
+    }
+    assert {name for name, of in taken.items() if of == "PhoneNumber"} == {
+        "CustomerInput.phone", "CustomerUpdateInput.phone", "OrderInput.phone",
+    }  # fmt: skip
+    assert {of for name, of in taken.items() if not name.split(".")[0].endswith("Input")} == {
+        "Contact", "String",
+    }  # fmt: skip
 
 
 def test_error_codes_are_the_registered_ones(installation, schema):

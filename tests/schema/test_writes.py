@@ -50,6 +50,37 @@ async def test_absent_keeps_and_null_clears(api, world, given, expected):
     assert {key: found[key] for key in expected} == expected
 
 
+async def test_all_that_is_wrong_with_an_update_is_told_at_once(api, world):
+    wrong = {"name": "", "birthday": "2999-01-01", "country": "China", "email": "a@",
+             "phone": "138****0000"}  # fmt: skip
+    answer = await api.data(world.token, UPDATE, id=world.ids["Customer"], input=wrong)
+    assert answer["customerUpdate"]["customer"] is None
+    assert {(error["code"], *error["path"]) for error in answer["customerUpdate"]["errors"]} == {
+        ("INVALID_INPUT", "input", field) for field in wrong
+    }
+    # without contact data the update shares a transaction with others
+    del wrong["phone"], wrong["email"]
+    answer = await api.data(world.token, UPDATE, id=world.ids["Customer"], input=wrong)
+    assert len(answer["customerUpdate"]["errors"]) == 3
+
+
+@pytest.mark.parametrize(
+    "phone", ["13800138001", "+86 138-0013-8001", "（86）１３８００１３８００１"]
+)
+async def test_a_phone_number_may_be_written_in_many_ways(api, world, phone):
+    query = UPDATE.replace("email {", "phone {")
+    answer = await api.data(world.token, query, id=world.ids["Customer"], input={"phone": phone})
+    assert answer["customerUpdate"]["customer"]["phone"] == {"value": "+8613800138001"}
+
+
+async def test_a_phone_number_is_text(api, world):
+    answer = await api(world.token, UPDATE, id=world.ids["Customer"], input={"phone": 13800138001})
+    (error,) = answer["errors"]
+    assert error["extensions"]["code"] == "BAD_REQUEST"
+    assert 'write it as text, such as "+8613800138000"' in error["message"]
+    assert "at .phone" in error["message"]
+
+
 async def test_names_in_json_are_told_as_they_were_given(api, world):
     answer = await api.data(
         world.token,

@@ -17,7 +17,7 @@ from core.domain.customers.countries import COUNTRIES
 from core.domain.customers.identify import lock_customers
 from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
-from core.sdk.errors import HuikeError, InvalidInput, NotFound
+from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several, noted
 from core.sdk.versions import check_version
 from core.storage.connections import array_text
 from core.storage.database import Session, Work
@@ -116,7 +116,7 @@ async def update_customer(
     before = await get_customer(w, customer_id, change=True)
     (after,) = await FreeUpdates(tuple(sorted(changes)))(w, [update])
     assert after is not None  # its row is held
-    if isinstance(after, HuikeError):
+    if isinstance(after, HuikeError | Several):
         raise after
     for kind in update.contacts:
         await _move_identity(w, customer_id, kind, before, after)
@@ -136,20 +136,20 @@ class FreeUpdates:
 
     async def __call__(
         self, session: Session, updates: Sequence[Update]
-    ) -> list[Mapping[str, Any] | HuikeError | None]:
+    ) -> list[Mapping[str, Any] | HuikeError | Several | None]:
         """For each update the row as it is then, or why it cannot be done.
 
         None where `update_customer` has to see to it: somebody holds the row, there is none, or it
         is changed by an earlier one of these updates.
         """
         today = await merchants_day(session) if "birthday" in self.fields else None
-        results: list[Mapping[str, Any] | HuikeError | None] = [None] * len(updates)
+        results: list[Mapping[str, Any] | HuikeError | Several | None] = [None] * len(updates)
         given: dict[int, int] = {}
         rows = []
         for number, one in enumerate(updates):
             try:
                 columns = _columns(session, one, today)
-            except HuikeError as error:
+            except (HuikeError, Several) as error:
                 results[number] = error
                 continue
             if given.setdefault(one.customer_id, number) == number:
@@ -217,20 +217,24 @@ def _columns_of(field: str) -> tuple[str, ...]:
 def _columns(session: Session, update: Update, today: date | None) -> dict[str, Any]:
     """What the columns of the changed fields get, in the order of the sorted fields.
 
-    `today` is where the merchant is. Raises InvalidInput.
+    `today` is where the merchant is. Raises InvalidInput, or Several of them.
     """
     columns: dict[str, Any] = {}
+    faults: list[HuikeError] = []
     for field, value in sorted(update.changes.items()):
-        if field in CONTACTS:
-            columns |= _contact_columns(session, update.customer_id, field, value)
-        elif field == "birthday":
-            assert today is not None
-            columns[field] = check_birthday(today, value)
-        elif field == "country":
-            columns[field] = check_country(value)
-        else:
-            assert field in ("name", "province", "city")
-            columns[field] = _text(field, value)
+        with noted(faults):
+            if field in CONTACTS:
+                columns |= _contact_columns(session, update.customer_id, field, value)
+            elif field == "birthday":
+                assert today is not None
+                columns[field] = check_birthday(today, value)
+            elif field == "country":
+                columns[field] = check_country(value)
+            else:
+                assert field in ("name", "province", "city")
+                columns[field] = _text(field, value)
+    if faults:
+        raise faults[0] if len(faults) == 1 else Several(faults)
     return columns
 
 

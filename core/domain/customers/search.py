@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
+from core.domain.customers.references import SCOPES
 from core.sdk.errors import InvalidInput
 from core.storage.database import Session
 
@@ -72,15 +73,7 @@ WITH RECURSIVE
 asked AS MATERIALIZED (
     SELECT {FOLDED.format("$2::text")} AS folded,
            {FOLDED.format("$2::text")} || chr(1114111) AS beyond),
-scopes AS (
-    (SELECT scope, scope_id, kind FROM customer_identities WHERE merchant_id = $1
-     ORDER BY scope, scope_id, kind LIMIT 1)
-    UNION ALL
-    SELECT following.* FROM scopes, LATERAL (
-        SELECT i.scope, i.scope_id, i.kind FROM customer_identities i
-        WHERE i.merchant_id = $1
-          AND (i.scope, i.scope_id, i.kind) > (scopes.scope, scopes.scope_id, scopes.kind)
-        ORDER BY i.scope, i.scope_id, i.kind LIMIT 1) following),
+{SCOPES},
 hits AS (
     (SELECT id AS customer_id, 'phone' AS matched, 1 AS rank, NULL::bigint AS order_id
      FROM customers WHERE merchant_id = $1 AND phone_index = $3 LIMIT $5)

@@ -114,6 +114,12 @@ async def enabled_plugins(session: Session) -> set[str]:
     return {row["plugin"] for row in rows}
 
 
+async def need_enabled(session: Session, name: str) -> None:
+    """Raises PluginDisabled unless the merchant has switched the plugin on."""
+    if name not in await enabled_plugins(session):
+        raise PluginDisabled(f"the plugin {name} is not switched on")
+
+
 async def shown_settings(session: Session, registry: Registry, name: str) -> dict[str, Any]:
     """A plugin's stored settings with secrets hidden, as a form would show them."""
     manifest = _manifest(registry, name)

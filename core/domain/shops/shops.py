@@ -93,6 +93,17 @@ async def shop_exists(session: Session, shop_id: int) -> bool:
     return found
 
 
+async def shops_by_platform(session: Session) -> dict[str, list[int]]:
+    """The ids of the merchant's shops, by their platform."""
+    rows = await session.sql.fetch(
+        "SELECT id, platform FROM shops WHERE merchant_id = $1 ORDER BY id", session.merchant_id
+    )
+    found: dict[str, list[int]] = {}
+    for row in rows:
+        found.setdefault(row["platform"], []).append(row["id"])
+    return found
+
+
 async def find_shop(session: Session, name_or_id: str) -> Mapping[str, Any]:
     """A shop by its name or its number. Raises NotFound, which names the shops there are."""
     rows = await session.sql.fetch(

@@ -22,7 +22,7 @@ INTAKE = {
         "closedAt": "When it was closed, with the offset.",
         "inDispute": "Whether buyer and shop disagree at present.",
         "name": "The receiver's; stored encrypted.",
-        "phone": "The receiver's, with or without the country's code; stored encrypted.",
+        "phone": "The receiver's, stored encrypted; masked and virtual numbers are left out.",
         "email": "The receiver's; it helps to find the customer.",
         "province": "Where it goes; rules of segments can ask for it.",
         "city": "Where it goes.",

@@ -47,6 +47,7 @@ ORDERS = {
         "sku": "The variant that was bought.",
         "quantity": "How many pieces.",
         "amount": "For all pieces together.",
+        "order": "The order that it is of.",
     },
     "OrderState": {"": "Where an order stands; every platform's own states are mapped to these."},
     "OrderState AskedOrderState": {
@@ -99,6 +100,7 @@ ORDERS = {
         "shippedAt": "When it was handed to the carrier.",
         "signedAt": "When the receiver took it.",
         "events": "Its trace.",
+        "order": "The order whose goods it brings.",
         "trackingNumber": "The carrier's number of it.",
     },
     "ParcelEvent": {
@@ -167,6 +169,17 @@ ORDERS = {
     },
     "RefundWhere ReviewWhere": {
         "order": "Only those about these orders.",
+    },
+    "CustomerWhere OrderWhere RefundWhere ReviewWhere": {
+        "externalRef": "By the id that a platform knows it by.",
+    },
+    "ParcelWhere": {
+        "trackingNumber": "By the carrier's number of it.",
+        "externalRef": "By the carrier's number, in the shops of a platform.",
+        "order": "Only those of these orders.",
+        "state": "By how far it has come; null before the first scan.",
+        "shippedAt": "By when it was handed to the carrier.",
+        "signedAt": "By when the receiver took it.",
     },
     "ReviewWhere": {
         "sign": "Whether it praises or complains.",

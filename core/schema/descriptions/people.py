@@ -12,6 +12,7 @@ PEOPLE = {
         "province": "By the name as it is stored, such as `浙江省`.",
         "city": "By the name as it is stored; shops write both `杭州` and `杭州市`.",
         "tag": "Only who has a tag that fits.",
+        "identity": "By an id of any scope, such as a member card's number.",
         "lastPurchaseAt": "By the last purchase in any one currency, over all shops.",
     },
     "CustomerInput CustomerUpdateInput": {
@@ -81,11 +82,6 @@ PEOPLE = {
         "appKey": "The app's key at the platform; with scope APP alone.",
     },
     "CustomerIdentityRemoveInput": {"identity": "The id of the `CustomerIdentity`."},
-    "ExternalRefInput": {
-        "shopId": "The shop whose platform knows the customer so.",
-        "kind": "What sort of id it is, such as `ouid`.",
-        "value": _ID_VALUE,
-    },
     "CustomerMerge": {
         "reason": "As who merged gave it.",
         "at": "When they were merged.",

@@ -6,9 +6,15 @@ QUERIES = {
         "merchant": "The merchant whom the token belongs to.",
         "customers": "The customers, page by page.",
         "customer": "One customer; null if there is none with this id.",
-        "customerByExternalRef(shopId)": "The shop that the platform id is from.",
-        "customerByExternalRef(kind)": "What sort of id it is.",
-        "customerByExternalRef(value)": "The platform's id.",
+        **dict.fromkeys(
+            (
+                "customerByExternalRef(ref)",
+                "orderByExternalRef(ref)",
+                "refundByExternalRef(ref)",
+                "reviewByExternalRef(ref)",
+            ),
+            "The platform and its id.",
+        ),
         "orders": "The orders of all shops, page by page.",
         "order": "One order; null if there is none with this id.",
         "refunds": "The refunds of all shops, page by page.",
