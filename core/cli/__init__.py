@@ -1,6 +1,10 @@
 """The command `huike`, one module for each group of its commands."""
 
-from core.cli import (  # each adds its commands
+from core.cli.lean import share_methods
+
+share_methods()  # of the classes that all of these load
+
+from core.cli import (  # noqa: E402 - each adds its commands
     audit,
     channels,
     exporting,
@@ -12,8 +16,8 @@ from core.cli import (  # each adds its commands
     staff,
     tokens,
 )
-from core.cli.base import EXPECTED, main, run
-from core.cli.logs import configure_logging
+from core.cli.base import EXPECTED, main, run  # noqa: E402
+from core.cli.logs import configure_logging  # noqa: E402
 
 __all__ = [
     "EXPECTED",
