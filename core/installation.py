@@ -44,6 +44,7 @@ from core.registry import Registry, load
 from core.sdk import outbound
 from core.settings import Settings
 from core.storage import applied, database
+from core.storage.connections import Pool
 from core.storage.database import Database, Doorbell
 from core.storage.doorbell import RedisDoorbell, RedisPool, SilentDoorbell, connect_redis
 from core.storage.engines import Engines
@@ -132,21 +133,23 @@ async def open_installation(
             redis = await connect_redis(redis_url)
             doorbell = RedisDoorbell(redis)
             stack.push_async_callback(doorbell.close)
-        await database.connect(database_url, settings.pool_size)
-        stack.push_async_callback(database.disconnect)
+        pool = await database.connect(database_url, settings.pool_size)
+        stack.push_async_callback(database.disconnect, pool)
         if check_schema:
-            await _bring_up_to_date(settings, database_url, apps)
-            await applied.check_keyring(keyring)
+            await _bring_up_to_date(settings, pool, database_url, apps)
+            await applied.check_keyring(pool, keyring)
         url = database_url
         signals = Signals(lambda: asyncpg.connect(**database.credentials(url)))
-        db = Database(keyring, clock, doorbell, signals.changed_here)
+        db = Database(pool, keyring, clock, doorbell, signals.changed_here)
         yield Installation(
             settings, registry, db, signals, url, redis, shared_redis=redis_url is not None
         )
 
 
-async def _bring_up_to_date(settings: Settings, url: str, apps: dict[str, Sequence[str]]) -> None:
-    missing = await applied.pending(apps)
+async def _bring_up_to_date(
+    settings: Settings, pool: Pool, url: str, apps: dict[str, Sequence[str]]
+) -> None:
+    missing = await applied.pending(pool, apps)
     if missing and settings.embedded:
         from core.storage import migrate  # large, seldom needed
 

@@ -27,7 +27,7 @@ from tortoise import Tortoise
 from core.domain.customers.models import Customer as CustomerRow
 from core.domain.orders.models import Order as OrderRow
 from core.domain.orders.models import OrderLine as LineRow
-from core.storage.database import orm_config
+from core.storage.migrate import orm_config
 
 MERCHANT = int(sys.argv[3]) if len(sys.argv) > 3 else 0
 

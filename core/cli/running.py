@@ -56,9 +56,9 @@ async def _migrate() -> None:
     settings = settings_or_fail()
     async with open_installation(settings, with_redis=False, check_schema=False) as installation:
         apps = model_apps(installation.registry)
-        await applied.pending(apps)
+        await applied.pending(installation.db.pool, apps)
         made = await migrate.migrate(installation.database_url, apps)
-        await applied.check_keyring(installation.db.keyring)
+        await applied.check_keyring(installation.db.pool, installation.db.keyring)
     for name in made:
         click.echo(f"applied {name}")
     click.echo(f"the schema is up to date ({len(made)} migrations applied)")

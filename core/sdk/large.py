@@ -21,15 +21,29 @@ class _Large:
 
 if TYPE_CHECKING:
     import aiohttp
+    import aiosmtplib
     import css_inline
+    import httpx2
+    import liquid
     import mrml
     import yarl
+    from joserfc import errors as jose_errors
+    from joserfc import jwk, jwt
     from selectolax import lexbor
 else:
     aiohttp = _Large("aiohttp")
+    aiosmtplib = _Large("aiosmtplib")
     css_inline = _Large("css_inline")
+    httpx2 = _Large("httpx2")
+    liquid = _Large("liquid")
+    jose_errors = _Large("joserfc.errors")
+    jwk = _Large("joserfc.jwk")
+    jwt = _Large("joserfc.jwt")
     lexbor = _Large("selectolax.lexbor")
     mrml = _Large("mrml")
     yarl = _Large("yarl")
 
-__all__ = ["aiohttp", "css_inline", "lexbor", "mrml", "yarl"]
+__all__ = [
+    "aiohttp", "aiosmtplib", "css_inline", "httpx2", "jose_errors", "jwk", "jwt", "lexbor",
+    "liquid", "mrml", "yarl",
+]  # fmt: skip

@@ -8,10 +8,8 @@ looked at: what the name led to a moment before, or leads to after a redirect, d
 
 import asyncio
 import socket
-import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cache
 from ipaddress import (
     IPv4Address,
     IPv4Network,
@@ -22,9 +20,7 @@ from ipaddress import (
 )
 from typing import Any
 
-import httpx2
-
-from core.sdk.large import aiohttp
+from core.sdk.large import aiohttp, httpx2
 
 Network = IPv4Network | IPv6Network
 Found = tuple[int, int, int, str, tuple[Any, ...]]
@@ -156,38 +152,11 @@ async def body_of(answer: "aiohttp.ClientResponse", most: int) -> bytes:
     return bytes(body)
 
 
-def http_client(timeout: float, base_url: str = "") -> httpx2.AsyncClient:
+def http_client(timeout: float, base_url: str = "") -> "httpx2.AsyncClient":
     """An httpx2 client; a call raises NotPublic. It follows nothing and takes no proxy."""
-    limits = httpx2.Limits(max_keepalive_connections=0)
+    from core.sdk.transport import Transport  # loads httpx2
+
     return httpx2.AsyncClient(
-        transport=_Transport(verify=_trusted(), trust_env=False, limits=limits),
-        base_url=base_url, timeout=timeout, follow_redirects=False, trust_env=False,
+        transport=Transport(addresses_of), base_url=base_url, timeout=timeout,
+        follow_redirects=False, trust_env=False,
     )  # fmt: skip
-
-
-@cache
-def _trusted() -> ssl.SSLContext:
-    """Whom we believe; loading the certificates takes longer than most calls."""
-    return httpx2.create_ssl_context(trust_env=False)
-
-
-class _Transport(httpx2.AsyncHTTPTransport):
-    """Connects to the addresses of a name itself, in their order.
-
-    It keeps no connection: that was verified for one name, and another may lead to its address.
-    """
-
-    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
-        url, host = request.url, request.url.raw_host.decode()
-        port = url.port or {"http": 80, "https": 443}[url.scheme]
-        failed: httpx2.TransportError = httpx2.ConnectError(f"{host} has no address")
-        for *_, where in await addresses_of(host, port):
-            aimed = httpx2.Request(
-                request.method, url.copy_with(host=str(where[0])), headers=request.headers,
-                stream=request.stream, extensions={**request.extensions, "sni_hostname": host},
-            )  # fmt: skip
-            try:
-                return await super().handle_async_request(aimed)
-            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
-                failed = error
-        raise failed

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 from importlib import import_module
 
 import asyncpg
-from tortoise.connection import get_connection
 
+from core.storage.connections import Pool
 from core.storage.database import DatabaseError, migrations_of
 from core.storage.keyring import Keyring
 
 
-async def pending(apps: Mapping[str, Sequence[str]]) -> list[str]:
+async def pending(pool: Pool, apps: Mapping[str, Sequence[str]]) -> list[str]:
     """Names of migrations that the database lacks, for instance "core.0001_initial".
 
     They are not loaded for it. Raises DatabaseError when the database holds migrations that this
@@ -23,7 +23,7 @@ async def pending(apps: Mapping[str, Sequence[str]]) -> list[str]:
         for module in pkgutil.iter_modules(import_module(migrations_of(app, modules)).__path__)
         if not module.ispkg and module.name[0] not in "_~"  # as the ORM chooses them
     }
-    done = await _applied()
+    done = await _applied(pool)
     newer = sorted(f"{app}.{name}" for app, name in done - known if app in apps)
     if newer:
         raise DatabaseError(
@@ -33,8 +33,8 @@ async def pending(apps: Mapping[str, Sequence[str]]) -> list[str]:
     return sorted(f"{app}.{name}" for app, name in known - done)
 
 
-async def _applied() -> set[tuple[str, str]]:
-    async with get_connection("default").acquire_connection() as sql:
+async def _applied(pool: Pool) -> set[tuple[str, str]]:
+    async with pool.acquire() as sql:
         try:
             rows = await sql.fetch("SELECT app, name FROM tortoise_migrations")
         except asyncpg.UndefinedTableError:
@@ -42,9 +42,9 @@ async def _applied() -> set[tuple[str, str]]:
     return {(row["app"], row["name"]) for row in rows}
 
 
-async def check_keyring(keyring: Keyring) -> None:
+async def check_keyring(pool: Pool, keyring: Keyring) -> None:
     """Refuse a keyring that is not the one this database was written with."""
-    async with get_connection("default").acquire_connection() as sql:
+    async with pool.acquire() as sql:
         stored = await sql.fetchval(
             """INSERT INTO system (key, value) VALUES ('keyring', $1)
                ON CONFLICT (key) DO UPDATE SET value = system.value RETURNING value""",

@@ -8,7 +8,6 @@ from typing import Any
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
-from tortoise.backends.asyncpg.client import AsyncpgDBClient
 
 MAX_QUERIES = 50_000
 """A connection that has done so many statements gives way to a new one."""
@@ -178,17 +177,12 @@ class Pool(asyncpg.Pool):  # type: ignore[misc]
         holder._setup_inactive_callback()
 
 
-class Client(AsyncpgDBClient):
-    """The ORM's connection to the database, with this pool."""
-
-    async def create_pool(self, **options: Any) -> Pool:
-        pool = Pool(
-            connect=None, setup=None, init=None, reset=None, record_class=asyncpg.Record,
-            max_queries=MAX_QUERIES, max_inactive_connection_lifetime=IDLE_SECONDS, **options,
-        )  # fmt: skip
-        await pool
-        return pool
-
-
-client_class = Client
-"""By this name the ORM finds it."""
+async def open_pool(size: int, **options: Any) -> Pool:
+    """A pool of so many connections at most, of which one is open. Raises what asyncpg raises."""
+    pool = Pool(
+        connect=None, setup=None, init=None, reset=None, loop=None, min_size=1, max_size=size,
+        max_queries=MAX_QUERIES, max_inactive_connection_lifetime=IDLE_SECONDS,
+        connection_class=Connection, record_class=asyncpg.Record, **options,
+    )  # fmt: skip
+    await pool
+    return pool

@@ -1,21 +1,18 @@
 """The connection to PostgreSQL, and the unit of work in which everything is read and written."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime
-from functools import cached_property
 from time import monotonic
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 from urllib.parse import parse_qs, unquote, urlsplit
 
 import asyncpg
 import orjson
-from tortoise import Tortoise
-from tortoise.connection import get_connection
-from tortoise.exceptions import DBConnectionError, TransactionManagementError
-from tortoise.transactions import in_transaction
 
 from core.clock import Clock
 from core.sdk.events import Event
@@ -23,10 +20,9 @@ from core.sdk.plugin import migrations_beside
 from core.storage import chain
 from core.storage.connections import (
     Budget,
-    Client,
-    Connection,
     Pool,
     budget,
+    open_pool,
     refuse_nesting,
     working,
 )
@@ -50,6 +46,7 @@ INSERT_EVENTS = insert_events(
 MAX_PREPARED = 256 * 1024
 """Characters of the longest statement that is planned once per connection."""
 BEGIN_TRIES = 3
+CLOSE_SECONDS = 10
 CUT_OFF = (
     OSError, asyncpg.InterfaceError, asyncpg.PostgresConnectionError, asyncpg.AdminShutdownError,
 )  # fmt: skip
@@ -213,11 +210,13 @@ class Database:
 
     def __init__(
         self,
+        pool: Pool,
         keyring: Keyring,
         clock: Clock,
         doorbell: Doorbell,
         changed: Callable[[str], None] = lambda _: None,
     ) -> None:
+        self.pool = pool
         self.keyring = keyring
         self.clock = clock
         self.doorbell = doorbell
@@ -225,21 +224,16 @@ class Database:
         self._together = Together(self._work_together)
         self._looks = Together(self._look_together)
 
-    @cached_property
-    def _pool(self) -> Pool:
-        pool = cast("Client", get_connection("default"))._pool
-        assert isinstance(pool, Pool)
-        return pool
-
     def read(self, merchant_id: int, actor: str = "system") -> AbstractAsyncContextManager[Session]:
         """A connection for reading, without a transaction; in a unit of work its connection."""
         if working.get():
             return self._read_within(merchant_id, actor)
-        return _Reading(self, self._pool, merchant_id, actor)
+        return _Reading(self, self.pool, merchant_id, actor)
 
     @asynccontextmanager
     async def _read_within(self, merchant_id: int, actor: str) -> AsyncIterator[Session]:
-        async with get_connection("default").acquire_connection() as sql:
+        sql, turn = _of_work.get()
+        async with turn:
             yield Session(merchant_id, self.clock(), sql, self.keyring, actor)
 
     async def merchants(self, statement: str = EVERYBODY, *args: Any) -> list[int]:
@@ -267,7 +261,8 @@ class Database:
 
         Call `hurry` between long statements. Raises TookTooLong.
         """
-        async with get_connection("default").acquire_connection() as sql:
+        async with self.read(merchant_id, actor) as reading:
+            sql = reading.sql
             try:
                 async with sql.transaction(isolation="repeatable_read", readonly=True):
                     ends = monotonic() + seconds
@@ -286,7 +281,7 @@ class Database:
         refuse_nesting()
         token = working.set(True)
         try:
-            async with _transaction() as sql:
+            async with _transaction(self.pool) as sql:
                 work = Work(merchant_id, self.clock(), sql, self.keyring, actor)
                 yield work
                 await work.flush()
@@ -361,80 +356,64 @@ class _Reading:
         await self._pool.release(self._sql)
 
 
+_of_work: ContextVar[tuple[asyncpg.Connection, asyncio.Lock]] = ContextVar("of_work")
+"""While `working`: the connection of the unit of work, and the lock of those who read by it."""
+
+
 @asynccontextmanager
-async def _transaction() -> AsyncIterator[asyncpg.Connection]:
-    """The ORM's transaction, begun on a connection that lives.
+async def _transaction(pool: Pool) -> AsyncIterator[asyncpg.Connection]:
+    """A transaction, begun on a connection that lives.
 
     A restarted server leaves dead connections in the pool, which are noticed when they are used.
     """
     for attempt in range(BEGIN_TRIES):
-        context = in_transaction("default")
+        sql = pool.lend() or await pool.acquire()
+        transaction = sql.transaction()
         try:
-            transaction = await context.__aenter__()
+            await transaction.start()
             break
         except BaseException as error:
-            # the ORM would keep the connection, and the task would stay in this transaction
-            if hasattr(context, "token"):
-                with suppress(Exception):
-                    await context.__aexit__(TransactionManagementError, error, None)
+            with suppress(Exception):
+                await pool.release(sql)
             if attempt + 1 == BEGIN_TRIES or not isinstance(error, CUT_OFF):
                 raise
+    _of_work.set((sql, asyncio.Lock()))
     try:
-        # not under the ORM's lock: readers use this connection too
-        yield transaction._connection
-    except BaseException as error:
-        await context.__aexit__(type(error), error, error.__traceback__)
-        raise
-    await context.__aexit__(None, None, None)
+        try:
+            yield sql
+        except BaseException:
+            await transaction.rollback()
+            raise
+        await transaction.commit()
+    finally:
+        await pool.release(sql)
 
 
-async def connect(url: str, pool_size: int) -> None:
-    """Open the process's pool. Raises DatabaseError when the server cannot be used.
-
-    The ORM is told of the models it insists on having: they are for migrations, no query needs
-    them, and all of them take 15 MB.
-    """
-    config = orm_config(url, {"core": ["core.storage.models"]}, pool_size)
-    await Tortoise.init(config=config, _enable_global_fallback=True)
+async def connect(url: str, pool_size: int) -> Pool:
+    """Open a pool. Raises DatabaseError when the server cannot be used."""
     try:
-        async with get_connection("default").acquire_connection() as sql:
-            version = sql.get_server_version()
-    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError, DBConnectionError) as error:
-        await Tortoise.close_connections()
+        pool = await open_pool(
+            pool_size, max_cacheable_statement_size=MAX_PREPARED, **credentials(url)
+        )
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise DatabaseError(f"cannot use the database at {_safe(url)}: {_hint(error)}") from error
+    async with pool.acquire() as sql:
+        version = sql.get_server_version()
     if version.major < 15:
-        await Tortoise.close_connections()
+        await disconnect(pool)
         raise DatabaseError(
             f"the database server is PostgreSQL {version.major}: huike needs version 15 or newer"
         )
+    return pool
 
 
-async def disconnect() -> None:
-    """Close the process's pool."""
-    await Tortoise.close_connections()
-
-
-def orm_config(url: str, apps: Mapping[str, Sequence[str]], pool_size: int) -> dict[str, Any]:
-    """The ORM's configuration for a database URL.
-
-    `apps` gives the modules with tables of each app: core's and one of each plugin that has any.
-    """
-    return {
-        "connections": {"default": {"engine": "core.storage.connections", "credentials": {
-            **credentials(url), "minsize": 1, "maxsize": pool_size,
-            "max_cacheable_statement_size": MAX_PREPARED, "connection_class": Connection,
-        }}},
-        "apps": {
-            name: {
-                "models": list(modules),
-                "default_connection": "default",
-                "migrations": migrations_of(name, modules),
-            }
-            for name, modules in apps.items()
-        },
-        "use_tz": True,
-        "timezone": "UTC",
-    }  # fmt: skip
+async def disconnect(pool: Pool) -> None:
+    """Close a pool, in the end also under those who still use it."""
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await pool.close()
+    except TimeoutError:
+        pool.terminate()
 
 
 def credentials(url: str) -> dict[str, Any]:
@@ -465,12 +444,11 @@ def _safe(url: str) -> str:
 
 
 def _hint(error: Exception) -> str:
-    cause = error.__cause__ or error
     if isinstance(
-        cause, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError
+        error, asyncpg.InvalidPasswordError | asyncpg.InvalidAuthorizationSpecificationError
     ):
-        return f"{cause}. Check user and password in DATABASE_URL"
-    if isinstance(cause, asyncpg.InvalidCatalogNameError):
-        return f"{cause}. Create it, or correct the name in DATABASE_URL"
-    what = str(cause) or type(cause).__name__
+        return f"{error}. Check user and password in DATABASE_URL"
+    if isinstance(error, asyncpg.InvalidCatalogNameError):
+        return f"{error}. Create it, or correct the name in DATABASE_URL"
+    what = str(error) or type(error).__name__
     return f"{what}. Check that the server runs and that DATABASE_URL is right"

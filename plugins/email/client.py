@@ -3,18 +3,8 @@
 import asyncio
 import ssl
 
-from aiosmtplib import (
-    SMTP,
-    SMTPAuthenticationError,
-    SMTPConnectError,
-    SMTPConnectResponseError,
-    SMTPException,
-    SMTPHeloError,
-    SMTPServerDisconnected,
-    SMTPTimeoutError,
-)
-
 from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown, outbound
+from core.sdk.large import aiosmtplib
 from plugins.email.bounces.causes import cause_of
 from plugins.email.exchange import Exchange, Lost, MessageRefused, Reply, SenderRefused
 from plugins.email.providers import Away, NoSuchMailbox
@@ -82,7 +72,7 @@ async def connect(settings: Smtp) -> Connection:
         raise ReconnectNeeded(f"the mail server {where} {error}") from None
     except OSError as error:  # TimeoutError is one
         raise Away(f"cannot connect to {where}: {_text(error)}", name) from error
-    smtp = SMTP(
+    smtp = aiosmtplib.SMTP(
         hostname=settings.host,
         sock=opened,
         username=settings.username,
@@ -95,24 +85,29 @@ async def connect(settings: Smtp) -> Connection:
         await smtp.connect()
         if not smtp.esmtp_extensions:
             await smtp.ehlo()
-    except SMTPAuthenticationError as error:
+    except aiosmtplib.SMTPAuthenticationError as error:
         smtp.close()
         if error.code < 500:
             raise Away(f"{where} cannot log in now: {_text(error)}", name) from error
         raise ReconnectNeeded(f"{where} refuses user name or password: {_text(error)}") from error
-    except (SMTPConnectResponseError, SMTPHeloError) as error:
+    except (aiosmtplib.SMTPConnectResponseError, aiosmtplib.SMTPHeloError) as error:
         smtp.close()
         if error.code < 500:
             raise Away(f"{where} is not ready: {_text(error)}", name) from error
         raise ReconnectNeeded(f"{where} does not serve us: {_text(error)}") from error
-    except (SMTPConnectError, SMTPServerDisconnected, SMTPTimeoutError, OSError) as error:
+    except (
+        aiosmtplib.SMTPConnectError,
+        aiosmtplib.SMTPServerDisconnected,
+        aiosmtplib.SMTPTimeoutError,
+        OSError,
+    ) as error:
         smtp.close()
         if (untrusted := _untrusted(error)) is not None:
             raise ReconnectNeeded(
                 f"the certificate of {where} cannot be trusted: {untrusted.verify_message}"
             ) from error
         raise Away(f"cannot connect to {where}: {_text(error)}", name) from error
-    except SMTPException as error:
+    except aiosmtplib.SMTPException as error:
         smtp.close()
         raise ReconnectNeeded(f"{where} does not offer what is asked: {_text(error)}") from error
     except asyncio.CancelledError:

@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
-from liquid.exceptions import LiquidError
 
 from core.domain.campaigns.content.templates import analysed, paths_named, reason
 from core.domain.campaigns.content.variables import base_name, known_variables
 from core.domain.shops.code_sources import check_codes
 from core.domain.shops.merchants import check_name
 from core.sdk import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.large import liquid
 from core.sdk.versions import check_version
 from plugins.packages.events import PackagesStockLow
 from plugins.packages.fonts import lacking
@@ -151,7 +151,7 @@ def check_text(text: str) -> None:
         raise InvalidInput(f"a text has 1 to {TEXT_LIMIT} characters", _at("text"))
     try:
         named = paths_named(analysed(text, False))
-    except (LiquidError, RecursionError) as error:
+    except (liquid.exceptions.LiquidError, RecursionError) as error:
         raise InvalidInput(reason(error), _at("text")) from None
     unknown = sorted(
         name for name in named

@@ -73,7 +73,7 @@ async def test_tables_of_a_plugin_are_made_by_the_migrations_beside_its_models(
         written = write_migrations(package.parent)
         assert [Path(one) for one in written] == [package / "migrations/0001_initial.py"]
         keys.write_text(by_hand)
-        assert await pending(apps) == [
+        assert await pending(installation.db.pool, apps) == [
             "visits.0001_initial", "visits.0002_keys",
         ]  # fmt: skip
         made = await migrate(installation.database_url, apps)

@@ -31,7 +31,7 @@ async def signals(installation):
 @pytest.fixture
 def db(installation, signals):
     db = installation.db
-    return Database(db.keyring, db.clock, db.doorbell, signals.changed_here)
+    return Database(db.pool, db.keyring, db.clock, db.doorbell, signals.changed_here)
 
 
 @pytest.fixture

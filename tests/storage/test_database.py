@@ -43,7 +43,7 @@ class Bells:
 @pytest.fixture
 def db(merchant):
     given = merchant.installation.db
-    made = Database(given.keyring, given.clock, given.doorbell)
+    made = Database(given.pool, given.keyring, given.clock, given.doorbell)
     made.doorbell = Bells(made)
     return made
 
@@ -173,9 +173,9 @@ import asyncio, sys
 from core.storage import database
 async def main():
     try:
-        await database.connect(sys.argv[1], 2)
+        pool = await database.connect(sys.argv[1], 2)
         print("connected")
-        await database.disconnect()
+        await database.disconnect(pool)
     except database.DatabaseError as error:
         print(error)
 asyncio.run(main())
@@ -183,7 +183,7 @@ asyncio.run(main())
 
 
 def connect(url):
-    """Try a URL in a process of its own, since a process has one pool."""
+    """Try a URL in a process of its own, which warns of what it leaves open."""
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", CONNECT, url],
         capture_output=True,

@@ -263,7 +263,7 @@ async def test_the_doorbell_rings_for_a_queued_job_only(merchant):
         async def ring(self, job, *args):
             rung.append((job, *args))
 
-    db = Database(given.keyring, given.clock, Bell())
+    db = Database(given.pool, given.keyring, given.clock, Bell())
     async with db.work(merchant.id) as w:
         queued = await jobs.enqueue(w, "test.count", {})
         waiting = await jobs.enqueue(w, "test.count", {}, queued=False)

@@ -7,6 +7,7 @@ from tortoise.migrations.migration import Migration
 from tortoise.migrations.schema_editor import AsyncpgSchemaEditor
 from tortoise.transactions import in_transaction
 
+from core.storage.migrate import orm, orm_config
 from core.storage.migration_state import LazyApps, LazyState
 
 STEPS = [
@@ -38,7 +39,8 @@ async def test_tables_are_changed_step_by_step(installation):
     columns = """SELECT table_name, column_name FROM information_schema.columns
                  WHERE table_name LIKE 'test\\_%' ORDER BY ordinal_position"""
     state = LazyState(models={}, apps=LazyApps({"later": "default"}))
-    async with in_transaction("default") as transaction:
+    config = orm_config(installation.database_url, {"core": ["core.storage.models"]}, 1)
+    async with orm(config), in_transaction("default") as transaction:
         editor = AsyncpgSchemaEditor(get_connection("default"), atomic=False)
         migration = Migration("0001", "later")
         migration.operations = STEPS

@@ -149,7 +149,9 @@ async def test_wiped_redis_loses_nothing(merchant, sink, runner):
 async def test_redis_inside_the_process_does_too(merchant, sink):
     installation = merchant.installation
     redis = await connect_redis(None)
-    db = Database(installation.db.keyring, installation.db.clock, RedisDoorbell(redis))
+    db = Database(
+        installation.db.pool, installation.db.keyring, installation.db.clock, RedisDoorbell(redis)
+    )
     alone = replace(installation, db=db, redis=redis, shared_redis=False)
     await enable_email(merchant, sink.port)
     await add_customers(merchant, ["a@example.com"])

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from time import monotonic
 
-import httpx2
-
+from core.sdk.large import httpx2
 from core.sdk.outbound import NotPublic
 
 ANSWER_SECONDS = 10.0
@@ -32,7 +31,7 @@ class Answer:
 
 
 async def post(
-    client: httpx2.AsyncClient, url: str, body: bytes, headers: Mapping[str, str]
+    client: "httpx2.AsyncClient", url: str, body: bytes, headers: Mapping[str, str]
 ) -> Answer:
     """POST a body once, by a client of `core.sdk.outbound`, which calls nobody inside.
 

@@ -2,9 +2,8 @@
 
 import asyncio
 
-import httpx2
-
 from core.domain.shops.outbound import fault_in_words
+from core.sdk.large import httpx2
 from core.sdk.outbound import http_client
 
 SECONDS = 4.0

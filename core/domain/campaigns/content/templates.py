@@ -8,15 +8,15 @@ has a `default` for it.
 import re
 from collections.abc import Collection, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from liquid import BoundTemplate, Environment, Token
-from liquid.exceptions import LiquidError
-from liquid.static_analysis import TemplateAnalysis
-from liquid.undefined import UNDEFINED, FalsyStrictUndefined
 from markupsafe import escape
 
-from core.domain.campaigns.content.filters import add_filters
+from core.domain.campaigns.content.variables import no_value
+from core.sdk.large import liquid
+
+if TYPE_CHECKING:
+    from liquid.static_analysis import TemplateAnalysis
 
 _VARIABLE = re.compile(
     r"""\{\{[ \t]*([a-z0-9_.]+)[ \t]*
@@ -29,61 +29,35 @@ class RenderError(Exception):
     """A template cannot be filled in for one customer; the message is for the merchant."""
 
 
-class _Missing(FalsyStrictUndefined):
-    """A variable without value: it can be asked for and defaulted, but not shown."""
+def _environment(html: bool) -> "liquid.Environment":
+    from core.domain.campaigns.content import environments  # loads Liquid
 
-    def __init__(
-        self, name: str, *, token: Token | None, obj: object = UNDEFINED, hint: str | None = None
-    ) -> None:
-        super().__init__(name, token=token, obj=obj, hint=hint)
-        self.msg = no_value((hint or name).removesuffix(" is undefined"))
-
-    def __eq__(self, other: object) -> bool:
-        return other is False or other is None or other == ""
-
-    __hash__ = FalsyStrictUndefined.__hash__
-
-
-class _Limited(Environment):
-    loop_iteration_limit = 10_000
-    output_stream_limit = 1_000_000
-    local_namespace_limit = 100_000
-    context_depth_limit = 20
-
-
-_TEXT = _Limited(undefined=_Missing)
-_HTML = _Limited(undefined=_Missing, autoescape=True)
-for _environment in (_TEXT, _HTML):
-    add_filters(_environment)
-    # a message is one template: there is nothing to include
-    del _environment.tags["include"], _environment.tags["render"]
-
-FILTER_NAMES = frozenset(_TEXT.filters)
+    return environments.HTML if html else environments.TEXT
 
 
 @lru_cache(maxsize=512)
-def compiled(source: str, html: bool) -> BoundTemplate:
+def compiled(source: str, html: bool) -> "liquid.BoundTemplate":
     """A template, compiled. Raises LiquidError or RecursionError."""
-    return (_HTML if html else _TEXT).from_string(source)
+    return _environment(html).from_string(source)
 
 
-def analysed(source: str, html: bool) -> TemplateAnalysis:
+def analysed(source: str, html: bool) -> "TemplateAnalysis":
     """What a template uses. Raises LiquidError or RecursionError."""
     return compiled(source, html).analyze(include_partials=False)
 
 
-def paths_named(found: TemplateAnalysis) -> set[str]:
+def unknown_filters(found: "TemplateAnalysis") -> set[str]:
+    """The filters that a template uses and that do not exist."""
+    return found.filters.keys() - _environment(html=False).filters.keys()
+
+
+def paths_named(found: "TemplateAnalysis") -> set[str]:
     """The variables that a template names, as dotted paths."""
     return {
         ".".join(str(segment) for segment in variable.segments)
         for variables in found.globals.values()
         for variable in variables
     }
-
-
-def no_value(name: str) -> str:
-    """What a merchant is told of a variable without value."""
-    return f"{name} has no value for this customer, and the text no default for it"
 
 
 class Plain:
@@ -143,7 +117,7 @@ class Liquid:
             _place(nested, owner)[attribute] = value
         try:
             return self._template.render(**nested)
-        except (LiquidError, RecursionError) as error:
+        except (liquid.exceptions.LiquidError, RecursionError) as error:
             raise RenderError(reason(error)) from None
 
 

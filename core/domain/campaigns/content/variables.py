@@ -93,3 +93,8 @@ def base_name(name: str) -> str:
 def wants(names: Iterable[str], owner: str) -> bool:
     """Whether any of the variables belongs to `owner`, as order.number does to order."""
     return any(name.startswith(owner + ".") for name in names)
+
+
+def no_value(name: str) -> str:
+    """What a merchant is told of a variable without value."""
+    return f"{name} has no value for this customer, and the text no default for it"

@@ -2,13 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 
-from liquid.exceptions import LiquidError
-
 from core.domain.campaigns.content.html import HtmlError, plain_text, prepared
-from core.domain.campaigns.content.templates import FILTER_NAMES, analysed, paths_named, reason
+from core.domain.campaigns.content.templates import (
+    analysed,
+    paths_named,
+    reason,
+    unknown_filters,
+)
 from core.domain.campaigns.content.variables import base_name, known_variables
 from core.sdk.channels import Channel, ContentField
 from core.sdk.errors import InvalidInput, Several
+from core.sdk.large import liquid
 
 Path = tuple[str, ...]
 
@@ -47,7 +51,7 @@ def _text_template(html: str) -> str | None:
     try:
         text = plain_text(html)
         named = paths_named(analysed(text, False))
-    except (HtmlError, LiquidError, RecursionError):
+    except (HtmlError, liquid.exceptions.LiquidError, RecursionError):
         return None
     return text if named <= paths_named(analysed(html, True)) else None
 
@@ -95,10 +99,10 @@ def _faults(
 def _template_faults(field: ContentField, source: str, known: frozenset[str]) -> Iterator[str]:
     try:
         found = analysed(source, field.html)
-    except (LiquidError, RecursionError) as error:
+    except (liquid.exceptions.LiquidError, RecursionError) as error:
         yield f"cannot be read: {reason(error)}"
         return
-    for name in sorted(found.filters.keys() - FILTER_NAMES):
+    for name in sorted(unknown_filters(found)):
         yield f"uses the filter {name}, which does not exist"
     for name in sorted(path for path in paths_named(found) if base_name(path) not in known):
         yield f"uses {name}, which does not exist here; there are {', '.join(sorted(known))}"

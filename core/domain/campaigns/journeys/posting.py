@@ -11,7 +11,6 @@ from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 
-import httpx2
 import orjson
 
 from core.domain.shops.outbound import (
@@ -24,6 +23,7 @@ from core.domain.shops.outbound import (
 )
 from core.sdk.errors import NotFound, WrongState
 from core.sdk.ids import join_id
+from core.sdk.large import httpx2
 from core.sdk.outbound import http_client
 from core.storage.database import Database, Work
 from core.storage.keyring import Keyring
@@ -106,7 +106,7 @@ async def _take(db: Database, merchant_id: int) -> list[Mapping[str, Any]]:
     return rows
 
 
-async def _post(db: Database, client: httpx2.AsyncClient, row: Mapping[str, Any]) -> Answer:
+async def _post(db: Database, client: "httpx2.AsyncClient", row: Mapping[str, Any]) -> Answer:
     body = _body(row)
     seconds = int(db.clock().timestamp())
     secret = webhook_secret(db.keyring, row["merchant_id"])

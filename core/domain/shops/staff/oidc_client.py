@@ -11,14 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import httpx2
 import orjson
-from joserfc import jwt
-from joserfc.errors import InvalidKeyIdError, JoseError
-from joserfc.jwk import KeySet
 
 from core.domain.shops.staff.oidc_provider import Provider, is_safe
 from core.sdk.errors import HuikeError
+from core.sdk.large import httpx2, jose_errors, jwk, jwt
 from core.sdk.outbound import NotPublic, http_client
 
 ALGORITHMS = ("RS256", "PS256", "ES256")
@@ -42,7 +39,7 @@ class _Known:
 
     metadata: Mapping[str, Any]
     read_at: float
-    keys: KeySet | None = None
+    keys: "jwk.KeySet | None" = None
     keys_at: float = 0.0
 
 
@@ -90,7 +87,7 @@ async def claims_of(provider: Provider, token: str, nonce: str, now: datetime) -
     )  # fmt: skip
     try:
         rules.validate(claims)
-    except JoseError as error:
+    except jose_errors.JoseError as error:
         raise OidcFailed(f"the ID token is not for this login: {error.error}") from None
     audience = claims.get("aud")
     audiences = [audience] if isinstance(audience, str) else audience
@@ -112,9 +109,9 @@ async def _signed(issuer: str, token: str) -> dict[str, Any]:
         keys = await _keys(known, anew)
         try:
             return dict(jwt.decode(token, keys, algorithms=ALGORITHMS).claims)
-        except InvalidKeyIdError:
+        except jose_errors.InvalidKeyIdError:
             continue
-        except (JoseError, ValueError):
+        except (jose_errors.JoseError, ValueError):
             break
     raise OidcFailed("the ID token is not signed by the identity provider")
 
@@ -133,7 +130,7 @@ async def _discover(issuer: str) -> _Known:
     return known
 
 
-async def _keys(known: _Known, anew: bool) -> KeySet:
+async def _keys(known: _Known, anew: bool) -> "jwk.KeySet":
     age = time.monotonic() - known.keys_at
     if known.keys is None or age > (ANEW_SECONDS if anew else KEPT_SECONDS):
         answer = await _ask("GET", str(known.metadata["jwks_uri"]))
@@ -143,8 +140,8 @@ async def _keys(known: _Known, anew: bool) -> KeySet:
             and key.get("use", "sig") == "sig"
         ] if isinstance(found, list) else []  # fmt: skip
         try:
-            known.keys = KeySet.import_key_set({"keys": public})
-        except (JoseError, ValueError, KeyError, TypeError):
+            known.keys = jwk.KeySet.import_key_set({"keys": public})
+        except (jose_errors.JoseError, ValueError, KeyError, TypeError):
             raise OidcFailed("the identity provider's keys cannot be read") from None
         known.keys_at = time.monotonic()
     return known.keys

@@ -11,7 +11,6 @@ from datetime import timedelta
 from typing import Any
 
 import asyncpg
-import httpx2
 import orjson
 
 from core.domain.shops.outbound import (
@@ -27,6 +26,7 @@ from core.domain.shops.webhooks.topics import shown
 from core.domain.shops.webhooks.webhooks import Settings, settings_of
 from core.sdk.events import WebhookPaused
 from core.sdk.ids import join_id
+from core.sdk.large import httpx2
 from core.sdk.outbound import http_client
 from core.storage.database import SYSTEM, Database, Work
 
@@ -108,7 +108,7 @@ async def _take(w: Work, webhook_id: int, tests_only: bool) -> list[asyncpg.Reco
 
 async def _attempt(
     db: Database,
-    client: httpx2.AsyncClient,
+    client: "httpx2.AsyncClient",
     hook: asyncpg.Record,
     keys: Sequence[str],
     row: asyncpg.Record,
