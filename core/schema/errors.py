@@ -113,6 +113,7 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
     """The error with its code and the request id; unexpected ones say nothing of what happened."""
     cause = cause_of(error)
     code, message = BAD_REQUEST, error.message
+    given = error.extensions or {}
     more = {"jobId": cause.job_id} if isinstance(cause, LeftToJob) else {}
     if isinstance(cause, RequestError):
         code = cause.code
@@ -124,11 +125,12 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
         code = COST_EXCEEDED
     elif isinstance(cause, NOT_STORABLE):
         message = "a value cannot be stored: it is out of range, or holds the character NUL"
-    elif cause is not None and error.path is not None:
+    elif cause is not None and (error.path is not None or error.nodes is None):
+        # what a variable's type says of it has nodes: those are the client's
         code, message = INTERNAL, f"an unexpected error; the log has it under {request_id}"
         logger.error("request failed", exc_info=cause, extra={"request_id": request_id})
-    elif error.extensions and "code" in error.extensions:
-        code = error.extensions["code"]
+    elif "code" in given:
+        code, more = given["code"], {name: given[name] for name in given if name != "code"}
     return GraphQLError(
         message,
         nodes=error.nodes,

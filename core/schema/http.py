@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.http.streaming import SSETransport
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
@@ -33,7 +33,7 @@ from core.schema.build import Schema
 from core.schema.context import Context
 from core.schema.errors import BAD_REQUEST, COST_EXCEEDED
 from core.schema.live import Live, patient, timed_out
-from core.schema.operation import NO_REQUEST, Operation
+from core.schema.operation import NO_REQUEST, Operation, why_none
 from core.schema.throttle import Throttle
 from core.schema.trusted import Asked, Refused, SocketHandler, load_documents
 from core.schema.variables import check_body
@@ -69,6 +69,7 @@ class Endpoint(GraphQL[Context, None]):
             graphql_ide=None,
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             connection_init_wait_timeout=timedelta(seconds=10),
+            max_subscriptions_per_connection=None,  # our handler counts
             allowed_origins=installation.settings.cors_origins,
         )
         self.installation = installation
@@ -261,13 +262,11 @@ async def _whole(receive: Receive) -> bytes:
 
 def _refused(error: Exception, method: str) -> Refused:
     """What is wrong with a request that asks for no operation which it may ask for."""
-    if isinstance(error, CannotGetOperationTypeError):
-        return Refused(400, error.as_http_error_reason())
     if not isinstance(error, InvalidOperationTypeError):
-        return Refused(400, "No GraphQL query found in the request")
+        return Refused(400, why_none(error))
     if error.operation_type is OperationType.SUBSCRIPTION:
         return Refused(406, f"subscriptions are answered as {EVENTS} or over a WebSocket")
-    return Refused(405, error.as_http_error_reason(cast("Any", method)))
+    return Refused(405, why_none(error, method))
 
 
 def response_data(result: ExecutionResult) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 MAX_LIST = 20_000
 MAX_VALUES = 200_000
 MAX_NESTING = 200
+TOO_MANY = f"the request holds more than {MAX_VALUES} values"
 
 
 def check_body(body: bytes) -> str | None:
@@ -14,7 +15,7 @@ def check_body(body: bytes) -> str | None:
     many of these signs are better uploaded.
     """
     signs = body.count(b",") + body.count(b"[") + body.count(b"{")
-    return f"the request holds more than {MAX_VALUES} values" if signs > MAX_VALUES else None
+    return TOO_MANY if signs > MAX_VALUES else None
 
 
 def check_variables(variables: dict[str, Any] | None) -> str | None:
@@ -26,7 +27,7 @@ def check_variables(variables: dict[str, Any] | None) -> str | None:
     while level:
         count += sum(map(len, level))
         if count > MAX_VALUES:
-            return f"the variables hold more than {MAX_VALUES} values"
+            return TOO_MANY
         if nesting > MAX_NESTING:
             return f"the variables go deeper than {MAX_NESTING} levels"
         inner: list[Any] = []
