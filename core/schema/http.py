@@ -31,7 +31,7 @@ from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
-from core.schema.errors import BAD_REQUEST, COST_EXCEEDED
+from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, error_body
 from core.schema.live import Live, patient, timed_out
 from core.schema.operation import NO_REQUEST, Operation, why_none
 from core.schema.throttle import Throttle
@@ -335,11 +335,16 @@ async def _send(response: Response, scope: Scope, receive: Receive, send: Send) 
 
 
 def protocol_error(
-    scope: Scope, status: int, message: str, media_type: str | None, code: str = BAD_REQUEST
+    scope: Scope,
+    status: int,
+    message: str,
+    media_type: str | None,
+    code: str = BAD_REQUEST,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An answer to what is no GraphQL request at all."""
-    extensions = {"code": code, "requestId": scope["request_id"]}
-    body = orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
-    headers = {"allow": "GET, POST"} if status == 405 else None
+    body = error_body(message, code, scope["request_id"])
+    if headers is None and status == 405:
+        headers = {"allow": "GET, POST"}
     json_type = GRAPHQL_JSON if media_type == GRAPHQL_JSON else PLAIN_JSON
     return Response(body, status, headers, f"{json_type}; charset=utf-8")
