@@ -141,10 +141,7 @@ class Endpoint(GraphQL[Context, None]):
             raise Refused(400, "the body is not a GraphQL request") from None
         except UnreadableForm as error:
             raise Refused(400, error.detail) from None
-        body = await _whole(receive)
-        if fault := check_body(body):
-            raise Refused(400, fault, COST_EXCEEDED)
-        return self.parse_json(body)
+        return self.parse_json(await _whole(receive))
 
     async def _stream(self, method: str, context: Context, asked: Asked) -> Response:
         results = await self.schema.stream(
@@ -197,6 +194,9 @@ class Endpoint(GraphQL[Context, None]):
         return orjson.dumps(data, default=str).decode()
 
     def decode_json(self, data: str | bytes) -> object:
+        """What a body or a message holds. Raises Refused for more values than we read."""
+        if fault := check_body(data):
+            raise Refused(400, fault, COST_EXCEEDED)
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError as error:

@@ -113,6 +113,12 @@ def load_documents(path: Path | None, trusted_only: bool) -> Documents:
 class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     """The WebSocket protocol, with trusted documents."""
 
+    async def handle(self) -> None:
+        try:
+            await super().handle()
+        except Refused as error:  # a message that is not even read: nobody knows its id
+            await self.handle_invalid_message(error.reason)
+
     async def handle_message(self, message: Any) -> None:
         if not isinstance(message, dict) or not isinstance(message.get("id", ""), str):
             await self.handle_invalid_message("Failed to parse message")

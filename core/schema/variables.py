@@ -8,13 +8,16 @@ MAX_NESTING = 200
 TOO_MANY = f"the request holds more than {MAX_VALUES} values"
 
 
-def check_body(body: bytes) -> str | None:
-    """What is too much in a body that is not read yet, or None.
+def check_body(body: bytes | str) -> str | None:
+    """What is too much in a body or a message that is not read yet, or None.
 
     Every value but the first follows a comma or begins a list or an object; texts that hold so
     many of these signs are better uploaded.
     """
-    signs = body.count(b",") + body.count(b"[") + body.count(b"{")
+    if isinstance(body, str):
+        signs = body.count(",") + body.count("[") + body.count("{")
+    else:
+        signs = body.count(b",") + body.count(b"[") + body.count(b"{")
     return TOO_MANY if signs > MAX_VALUES else None
 
 
