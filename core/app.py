@@ -13,6 +13,7 @@ from typing import Any
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
@@ -26,7 +27,7 @@ from core.installation import Installation, open_installation
 from core.protocol import Protocol
 from core.schema import downloads, graphiql
 from core.schema.build import build_schema
-from core.schema.http import Endpoint
+from core.schema.http import Endpoint, protocol_error
 from core.schema.public import confirm, connect, hooks, preferences, tracking, unsubscribe
 from core.schema.requests import JSON_BYTES, Metrics, Requests
 from core.settings import Settings, SettingsError
@@ -117,7 +118,8 @@ def create_app(installation: Installation) -> Starlette:
                 expose_headers=["x-request-id", "retry-after"],
             )
         )  # fmt: skip
-    return Application(endpoint, middleware, routes=routes)
+    handlers = {HTTPException: _refuse}
+    return Application(endpoint, middleware, routes=routes, exception_handlers=handlers)
 
 
 class Application(Starlette):
@@ -246,6 +248,15 @@ async def _serve(app: Starlette, listener: socket.socket, settings: Settings) ->
     finally:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.remove_signal_handler(number)
+
+
+async def _refuse(request: Request, error: HTTPException) -> Response:
+    """What no route takes, and what a route takes by other methods only."""
+    if error.status_code == 404:
+        message = "there is nothing at this path; the API is at /graphql"
+    else:
+        message = error.detail
+    return protocol_error(request.scope, error.status_code, message, None, headers=error.headers)
 
 
 async def _fault(installation: Installation) -> str | None:

@@ -1,9 +1,13 @@
 """uvicorn's HTTP protocol, with bounded heads, patience that ends, and answers in one piece."""
 
 import asyncio
+import secrets
+from http import HTTPStatus
 from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+
+from core.schema.errors import BAD_REQUEST, TIMEOUT, error_body
 
 HEAD_BYTES = 64 * 1024
 PATIENCE_SECONDS = 60.0
@@ -12,7 +16,8 @@ BYTES_PER_SECOND = 500
 """So many bytes give a request another second: a large file takes as long as it takes."""
 TOGETHER_BYTES = 64 * 1024
 """What is longer goes out as it is written."""
-TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+URL_BYTES = 65_535
+"""As much as the parser takes."""
 
 
 class Protocol(HttpToolsProtocol):
@@ -49,7 +54,31 @@ class Protocol(HttpToolsProtocol):
             self._taken += len(data)
         too_long = was_open and self._open and self._taken > HEAD_BYTES
         if too_long and not self.transport.is_closing():
-            self.send_400_response(f"The headers are longer than {HEAD_BYTES} bytes.")
+            self._refuse(431, f"the first line and the headers are longer than {HEAD_BYTES} bytes")
+
+    def send_400_response(self, msg: str) -> None:
+        """Answers what is no HTTP request that can be read; the rest of the connection is lost."""
+        if self._unanswered():
+            # its body broke off: the application is not to answer too
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if len(self.url) > URL_BYTES:
+            self._refuse(414, f"the URL is longer than {URL_BYTES} bytes: use POST")
+        else:
+            self._refuse(400, "this is no valid HTTP request")
+
+    def _refuse(self, status: int, message: str, code: str = BAD_REQUEST) -> None:
+        request_id = secrets.token_hex(16)
+        body = error_body(message, code, request_id)
+        head = (
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n"
+            "content-type: application/json; charset=utf-8\r\n"
+            f"content-length: {len(body)}\r\n"
+            f"x-request-id: {request_id}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
 
     def on_message_begin(self) -> None:
         self._open, self._taken, self._since = True, 0, self.loop.time()
@@ -74,8 +103,9 @@ class Protocol(HttpToolsProtocol):
             self._looking = self.loop.call_later(seconds, self._look)
             return
         if self._open or self._unanswered():
-            self.transport.write(TOO_SLOW)
-        self.transport.close()
+            self._refuse(408, "the request hardly came on", TIMEOUT)
+        else:
+            self.transport.close()
 
     def _unanswered(self) -> bool:
         cycle: RequestResponseCycle | None = self.cycle

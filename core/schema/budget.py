@@ -14,17 +14,17 @@ from core.storage.connections import Budget, budget
 class Bounds:
     """Set for the time of an execution; `asked` is what makes a query the same one again.
 
-    What needs more SQL statements than the settings' `request_statements` ends: a query as a
-    whole; a mutation's field is undone by itself, and those before it stay done. Subscriptions
-    live as long as they like.
+    What needs more SQL statements than the settings' `request_statements` ends: a query, and an
+    event of a subscription, as a whole; a mutation's field is undone by itself, and those before
+    it stay done.
     """
 
     def __init__(self, context: Context, kind: OperationType, asked: Mapping[str, Any]) -> None:
         most = context.installation.settings.request_statements
-        query = kind is OperationType.QUERY
-        self._query = query
-        self._budget = Budget(most) if kind is not OperationType.SUBSCRIPTION else None
-        self._reads = Hurried(context, asked) if query and context.hurries else None
+        self._whole = kind is not OperationType.MUTATION
+        self._budget = Budget(most)
+        hurries = context.hurries and kind is OperationType.QUERY
+        self._reads = Hurried(context, asked) if hurries else None
 
     def __enter__(self) -> None:
         self._spending = budget.set(self._budget)
@@ -37,7 +37,7 @@ class Bounds:
 
     async def settle(self, result: Any) -> None:
         """Leave nothing of a query that needed too much; a job may answer one that takes long."""
-        if self._query and self._budget is not None and self._budget.exceeded:
+        if self._whole and self._budget.exceeded:
             most = self._budget.statements
             message = f"the query needs more than {most} SQL statements: ask for less"
             result.data = None

@@ -1,6 +1,6 @@
 """Putting the schema together: core's nouns, and what the plugins contribute."""
 
-from collections.abc import Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
 from functools import cache, wraps
@@ -8,7 +8,7 @@ from inspect import isawaitable
 from typing import Any
 
 import strawberry
-from graphql import GraphQLEnumType, GraphQLEnumValue, MiddlewareManager
+from graphql import GraphQLEnumType, GraphQLEnumValue
 from graphql import OperationType as Kind
 from strawberry.file_uploads import Upload
 from strawberry.schema.config import StrawberryConfig
@@ -75,7 +75,7 @@ from core.schema.merges import MergeMutations, MergeQueries
 from core.schema.message_content import MessageContentMutations, MessageContentQueries
 from core.schema.nodes import NodeQueries, plugin_types
 from core.schema.notes import NoteMutations
-from core.schema.operation import Operation, Streamed
+from core.schema.operation import Operation
 from core.schema.order_intake import OrderMutations
 from core.schema.orders import OrderQueries
 from core.schema.platform_deeds import PlatformDeedMutations, PlatformDeedQueries
@@ -185,9 +185,6 @@ class Subscription(
     pass
 
 
-NO_MIDDLEWARE = MiddlewareManager()
-
-
 class _Names(NameConverter):
     """Strawberry's names, each made once: to read an input takes those of all its fields."""
 
@@ -221,7 +218,6 @@ class Schema(strawberry.Schema):
                 *STEPS.values(),
                 *plugin_types(registry),
             ],
-            extensions=[Streamed],
             execution_context_class=Executor,
             config=StrawberryConfig(
                 name_converter=_Names(),
@@ -260,9 +256,6 @@ class Schema(strawberry.Schema):
                 )
         return [*type_definition.fields, *more]
 
-    def _get_middleware_manager(self, extensions: Any) -> MiddlewareManager:
-        return NO_MIDDLEWARE  # nothing wraps resolvers
-
     async def execute(
         self,
         query: str | None,
@@ -274,25 +267,35 @@ class Schema(strawberry.Schema):
         operation_extensions: dict[str, Any] | None = None,
     ) -> ExecutionResult:
         """What an operation answers; subscriptions are streamed only. Raises NO_REQUEST."""
-        kinds = [Kind.QUERY, Kind.MUTATION]
-        if allowed_operation_types is not None:
-            names = {one.value for one in allowed_operation_types}
-            kinds = [one for one in kinds if one.value in names]
+        kinds = _kinds(allowed_operation_types, (Kind.QUERY, Kind.MUTATION))
         operation = Operation(self, context_value, query, variable_values, operation_name)
         return await operation.answer(kinds)
 
-    async def stream(self, *args: Any, **given: Any) -> Any:
-        context = given["context_value"]
-        seconds = context.installation.settings.request_seconds
-        return in_time(await super().stream(*args, **given), seconds, context.request_id)
-
-    def process_errors(self, errors: Any, execution_context: Any = None) -> None:
-        """Errors are logged where they are presented, with the request id."""
+    async def stream(
+        self,
+        query: str | None,
+        variable_values: dict[str, Any] | None = None,
+        context_value: Any = None,
+        root_value: Any = None,
+        operation_name: str | None = None,
+        operation_extensions: dict[str, Any] | None = None,
+        allowed_operation_types: Iterable[OperationType] | None = None,
+    ) -> AsyncGenerator[ExecutionResult]:
+        """What an operation answers, one after the other where it lasts; see `Operation`."""
+        seconds = context_value.installation.settings.request_seconds
+        operation = Operation(self, context_value, query, variable_values, operation_name)
+        results = operation.results(_kinds(allowed_operation_types, tuple(Kind)))
+        return in_time(results, seconds, context_value.request_id)
 
 
 def build_schema(registry: Registry) -> Schema:
     """The GraphQL schema. Raises RegistryError for a plugin field that breaks the rules."""
     return Schema(registry)
+
+
+def _kinds(allowed: Iterable[OperationType] | None, possible: Sequence[Kind]) -> Sequence[Kind]:
+    names = None if allowed is None else {one.value for one in allowed}
+    return possible if names is None else [one for one in possible if one.value in names]
 
 
 def _made(name: str, implementation: Any) -> ScalarDefinition:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import asyncpg
+import orjson
 import strawberry
 from graphql import GraphQLError
 
@@ -101,6 +102,12 @@ def _user_error(error: HuikeError) -> UserError:
     return InputError(**values)
 
 
+def error_body(message: str, code: str, request_id: str) -> bytes:
+    """The JSON that answers what is no GraphQL request at all."""
+    extensions = {"code": code, "requestId": request_id}
+    return orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
+
+
 def cause_of(error: GraphQLError) -> BaseException | None:
     """What was raised in a resolver; None of an error of the document itself."""
     cause = error.original_error
@@ -109,10 +116,16 @@ def cause_of(error: GraphQLError) -> BaseException | None:
     return cause
 
 
+def unexpected(request_id: str) -> str:
+    """What is said of an error that only the log tells."""
+    return f"an unexpected error; the log has it under {request_id}"
+
+
 def presented(error: GraphQLError, request_id: str) -> GraphQLError:
     """The error with its code and the request id; unexpected ones say nothing of what happened."""
     cause = cause_of(error)
     code, message = BAD_REQUEST, error.message
+    given = error.extensions or {}
     more = {"jobId": cause.job_id} if isinstance(cause, LeftToJob) else {}
     if isinstance(cause, RequestError):
         code = cause.code
@@ -124,11 +137,12 @@ def presented(error: GraphQLError, request_id: str) -> GraphQLError:
         code = COST_EXCEEDED
     elif isinstance(cause, NOT_STORABLE):
         message = "a value cannot be stored: it is out of range, or holds the character NUL"
-    elif cause is not None and error.path is not None:
-        code, message = INTERNAL, f"an unexpected error; the log has it under {request_id}"
+    elif cause is not None and (error.path is not None or error.nodes is None):
+        # what a variable's type says of it has nodes: those are the client's
+        code, message = INTERNAL, unexpected(request_id)
         logger.error("request failed", exc_info=cause, extra={"request_id": request_id})
-    elif error.extensions and "code" in error.extensions:
-        code = error.extensions["code"]
+    elif "code" in given:
+        code, more = given["code"], {name: given[name] for name in given if name != "code"}
     return GraphQLError(
         message,
         nodes=error.nodes,

@@ -19,7 +19,7 @@ from starlette.types import Receive, Scope, Send
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.http.streaming import SSETransport
-from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
+from strawberry.schema.exceptions import InvalidOperationTypeError
 from strawberry.subscriptions import GRAPHQL_TRANSPORT_WS_PROTOCOL
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.graphql import OperationType
@@ -31,9 +31,9 @@ from core.domain.shops.staff.sessions import Client
 from core.installation import Installation
 from core.schema.build import Schema
 from core.schema.context import Context
-from core.schema.errors import BAD_REQUEST, COST_EXCEEDED
+from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, error_body
 from core.schema.live import Live, patient, timed_out
-from core.schema.operation import NO_REQUEST, Operation
+from core.schema.operation import NO_REQUEST, Operation, why_none
 from core.schema.throttle import Throttle
 from core.schema.trusted import Asked, Refused, SocketHandler, load_documents
 from core.schema.variables import check_body
@@ -69,6 +69,7 @@ class Endpoint(GraphQL[Context, None]):
             graphql_ide=None,
             subscription_protocols=(GRAPHQL_TRANSPORT_WS_PROTOCOL,),
             connection_init_wait_timeout=timedelta(seconds=10),
+            max_subscriptions_per_connection=None,  # our handler counts
             allowed_origins=installation.settings.cors_origins,
         )
         self.installation = installation
@@ -140,10 +141,7 @@ class Endpoint(GraphQL[Context, None]):
             raise Refused(400, "the body is not a GraphQL request") from None
         except UnreadableForm as error:
             raise Refused(400, error.detail) from None
-        body = await _whole(receive)
-        if fault := check_body(body):
-            raise Refused(400, fault, COST_EXCEEDED)
-        return self.parse_json(body)
+        return self.parse_json(await _whole(receive))
 
     async def _stream(self, method: str, context: Context, asked: Asked) -> Response:
         results = await self.schema.stream(
@@ -196,6 +194,9 @@ class Endpoint(GraphQL[Context, None]):
         return orjson.dumps(data, default=str).decode()
 
     def decode_json(self, data: str | bytes) -> object:
+        """What a body or a message holds. Raises Refused for more values than we read."""
+        if fault := check_body(data):
+            raise Refused(400, fault, COST_EXCEEDED)
         try:
             return orjson.loads(data)
         except orjson.JSONDecodeError as error:
@@ -261,13 +262,11 @@ async def _whole(receive: Receive) -> bytes:
 
 def _refused(error: Exception, method: str) -> Refused:
     """What is wrong with a request that asks for no operation which it may ask for."""
-    if isinstance(error, CannotGetOperationTypeError):
-        return Refused(400, error.as_http_error_reason())
     if not isinstance(error, InvalidOperationTypeError):
-        return Refused(400, "No GraphQL query found in the request")
+        return Refused(400, why_none(error))
     if error.operation_type is OperationType.SUBSCRIPTION:
         return Refused(406, f"subscriptions are answered as {EVENTS} or over a WebSocket")
-    return Refused(405, error.as_http_error_reason(cast("Any", method)))
+    return Refused(405, why_none(error, method))
 
 
 def response_data(result: ExecutionResult) -> dict[str, Any]:
@@ -336,11 +335,16 @@ async def _send(response: Response, scope: Scope, receive: Receive, send: Send) 
 
 
 def protocol_error(
-    scope: Scope, status: int, message: str, media_type: str | None, code: str = BAD_REQUEST
+    scope: Scope,
+    status: int,
+    message: str,
+    media_type: str | None,
+    code: str = BAD_REQUEST,
+    headers: Mapping[str, str] | None = None,
 ) -> Response:
     """An answer to what is no GraphQL request at all."""
-    extensions = {"code": code, "requestId": scope["request_id"]}
-    body = orjson.dumps({"errors": [{"message": message, "extensions": extensions}]})
-    headers = {"allow": "GET, POST"} if status == 405 else None
+    body = error_body(message, code, scope["request_id"])
+    if headers is None and status == 405:
+        headers = {"allow": "GET, POST"}
     json_type = GRAPHQL_JSON if media_type == GRAPHQL_JSON else PLAIN_JSON
     return Response(body, status, headers, f"{json_type}; charset=utf-8")

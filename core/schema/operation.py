@@ -1,21 +1,27 @@
 """One operation from its text to its answer: what is checked, in which order, and what follows.
 
-`Schema.execute` goes through `Operation.answer`. What is streamed, over a WebSocket or as
-server-sent events, goes through Strawberry, which calls the same steps by `Streamed`.
+`Schema.execute` goes through `Operation.answer`; `Schema.stream`, for what is answered over a
+WebSocket or as server-sent events, through `Operation.results`.
 """
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Sequence
+from contextlib import aclosing
 from inspect import isawaitable
 from typing import Any, Protocol, cast
 
 from graphql import GraphQLError, GraphQLSchema
 from graphql import OperationType as Kind
-from graphql.execution import Executor
+from graphql.execution import (
+    Executor,
+    create_source_event_stream,
+    execute_subscription_event,
+    map_source_to_response_event,
+)
 from strawberry.exceptions import MissingQueryError
 from strawberry.execution.is_awaitable import optimized_is_awaitable
-from strawberry.extensions import SchemaExtension
 from strawberry.schema.exceptions import CannotGetOperationTypeError, InvalidOperationTypeError
-from strawberry.types.execution import ExecutionResult
+from strawberry.types.execution import ExecutionResult, PreExecutionError
 from strawberry.types.graphql import OperationType
 
 from core.schema.budget import Bounds
@@ -23,7 +29,8 @@ from core.schema.context import Context
 from core.schema.costs import Prices
 from core.schema.errors import COST_EXCEEDED, FORBIDDEN, presented
 from core.schema.executor.prepared import Prepared
-from core.schema.known import AMBIGUOUS, PARSING, Known, KnownDocuments
+from core.schema.known import AMBIGUOUS, Known, KnownDocuments
+from core.schema.live import timed_out
 from core.schema.reads import ReadLog, Seen, seen
 from core.schema.spending import spend
 from core.schema.variables import check_variables
@@ -62,6 +69,7 @@ class Operation:
         """The name that the document gives it, if the request gives none."""
         self._hides = not context.installation.settings.introspection
         """Whether the schema is nobody's business."""
+        self._kind = Kind.QUERY
         self._seen = Seen()
         self._cost: dict[str, Any] = {}
 
@@ -69,31 +77,90 @@ class Operation:
         """Its result, if it is of a kind that is allowed here. Raises one of NO_REQUEST."""
         result: ExecutionResult | None = None
         try:
-            result = await self._executed(allowed)
+            known = await self._accepted(allowed)
+            if isinstance(known, list):
+                result = _refused(known)
+            else:
+                result = await self._executed(self._begun, known)
         except NO_REQUEST:
             raise
         except Exception as error:
             result = _refused([_told(error)])
         finally:
-            await self.audit(result)
-        self.present(result)
-        result.extensions = self.told()
-        return result
+            await self._audit(result)
+        return self._presented(result)
 
-    async def _executed(self, allowed: Sequence[Kind]) -> ExecutionResult:
-        await self.begin()
+    async def results(self, allowed: Sequence[Kind]) -> AsyncGenerator[ExecutionResult]:
+        """As `answer`, for what lasts too: a subscription has a result for each of its events.
+
+        What is refused is a PreExecutionError. Nothing is raised.
+        """
         try:
-            known = self.find()
+            async with aclosing(self._unaudited(allowed)) as results:
+                async for result in results:
+                    await self._audit(result)
+                    yield self._presented(result)
+        finally:
+            await self._audit(None)
+
+    async def _unaudited(self, allowed: Sequence[Kind]) -> AsyncGenerator[ExecutionResult]:
+        try:
+            known = await self._accepted(allowed)
+            if isinstance(known, list):
+                yield _refused(known)
+            elif self._kind is Kind.SUBSCRIPTION:
+                async with aclosing(self._events(known)) as events:
+                    async for event in events:
+                        yield event
+            else:
+                yield await self._executed(self._begun, known)
+        except NO_REQUEST as error:
+            yield _refused([GraphQLError(why_none(error))])
+        except Exception as error:
+            yield _refused([_told(error)])
+
+    async def _events(self, known: Known) -> AsyncGenerator[ExecutionResult]:
+        executor = self._built(known)
+        if isinstance(executor, list):
+            yield _refused(executor)
+            return
+        source: Any = create_source_event_stream(executor)
+        if isawaitable(source):
+            source = await source
+        if not isinstance(source, AsyncIterable):
+            yield _refused(source.errors)
+            return
+        events = map_source_to_response_event(executor, source, self._event)
+        async with aclosing(events):
+            async for event in events:
+                yield cast("ExecutionResult", event)
+
+    async def _event(self, executor: Executor[Any]) -> Any:
+        """The answer to one event, which may take as much as any other."""
+        seconds = self._context.installation.settings.request_seconds
+        try:
+            async with asyncio.timeout(seconds):
+                return await self._executed(execute_subscription_event, executor)
+        except TimeoutError:
+            return timed_out(seconds, self._context.request_id)
+
+    async def _accepted(self, allowed: Sequence[Kind]) -> Known | list[GraphQLError]:
+        """Its document, or why it is not executed. Raises one of NO_REQUEST."""
+        await self._begin()
+        try:
+            known = self._find()
         except GraphQLError as error:
-            return _refused([error])
-        node = known.operation(self._name)
-        if node.operation not in allowed:
-            raise InvalidOperationTypeError(OperationType(node.operation.value))
-        if faults := await self.faults(known):
-            return _refused(faults)
-        bounds = self.bounds(node.operation)
+            return [error]
+        self._kind = known.operation(self._name).operation
+        if self._kind not in allowed:
+            raise InvalidOperationTypeError(OperationType(self._kind.value))
+        return await self._faults(known) or known
+
+    async def _executed(self, begin: Callable[[Any], Any], given: Any) -> ExecutionResult:
+        """What comes of it within its bounds; `begin` is as Prepared.execute."""
+        bounds = self._bounds()
         with bounds:
-            done = self._begun(known)
+            done = begin(given)
             if isinstance(done, list):
                 return _refused(done)
             if isawaitable(done):
@@ -104,26 +171,30 @@ class Operation:
 
     def _begun(self, known: Known) -> Any:
         """Its execution, as in Prepared.execute."""
-        kind = self._schema.execution_context_class
         prepared = known.prepared.get(self._name)
         if prepared is not None:
+            kind = self._schema.execution_context_class
             return prepared.execute(kind, self._context, self._variables)
-        built = kind.build(
-            self._schema._schema, known.document, None, self._context, self._variables,
-            self._name, hide_suggestions=self._hides,
-            is_awaitable=cast("Any", optimized_is_awaitable),
-        )  # fmt: skip
+        built = self._built(known)
         if isinstance(built, list):
             return built
         known.prepared[self._name] = Prepared(built)
         return built.execute_operation()
 
-    def bounds(self, kind: Kind) -> Bounds:
+    def _built(self, known: Known) -> Executor[Any] | list[GraphQLError]:
+        """An executor, or what is wrong with the variables."""
+        return self._schema.execution_context_class.build(
+            self._schema._schema, known.document, None, self._context, self._variables,
+            self._name, hide_suggestions=self._hides,
+            is_awaitable=cast("Any", optimized_is_awaitable),
+        )  # fmt: skip
+
+    def _bounds(self) -> Bounds:
         """What its execution may take."""
         asked = {"query": self._text, "variables": self._variables, "operation": self._name}
-        return Bounds(self._context, kind, asked)
+        return Bounds(self._context, self._kind, asked)
 
-    async def begin(self) -> None:
+    async def _begin(self) -> None:
         """Note whose contact data is shown from now on; look at a connection's rights again.
 
         A WebSocket's token was looked at when it connected: it may have ended.
@@ -132,7 +203,7 @@ class Operation:
         if self._context.lasting:
             await self._context.renew()
 
-    def find(self) -> Known:
+    def _find(self) -> Known:
         """Its document. Raises GraphQLError, MissingQueryError."""
         if not self._text:
             raise MissingQueryError
@@ -141,7 +212,7 @@ class Operation:
             self._named = known.operations[0].name.value
         return known
 
-    async def faults(self, known: Known) -> list[GraphQLError]:
+    async def _faults(self, known: Known) -> list[GraphQLError]:
         """Why it is not executed: what is refused before it is validated comes first."""
         if known.introspects and self._hides:
             return [_error("introspection is switched off on this server", FORBIDDEN)]
@@ -154,7 +225,7 @@ class Operation:
             return [GraphQLError(AMBIGUOUS)]
         return known.invalid(self._schema._schema, self._hides)
 
-    async def audit(self, result: Any) -> None:
+    async def _audit(self, result: Any) -> None:
         """Audit what it showed, before the answer leaves; without an entry there is no answer."""
         data = self._seen.take()
         if data is not None:
@@ -164,13 +235,15 @@ class Operation:
             if error is not None and result is not None:
                 result.data, result.errors = None, [error]
 
-    def present(self, result: Any) -> None:
-        """Give every top-level error its code and request id."""
+    def _presented(self, result: ExecutionResult) -> ExecutionResult:
+        """The result, every error with its code and request id, and with its `extensions`."""
         if result.errors:
             request_id = self._context.request_id
             result.errors = [presented(error, request_id) for error in result.errors]
+        result.extensions = self._extensions()
+        return result
 
-    def told(self) -> dict[str, Any]:
+    def _extensions(self) -> dict[str, Any]:
         """The answer's `extensions`."""
         told: dict[str, Any] = {"requestId": self._context.request_id}
         if self._cost:
@@ -178,61 +251,17 @@ class Operation:
         return told
 
 
-class Streamed(SchemaExtension):
-    """The steps of an operation whose results are streamed."""
-
-    _operation: Operation
-    _known: Known
-    _fault: GraphQLError | None = None
-
-    async def on_operation(self) -> AsyncIterator[None]:
-        execution = self.execution_context
-        schema: Any = execution.schema
-        self._operation = Operation(
-            schema, execution.context, execution.query, execution.variables,
-            execution._provided_operation_name,
-        )  # fmt: skip
-        await self._operation.begin()
-        try:
-            yield
-        finally:
-            await self._operation.audit(None)
-
-    def on_parse(self) -> Iterator[None]:
-        execution = self.execution_context
-        execution.parse_options.update(PARSING)
-        try:
-            self._known = self._operation.find()
-            execution.graphql_document = self._known.document
-        except GraphQLError as error:
-            self._fault = error  # if that is how it is written it is parsed again, and fails again
-        yield
-
-    async def on_validate(self) -> AsyncIterator[None]:
-        fault = self._fault
-        faults = await self._operation.faults(self._known) if fault is None else [fault]
-        self.execution_context.pre_execution_errors = faults
-        yield
-
-    async def on_execute(self) -> AsyncIterator[None]:
-        execution = self.execution_context
-        bounds = self._operation.bounds(Kind(execution.operation_type.value))
-        with bounds:
-            yield
-        if execution.result is not None:
-            await bounds.settle(execution.result)
-
-    async def on_stream_result(self, result: Any) -> AsyncIterator[None]:
-        await self._operation.audit(result)
-        self._operation.present(result)
-        yield None
-
-    def get_results(self) -> dict[str, Any]:
-        return self._operation.told()
+def why_none(error: Exception, method: str = "GET") -> str:
+    """What is wrong with a request by one of NO_REQUEST."""
+    if isinstance(error, CannotGetOperationTypeError):
+        return error.as_http_error_reason()
+    if isinstance(error, InvalidOperationTypeError):
+        return error.as_http_error_reason(cast("Any", method))
+    return "No GraphQL query found in the request"
 
 
 def _refused(errors: list[GraphQLError]) -> ExecutionResult:
-    return ExecutionResult(None, errors)
+    return PreExecutionError(None, errors)
 
 
 def _error(message: str, code: str) -> GraphQLError:

@@ -3,6 +3,7 @@
 Its headers by name, in small letters, are in its scope as `named_headers`, its id as `request_id`.
 """
 
+import logging
 import re
 import secrets
 import time
@@ -12,7 +13,10 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from core.schema.errors import INTERNAL, unexpected
 from core.schema.http import EVENTS, protocol_error
+
+logger = logging.getLogger(__name__)
 
 JSON_BYTES = 5 * 1024**2
 UPLOAD_OVERHEAD = 64 * 1024
@@ -110,6 +114,13 @@ class Requests:
                 raise
             message = f"the request is larger than {limit} bytes"
             response: Response = protocol_error(scope, 413, message, None)
+            await response(scope, receive, tell)
+        except Exception:
+            if status:
+                raise
+            request_id = scope["request_id"]
+            logger.exception("request failed", extra={"request_id": request_id})
+            response = protocol_error(scope, 500, unexpected(request_id), None, INTERNAL)
             await response(scope, receive, tell)
         finally:
             path = "/" + scope["path"].split("/")[1]

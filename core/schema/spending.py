@@ -28,4 +28,4 @@ async def spend(context: Context, cost: int, told: dict[str, Any]) -> GraphQLErr
         return None
     seconds = told["retryAfter"] = math.ceil(taken.wait)
     message = f"this token has asked for too much lately: try again in {seconds} seconds"
-    return GraphQLError(message, extensions={"code": THROTTLED})
+    return GraphQLError(message, extensions={"code": THROTTLED, "retryAfter": seconds})

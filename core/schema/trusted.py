@@ -14,11 +14,14 @@ from strawberry.subscriptions.protocols.graphql_transport_ws.handlers import (
     BaseGraphQLTransportWSHandler,
 )
 
-from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, FORBIDDEN
+from core.schema.errors import BAD_REQUEST, COST_EXCEEDED, FORBIDDEN, THROTTLED
 from core.settings import SettingsError
 
 SHA256 = "sha256:"
 MAX_TEXT = 100_000
+MAX_OPERATIONS = 100
+"""Those under way on one WebSocket."""
+TOO_MANY = f"this connection has {MAX_OPERATIONS} operations under way: end some of them"
 SHAPES = {
     "documentId": (str, "a string"),
     "query": (str, "a string"),
@@ -110,6 +113,12 @@ def load_documents(path: Path | None, trusted_only: bool) -> Documents:
 class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
     """The WebSocket protocol, with trusted documents."""
 
+    async def handle(self) -> None:
+        try:
+            await super().handle()
+        except Refused as error:  # a message that is not even read: nobody knows its id
+            await self.handle_invalid_message(error.reason)
+
     async def handle_message(self, message: Any) -> None:
         if not isinstance(message, dict) or not isinstance(message.get("id", ""), str):
             await self.handle_invalid_message("Failed to parse message")
@@ -121,6 +130,8 @@ class SocketHandler(BaseGraphQLTransportWSHandler[Any, None]):
             documents: Documents = self.view.documents  # type: ignore[attr-defined]
             payload = message["payload"]
             try:
+                if len(self.operations) >= MAX_OPERATIONS:
+                    raise Refused(429, TOO_MANY, THROTTLED)
                 request = documents.read(payload)
             except Refused as error:
                 extensions = {"code": error.code, "requestId": self.context.request_id}

@@ -5,16 +5,20 @@ from typing import Any
 MAX_LIST = 20_000
 MAX_VALUES = 200_000
 MAX_NESTING = 200
+TOO_MANY = f"the request holds more than {MAX_VALUES} values"
 
 
-def check_body(body: bytes) -> str | None:
-    """What is too much in a body that is not read yet, or None.
+def check_body(body: bytes | str) -> str | None:
+    """What is too much in a body or a message that is not read yet, or None.
 
     Every value but the first follows a comma or begins a list or an object; texts that hold so
     many of these signs are better uploaded.
     """
-    signs = body.count(b",") + body.count(b"[") + body.count(b"{")
-    return f"the request holds more than {MAX_VALUES} values" if signs > MAX_VALUES else None
+    if isinstance(body, str):
+        signs = body.count(",") + body.count("[") + body.count("{")
+    else:
+        signs = body.count(b",") + body.count(b"[") + body.count(b"{")
+    return TOO_MANY if signs > MAX_VALUES else None
 
 
 def check_variables(variables: dict[str, Any] | None) -> str | None:
@@ -26,7 +30,7 @@ def check_variables(variables: dict[str, Any] | None) -> str | None:
     while level:
         count += sum(map(len, level))
         if count > MAX_VALUES:
-            return f"the variables hold more than {MAX_VALUES} values"
+            return TOO_MANY
         if nesting > MAX_NESTING:
             return f"the variables go deeper than {MAX_NESTING} levels"
         inner: list[Any] = []

@@ -18,7 +18,7 @@ from core.sdk import outbound
 from core.sdk.answers import Row
 from core.sdk.connectors import Meter, Token, TokenOf
 from core.sdk.errors import HuikeError, ReconnectNeeded, Refused, RetryLater, Unknown
-from core.sdk.large import aiohttp
+from core.sdk.large import aiohttp, loaded
 
 # shorter than core's patience with a call, so that it is us who know what was under way
 SECONDS = 20.0
@@ -92,6 +92,7 @@ class GatewayClient(ABC, Generic[S]):
         offset: timedelta = timedelta(0),
     ) -> AsyncIterator[Self]:
         """A client with connections of its own."""
+        await loaded(aiohttp)
         async with http_session() as http:
             yield cls(http, settings, clock, token, meter, offset)
 

@@ -2,10 +2,13 @@
 
     from core.sdk.large import aiohttp
 
-In annotations their names stand in quotes, which load nothing.
+In annotations their names stand in quotes, which load nothing. Who uses one in a coroutine awaits
+`loaded(aiohttp)` before: loading it takes some hundred milliseconds, and would hold everybody.
 """
 
+import asyncio
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 
@@ -17,6 +20,12 @@ class _Large:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(importlib.import_module(self._name), name)
+
+
+async def loaded(library: Any) -> None:
+    """Load one of these in a thread, unless it is there."""
+    if isinstance(library, _Large) and library._name not in sys.modules:
+        await asyncio.to_thread(importlib.import_module, library._name)
 
 
 if TYPE_CHECKING:
@@ -45,5 +54,5 @@ else:
 
 __all__ = [
     "aiohttp", "aiosmtplib", "css_inline", "httpx2", "jose_errors", "jwk", "jwt", "lexbor",
-    "liquid", "mrml", "yarl",
+    "liquid", "loaded", "mrml", "yarl",
 ]  # fmt: skip

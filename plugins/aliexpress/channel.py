@@ -23,7 +23,7 @@ from core.sdk import (
 from core.sdk.channels import ContactKind
 from core.sdk.connectors import TokenOf
 from core.sdk.gateways import ShopClients, http_session
-from core.sdk.large import aiohttp
+from core.sdk.large import aiohttp, loaded
 from plugins.aliexpress import messages, orders
 from plugins.aliexpress.client import Client
 from plugins.aliexpress.messages import BASE_SCENE, Template
@@ -67,6 +67,7 @@ class AliExpressMessages:
         settings = context.settings
         assert isinstance(settings, AliExpressSettings)
 
+        await loaded(aiohttp)
         async with http_session() as http:
             yield MessageSession(http, settings, self._clock, tokens_of(context))
 

@@ -13,6 +13,7 @@ from core.sdk import (
     PluginContext,
     TextRules,
 )
+from core.sdk.large import aiohttp, loaded
 from core.sdk.money import to_millionths
 from plugins.sms.http import connections
 from plugins.sms.making import made
@@ -62,6 +63,7 @@ async def _open(channel: SmsChannel, context: PluginContext) -> AsyncIterator[Ch
         zone = await session.sql.fetchval(
             "SELECT time_zone FROM merchants WHERE id = $1", context.merchant_id
         )
+    await loaded(aiohttp)
     async with connections() as http:
         providers = made(settings.providers, http, context)
         yield SmsSession(channel, context, settings, providers, templates, zone)

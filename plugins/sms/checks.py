@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pydantic import BaseModel
 
 from core.sdk import PluginContext
+from core.sdk.large import aiohttp, loaded
 from plugins.sms.http import connections
 from plugins.sms.making import outside
 from plugins.sms.providers.protocol import Checking
@@ -14,6 +15,7 @@ from plugins.sms.settings import SandboxSettings, SmsSettings
 async def check_settings(settings: BaseModel) -> None:
     """Ask each provider whether the account is good. Raises an OutsideError."""
     assert isinstance(settings, SmsSettings)
+    await loaded(aiohttp)
     async with connections() as http:
         for given in settings.providers:
             if isinstance(given, SandboxSettings):

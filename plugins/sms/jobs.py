@@ -18,6 +18,7 @@ from core.sdk import (
     SoughtMessage,
 )
 from core.sdk.channels import ReceiptStatus
+from core.sdk.large import aiohttp, loaded
 from plugins.sms.channel import SmsChannel
 from plugins.sms.http import connections
 from plugins.sms.making import made
@@ -85,6 +86,7 @@ async def ask_for_missing(context: PluginContext) -> None:
     settings = context.settings
     assert isinstance(settings, SmsSettings)
     failing: dict[str, str] = {}
+    await loaded(aiohttp)
     async with connections() as http:
         providers = made(settings.providers, http, context)
         for name, age in LOOKS.items():
@@ -155,6 +157,7 @@ async def sync(context: PluginContext) -> None:
     settings = context.settings
     assert isinstance(settings, SmsSettings)
     problems: list[str] = []
+    await loaded(aiohttp)
     async with connections() as http:
         for name, provider in made(settings.providers, http, context).items():
             if not isinstance(provider, Registering):

@@ -15,6 +15,7 @@ from core.sdk import (
     Several,
     WrongState,
 )
+from core.sdk.large import aiohttp, loaded
 from plugins.sms.http import connections
 from plugins.sms.making import made
 from plugins.sms.providers.protocol import Registered, Registering
@@ -134,6 +135,7 @@ async def submit(
     settings = context.settings
     assert isinstance(settings, SmsSettings)
     _check(settings, name, text, message_class, abroad, remark)
+    await loaded(aiohttp)
     async with connections() as http:
         opened = made(settings.providers, http, context).get(provider)
         if opened is None:

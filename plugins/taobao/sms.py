@@ -31,7 +31,7 @@ from core.sdk.answers import Row, number, text
 from core.sdk.channels import PHONE_MARKETING
 from core.sdk.connectors import TokenOf
 from core.sdk.gateways import ShopClients, http_session
-from core.sdk.large import aiohttp
+from core.sdk.large import aiohttp, loaded
 from plugins.taobao import messages
 from plugins.taobao.client import Client
 from plugins.taobao.consents import Agreement, agreements, record
@@ -75,6 +75,7 @@ class TaobaoSms:
         async def agree(told: Sequence[Agreement]) -> None:
             await record(context, self.name, told)
 
+        await loaded(aiohttp)
         async with http_session() as http:
             yield SmsSession(http, settings, self._clock, tokens_of(context), agree)
 

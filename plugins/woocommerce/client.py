@@ -11,7 +11,7 @@ import orjson
 from core.sdk import Meter, ReconnectNeeded, Refused, RetryLater
 from core.sdk.answers import Row
 from core.sdk.gateways import Answer, ask, check_address, http_session
-from core.sdk.large import aiohttp, yarl
+from core.sdk.large import aiohttp, loaded, yarl
 
 PAUSE = 60
 """Seconds that an overloaded store is left alone if it names none."""
@@ -52,6 +52,7 @@ class Client:
     @asynccontextmanager
     async def opened(cls, access: Access, meter: Meter | None = None) -> AsyncIterator[Self]:
         """A client with connections of its own."""
+        await loaded(aiohttp)
         async with http_session() as http:
             yield cls(http, access, meter)
 

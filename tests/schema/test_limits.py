@@ -67,6 +67,18 @@ HOSTILE = {
     + " ".join(f'm{n}: pluginDisable(name: "x") {{ errors {{ code }} }}' for n in range(30)) + " }",
     "large pages in pages": "{ customers(first: 100) { nodes { orders(first: 100) { lines { id } "
     "customer { orders(first: 100) { id } } } } } }",
+    "a fragment that spreads itself": "{ ...f } fragment f on Query { ...f ...f viewer { id } }",
+    "many operations": " ".join(f"query q{n} {{ viewer {{ id }} }}" for n in range(700)),
+    "many variables": "query (" + " ".join(f"$v{n}: Int" for n in range(900)) + ") { none }",
+    "a directive 1,000 times": "{ viewer " + "@include(if: true) " * 700 + "{ id } }",
+    "an unknown directive 1,000 times": "{ viewer " + "@none " * 1_300 + "{ id } }",
+    "a long block string": '{ none(a: """' + "  x\\n" * 19_000 + '""") }',
+    "block strings": "{ none(a: [" + '"""\n  a\n""" ' * 3_900 + "]) }",
+    "deep objects": "{ customers(where: " + "{not: " * 900 + "{}" + "}" * 900 + ") { count } }",
+    "deep types of variables": "query ($v: " + "[" * 1_900 + "Int" + "]" * 1_900 + ") { none }",
+    "arguments of one field": "{ none(" + " ".join(f"a{n}: 1" for n in range(1_300)) + ") }",
+    "inline fragments": "{ " + "... { " * 1_300 + "id" + " }" * 1_300 + " }",
+    "comments": "{ none }" + "#\n" * 45_000,
     "endless number": "{ customers(first: " + "9" * 5000 + ") { nodes { id } } }",
 }  # fmt: skip
 WHERE = "query ($w: CustomerWhere) { customers(where: $w) { nodes { id } } }"
@@ -87,9 +99,10 @@ VARIABLES = {
 }
 
 
-async def refused(api, merchant, query, variables=None):
+async def refused(api, merchant, query=None, variables=None, body=None):
     """The error, when the quickest of three times was quick enough."""
-    body = orjson.dumps({"query": query, "variables": variables})
+    if body is None:
+        body = orjson.dumps({"query": query, "variables": variables})
     headers = {"content-type": "application/json", "authorization": f"Bearer {merchant.token}"}
     taken = []
     for _ in range(3):
@@ -100,6 +113,31 @@ async def refused(api, merchant, query, variables=None):
     found = answer.json()
     assert "data" not in found
     return found["errors"][0]
+
+
+BODIES = {
+    "deep JSON": b'{"query": "{ none }", "variables": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "deep objects": b'{"query": "{ none }", "variables": ' + b'{"a":' * 100_000 + b"1}"
+    + b"}" * 100_000,
+    "5 MB of values": b'{"query": "{ none }", "variables": {"a": [' + b"1," * 2_400_000 + b"1]}}",
+    "more than 5 MB": b'{"query": "{ none }", "variables": {"a": "' + b"x" * 10_000_000 + b'"}}',
+    "a large text": b'{"query": "{ none }", "variables": {"a": "' + b"x" * 4_000_000 + b'"}}',
+    "NaN": b'{"query": "{ none }", "variables": {"a": NaN}}',
+    "infinity": b'{"query": "{ none }", "variables": {"a": 1e999}}',
+    "a huge integer": b'{"query": "{ none }", "variables": {"a": ' + b"9" * 100_000 + b"}}",
+    "a lone surrogate": b'{"query": "{ none }", "variables": {"a": "\\ud800"}}',
+    "a lone surrogate in the query": b'{"query": "{ none(a: \\"\\ud800\\") }"}',
+    "bytes that are no text": b'{"query": "\xff\xfe"}',
+    "names given twice": b"{" + b'"query": "{ none }", ' * 50_000 + b'"query": "{ none }"}',
+    "many names": b'{"query": "{ none }"' + b"".join(b',"%d":1' % n for n in range(100_000)) + b"}",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BODIES)
+async def test_hostile_bodies(api, merchant, name):
+    error = await refused(api, merchant, body=BODIES[name])
+    assert error["extensions"]["code"] in ("COST_EXCEEDED", "BAD_REQUEST"), error
+    assert "recursion" not in error["message"].lower()
 
 
 @pytest.mark.parametrize("name", HOSTILE)

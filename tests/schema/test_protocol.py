@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import json
 from urllib.parse import urlsplit
 
 import httpx2
+import pytest
 
 from core import protocol
 from core.protocol import HEAD_BYTES
@@ -29,6 +31,67 @@ async def sent_until_closed(address, start):
     return sent, found
 
 
+def told(answer):
+    """The extensions of the one error in a raw answer, whose body is JSON as all of ours."""
+    head, _, body = answer.rpartition(b"\r\n\r\n")
+    assert b"content-type: application/json; charset=utf-8" in head.lower()
+    (error,) = json.loads(body)["errors"]
+    assert error["message"]
+    assert f"x-request-id: {error['extensions']['requestId']}".encode() in head
+    return error["extensions"]
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+REFUSED = {
+    "no HTTP": (b"hello\r\n\r\n", 400),
+    "another version": (b"GET / HTTP/9.9\r\n\r\n", 400),
+    "a method that nobody knows": (b"FOO /graphql HTTP/1.1\r\n\r\n", 400),
+    "a header without a colon": (b"GET /healthz HTTP/1.1\r\nno\r\n\r\n", 400),
+    "a length that is none": (b"POST /graphql HTTP/1.1\r\nContent-Length: x\r\n\r\n", 400),
+    "broken chunks": (b"POST /graphql HTTP/1.1\r\n" + CHUNKED + b"zz\r\n{}\r\n", 400),
+    "chunks that break off": (
+        b"POST /graphql HTTP/1.1\r\nContent-Type: application/json\r\n" + CHUNKED
+        + b"2\r\n{}XX\r\n", 400,
+    ),
+    "length and chunks": (b"POST /graphql HTTP/1.1\r\nContent-Length: 5\r\n" + CHUNKED, 400),
+    "a long path": (b"GET /" + b"x" * 70_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414),
+    "an unknown path": (b"GET /nowhere HTTP/1.1\r\nConnection: close\r\n\r\n", 404),
+    "a method of other paths": (b"PUT /healthz HTTP/1.1\r\nConnection: close\r\n\r\n", 405),
+    "a method for no query": (b"PUT /graphql HTTP/1.1\r\nConnection: close\r\n\r\n", 405),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", REFUSED)
+async def test_whatever_is_refused_is_told_in_json(address, name, caplog):
+    sent, status = REFUSED[name]
+    parts = urlsplit(address)
+    reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+    writer.write(sent)
+    answer = await asyncio.wait_for(reader.read(), 10)
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert told(answer)["code"] == "BAD_REQUEST"
+    assert (b"\r\nallow: " in answer.lower()) is (status == 405)
+    assert [one for one in caplog.records if one.levelname == "ERROR"] == []
+
+
+@pytest.mark.parametrize("path", ["/graphql", "/unsubscribe/x"])
+async def test_unexpected_failures_say_nothing(address, path, monkeypatch, caplog):
+    async def broken(*_):
+        raise RuntimeError("the password is 1234")
+
+    monkeypatch.setattr("core.schema.http.authenticate_bearer", broken)
+    monkeypatch.setattr("core.schema.public.unsubscribe.answer", broken)
+    url = address.replace("ws://", "http://").replace("/graphql", path)
+    async with httpx2.AsyncClient() as client:
+        answer = await client.get(url, headers={"authorization": "Bearer x"})
+    assert answer.status_code == 500
+    extensions = answer.json()["errors"][0]["extensions"]
+    assert extensions == {"code": "INTERNAL", "requestId": answer.headers["x-request-id"]}
+    assert "1234" not in answer.text
+    assert "the password is 1234" in caplog.text
+
+
 async def test_headers_without_an_end_are_refused(address):
     for start in (
         b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nX-Long: ",
@@ -37,7 +100,8 @@ async def test_headers_without_an_end_are_refused(address):
     ):
         sent, answer = await sent_until_closed(address, start)
         assert sent < 10 * HEAD_BYTES
-        assert b" 400 " in answer
+        assert b" 431 " in answer
+        assert told(answer)["code"] == "BAD_REQUEST"
 
 
 async def test_large_headers_within_the_bound_are_taken(address):
@@ -120,8 +184,9 @@ async def test_who_hardly_sends_is_hung_up_on(address, monkeypatch, caplog):
         trickled(address, POST + padded + BODY, b" " * 20, times=30),
     )
     assert silent == b""
-    assert head.startswith(b"HTTP/1.1 408 ")
-    assert body.startswith(b"HTTP/1.1 408 ")
+    for answer in (head, body):
+        assert answer.startswith(b"HTTP/1.1 408 ")
+        assert told(answer)["code"] == "TIMEOUT"
     assert b'{"data":{"__typename":"Query"}' in whole  # slow, but it came on
     assert [one for one in caplog.records if one.levelname == "ERROR"] == []
 

@@ -11,7 +11,7 @@ from graphql.execution.executor import invalid_return_type_error
 from graphql.pyutils import Path, is_iterable
 from strawberry.types.info import Info
 
-from core.schema.executor.faults import Fault
+from core.schema.executor.faults import Fault, present_step
 from core.schema.executor.later import Later, RowBatch, Rows, rows_of
 from core.schema.executor.plans import Field, Kind, Place, Selection, Shape, option
 
@@ -40,6 +40,14 @@ class Together(list[Any]):
     def __init__(self, promise: Later, pks: list[Any]) -> None:
         super().__init__(pks)
         self.promise = promise
+
+
+class Mixed(list[Any]):
+    """Values of which some, these `at_once`, were there one wait before the others."""
+
+    def __init__(self, values: list[Any], at_once: list[int]) -> None:
+        super().__init__(values)
+        self.at_once = at_once
 
 
 class RowLists(list[Any]):
@@ -99,7 +107,7 @@ class Completion:
             pending = selection.objects
         if pending:
             # of objects that are null already too: errors that the stock executor meets first count
-            _take(faults, await self._pending(pending, objects, made, where, step))
+            self._take(faults, await self._pending(pending, objects, made, where, step))
             for number in faults:
                 made[number] = None
         return made, faults
@@ -124,27 +132,57 @@ class Completion:
         self, selection: Selection, objects: Sequence[Any], where: Where, step: int
     ) -> Done:
         """The inline leaves as the stock executor does them."""
-        made: list[Any] = []
-        faults: dict[int, Fault] = {}
-        for number, source in enumerate(objects):
-            entry: dict[str, Any] = {one.place.response: None for one in selection.fields}
-            try:
-                for one in selection.fields:
-                    if one.inline and one.nested is None:
-                        entry[one.place.response] = await self._stock(one, source, number, where,
-                                                                      step)  # fmt: skip
-            except GraphQLError as error:
-                faults[number] = Fault(step, error)
-            made.append(None if number in faults else entry)
+        leaves = [one for one in selection.fields if one.inline and one.nested is None]
+        entries, faults = await self._by_stock(leaves, objects, where, step)
+        blank = {one.place.response: None for one in selection.fields}
+        made = [None if number in faults else blank | entry for number, entry in enumerate(entries)]
         return made, faults
 
-    async def _stock(self, one: Field, source: Any, number: int, where: Where, step: int) -> Any:
+    async def _by_stock(
+        self, fields: list[Field], objects: Sequence[Any], where: Where, step: int
+    ) -> tuple[list[dict[str, Any]], dict[int, Fault]]:
+        """Fields by the stock executor: those that wait are done when all others are."""
+        entries: list[dict[str, Any]] = []
+        faults: dict[int, Fault] = {}
+        waiting: list[tuple[int, str, Awaitable[Any]]] = []
+        for number, source in enumerate(objects):
+            entry: dict[str, Any] = {}
+            entries.append(entry)
+            try:
+                for one in fields:
+                    response = one.place.response
+                    value = entry[response] = self._stock(one, source, number, where, step)
+                    if self._run.executor.is_awaitable(value):
+                        waiting.append((number, response, value))
+            except GraphQLError as error:
+                faults[number] = Fault(step, error)
+        later = (_at(step + 1, value) for _, _, value in waiting)
+        results = await asyncio.gather(*later, return_exceptions=True)
+        for (number, response, _), value in zip(waiting, results, strict=True):
+            if isinstance(value, GraphQLError):
+                self._take(faults, {number: Fault(step + 1, value)})
+            elif isinstance(value, BaseException):
+                raise value
+            else:
+                entries[number][response] = value
+        return entries, faults
+
+    def _stock(self, one: Field, source: Any, number: int, where: Where, step: int) -> Any:
         """A field of one object, by the stock executor. Raises a located error."""
-        self._errors.step = step
+        present_step.set(step)
         place = one.place
         path = Path(where(number), place.response, place.parent.name)
-        value = self._run.executor.execute_field(place.parent, source, place.details, path, None)
-        return await value if self._run.executor.is_awaitable(value) else value
+        executor = self._run.executor
+        return executor.execute_field(place.parent, source, place.details, path, None)
+
+    def _take(self, faults: dict[int, Fault], more: dict[int, Fault]) -> None:
+        """Add faults; of two of one value the one stays that the stock executor meets first."""
+        when = self._errors.when
+        for number, fault in more.items():
+            if number in faults:
+                _ = self._run.executor  # it knows their order
+                fault = min(faults[number], fault, key=when)
+            faults[number] = fault
 
     async def _pending(
         self, fields: list[Field], objects: Sequence[Any], made: list[Any], where: Where, step: int
@@ -158,12 +196,12 @@ class Completion:
             if one.waits:
                 waiting.append(work)
             else:
-                _take(faults, await work)
+                self._take(faults, await work)
         if len(waiting) == 1:
-            _take(faults, await waiting[0])
+            self._take(faults, await waiting[0])
         elif waiting:
             for found in await asyncio.gather(*waiting):
-                _take(faults, found)
+                self._take(faults, found)
         return faults
 
     def _resolve(self, one: Field, objects: Sequence[Any], where: Where) -> list[Any]:
@@ -213,7 +251,8 @@ class Completion:
     ) -> dict[int, Fault]:  # fmt: skip
         """Complete one field of all objects; returns the faults that the field cannot hold."""
         if one.stock:
-            completed, faults = await self._stock_field(one, objects, where, step)
+            entries, faults = await self._by_stock([one], objects, where, step)
+            completed = [entry.get(one.place.response) for entry in entries]
         else:
             place = one.place
 
@@ -234,26 +273,12 @@ class Completion:
                 entry[response] = value
         return faults
 
-    async def _stock_field(
-        self, one: Field, objects: Sequence[Any], where: Where, step: int
-    ) -> Done:
-        completed = await asyncio.gather(
-            *(self._stock(one, source, number, where, step + 1)
-              for number, source in enumerate(objects)),
-            return_exceptions=True,
-        )  # fmt: skip
-        faults: dict[int, Fault] = {}
-        for number, value in enumerate(completed):
-            if isinstance(value, GraphQLError):
-                faults[number] = Fault(step + 1, value)
-            elif isinstance(value, BaseException):
-                raise value
-        return list(completed), faults
-
     # -- values -----------------------------------------------------------------------------------
 
     async def shape(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         """Values of one type, completed."""
+        if values.__class__ is Mixed:
+            return await self._in_two_parts(shape, values, where, step)
         match shape.kind:
             case Kind.NON_NULL:
                 return await self._non_null(shape, values, where, step)
@@ -264,6 +289,22 @@ class Completion:
             case Kind.ABSTRACT:
                 return await self._abstract(shape, values, where, step)
         return self._leaves(shape, values, where, step)
+
+    async def _in_two_parts(self, shape: Shape, values: Any, where: Where, step: int) -> Done:
+        at_once = set(values.at_once)
+        later = [number for number in range(len(values)) if number not in at_once]
+        parts = ((values.at_once, step - 1), (later, step))
+        works = (
+            self.shape(shape, [values[number] for number in part], _among(where, part), waits)
+            for part, waits in parts
+        )
+        completed: list[Any] = [None] * len(values)
+        faults: dict[int, Fault] = {}
+        for (part, _), (done, more) in zip(parts, await asyncio.gather(*works), strict=True):
+            for number, one in zip(part, done, strict=True):
+                completed[number] = one
+            faults.update({part[number]: fault for number, fault in more.items()})
+        return completed, faults
 
     async def _non_null(self, shape: Shape, values: Sequence[Any], where: Where, step: int) -> Done:
         assert shape.inner is not None
@@ -307,7 +348,7 @@ class Completion:
         done, item_faults = await self.shape(shape.inner, whole, item, step) if flat else ([], {})
         for number, fault in sorted(item_faults.items()):
             if shape.inner.kind is Kind.NON_NULL:
-                _take(faults, {owners[bisect_right(starts, number) - 1]: fault})
+                self._take(faults, {owners[bisect_right(starts, number) - 1]: fault})
             else:
                 self._errors.tell(fault, item(number))
                 done[number] = None
@@ -354,7 +395,7 @@ class Completion:
         )
         for number, one in zip(fit, done, strict=True):
             completed[number] = one
-        _take(faults, {fit[number]: fault for number, fault in more.items()})
+        self._take(faults, {fit[number]: fault for number, fault in more.items()})
         return completed, faults
 
     async def _check_type(self, shape: Shape, value: Any, path: Path | None) -> None:
@@ -398,7 +439,7 @@ class Completion:
         ):  # fmt: skip
             for number, one in zip(group, done, strict=True):
                 completed[number] = one
-            _take(faults, {group[number]: fault for number, fault in more.items()})
+            self._take(faults, {group[number]: fault for number, fault in more.items()})
         return completed, faults
 
     async def _runtime_type(self, shape: Shape, value: Any, path: Path | None) -> str:
@@ -469,11 +510,14 @@ class Completion:
         waiting = {kind for kind in set(map(type, values)) if hasattr(kind, "__await__")}
         if not waiting:
             return values, step
+        at_once: list[int] = []
         for number, value in enumerate(values):
             if value.__class__ is Later:
                 promised.setdefault(value.key, []).append(number)
             elif value.__class__ in waiting:
                 awaited.append(number)
+            else:
+                at_once.append(number)
         settled = list(values)
 
         async def keep(numbers: list[int]) -> None:
@@ -492,7 +536,7 @@ class Completion:
                 raise result
             elif numbers[0] in awaited:
                 settled[numbers[0]] = result
-        return settled, step + 1
+        return (Mixed(settled, at_once) if at_once else settled), step + 1
 
 
 async def _kept(promise: Later, pks: list[Any]) -> list[Any]:
@@ -515,6 +559,12 @@ async def _all(works: list[tuple[list[int], Awaitable[Any]]]) -> Sequence[Any]:
         return [error]
 
 
+async def _at(step: int, value: Awaitable[Any]) -> Any:
+    """What is awaited; its errors have so many waits before them."""
+    present_step.set(step)
+    return await value
+
+
 def _without_object(call: Callable[..., Any]) -> Callable[..., Any]:
     def resolve(_: Any, **given: Any) -> Any:
         return call(**given)
@@ -529,10 +579,3 @@ def _among(where: Where, numbers: list[int]) -> Where:
 def _fault(error: Exception, place: Place, path: Path | None, step: int) -> Fault:
     assert path is not None
     return Fault(step, located_error(error, place.nodes, path.as_list()))
-
-
-def _take(faults: dict[int, Fault], more: dict[int, Fault]) -> None:
-    """Add faults; of two of one value the one that came first stays."""
-    for number, fault in more.items():
-        if number not in faults or fault.step < faults[number].step:
-            faults[number] = fault

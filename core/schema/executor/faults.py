@@ -1,6 +1,7 @@
 """Errors of an operation, in the order in which the stock executor would have met them."""
 
 from collections.abc import Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -18,6 +19,13 @@ from graphql import (
 from graphql.execution import Executor as StockExecutor
 from graphql.execution.executor import CollectedErrors
 from graphql.pyutils import Path
+
+Ranks = dict[tuple[str, ...], int]
+"""The place of each field among its siblings, in the order of the document."""
+
+
+present_step: ContextVar[int] = ContextVar("present_step", default=0)
+"""How many waits come before errors that the stock executor tells."""
 
 
 @dataclass(slots=True)
@@ -45,12 +53,11 @@ class Errors(CollectedErrors):
 
     def __init__(self) -> None:
         super().__init__()
-        self.step = 0
-        """Of errors that the stock executor tells."""
         self.executor: StockExecutor[Any] | None = None
-        """It has to be there before several errors are given out: it knows their order."""
+        """It has to be there before two errors are compared: it knows their order."""
         self._told: list[Told] = []
         self._rising: dict[int, Fault] = {}
+        self._ranks: Ranks | None = None
 
     def rise(self, fault: Fault) -> GraphQLError:
         """The error of a fault that the stock executor takes further up, to be raised."""
@@ -63,7 +70,7 @@ class Errors(CollectedErrors):
 
     def add(self, error: GraphQLError, path: Path | None) -> None:
         fault = self._rising.get(id(error))
-        self._told.append(Told(fault.step if fault else self.step, path, error))
+        self._told.append(Told(fault.step if fault else present_step.get(), path, error))
 
     @property
     def several(self) -> bool:
@@ -74,33 +81,30 @@ class Errors(CollectedErrors):
     def errors(self) -> Any:
         told, self._told = self._told, []
         if len(told) > 1:
-            executor = self.executor
-            assert executor is not None
-            ranks = _ranks(executor)
-            serial = executor.operation.operation is OperationType.MUTATION
-            told.sort(key=lambda one: _order(one, ranks, serial))
+            told.sort(key=self.when)
         for one in told:
             super().add(one.error, one.place)
         return super().errors
 
-
-Ranks = dict[tuple[str, ...], int]
-
-
-def _order(told: Told, ranks: Ranks, serial: bool) -> tuple[Any, ...]:
-    names: tuple[str, ...] = ()
-    order: list[int] = []
-    for step in told.error.path or ():
-        if isinstance(step, int):
-            order.append(step)
-        else:
-            names = (*names, step)
-            order.append(ranks.get(names, 0))
-    return (order[:1] if serial else [], told.step, order)
+    def when(self, one: Fault | Told) -> tuple[Any, ...]:
+        """When the stock executor meets an error: after its waits, in the document's order."""
+        executor = self.executor
+        assert executor is not None
+        if self._ranks is None:
+            self._ranks = _ranks(executor)
+        names: tuple[str, ...] = ()
+        order: list[int] = []
+        for step in one.error.path or ():
+            if isinstance(step, int):
+                order.append(step)
+            else:
+                names = (*names, step)
+                order.append(self._ranks.get(names, 0))
+        serial = executor.operation.operation is OperationType.MUTATION
+        return (order[:1] if serial else [], one.step, order)
 
 
 def _ranks(executor: StockExecutor[Any]) -> Ranks:
-    """The place of each field among its siblings, in the order of the document."""
     ranks: Ranks = {}
 
     def walk(selections: SelectionSetNode | None, above: tuple[str, ...]) -> None:

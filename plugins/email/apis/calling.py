@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 from core.sdk import OutsideError, ReconnectNeeded, Refused, RetryLater, Unknown, outbound
-from core.sdk.large import aiohttp
+from core.sdk.large import aiohttp, loaded
 from plugins.email.providers import Away
 
 CONNECT_SECONDS = 10.0
@@ -53,6 +53,7 @@ class Caller:
         data: "bytes | aiohttp.FormData | None" = None,
     ) -> Answer:
         """The answer, of whatever status. Raises Away, ReconnectNeeded or Unknown."""
+        await loaded(aiohttp)
         try:
             async with self._opened().request(
                 method,

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA1, SHA256
 
 from core.sdk import Refused, RetryLater, outbound
-from core.sdk.large import aiohttp
+from core.sdk.large import aiohttp, loaded
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Reads an address of Amazon's."""
@@ -90,6 +90,7 @@ async def _key(url: str, fetch: Fetch) -> RSAPublicKey:
 
 async def fetch(url: str) -> bytes:
     """What stands at an address of Amazon's. Raises RetryLater."""
+    await loaded(aiohttp)
     try:
         async with (
             outbound.http_session(aiohttp.ClientTimeout(total=SECONDS)) as session,
