@@ -14,6 +14,7 @@ from core.domain.campaigns.campaigns import (
     create_flow_campaign,
     update_campaign,
 )
+from core.domain.campaigns.content.measuring import measure_message
 from core.domain.campaigns.control import (
     cancel_campaign,
     pause_campaign,
@@ -56,6 +57,7 @@ from core.schema.delivery_fate import (
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.long_reads import long_read
+from core.schema.message_costs import MoneyRange, cost_range
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.segment_words import Language
@@ -71,6 +73,8 @@ if TYPE_CHECKING:
     from core.schema.campaign_journeys import Journey
 
 MAX_SAMPLE = 20
+MEASURED = 50
+"""For so many customers a campaign's text is filled in to tell what it costs."""
 
 
 @strawberry.enum
@@ -274,6 +278,7 @@ class RenderedSample:
 
 @strawberry.type(description="What the campaign would do if it started now.")
 class CampaignPreview:
+    campaign: strawberry.Private[Any]
     rendered: strawberry.Private[list[RenderedSample]]
     would_send: int
     skipped: list[Skipped]
@@ -284,6 +289,24 @@ class CampaignPreview:
             for one in self.rendered:
                 info.context.saw(NAME.name, one.customer_pk)
         return self.rendered
+
+    @field(
+        "CAMPAIGNS_READ",
+        description="What all that would go out costs, by the length of the text for some of the "
+        "newest customers; null if the channel tells no price.",
+    )
+    async def cost(self, info: Info) -> MoneyRange | None:
+        installation = info.context.installation
+        (send,) = stored_flow(self.campaign["flow"]).sends().values()
+        async with info.context.read() as session:
+            found = [
+                await measure_message(
+                    session, installation.registry, send, variant, self.campaign["shop_id"],
+                    installation.settings.base_url, MEASURED,
+                )
+                for variant in range(len(send.variants))
+            ]  # fmt: skip
+        return cost_range(found, self.would_send)
 
 
 @strawberry.enum(description="One message to a segment, once or again and again, or a journey.")
@@ -342,6 +365,7 @@ class Campaign(CampaignOutcome, CampaignCalendar, Node, WithFlow, WithProposal):
             show_name = str if info.context.may(NAME.permission) else mask_name
             found = await preview_campaign(session, registry, self.row["id"], sample, show_name)
         return CampaignPreview(
+            campaign=self.row,
             would_send=found.would_send,
             skipped=skips(found.skipped),
             rendered=[

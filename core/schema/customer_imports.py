@@ -146,7 +146,7 @@ def options_of(input: Any, **more: Any) -> importing.Options:
 @strawberry.type
 class CustomerImportMutations:
     @mutation(
-        "CUSTOMERS_WRITE",
+        "CUSTOMERS_IMPORT",
         CustomerImportPreviewPayload,
         description="See how a file would be read: the fields found and the first rows.",
     )
@@ -160,7 +160,7 @@ class CustomerImportMutations:
         return CustomerImportPreviewPayload(preview=preview_of(found))
 
     @mutation(
-        "CUSTOMERS_WRITE",
+        "CUSTOMERS_IMPORT",
         CustomerImportStartPayload,
         description="Take in a file of customers; `jobProgress` follows the job.",
     )
@@ -184,7 +184,7 @@ class CustomerImportMutations:
         )
 
     @mutation(
-        "CUSTOMERS_WRITE",
+        "CUSTOMERS_IMPORT",
         CustomerImportUndoPayload,
         description="Take an import of customers back, by its job. What was changed since, or is "
         "in use, stays: the new job's result and rejects tell how much and why.",

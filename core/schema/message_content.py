@@ -1,6 +1,5 @@
 """Texts of messages: tried for a customer, measured, checked before the start, sent as a test."""
 
-from decimal import Decimal
 from enum import Enum
 
 import strawberry
@@ -24,12 +23,12 @@ from core.schema.context import Info, field, mutation
 from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import answered, once
-from core.schema.scalars import Money, need_id
+from core.schema.message_costs import MoneyRange, cost_range
+from core.schema.scalars import need_id
 from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.flows import Send, Variant
 
 MAX_SAMPLE = 200
-MILLIONTHS = 6
 
 
 @strawberry.input(description="A text that need not be part of a campaign yet.")
@@ -50,12 +49,6 @@ class MessagePreview:
 class IntRange:
     least: int
     most: int
-
-
-@strawberry.type(description="The least and the most among the customers of a sample.")
-class MoneyRange:
-    least: Money
-    most: Money
 
 
 @strawberry.type(description="What a text becomes for the newest customers with an address.")
@@ -169,10 +162,6 @@ async def _shown(
     )
 
 
-def _money(millionths: int, currency: str) -> Money:
-    return Money(amount=Decimal(millionths).scaleb(-MILLIONTHS).normalize(), currency=currency)
-
-
 @strawberry.type
 class MessageContentQueries:
     @field("CUSTOMERS_READ", description="A text as a customer would get it. Nothing is sent.")
@@ -227,16 +216,12 @@ class MessageContentQueries:
                 )  # fmt: skip
         except (HuikeError, Several) as error:
             return MessageMeasure(errors=user_errors(error))
-        cost = None
-        if found.cost is not None and found.currency is not None:
-            least, most = (_money(one, found.currency) for one in found.cost)
-            cost = MoneyRange(least=least, most=most)
         return MessageMeasure(
             customers=found.customers,
             failed=found.failed,
             length=IntRange(least=found.length[0], most=found.length[1]) if found.length else None,
             parts=IntRange(least=found.parts[0], most=found.parts[1]) if found.parts else None,
-            cost=cost,
+            cost=cost_range([found]),
             problems=found.problems,
             warnings=found.warnings,
         )

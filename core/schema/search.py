@@ -4,7 +4,7 @@ from enum import Enum
 
 import strawberry
 
-from core.domain.customers.masking import NAME
+from core.domain.customers.masking import EMAIL, NAME, PHONE
 from core.domain.customers.search import Hit, search_customers
 from core.schema.context import Info, field
 from core.schema.costs import costs
@@ -41,18 +41,17 @@ class SearchQueries:
     @costs(20)
     @field(
         "CUSTOMERS_READ",
-        description="Customers by the beginning of a name or a tag, or by exactly this phone "
-        "number, email address, platform id or, with ORDERS_READ, order or tracking number. "
-        "Exact matches come first; `first` is 1 to 50.",
+        description="Customers by the beginning of a tag or, with PII_NAME, of a name, or by "
+        "exactly this platform id, with ORDERS_READ order or tracking number, with PII_PHONE phone "
+        "number, with PII_EMAIL email address. Exact matches come first; `first` is 1 to 50.",
     )
     async def customer_search(
         self, info: Info, query: str, first: int = 20
     ) -> list[CustomerSearchHit]:
         context = info.context
+        kinds = [one.name for one in (NAME, PHONE, EMAIL) if context.may(one.permission)]
         async with context.read() as session:
-            hits = await search_customers(
-                session, query, first, context.may("ORDERS_READ"), context.may(NAME.permission)
-            )
+            hits = await search_customers(session, query, first, context.may("ORDERS_READ"), kinds)
             found = await customers_by_id(session, [hit.customer_id for hit in hits])
         return [
             CustomerSearchHit(

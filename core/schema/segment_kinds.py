@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 import strawberry
 from strawberry.file_uploads import Upload
 
+from core.domain.customers.masking import EMAIL, PHONE
 from core.domain.segments.list_import import Options, start_list_import
 from core.domain.segments.lists import MAX_CUSTOMERS, add_to_list, remove_from_list
 from core.domain.segments.refresh import refresh_soon
@@ -215,8 +216,9 @@ class SegmentKindMutations:
     @mutation(
         "SEGMENTS_WRITE",
         SegmentListImportStartPayload,
-        description="Put the customers on a list whom a file names by phone, email, an id, or the "
-        "id of this API (id.huike); `jobProgress` follows the job.",
+        description="Put the customers on a list whom a file names by an id, the id of this API "
+        "(id.huike) or, with PII_PHONE and PII_EMAIL, by phone and email; `jobProgress` follows "
+        "the job.",
     )
     async def segment_list_import_start(
         self, info: Info, id: strawberry.ID, input: SegmentListImportStartInput
@@ -226,6 +228,7 @@ class SegmentKindMutations:
             {column.field: column.header for column in input.columns},
             need_id("Shop", shop_id, ("input", "shopId")) if shop_id is not None else None,
             input.dry_run,
+            [one.name for one in (PHONE, EMAIL) if info.context.may(one.permission)],
         )
 
         async def start(w: Work, pieces: AsyncIterator[bytes]) -> int:

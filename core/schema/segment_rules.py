@@ -10,6 +10,7 @@ from decimal import Decimal
 from enum import Enum
 from typing import Any
 
+import strawberry
 from graphql import (
     GraphQLBoolean,
     GraphQLEnumType,
@@ -24,6 +25,8 @@ from graphql import (
     GraphQLScalarType,
     GraphQLString,
 )
+from strawberry.schema.schema_converter import GraphQLCoreConverter
+from strawberry.types import get_object_definition
 
 from core.domain.segments.tree import Facets, parts_of
 from core.registry import Registry
@@ -65,8 +68,14 @@ def rule_input(
         description="A question about a customer. Exactly one field is given.",
         out_type=_node,
         is_one_of=True,
+        extensions={GraphQLCoreConverter.DEFINITION_BACKREF: get_object_definition(_OneOf)},
     )
     return rule
+
+
+@strawberry.input(one_of=True)
+class _OneOf:
+    """What Strawberry asks whether exactly one field is given: introspection, print, validation."""
 
 
 def _node(given: dict[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,7 @@ import strawberry
 from core.domain.customers.suppressions import (
     IMPORT_LIMIT,
     address_index,
+    address_kind,
     suppression_add,
     suppression_remove,
     suppressions_import,
@@ -131,7 +132,8 @@ async def suppressions_by_id(session: Session, pks: list[int]) -> dict[int, Supp
 class SuppressionQueries:
     @field(
         "CUSTOMERS_READ",
-        description="The last first. `address` finds the rows of one phone number or email.",
+        description="The last first. `address` finds the rows of one phone number, with PII_PHONE, "
+        "or email, with PII_EMAIL.",
     )
     async def suppressions(
         self,
@@ -144,6 +146,7 @@ class SuppressionQueries:
         scope = None
         if address is not None:
             context = info.context
+            context.need(address_kind(address).permission)
             index = address_index(context.installation.db.keyring, context.merchant_id, address)
             if index is None:
                 raise RequestError(BAD_REQUEST, "address is no phone number and no email address")
@@ -172,7 +175,7 @@ class SuppressionMutations:
         return SuppressionRemovePayload(removed_id=id)
 
     @mutation(
-        "CUSTOMERS_WRITE",
+        "CUSTOMERS_IMPORT",
         SuppressionsImportPayload,
         description="Doing it again changes nothing. Addresses that are none are counted only.",
     )

@@ -209,7 +209,7 @@ class TagMutations:
         return CustomersTagsRemovePayload(changed=changed, job=job, errors=errors)
 
     @mutation(
-        "CUSTOMERS_WRITE",
+        "FIELDS_WRITE",
         TagRenamePayload,
         description="Rename a tag; who has the new one already keeps one. Rules that ask for the "
         "old name are not changed.",
@@ -221,7 +221,7 @@ class TagMutations:
             done: Retagged = await rename_tag(w, name, input.to)
             return TagRenamePayload(customers=done.count, job=await job_of_id(w, done.job_id))
 
-    @mutation("CUSTOMERS_WRITE", TagDeletePayload, description="Take a tag off all who have it.")
+    @mutation("FIELDS_WRITE", TagDeletePayload, description="Take a tag off all who have it.")
     async def tag_delete(self, info: Info, name: str) -> TagDeletePayload | None:
         async with info.context.work() as w:
             done = await delete_tag(w, name)

@@ -242,7 +242,7 @@ async def cancel(w: Work, job_id: int) -> None:
     )  # fmt: skip
     if state is None:
         await get(w, job_id)
-        raise WrongState("the job has ended already")
+        raise WrongState("the job has ended already", ("id",))
     if state == "cancelled":
         await _drop_files(w, job_id)
     w.audit("job.cancelled", {"job": job_id})
@@ -255,7 +255,7 @@ async def get(session: Session, job_id: int) -> Mapping[str, Any]:
         "SELECT * FROM jobs WHERE merchant_id = $1 AND id = $2", session.merchant_id, job_id
     )
     if row is None:
-        raise NotFound(f"there is no job {job_id}")
+        raise NotFound(f"there is no job {job_id}", ("id",))
     return dict(row)
 
 

@@ -113,7 +113,10 @@ async def create_rule(w: Any, registry: Any, new: NewRule) -> int:
     orders.check(currency)
     await _shop_names(w, orders)
     if new.customers is not None:
-        await read_rule(w, registry, new.customers)
+        try:
+            await read_rule(w, registry, new.customers)
+        except Several as several:
+            raise several.under(("input", "customers")) from None
     known = await inserts_by_id(w, [insert_id for insert_id, _ in new.variants])
     for place, (insert_id, _) in enumerate(new.variants):
         if insert_id not in known or known[insert_id].archived:

@@ -32,8 +32,12 @@ class SmsPlugin:
         core=">=0.1,<0.2",
         settings=SmsSettings,
         permissions=(
-            Permission("SMS_READ", "See SMS templates, signatures and arrival rates."),
-            Permission("SMS_WRITE", "Hand SMS templates in for review."),
+            Permission(
+                "SMS_READ",
+                "See SMS templates, signatures and arrival rates.",
+                ("manager", "marketer", "analyst"),
+            ),
+            Permission("SMS_WRITE", "Hand SMS templates in for review.", ("manager", "marketer")),
         ),
         models="plugins.sms.models",
     )

@@ -154,7 +154,7 @@ async def test_the_tier_at_payment_multiplies(merchant):
 
 @pytest.mark.parametrize(("filters", "expected"), [
     ({"product_ids": ["tea"]}, 8), ({"categories": ["cups"]}, 10),
-    ({"product_ids": ["tea"], "categories": ["cups"]}, 0), ({"shop_ids": [0]}, 0), ({}, 20),
+    ({"product_ids": ["tea"], "categories": ["cups"]}, 0), ({"shop_ids": []}, 0), ({}, 20),
 ])  # fmt: skip
 async def test_a_rule_for_products_gives_for_their_share(merchant, filters, expected):
     order_rule = {"key": "r", "points": 2, "per_amount": 1000, **filters}
@@ -217,7 +217,7 @@ async def test_rules_of_the_payment_count_whatever_they_become(merchant):
     ({}, 200), ({"weekdays": [1]}, 200), ({"weekdays": [2, 7]}, 20), ({"weekdays": []}, 20),
     ({"start": START.isoformat(), "end": (START + DAY).isoformat()}, 200),
     ({"start": (START + DAY).isoformat()}, 20), ({"end": START.isoformat()}, 20),
-    ({"shop_ids": [0]}, 20), ({"tier_ids": [0]}, 20), ({"tier_ids": "gold"}, 200),
+    ({"shop_ids": []}, 20), ({"tier_ids": "best"}, 20), ({"tier_ids": "gold"}, 200),
     ({"shop_ids": "shop"}, 200),
 ])  # fmt: skip
 async def test_campaigns_multiply_what_was_paid_in_them(merchant, campaign, expected):
@@ -225,7 +225,9 @@ async def test_campaigns_multiply_what_was_paid_in_them(merchant, campaign, expe
     async with merchant.work() as w:
         await set_programme(w, "Club", "CNY", {})
         gold = await create_tier(w, "Gold", 1, None, None, [])
-        known = {"gold": [global_id("Tier", gold)], "shop": [global_id("Shop", merchant.shop_id)]}
+        best = await create_tier(w, "Best", 2, None, None, [])
+        known = {"gold": [global_id("Tier", gold)], "best": [global_id("Tier", best)],
+                 "shop": [global_id("Shop", merchant.shop_id)]}  # fmt: skip
         for name, value in campaign.items():
             if isinstance(value, str) and value in known:
                 campaign = {**campaign, name: known[value]}

@@ -173,6 +173,10 @@ async def test_rewards_cost_nothing_and_go_back_unless_they_were_handed_out(merc
         await set_programme(w, "Club", "CNY", {})
         with pytest.raises(NotFound, match="no reward 1"):
             await set_programme(w, "Club", "CNY", rules(referrer_reward_id=1))
+        for more in ({"shop_ids": [10**9]}, {"tier_ids": [10**9]}):
+            doubled = {"points": {"multipliers": [{"key": "a", "percent": 200, **more}]}}
+            with pytest.raises(NotFound, match=r"no (shop|tier) 1000000000"):
+                await set_programme(w, "Club", "CNY", doubled)
         mug = await create_reward(w, registry, "gift", {}, {"name": "Mug", "cost": 50, "stock": 2})
     given = rules(referrer_points=0, customer_points=0, referrer_reward_id=mug,
                   customer_reward_id=mug)  # fmt: skip

@@ -62,7 +62,7 @@ def variables(name, ids):
         "webhook-create": {
             "input": {
                 "name": "erp", "url": "https://erp.example.com/hooks", "topics": ["order.created"],
-                "filter": {"state": "paid"}, "permissions": ["ORDERS_READ"],
+                "filter": {"state": "to_ship"}, "permissions": ["ORDERS_READ"],
                 "document": "query ($orderId: ID!) { order(id: $orderId) { externalId state } }",
             }
         },

@@ -164,6 +164,10 @@ async def test_a_list_of_suppressions_is_taken_in_and_found_by_address(api, worl
     assert (await api(world.token, LIST, address="x"))["errors"][0]["extensions"]["code"] == (
         "BAD_REQUEST"
     )
+    for right, other in (("PII_PHONE", "a@b.cn"), ("PII_EMAIL", "13800138000")):
+        token = await world.limited("CUSTOMERS_READ", right)  # nobody guesses addresses
+        refused = (await api(token, LIST, address=other))["errors"][0]
+        assert refused["extensions"]["code"] == "FORBIDDEN"
     by_reason = await api.data(world.token, LIST, where={"reason": {"eq": "old system"}})
     assert len(by_reason["suppressions"]["nodes"]) == 2
 

@@ -5,6 +5,7 @@ import pytest
 from core.domain.campaigns.campaigns import create_flow_campaign
 from core.domain.campaigns.content.trial import PER_HOUR
 from core.domain.campaigns.flows import parse_flow
+from core.domain.shops.plugins import _store
 from core.schema.scalars import global_id
 from core.testing.smtp import smtp_sink
 from tests.sending_kit import enable_email
@@ -206,3 +207,36 @@ async def test_a_measure_has_bounds(api, world, sample):
     found = await ask(api, world, query, m=letter("s", "é" * 10), n=5)
     assert found["length"]["most"] == 20
     assert found["parts"] is None
+
+
+async def test_a_dry_run_tells_what_the_messages_cost(api, world):
+    """Two customers, of whom one has a phone, and a text of one part or of three."""
+    create = """mutation ($input: CampaignCreateInput!) { campaignCreate(input: $input) {
+      campaign { id } errors { message path } } }"""
+    dry_run = """query ($id: ID!) { campaign(id: $id) { preview(sample: 0) {
+      wouldSend cost { least { amount currency } most { amount currency } } } } }"""
+
+    async def cost_of(text, messages):
+        given = {
+            "name": f"{text[:20]} {messages}", "channel": "sms", "messageClass": "SERVICE",
+            "segmentId": world.ids["Segment"], "content": [{"field": "text", "text": text}],
+        }  # fmt: skip
+        made = await ask(api, world, create, input=given)
+        assert made["errors"] == []
+        found = await ask(api, world, dry_run, id=made["campaign"]["id"])
+        assert found["preview"]["wouldSend"] == messages
+        return found["preview"]["cost"]
+
+    assert await cost_of("你好", 1) is None  # the provider's price is not known
+    prices = {"providers": [{"kind": "sandbox", "prices": {"CN": "60"}}], "signature": "小店"}
+    async with world.merchant.work() as w:
+        await _store(w, "sms", True, prices)
+    for text, cost in (("好", "60"), ("好" * 70, "120")):
+        amount = {"amount": cost, "currency": "CNY"}
+        assert await cost_of(text, 1) == {"least": amount, "most": amount}
+    change = """mutation ($id: ID!, $input: CustomerUpdateInput!) {
+      customerUpdate(id: $id, input: $input) { errors { code } } }"""
+    second = {"phone": "13812345678", "name": "名" * 70}
+    await ask(api, world, change, id=world.ids["Second"], input=second)
+    found = await cost_of("{{ customer.name }}", 2)
+    assert [found[end]["amount"] for end in ("least", "most")] == ["120", "240"]

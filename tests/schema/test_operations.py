@@ -257,7 +257,7 @@ async def test_other_merchants_ids_are_never_found(api, kept, stranger, name):
         elif field.endswith("ExportStart"):
             assert found["job"]["progress"]["total"] == 0
         elif found is not None:
-            assert [error["code"] for error in found["errors"]] == ["NOT_FOUND"], found
+            assert {error["code"] for error in found["errors"]} == {"NOT_FOUND"}, found
     assert await snapshot(stranger) == before
 
 

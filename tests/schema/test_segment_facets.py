@@ -87,3 +87,13 @@ async def test_faults_come_with_the_path_of_the_input(api, merchant):
     made = await api.data(merchant.token, CREATE, input={"name": "bad", "rule": rule})
     (error,) = made["segmentCreate"]["errors"]
     assert error["path"] == ["input", "rule", "received", "messages", "campaignIds"]
+
+
+async def test_clients_see_that_a_rule_has_exactly_one_field(api, world, app):
+    """Generated types then are a union, and a rule of two questions does not compile."""
+    asked = await api.data(world.token, """{ __type(name: "SegmentRuleInput") { isOneOf } }""")
+    assert asked["__type"]["isOneOf"] is True
+    assert "input SegmentRuleInput @oneOf {" in app.state.schema.as_str()
+    two = "{ segmentExplain(rule: {hasPhone: true, hasEmail: true}) { sentence } }"
+    (error,) = (await api(world.token, two))["errors"]
+    assert "exactly one" in error["message"]

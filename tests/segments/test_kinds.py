@@ -267,6 +267,27 @@ async def test_a_list_from_a_file(merchant):
     assert result == ({"read": 2, "added": 0, "already": 1, "rejected": 1}, [(3, "NOT_FOUND")])
 
 
+async def test_a_file_names_customers_by_what_its_author_may_see(merchant):
+    async with merchant.work() as w:
+        await furnish(w, merchant, "a", phone="13800138001")
+        nick = await furnish(w, merchant, "b")
+        await add_identity(w, nick, "buyer-7", merchant.shop_id, kind="buyer")
+    segment = await make_list(merchant)
+
+    async def take(data, contacts):
+        options = Options(shop_id=merchant.shop_id, contacts=contacts)
+        async with merchant.work() as w:
+            job_id = await start_list_import(w, segment, options, pieces(data), "x.csv")
+        return await run_job(merchant, job_id)
+
+    both = b"phone,id.buyer\n13800138001,\n,buyer-7\n"
+    assert (await take(both, ["email"]))["added"] == 1
+    assert await members(merchant, segment) == [nick]
+    with pytest.raises(AssertionError, match=r"IMPORT_NO_IDENTITY.*PII_PHONE"):
+        await take(b"phone\n13800138001\n", ["email"])
+    assert (await take(both, ["phone"]))["added"] == 1
+
+
 async def test_files_are_for_lists_alone(merchant):
     segment = await make(merchant, "vip", VIP)
     async with merchant.work() as w:

@@ -141,18 +141,15 @@ async def check_flow(
             try:
                 await check_variant(session, registry, channel, variant.content, flow_about(flow))
             except Several as several:
-                errors += [
-                    error if simple else type(error)(error.message, path + error.path[2:])
-                    for error in several.errors
-                ]
+                errors += (several if simple else several.under(path)).errors
     errors += [fault async for fault in faults(session, registry, flow, FLOW)]
     for rule, path in _rules(flow):
         try:
             await read_rule(session, registry, rule)
         except Several as several:
-            errors += [type(e)(e.message, path + e.path[1:]) for e in several.errors]
+            errors += several.under(path).errors
         except InvalidInput as error:
-            errors.append(InvalidInput(error.message, path + error.path[1:]))
+            errors.append(InvalidInput(error.message, path + error.path[2:]))
     if errors:
         raise Several(errors)
 

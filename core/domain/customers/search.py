@@ -4,6 +4,7 @@ Each way is a range of an index with a limit, so that a million customers cost w
 """
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
@@ -29,15 +30,24 @@ class Hit:
     order_id: int | None
 
 
+ALL_KINDS = frozenset({"name", "phone", "email"})
+"""The kinds of contact data by which customers are found."""
+
+
 async def search_customers(
-    session: Session, query: str, first: int = 20, orders: bool = True, names: bool = True
+    session: Session,
+    query: str,
+    first: int = 20,
+    orders: bool = True,
+    kinds: Collection[str] = ALL_KINDS,
 ) -> list[Hit]:
     """Up to `first` (1 to 50) customers, exact matches before those of a beginning.
 
     `matched_by` names "phone", "email", "platform_id", "order_number", "tracking_number", "name"
-    and "tag", the best first. With `orders` False orders and parcels are not looked at, with
-    `names` False names: who may not see them must not find them by guessing. What cannot be stored
-    is found nowhere. Raises InvalidInput for a query of more than 200 characters.
+    and "tag", the best first. With `orders` False orders and parcels are not looked at. Of contact
+    data only `kinds` are: who may not see them must not find them by guessing, and a masked number
+    leaves ten thousand guesses. What cannot be stored is found nowhere. Raises InvalidInput for a
+    query of more than 200 characters.
     """
     if not 1 <= first <= MAX_HITS:
         raise InvalidInput(f"first must be from 1 to {MAX_HITS}", ("first",))
@@ -48,8 +58,10 @@ async def search_customers(
         return []
     phone, email = _indexes(session, text)
     rows = await session.sql.fetch(
-        SEARCH, session.merchant_id, text, phone, email, first, orders, names
-    )
+        SEARCH, session.merchant_id, text,
+        phone if "phone" in kinds else None, email if "email" in kinds else None,
+        first, orders, "name" in kinds,
+    )  # fmt: skip
     return [Hit(row["customer_id"], row["matched_by"], row["order_id"]) for row in rows]
 
 

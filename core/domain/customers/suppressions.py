@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
+from core.domain.customers.masking import EMAIL, PHONE, Kind
 from core.domain.shops.shops import shop_exists
 from core.sdk.errors import InvalidInput, NotFound
 from core.storage.database import Session, Work
@@ -33,13 +34,16 @@ class SuppressionImport:
     invalid_at: list[int]
 
 
+def address_kind(address: str) -> Kind:
+    """Whether a text is to be read as an email address or as a phone number."""
+    return EMAIL if any(sign in address for sign in EMAIL_SIGNS) else PHONE
+
+
 def address_index(keyring: Keyring, merchant_id: int, address: str) -> bytes | None:
     """The blind index of a phone number or email address; None when it is neither."""
-    is_email = any(sign in address for sign in EMAIL_SIGNS)
-    normal = normalise_email(address) if is_email else normalise_phone(address)
-    if normal is None:
-        return None
-    return keyring.blind_index("email" if is_email else "phone", merchant_id, normal)
+    kind = address_kind(address)
+    normal = normalise_email(address) if kind is EMAIL else normalise_phone(address)
+    return None if normal is None else keyring.blind_index(kind.name, merchant_id, normal)
 
 
 def identity_index_sql(shop: str, kind: str, value: str) -> str:

@@ -33,7 +33,7 @@ async def earn_by_event(w: Work, customer_id: int, key: str, reason: str | None 
     # one at a time for each customer, so that none slips past a limit
     await lock(w, [customer_id])
     if await find_membership(w, customer_id) is None:
-        raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", ("input", "customerId"))
     today = midnight(w.now.astimezone(programme.zone).date(), programme.zone)
     had = await w.sql.fetchrow(
         """SELECT count(*) AS in_all, count(*) FILTER (WHERE at >= $4) AS today

@@ -12,7 +12,8 @@ from core.domain.members.programme import Programme, get_programme
 from core.domain.members.review import review_members
 from core.domain.members.tiers import end_tiers
 from core.domain.orders.facts import COUNTED
-from core.sdk.errors import AlreadyExists, InvalidInput, WrongState
+from core.domain.shops.shops import shop_exists
+from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
 from core.sdk.events import MemberJoined, MemberLeft, TierChanged
 from core.storage.database import Session, Work
 
@@ -51,8 +52,10 @@ async def join(
     programme = await get_programme(w)
     await get_customer(w, customer_id)
     _check_source(source)
+    if shop_id is not None and not await shop_exists(w, shop_id):
+        raise NotFound("there is no shop with this id", ("input", "shopId"))
     if await find_membership(w, customer_id) is not None:
-        raise AlreadyExists(f"customer {customer_id} is a member already", ("input", "customerId"))
+        raise AlreadyExists("the customer is a member already", ("input", "customerId"))
     joining = Joining(customer_id, w.now, shop_id, card_number)
     admitted = await admit(w, programme, [joining], source)
     if customer_id not in admitted:
@@ -145,7 +148,7 @@ async def leave(w: Work, customer_id: int, source: str) -> None:
     await get_customer(w, customer_id)
     _check_source(source)
     if not await dismiss(w, [customer_id], source):
-        raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", ("input", "customerId"))
 
 
 async def dismiss(w: Work, customer_ids: Sequence[int], source: str) -> list[int]:

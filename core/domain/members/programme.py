@@ -63,7 +63,8 @@ async def set_programme(
 ) -> None:
     """Write the programme, a new one or other rules of the present one.
 
-    Raises Several of InvalidInput; WrongState for another currency once there are members; Conflict
+    Raises Several of InvalidInput; NotFound for shops, tiers and rewards that are not there;
+    WrongState for another currency once there are members; Conflict
     for a programme of another version than `if_version`, of which 0 is that there is none.
     """
     checked = check_rules(rules)
@@ -72,7 +73,7 @@ async def set_programme(
             "SELECT version FROM programmes WHERE merchant_id = $1 FOR NO KEY UPDATE", w.merchant_id
         )
         check_version(version or 0, if_version)
-    await _check_rewards(w, checked)
+    await _check_named(w, checked)
     before = await find_programme(w)
     if before is not None and before.currency != currency and await _has_members(w):
         raise WrongState(
@@ -222,16 +223,23 @@ async def _check_order(
         )
 
 
-async def _check_rewards(w: Work, rules: Rules) -> None:
-    if rules.referral is None:
-        return
-    known = await w.sql.fetch(
-        "SELECT id FROM rewards WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
-        w.merchant_id, rules.referral.reward_ids,
-    )  # fmt: skip
-    missing = set(rules.referral.reward_ids) - {row["id"] for row in known}
-    if missing:
-        raise NotFound(f"there is no reward {min(missing)}", ("input", "rules", "referral"))
+async def _check_named(w: Work, rules: Rules) -> None:
+    """Raises NotFound for shops, tiers and rewards that the rules name and that are not there."""
+    multipliers = rules.points.multipliers
+    shops = [shop for order in rules.points.orders for shop in order.shop_ids or ()]
+    shops += [shop for one in multipliers for shop in one.shop_ids or ()]
+    tiers = [tier for one in multipliers for tier in one.tier_ids or ()]
+    rewards = rules.referral.reward_ids if rules.referral else []
+    for table, part, named in (
+        ("shops", "points", shops), ("tiers", "points", tiers), ("rewards", "referral", rewards),
+    ):  # fmt: skip
+        known = await w.sql.fetch(
+            f"SELECT id FROM {table} WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+            w.merchant_id, named,
+        )  # fmt: skip
+        missing = set(named) - {row["id"] for row in known}
+        if missing:
+            raise NotFound(f"there is no {table[:-1]} {min(missing)}", ("input", "rules", part))
 
 
 async def _has_members(w: Work) -> bool:

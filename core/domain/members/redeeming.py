@@ -50,7 +50,7 @@ async def _available(w: Work, reward_id: int, customer_id: int) -> Mapping[str, 
     """The reward, held, if the customer can have it."""
     reward = await hold_reward(w, reward_id, ("input", "rewardId"))
     if await find_membership(w, customer_id) is None:
-        raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", ("input", "customerId"))
     if (why := await _why_not(w, reward, customer_id)) is not None:
         raise RewardUnavailable(why, ("input", "rewardId"))
     return reward

@@ -58,7 +58,7 @@ async def make_code(w: Work, customer_id: int) -> str:
     if (present := await code_of(w, customer_id)) is not None:
         return present
     if await find_membership(w, customer_id) is None:
-        raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", ("input", "customerId"))
     made: str | None = None
     while made is None:
         made = await w.sql.fetchval(

@@ -81,7 +81,7 @@ async def enter_code(w: Work, customer_id: int, text: str) -> int:
     code = await find_code(w, text)
     await lock(w, sorted({customer_id, code.customer_id}))
     if await find_membership(w, customer_id) is None:
-        raise WrongState(f"customer {customer_id} is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", ("input", "customerId"))
     if await w.sql.fetchval(
         """SELECT EXISTS (SELECT 1 FROM referrals WHERE merchant_id = $1 AND customer_id = $2
                AND state <> 'refused')""",

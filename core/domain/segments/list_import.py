@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from core.domain.customers.import_columns import check_mapping, find_columns
+from core.domain.customers.import_columns import NoIdentityColumn, check_mapping, find_columns
 from core.domain.customers.import_rows import CustomerRecord, RowParser
 from core.domain.customers.importing import Chunk, Source
 from core.domain.customers.intake import CONTACTS, Intake
@@ -39,12 +39,14 @@ OWN_ID = "huike"
 class Options:
     """How a file is read: `mapping` is field -> header, `shop_id` the shop whose ids it has.
 
-    With `dry_run` nobody is put on the list.
+    With `dry_run` nobody is put on the list. `contacts` are the kinds of contact data that may
+    name a customer: who may not see phone numbers must not find out whose they are.
     """
 
     mapping: Mapping[str, str] = field(default_factory=dict)
     shop_id: int | None = None
     dry_run: bool = False
+    contacts: Sequence[str] = CONTACTS
 
 
 @dataclass
@@ -107,11 +109,19 @@ def _open(facts: FileFacts, job: Job, db: Database) -> Source:
         table.close()
         raise
     # whatever else the file says of its customers is not read
-    named = {
+    naming = {
         name: at for name, at in columns.at.items()
-        if name in (*CONTACTS, "country") or name.startswith("id.")
+        if name in job.params["contacts"] or name.startswith("id.")
     }  # fmt: skip
-    columns = replace(columns, at=named)
+    if not naming:
+        table.close()
+        raise NoIdentityColumn(
+            "the file names customers by phone or email alone, which needs PII_PHONE or PII_EMAIL; "
+            "name them by an id, such as id.huike",
+            ("input", "file"),
+        )
+    country = {name: at for name, at in columns.at.items() if name == "country"}
+    columns = replace(columns, at=naming | country)
     parse = RowParser(columns, db.clock().date(), {})
     return Source(table, columns, parse, Intake(job.id, job.params["shop_id"]))
 

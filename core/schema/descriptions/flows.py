@@ -118,8 +118,8 @@ FLOWS = {
         "message": "The text; null if there is no such customer, order or parcel.",
     },
     "MoneyRange": {
-        "least": "For the customer for whom it is cheapest.",
-        "most": "For the customer for whom it is dearest.",
+        "least": "If each costs what it does for the cheapest customer.",
+        "most": "If each costs what it does for the dearest customer.",
     },
     "RecipeSwitchOnInput": {
         "recipe": "Its name, as `campaignRecipes` has it.",

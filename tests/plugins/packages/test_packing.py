@@ -46,6 +46,12 @@ async def test_the_whole_way(merchant, ask):
     card_id = card["packagesInsertCreate"]["insert"]["id"]
     assert card["packagesInsertCreate"]["insert"]["unitCost"] == {"amount": "0.50"}
     await ask(STOCK, input={"insertId": card_id, "warehouse": "main", "onHand": 10})
+    wrong = await ask(RULE, input={
+        "name": "wrong", "variants": [{"insertId": card_id}],
+        "customers": {"purchaseCount": {}}})  # fmt: skip
+    assert wrong["packagesRuleCreate"]["errors"][0]["path"] == [
+        "input", "customers", "purchaseCount"
+    ]  # fmt: skip
     rule = await ask(RULE, input={
         "name": "thanks", "variants": [{"insertId": card_id}], "perCustomer": 1,
         "customers": {"purchaseCount": {"atLeast": 1}}, "orders": {"purchaseTo": 1}})  # fmt: skip

@@ -9,9 +9,21 @@ from core.domain.customers.fields import MERCHANTS, check_value
 from core.domain.customers.tags import check_tags
 from core.domain.segments.lists import check_list
 from core.domain.shops.plugins import read_settings
+from core.domain.shops.shops import shop_exists
 from core.registry import Registry
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
-from core.sdk.flows import Act, ChangeList, Flow, OnEvent, SetField, Step, Tag, WaitFor, Webhook
+from core.sdk.flows import (
+    Act,
+    ChangeList,
+    Condition,
+    Flow,
+    OnEvent,
+    SetField,
+    Step,
+    Tag,
+    WaitFor,
+    Webhook,
+)
 from core.storage.database import Session
 
 Path = tuple[str, ...]
@@ -47,6 +59,10 @@ async def _check_step(session: Session, registry: Registry, step: Step, path: Pa
             check_tags(step.remove, (*path, "remove"))
         case SetField():
             await check_value(session, step.field, step.value, MERCHANTS, path)
+        case Condition() if step.order is not None:
+            for shop_id in step.order.shop_ids or ():
+                if not await shop_exists(session, shop_id):
+                    raise NotFound("there is no shop with this id", (*path, "order", "shopIds"))
         case ChangeList():
             try:
                 await check_list(session, step.segment_id, (*path, "segmentId"))
