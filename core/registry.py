@@ -90,6 +90,16 @@ class Registry:
     ticks: Mapping[str, Owned[Tick]]
     commands: Mapping[str, Owned[click.Command]]
     broken: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The package, or the module, with each plugin's code."""
+
+    def plugin_of(self, module: str) -> str | None:
+        """The plugin to which a module belongs."""
+        return next(
+            (name for name, package in self.packages.items()
+             if f"{module}.".startswith(f"{package}.")),
+            None,
+        )  # fmt: skip
 
     def model_apps(self) -> dict[str, list[str]]:
         """The modules with tables of each plugin that has any."""
@@ -110,6 +120,7 @@ def load(
     points = entry_points(group=GROUP) if found is None else found
     loaded: dict[str, object] = {CORE: builtin}
     broken: dict[str, str] = {}
+    packages: dict[str, str] = {}
     for point in sorted(points, key=lambda point: (point.name, point.value)):
         if point.name in skipped:
             continue
@@ -122,12 +133,13 @@ def load(
             plugin = _within(seconds, point.load)
             _check_manifest(point.name, plugin)
             loaded[point.name] = plugin
+            packages[point.name] = point.module.rpartition(".")[0] or point.module
         except RegistryError:
             raise
         except Exception as error:
             logger.exception("plugin %s failed to load and is left out", point.name)
             broken[point.name] = f"failed to load: {type(error).__name__}: {error}"
-    return _collect(loaded, broken, seconds)
+    return _collect(loaded, broken, packages, seconds)
 
 
 def _check_manifest(name: str, plugin: object) -> None:
@@ -160,7 +172,9 @@ def _check_tables(models: str) -> None:
         raise TypeError(f"there is no package {migrations} to make the tables of {models}")
 
 
-def _collect(loaded: dict[str, object], broken: dict[str, str], seconds: float) -> Registry:
+def _collect(
+    loaded: dict[str, object], broken: dict[str, str], packages: dict[str, str], seconds: float
+) -> Registry:
     contributions: dict[str, dict[str, list[Any]]] = {}
     for name in sorted(loaded):
         try:
@@ -181,7 +195,7 @@ def _collect(loaded: dict[str, object], broken: dict[str, str], seconds: float) 
         for name, plugin in loaded.items()
         if name != CORE and name in contributions
     }
-    return Registry(manifests=manifests, broken=broken, **by_hook)
+    return Registry(manifests=manifests, broken=broken, packages=packages, **by_hook)
 
 
 def _hooks() -> list[str]:

@@ -92,7 +92,7 @@ def test_the_reason_of_a_failed_import_is_told(entry):
         "@hookimpl\ndef chanels(self): return []",
         "@hookimpl\ndef channels(self, extra): return []",
         channel("sms"),
-        "@hookimpl\ndef schema_fields(self): return [SchemaField('Query', 'orders', None, 'X')]",
+        "@hookimpl\ndef schema_fields(self): return [SchemaField('Query', 'x', None, 'X', '1.0')]",
         "@hookimpl\ndef error_codes(self):\n    class E(HuikeError): code = 'OOPS'\n    return [E]",
     ],
 )

@@ -14,6 +14,7 @@ from core.registry import load
 from core.schema.build import Mutation, Query, Subscription
 from core.schema.scalars import Public, Requires, camel, global_id
 from tests.schema.conftest import new_world
+from tests.schema.emitting import declared, emitted_since, last_event
 
 spec = importlib.util.spec_from_file_location(
     "operations", Path(__file__).with_name("operations.py")
@@ -24,10 +25,12 @@ spec.loader.exec_module(operations)
 NAMES = [
     name for name in operations.NAMES if name not in operations.SUBSCRIPTIONS | operations.ELSEWHERE
 ]
+REGISTRY = load(CorePlugin())
 PLUGIN_FIELDS = {
     owned.value.name: Requires(permission=owned.value.permission)
-    for owned in load(CorePlugin()).schema_fields.values()
+    for owned in REGISTRY.schema_fields.values()
 }
+EMITTED = declared(REGISTRY)
 FIRST = {
     "campaign-resume": "campaign-pause", "campaign-approve": "campaign-submit",
     "campaign-reject": "campaign-submit",
@@ -87,7 +90,7 @@ def test_every_root_field_has_an_operation():
         for field in root.__strawberry_definition__.fields
     } | {
         owned.value.name
-        for owned in load(CorePlugin()).schema_fields.values()
+        for owned in REGISTRY.schema_fields.values()
         if owned.value.owner in ("Query", "Mutation")
     }
     assert wanted <= published, wanted - published
@@ -227,12 +230,15 @@ async def works(api, world, name):
     if name in FIRST:
         await run(api, token_for(world, FIRST[name]), FIRST[name], world.ids)
     call = twice if name in KEYED else run_as_may
+    last = await last_event(world)
     answer = await call(api, world, name)
     assert "errors" not in answer, answer
     for field in root_fields(name):
         found = answer["data"][field]
         assert found is not None
         assert not (isinstance(found, dict) and found.get("errors")), found
+        told = await emitted_since(world, last, field)
+        assert told <= EMITTED.get(field, set()), "declare it: emits=(...)"
     return answer
 
 

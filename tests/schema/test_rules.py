@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import strawberry
 from graphql import (
     get_named_type,
     is_input_object_type,
@@ -20,13 +19,12 @@ from graphql import (
 import core
 import plugins
 import worker
-from core.registry import Owned, RegistryError
+from core.registry import Owned
 from core.schema.build import Mutation, Query, Subscription, build_schema
-from core.schema.context import Info
 from core.schema.costs import Cost
 from core.schema.error_page import error_page
-from core.schema.scalars import Authenticated, LoggedIn, Public, Requires, camel
-from core.sdk import HuikeError, SchemaField, Text
+from core.schema.scalars import Authenticated, Emits, LoggedIn, Public, Requires, camel
+from core.sdk import HuikeError, Text
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROOTS = [(root, field) for root in (Query, Mutation, Subscription)
@@ -51,7 +49,7 @@ def schema(installation):
 
 @pytest.mark.parametrize(("root", "field"), ROOTS, ids=lambda x: getattr(x, "python_name", ""))
 def test_every_root_field_asks_for_a_permission(schema, root, field):
-    (directive,) = [one for one in field.directives if not isinstance(one, Cost)]
+    (directive,) = [one for one in field.directives if not isinstance(one, Cost | Emits)]
     name = camel(field.python_name)
     assert isinstance(directive, DECISIONS.get(name, Requires))
     if name not in DECISIONS:
@@ -321,90 +319,6 @@ def test_the_printed_schema_is_the_committed_one(installation):
     assert printed == build_schema(installation.registry).as_str()
     committed = (DOCS.parent / "schema.graphql").read_text(encoding="utf-8")
     assert committed.strip() == printed.strip(), "run `huike schema > schema.graphql`"
-
-
-# -- plugin fields -------------------------------------------------------------------------------
-
-
-def with_field(registry, owner, name, resolver, permission="SHOPS_READ", plugin="taobao"):
-    made = SchemaField(owner, name, strawberry.field(resolver=resolver), permission)
-    return replace(registry, schema_fields={f"{owner}.{name}": Owned(plugin, made)})
-
-
-async def motto(self, info: Info) -> str | None:
-    return "hello"
-
-
-async def strict(self, info: Info) -> str:
-    return "hello"
-
-
-async def broken(self, info: Info) -> str | None:
-    raise RuntimeError("password=hunter2")
-
-
-def test_plugin_field_must_be_nullable(installation):
-    with pytest.raises(RegistryError, match=r"taobao.*Customer.taobaoMotto.*nullable"):
-        build_schema(with_field(installation.registry, "Customer", "taobaoMotto", strict))
-
-
-def test_plugin_field_cannot_replace_core(installation):
-    with pytest.raises(Exception, match=r"taobao.*Customer.*phone"):
-        build_schema(with_field(installation.registry, "Customer", "phone", motto))
-
-
-def test_plugin_field_needs_a_known_permission(installation):
-    with pytest.raises(RegistryError, match="FLY"):
-        build_schema(with_field(installation.registry, "Query", "taobaoMotto", motto, "FLY"))
-
-
-def test_plugin_field_shows_in_its_schema_only(installation):
-    more = build_schema(
-        with_field(installation.registry, "Customer", "taobaoMotto", motto)
-    ).as_str()
-    assert 'taobaoMotto: String @requires(permission: "SHOPS_READ") @plugin(name: "taobao")' in more
-    assert "taobaoMotto" not in build_schema(installation.registry).as_str()
-
-
-async def ask(world, registry, query, **variables):
-    from core.domain.shops.known_tokens import KnownTokens
-    from core.schema.context import Context
-
-    installation = replace(world.merchant.installation, registry=registry)
-    tokens = KnownTokens(installation.db, installation.signals)
-    caller = await tokens.authenticate(world.token)
-    context = Context(installation, caller, "r1")
-    schema = build_schema(registry)
-    return await schema.execute(query, variable_values=variables, context_value=context)
-
-
-QUERY = "query ($id: ID!) { customer(id: $id) { name taobaoMotto } }"
-
-
-async def test_plugin_field_answers(installation, world):
-    registry = with_field(installation.registry, "Customer", "taobaoMotto", motto)
-    answer = await ask(world, registry, QUERY, id=world.ids["Customer"])
-    assert answer.errors is None
-    assert answer.data == {"customer": {"name": "张三", "taobaoMotto": "hello"}}
-
-
-async def test_broken_plugin_blanks_its_own_field(installation, world):
-    registry = with_field(installation.registry, "Customer", "taobaoMotto", broken)
-    answer = await ask(world, registry, QUERY, id=world.ids["Customer"])
-    assert answer.data == {"customer": {"name": "张三", "taobaoMotto": None}}
-    assert answer.errors[0].extensions == {"code": "INTERNAL", "requestId": "r1"}
-    assert "hunter2" not in str(answer.errors)
-
-
-async def test_plugin_that_is_off_blanks_its_field(installation, world):
-    from core.domain.shops.plugins import disable_plugin
-
-    async with world.merchant.work() as w:
-        await disable_plugin(w, installation.registry, "taobao")
-    registry = with_field(installation.registry, "Customer", "taobaoMotto", motto)
-    answer = await ask(world, registry, QUERY, id=world.ids["Customer"])
-    assert answer.data["customer"]["taobaoMotto"] is None
-    assert "not switched on" in answer.errors[0].message
 
 
 # -- plugin facets -------------------------------------------------------------------------------
