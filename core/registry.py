@@ -7,7 +7,7 @@ the others mean.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -92,6 +92,8 @@ class Registry:
     broken: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     """The package, or the module, with each plugin's code."""
+    deprecated: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What plugins use that will go, by plugin; it works until the version that is named."""
 
     def plugin_of(self, module: str) -> str | None:
         """The plugin to which a module belongs."""
@@ -195,11 +197,22 @@ def _collect(
         for name, plugin in loaded.items()
         if name != CORE and name in contributions
     }
-    return Registry(manifests=manifests, broken=broken, packages=packages, **by_hook)
+    deprecated = {name: found for name, made in contributions.items() if (found := _old(made))}
+    for name, found in deprecated.items():
+        logger.warning("plugin %s uses what will go: %s", name, "; ".join(found))
+    return Registry(
+        manifests=manifests, broken=broken, packages=packages, deprecated=deprecated, **by_hook
+    )
 
 
 def _hooks() -> list[str]:
     return [name for name in vars(Hooks) if not name.startswith("_")]
+
+
+def _old(made: Iterable[str]) -> list[str]:
+    """What is to be said of the hooks among these that are deprecated."""
+    specs = {hook: getattr(Hooks, hook).huike_spec["warn_on_impl"] for hook in made}
+    return [f"the hook {hook} is {told}" for hook, told in specs.items() if told is not None]
 
 
 def _contributions(name: str, plugin: object, seconds: float) -> dict[str, list[Any]]:

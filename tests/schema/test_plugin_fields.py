@@ -10,10 +10,8 @@ from core.builtin import CorePlugin
 from core.domain.shops.plugins import disable_plugin, enable_plugin
 from core.domain.shops.tokens import authenticate
 from core.registry import GROUP, RegistryError, load
-from core.schema import budget
 from core.schema.build import build_schema
 from core.schema.context import Context
-from core.storage import connections
 from tests.schema.test_lists import add
 
 MODULE = """
@@ -215,16 +213,9 @@ async def test_a_plugin_that_is_off_blanks_its_field(loaded, world):
     assert "not switched on" in answer.errors[0].message
 
 
-async def test_a_page_asks_once_whether_the_plugin_is_on(loaded, world, monkeypatch):
+async def test_a_page_asks_once_whether_the_plugin_is_on(loaded, world, budgets):
     await add(world.merchant, 90)
-    registry, kept = loaded(motto=HELLO), []
-
-    def made(statements):
-        kept.append(connections.Budget(statements))
-        return kept[-1]
-
-    monkeypatch.setattr(budget, "Budget", made)
-    answer = await ask(world, registry, QUERY.replace("2", "90"))
+    answer = await ask(world, loaded(motto=HELLO), QUERY.replace("2", "90"))
     assert [one["mottoText"] for one in answer.data["customers"]["nodes"]] == ["hello"] * 90
     # the page, and whether the plugin is on
-    assert [one.spent for one in kept] == [2]
+    assert [one.spent for one in budgets] == [2]
