@@ -7,8 +7,8 @@ from importlib.metadata import EntryPoint
 import pytest
 
 from core.builtin import CorePlugin
+from core.domain.shops.known_tokens import KnownTokens
 from core.domain.shops.plugins import disable_plugin, enable_plugin
-from core.domain.shops.tokens import authenticate
 from core.registry import GROUP, RegistryError, load
 from core.schema.build import build_schema
 from core.schema.context import Context
@@ -164,7 +164,8 @@ async def ask(world, registry, query, enabled=True):
     installation = replace(world.merchant.installation, registry=registry)
     if enabled:
         await enable_plugin(installation.db, world.merchant.id, registry, "motto", {})
-    caller = await authenticate(installation.db, world.token)
+    tokens = KnownTokens(installation.db, installation.signals)
+    caller = await tokens.authenticate(world.token)
     context = Context(installation, caller, "r1")
     return await build_schema(registry).execute(query, context_value=context)
 
