@@ -9,6 +9,7 @@ NAMES = (
     "export",
     "start",
     "memory",
+    "analysis",
     "large",
     "segments",
     "send",

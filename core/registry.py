@@ -7,7 +7,7 @@ the others mean.
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
@@ -90,6 +90,18 @@ class Registry:
     ticks: Mapping[str, Owned[Tick]]
     commands: Mapping[str, Owned[click.Command]]
     broken: Mapping[str, str] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    """The package, or the module, with each plugin's code."""
+    deprecated: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    """What plugins use that will go, by plugin; it works until the version that is named."""
+
+    def plugin_of(self, module: str) -> str | None:
+        """The plugin to which a module belongs."""
+        return next(
+            (name for name, package in self.packages.items()
+             if f"{module}.".startswith(f"{package}.")),
+            None,
+        )  # fmt: skip
 
     def model_apps(self) -> dict[str, list[str]]:
         """The modules with tables of each plugin that has any."""
@@ -110,6 +122,7 @@ def load(
     points = entry_points(group=GROUP) if found is None else found
     loaded: dict[str, object] = {CORE: builtin}
     broken: dict[str, str] = {}
+    packages: dict[str, str] = {}
     for point in sorted(points, key=lambda point: (point.name, point.value)):
         if point.name in skipped:
             continue
@@ -122,12 +135,13 @@ def load(
             plugin = _within(seconds, point.load)
             _check_manifest(point.name, plugin)
             loaded[point.name] = plugin
+            packages[point.name] = point.module.rpartition(".")[0] or point.module
         except RegistryError:
             raise
         except Exception as error:
             logger.exception("plugin %s failed to load and is left out", point.name)
             broken[point.name] = f"failed to load: {type(error).__name__}: {error}"
-    return _collect(loaded, broken, seconds)
+    return _collect(loaded, broken, packages, seconds)
 
 
 def _check_manifest(name: str, plugin: object) -> None:
@@ -160,7 +174,9 @@ def _check_tables(models: str) -> None:
         raise TypeError(f"there is no package {migrations} to make the tables of {models}")
 
 
-def _collect(loaded: dict[str, object], broken: dict[str, str], seconds: float) -> Registry:
+def _collect(
+    loaded: dict[str, object], broken: dict[str, str], packages: dict[str, str], seconds: float
+) -> Registry:
     contributions: dict[str, dict[str, list[Any]]] = {}
     for name in sorted(loaded):
         try:
@@ -181,11 +197,22 @@ def _collect(loaded: dict[str, object], broken: dict[str, str], seconds: float) 
         for name, plugin in loaded.items()
         if name != CORE and name in contributions
     }
-    return Registry(manifests=manifests, broken=broken, **by_hook)
+    deprecated = {name: found for name, made in contributions.items() if (found := _old(made))}
+    for name, found in deprecated.items():
+        logger.warning("plugin %s uses what will go: %s", name, "; ".join(found))
+    return Registry(
+        manifests=manifests, broken=broken, packages=packages, deprecated=deprecated, **by_hook
+    )
 
 
 def _hooks() -> list[str]:
     return [name for name in vars(Hooks) if not name.startswith("_")]
+
+
+def _old(made: Iterable[str]) -> list[str]:
+    """What is to be said of the hooks among these that are deprecated."""
+    specs = {hook: getattr(Hooks, hook).huike_spec["warn_on_impl"] for hook in made}
+    return [f"the hook {hook} is {told}" for hook, told in specs.items() if told is not None]
 
 
 def _contributions(name: str, plugin: object, seconds: float) -> dict[str, list[Any]]:

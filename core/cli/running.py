@@ -108,7 +108,8 @@ def serve(host: str | None, port: int | None, worker: bool) -> None:
     "--since", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="Print instead what changed since the schema in this file; fails on what breaks clients.",
 )  # fmt: skip
-def schema_command(since: Path | None) -> None:
+@click.option("--changelog", is_flag=True, help="With --since: as a section of a changelog.")
+def schema_command(since: Path | None, changelog: bool) -> None:
     """Print the GraphQL schema of the installed plugins."""
     from core.schema.build import build_schema  # only this command and `serve` need it
 
@@ -119,20 +120,24 @@ def schema_command(since: Path | None) -> None:
     if since is None:
         click.echo(present)
     else:
-        _show_changes(since, present)
+        _show_changes(since, present, changelog)
 
 
-def _show_changes(since: Path, present: str) -> None:
+def _show_changes(since: Path, present: str, as_changelog: bool) -> None:
     from graphql import GraphQLError
 
-    from core.schema.evolution import changes_between
+    from core.schema.evolution import changelog, changes_between
 
     try:
         changes = changes_between(since.read_text(encoding="utf-8"), present)
     except (OSError, UnicodeDecodeError, GraphQLError) as error:
         fail(f"{since} is no schema: {error}")
+    if as_changelog:
+        click.echo(changelog(changes), nl=False)
+        return
     for kind, lines in (
         ("safe", changes.safe),
+        ("deprecated", changes.deprecated),
         ("dangerous", changes.dangerous),
         ("removed after a deprecation", changes.removed),
         ("BREAKING", changes.breaking),
@@ -187,9 +192,10 @@ def plugins(as_json: bool) -> None:
     except RegistryError as error:
         fail(str(error))
     rows = [
-        {"name": m.name, "version": m.version, "title": m.title, "core": m.core, "state": "ok"}
+        {"name": m.name, "version": m.version, "title": m.title, "core": m.core,
+         "state": "; ".join(["ok", *registry.deprecated.get(m.name, ())])}
         for m in registry.manifests.values()
-    ] + [{"name": name, "state": reason} for name, reason in registry.broken.items()]
+    ] + [{"name": name, "state": reason} for name, reason in registry.broken.items()]  # fmt: skip
     if as_json:
         click.echo(orjson.dumps(rows, option=orjson.OPT_INDENT_2))
         return

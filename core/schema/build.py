@@ -3,17 +3,17 @@
 from collections.abc import AsyncGenerator, Iterable, Sequence
 from datetime import date, datetime, time
 from decimal import Decimal
-from functools import cache, wraps
-from inspect import isawaitable
+from functools import cache
 from typing import Any
 
 import strawberry
 from graphql import GraphQLEnumType, GraphQLEnumValue
 from graphql import OperationType as Kind
+from strawberry.exceptions import DuplicatedTypeName
 from strawberry.file_uploads import Upload
 from strawberry.schema.config import StrawberryConfig
 from strawberry.schema.name_converter import NameConverter
-from strawberry.types.base import StrawberryObjectDefinition, StrawberryOptional
+from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.execution import ExecutionResult
 from strawberry.types.field import StrawberryField
 from strawberry.types.graphql import OperationType
@@ -21,9 +21,7 @@ from strawberry.types.scalar import ScalarDefinition
 from strawberry.utils.str_converters import to_camel_case
 
 from core.domain.shops.permissions import all_permissions
-from core.domain.shops.plugins import need_enabled
-from core.guard import guarded
-from core.registry import Owned, Registry, RegistryError
+from core.registry import Registry
 from core.schema.audit import AuditMutations, AuditQueries
 from core.schema.bulk_exports import BulkExportMutations
 from core.schema.campaign_flows import STEPS
@@ -42,16 +40,14 @@ from core.schema.connections import (
     ConnectionSubscriptions,
 )
 from core.schema.consent_writes import ConsentMutations, ConsentQueries
-from core.schema.context import Info
 from core.schema.costs import Prices
 from core.schema.custom_fields import CustomFieldMutations, CustomFieldQueries
 from core.schema.customer_imports import CustomerImportMutations
 from core.schema.customer_intake import CustomerIntakeMutations
-from core.schema.customers import CustomerMutations, CustomerQueries
+from core.schema.customers import Customer, CustomerMutations, CustomerQueries
 from core.schema.deliveries import DeliveryMutations, DeliveryQueries
 from core.schema.descriptions import describe
 from core.schema.errors import (
-    OF_THE_REQUEST,
     CustomerError,
     InputError,
 )
@@ -77,9 +73,10 @@ from core.schema.nodes import NodeQueries, plugin_types
 from core.schema.notes import NoteMutations
 from core.schema.operation import Operation
 from core.schema.order_intake import OrderMutations
-from core.schema.orders import OrderQueries
+from core.schema.orders import Order, OrderQueries
 from core.schema.platform_deeds import PlatformDeedMutations, PlatformDeedQueries
 from core.schema.platform_members import PlatformMemberQueries
+from core.schema.plugin_fields import PluginFields, type_collision
 from core.schema.plugins import PluginMutations, PluginQueries
 from core.schema.points import PointsMutations, PointsQueries
 from core.schema.points_adjusting import PointsAdjustMutations, PointsAdjustQueries
@@ -89,15 +86,7 @@ from core.schema.reads import ReadLog
 from core.schema.reviews import ReviewMutations, ReviewQueries
 from core.schema.rfm import RfmMutations, RfmQueries
 from core.schema.roles import RoleMutations, RoleQueries
-from core.schema.scalars import (
-    JSON,
-    ErrorCode,
-    FromPlugin,
-    PermissionName,
-    PhoneNumber,
-    Requires,
-    SegmentRule,
-)
+from core.schema.scalars import JSON, ErrorCode, PermissionName, PhoneNumber, SegmentRule
 from core.schema.search import SearchQueries
 from core.schema.segment_kinds import SegmentKindMutations
 from core.schema.segment_overlap import SegmentOverlapQueries
@@ -111,7 +100,7 @@ from core.schema.segments import SegmentMutations, SegmentQueries
 from core.schema.sending_days import SendingDayMutations
 from core.schema.sending_outlook import SendingOutlookQueries
 from core.schema.sending_policy import SendingPolicyMutations, SendingPolicyQueries
-from core.schema.shops import ShopMutations, ShopQueries
+from core.schema.shops import Shop, ShopMutations, ShopQueries
 from core.schema.staff import StaffMutations, StaffQueries
 from core.schema.staff_login import StaffLoginMutations
 from core.schema.staff_oidc import StaffOidcMutations, StaffOidcQueries
@@ -121,7 +110,6 @@ from core.schema.tags import TagMutations, TagQueries
 from core.schema.tasks import TaskMutations, TaskQueries
 from core.schema.timeline_news import TimelineSubscriptions
 from core.schema.webhooks import WebhookMutations, WebhookQueries
-from core.sdk.plugin import SchemaField
 
 
 @strawberry.type
@@ -185,6 +173,10 @@ class Subscription(
     pass
 
 
+OWNERS = {"Query": Query, "Mutation": Mutation, "Customer": Customer, "Order": Order, "Shop": Shop}
+"""The types that plugins may add fields to."""
+
+
 class _Names(NameConverter):
     """Strawberry's names, each made once: to read an input takes those of all its fields."""
 
@@ -195,10 +187,7 @@ class Schema(strawberry.Schema):
     """The schema of one registry. Types are never changed: plugin fields exist only in here."""
 
     def __init__(self, registry: Registry) -> None:
-        self._plugin_fields: dict[str, list[StrawberryField]] = {}
-        for owned in registry.schema_fields.values():
-            made = _plugin_field(registry, owned)
-            self._plugin_fields.setdefault(owned.value.owner, []).append(made)
+        self._plugin_fields = PluginFields(registry, OWNERS)
         rule = rule_input(
             registry,
             lambda kind: self.schema_converter.from_scalar(kind),
@@ -244,17 +233,7 @@ class Schema(strawberry.Schema):
         self.prices = Prices(self._schema)
 
     def get_fields(self, type_definition: StrawberryObjectDefinition) -> list[StrawberryField]:
-        more = self._plugin_fields.get(type_definition.name, [])
-        taken = {self.config.name_converter.get_graphql_name(one) for one in type_definition.fields}
-        for one in more:
-            if self.config.name_converter.get_graphql_name(one) in taken:
-                directive = next(d for d in one.directives if isinstance(d, FromPlugin))
-                raise RegistryError(
-                    f"plugin {directive.name} brings the field {type_definition.name}."
-                    f"{one.graphql_name}, which core has already: uninstall it, or skip it with "
-                    f"HUIKE_SKIP_PLUGINS={directive.name}"
-                )
-        return [*type_definition.fields, *more]
+        return self._plugin_fields.of(type_definition)
 
     async def execute(
         self,
@@ -290,7 +269,10 @@ class Schema(strawberry.Schema):
 
 def build_schema(registry: Registry) -> Schema:
     """The GraphQL schema. Raises RegistryError for a plugin field that breaks the rules."""
-    return Schema(registry)
+    try:
+        return Schema(registry)
+    except DuplicatedTypeName as error:
+        raise type_collision(registry, error) from error
 
 
 def _kinds(allowed: Iterable[OperationType] | None, possible: Sequence[Kind]) -> Sequence[Kind]:
@@ -320,46 +302,3 @@ def _permissions(registry: Registry) -> GraphQLEnumType:
         for name, permission in sorted(all_permissions(registry).items())
     }
     return GraphQLEnumType("Permission", values, description="A right that a token can have.")
-
-
-def _plugin_field(registry: Registry, owned: Owned[SchemaField]) -> StrawberryField:
-    """A copy of a plugin's field that is guarded, and blank where the plugin is not enabled."""
-    given, plugin = owned.value, owned.plugin
-    where = f"plugin {plugin}: the field {given.owner}.{given.name}"
-    skip = f"correct it, or skip the plugin with HUIKE_SKIP_PLUGINS={plugin}"
-    if not isinstance(given.field, StrawberryField) or given.field.base_resolver is None:
-        raise RegistryError(f"{where} is not a strawberry field with a resolver: {skip}")
-    if given.permission not in all_permissions(registry):
-        raise RegistryError(f"{where} needs the unknown permission {given.permission}: {skip}")
-    if not isinstance(given.field.type, StrawberryOptional):
-        raise RegistryError(f"{where} must have a nullable type: {skip}")
-    resolver: Any = given.field.base_resolver.wrapped_func
-    timeout = registry.manifests[plugin].timeout
-
-    @wraps(resolver)
-    async def checked(*arguments: Any, **named: Any) -> Any:
-        info: Info = named["info"]
-        context = info.context
-        context.need(given.permission)
-        async with context.read() as session:
-            await need_enabled(session, plugin)
-        call = _awaited(resolver, arguments, named)
-        return await guarded(plugin, context.merchant_id, timeout, call, OF_THE_REQUEST)
-
-    if not any(
-        name.name == "info" for name in given.field.base_resolver.signature.parameters.values()
-    ):
-        raise RegistryError(f"{where}: its resolver must take `info`: {skip}")
-    made: StrawberryField = strawberry.field(
-        resolver=checked,
-        name=given.name,
-        description=given.field.description,
-        directives=[Requires(permission=given.permission), FromPlugin(name=plugin)],
-    )
-    made.python_name = f"{plugin}_{given.name}"
-    return made
-
-
-async def _awaited(resolver: Any, arguments: Any, named: Any) -> Any:
-    result = resolver(*arguments, **named)
-    return await result if isawaitable(result) else result

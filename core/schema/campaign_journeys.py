@@ -23,6 +23,7 @@ from core.schema.orders import Order, order_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.scalars import JSON, Node, global_id, need_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, IntFilter, StringFilter
+from core.sdk.events import CustomEvent
 from core.storage.database import Session
 
 MAX_CHILDREN = 100
@@ -315,7 +316,7 @@ class JourneyMutations:
             return CampaignVersionMovePayload(moved=moved, stayed=stayed)
 
     @mutation(
-        "CUSTOMERS_WRITE", CustomEventRecordPayload,
+        "CUSTOMERS_WRITE", CustomEventRecordPayload, emits=(CustomEvent,),
         description="Tell an event of your own about a customer, which journeys can wait for.",
     )  # fmt: skip
     async def custom_event_record(

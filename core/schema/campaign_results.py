@@ -46,6 +46,7 @@ from core.schema.long_reads import long_read
 from core.schema.scalars import JSON, Money, global_id, money, need_id, version_seen
 from core.schema.setting_versions import version_of
 from core.sdk.errors import InvalidInput
+from core.sdk.events import CampaignReported
 from core.storage import jobs
 from core.storage.database import Session
 
@@ -674,6 +675,7 @@ class ResultMutations:
     @mutation(
         "CAMPAIGNS_WRITE",
         CampaignReportRecomputePayload,
+        emits=(CampaignReported,),
         description="Make a run's report anew from what is known today, in place of the former.",
     )
     async def campaign_report_recompute(

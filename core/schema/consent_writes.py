@@ -22,6 +22,7 @@ from core.schema.scalars import JSON, Node, global_id, need_id, read_id, version
 from core.schema.setting_versions import version_of
 from core.schema.where import DateTimeFilter, StringFilter
 from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
+from core.sdk.events import ConsentGranted, ConsentWithdrawn
 from core.storage.database import Session, Work
 
 
@@ -257,6 +258,7 @@ class ConsentMutations:
     @mutation(
         "CUSTOMERS_WRITE",
         CustomersConsentSetPayload,
+        emits=(ConsentGranted, ConsentWithdrawn),
         description="Record the same word of many customers, for all of them or for none.",
     )
     async def customers_consent_set(

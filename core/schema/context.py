@@ -26,9 +26,10 @@ from core.schema.errors import FORBIDDEN, UNAUTHENTICATED, RequestError, user_er
 from core.schema.executor.later import Batch, ByKey, Later
 from core.schema.live import Live
 from core.schema.reads import seen
-from core.schema.scalars import Authenticated, LoggedIn, Public, Requires
+from core.schema.scalars import Authenticated, LoggedIn, Public, Requires, emitted
 from core.schema.throttle import Throttle
 from core.sdk.errors import HuikeError, Several
+from core.sdk.events import Event
 from core.storage.connections import spend, working
 from core.storage.database import Do, Session, Work
 
@@ -288,8 +289,13 @@ def field(
     return decorate
 
 
-def mutation(permission: str, payload: type, **options: Any) -> Callable[[Callable[..., Any]], Any]:
-    """A mutation that needs a right; expected errors become those of its payload."""
+def mutation(
+    permission: str, payload: type, emits: Sequence[type[Event]] = (), **options: Any
+) -> Callable[[Callable[..., Any]], Any]:
+    """A mutation that needs a right; expected errors become those of its payload.
+
+    `emits` are the events that it may put in the outbox before it answers.
+    """
 
     def decorate(resolver: Callable[..., Awaitable[Any]]) -> Any:
         @wraps(resolver)
@@ -300,7 +306,8 @@ def mutation(permission: str, payload: type, **options: Any) -> Callable[[Callab
             except (HuikeError, Several) as error:
                 return payload(errors=user_errors(error))
 
-        return strawberry.mutation(resolver=checked, directives=[guard(permission)], **options)
+        directives = [guard(permission), *emitted(emits)]
+        return strawberry.mutation(resolver=checked, directives=directives, **options)
 
     return decorate
 

@@ -73,6 +73,7 @@ from core.schema.where import (
     conditions_sql,
 )
 from core.sdk.errors import InvalidInput
+from core.sdk.events import ConsentGranted, ConsentWithdrawn
 from core.sdk.identities import CONTACT_KINDS
 from core.storage.database import Session
 
@@ -578,7 +579,9 @@ class CustomerMutations:
             await remove_tags(w, pk, input.tags)
             return CustomerTagsRemovePayload(customer=(await customers_by_id(w, [pk]))[pk])
 
-    @mutation("CUSTOMERS_WRITE", CustomerConsentSetPayload)
+    @mutation(
+        "CUSTOMERS_WRITE", CustomerConsentSetPayload, emits=(ConsentGranted, ConsentWithdrawn)
+    )
     async def customer_consent_set(
         self, info: Info, id: strawberry.ID, input: CustomerConsentSetInput
     ) -> CustomerConsentSetPayload | None:

@@ -22,6 +22,7 @@ from core.schema.points import PointsEntry, entries_by_id
 from core.schema.scalars import Node, global_id, need_id, read_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
 from core.sdk.errors import InvalidInput
+from core.sdk.events import ReferralEntered, ReferralRefused
 from core.storage.database import Session
 
 T = TypeVar("T")
@@ -288,6 +289,7 @@ class ReferralMutations:
     @mutation(
         "MEMBERS_WRITE",
         ReferralEnterPayload,
+        emits=(ReferralEntered, ReferralRefused),
         description="A member came by somebody's code. What cannot be is noted as refused.",
     )
     async def referral_enter(
@@ -301,6 +303,7 @@ class ReferralMutations:
     @mutation(
         "MEMBERS_WRITE",
         ReferralRefusePayload,
+        emits=(ReferralRefused,),
         description="Refuse one that waits, such as one that staff know to be abuse.",
     )
     async def referral_refuse(

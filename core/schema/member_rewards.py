@@ -20,6 +20,7 @@ from core.schema.points import KEY
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, version_seen
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
 from core.sdk.errors import InvalidInput
+from core.sdk.events import RewardCancelled, RewardFulfilled, RewardRequested
 from core.storage.database import Session
 
 TEXT_LIMIT = 500
@@ -318,6 +319,7 @@ class RewardMutations:
     @mutation(
         "POINTS_WRITE",
         RewardRedeemPayload,
+        emits=(RewardRequested,),
         description="Takes the points and one from the stock; its provider then hands it out.",
     )
     async def reward_redeem(
@@ -334,7 +336,12 @@ class RewardMutations:
             made = await once(w, "rewardRedeem", input.idempotency_key, given, take)
             return RewardRedeemPayload(redemption=(await redemptions_by_id(w, [made])).get(made))
 
-    @mutation("POINTS_WRITE", RedemptionFulfilPayload, description="The customer has got it.")
+    @mutation(
+        "POINTS_WRITE",
+        RedemptionFulfilPayload,
+        emits=(RewardFulfilled,),
+        description="The customer has got it.",
+    )
     async def redemption_fulfil(
         self, info: Info, id: strawberry.ID, input: RedemptionFulfilInput
     ) -> RedemptionFulfilPayload | None:
@@ -344,7 +351,12 @@ class RewardMutations:
             await fulfil(w, pk, given)
             return RedemptionFulfilPayload(redemption=(await redemptions_by_id(w, [pk]))[pk])
 
-    @mutation("POINTS_WRITE", RedemptionCancelPayload, description="The points go back.")
+    @mutation(
+        "POINTS_WRITE",
+        RedemptionCancelPayload,
+        emits=(RewardCancelled,),
+        description="The points go back.",
+    )
     async def redemption_cancel(
         self, info: Info, id: strawberry.ID, input: RedemptionCancelInput
     ) -> RedemptionCancelPayload | None:

@@ -30,6 +30,7 @@ from core.schema.long_reads import long_read
 from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.events import MemberJoined, MemberLeft, TierChanged
 from core.sdk.money import from_minor, to_minor
 from core.storage.database import Session
 
@@ -456,7 +457,7 @@ class MemberMutations:
             await delete_tier(w, need_id("Tier", id))
         return TierDeletePayload(id=id)
 
-    @mutation("MEMBERS_WRITE", MemberJoinPayload)
+    @mutation("MEMBERS_WRITE", MemberJoinPayload, emits=(MemberJoined, TierChanged))
     async def member_join(self, info: Info, input: MemberJoinInput) -> MemberJoinPayload | None:
         pk = need_id("Customer", input.customer_id, ("input", "customerId"))
         shop = input.shop_id
@@ -471,6 +472,7 @@ class MemberMutations:
     @mutation(
         "MEMBERS_WRITE",
         MemberLeavePayload,
+        emits=(MemberLeft, TierChanged),
         description="The points stay in the ledger, for who comes back.",
     )
     async def member_leave(self, info: Info, input: MemberLeaveInput) -> MemberLeavePayload | None:
@@ -479,7 +481,7 @@ class MemberMutations:
             await leave(w, pk, input.source.value)
         return MemberLeavePayload(customer_id=input.customer_id)
 
-    @mutation("MEMBERS_WRITE", MemberTierSetPayload)
+    @mutation("MEMBERS_WRITE", MemberTierSetPayload, emits=(TierChanged,))
     async def member_tier_set(
         self, info: Info, input: MemberTierSetInput
     ) -> MemberTierSetPayload | None:

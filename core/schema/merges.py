@@ -26,6 +26,7 @@ from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import JSON, Node, camel, global_id, need_id
 from core.schema.where import IdColumn, IdFilter
 from core.sdk.errors import HuikeError, InvalidInput
+from core.sdk.events import CustomersMerged, CustomersUnmerged
 from core.sdk.identities import Identity, Scope, app_scope_id
 from core.storage import jobs
 from core.storage.database import Session
@@ -369,7 +370,7 @@ class MergeQueries:
 
 @strawberry.type
 class MergeMutations:
-    @mutation("CUSTOMERS_MERGE", CustomerMergePayload)
+    @mutation("CUSTOMERS_MERGE", CustomerMergePayload, emits=(CustomersMerged,))
     async def customer_merge(
         self, info: Info, id: strawberry.ID, input: CustomerMergeInput
     ) -> CustomerMergePayload | None:
@@ -388,7 +389,12 @@ class MergeMutations:
                 merge=(await merges_by_id(w, [pk]))[pk],
             )
 
-    @mutation("CUSTOMERS_MERGE", CustomerUnmergePayload, description="`id` is that of the merge.")
+    @mutation(
+        "CUSTOMERS_MERGE",
+        CustomerUnmergePayload,
+        emits=(CustomersUnmerged,),
+        description="`id` is that of the merge.",
+    )
     async def customer_unmerge(
         self, info: Info, id: strawberry.ID, input: CustomerUnmergeInput
     ) -> CustomerUnmergePayload | None:
@@ -408,7 +414,12 @@ class MergeMutations:
                 merge=(await merges_by_id(w, [pk]))[pk],
             )
 
-    @mutation("CUSTOMERS_MERGE", MergeSuggestionAcceptPayload, description="Merges the two.")
+    @mutation(
+        "CUSTOMERS_MERGE",
+        MergeSuggestionAcceptPayload,
+        emits=(CustomersMerged,),
+        description="Merges the two.",
+    )
     async def merge_suggestion_accept(
         self, info: Info, id: strawberry.ID, input: MergeSuggestionAcceptInput
     ) -> MergeSuggestionAcceptPayload | None:

@@ -23,6 +23,15 @@ from core.schema.jobs import Job
 from core.schema.scalars import PhoneNumber, need_id
 from core.schema.uploads import file_name, start_once
 from core.sdk.errors import HuikeError, InvalidInput
+from core.sdk.events import (
+    OrderCreated,
+    OrderStateChanged,
+    ParcelStateChanged,
+    RefundStateChanged,
+    ReviewChanged,
+    ReviewGiven,
+    ReviewNegative,
+)
 from core.sdk.money import to_minor
 from core.sdk.orders import (
     LineRecord,
@@ -409,6 +418,15 @@ class OrderMutations:
     @mutation(
         "ORDERS_WRITE",
         OrdersUpsertPayload,
+        emits=(
+            OrderCreated,
+            OrderStateChanged,
+            ParcelStateChanged,
+            RefundStateChanged,
+            ReviewGiven,
+            ReviewChanged,
+            ReviewNegative,
+        ),
         description="Take in up to 500 orders of a shop; repeating the call changes nothing.",
     )
     async def orders_upsert(
@@ -430,6 +448,7 @@ class OrderMutations:
     @mutation(
         "ORDERS_WRITE",
         ParcelsUpsertPayload,
+        emits=(ParcelStateChanged, OrderStateChanged),
         description="Take in news of up to 500 parcels; repeating the call changes nothing.",
     )
     async def parcels_upsert(
@@ -455,6 +474,7 @@ class OrderMutations:
     @mutation(
         "ORDERS_WRITE",
         RefundsUpsertPayload,
+        emits=(RefundStateChanged,),
         description="Take in up to 500 refunds of a shop; repeating the call changes nothing.",
     )
     async def refunds_upsert(

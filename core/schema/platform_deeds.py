@@ -11,6 +11,7 @@ from core.domain.connections import deeds
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.scalars import Node, global_id, need_id
+from core.sdk.events import PlatformDeedSettled
 from core.storage.database import Session
 
 
@@ -90,6 +91,7 @@ class PlatformDeedMutations:
     @mutation(
         "SHOPS_CONNECT",
         PlatformDeedSettlePayload,
+        emits=(PlatformDeedSettled,),
         description="Say what became of it, after a look at the platform.",
     )
     async def platform_deed_settle(

@@ -39,6 +39,7 @@ from core.schema.where import (
     StringFilter,
 )
 from core.schema.word_lists import WordList, word_list
+from core.sdk.events import ReviewChanged, ReviewGiven, ReviewNegative
 from core.sdk.reviews import ReviewRecord
 from core.storage.database import Session
 
@@ -336,6 +337,7 @@ class ReviewMutations:
     @mutation(
         "ORDERS_WRITE",
         ReviewsUpsertPayload,
+        emits=(ReviewGiven, ReviewChanged, ReviewNegative),
         description="Take in up to 500 reviews of a shop; repeating the call changes nothing.",
     )
     async def reviews_upsert(

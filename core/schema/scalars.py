@@ -1,6 +1,6 @@
 """Scalars and small value types that all nouns share, and ids as clients see them."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from typing import Any, NewType, TypeVar
 
@@ -8,6 +8,7 @@ import strawberry
 from strawberry.schema_directive import Location
 
 from core.sdk.errors import NotFound
+from core.sdk.events import CUSTOM_PREFIX, CustomEvent, Event
 from core.sdk.ids import join_id, split_id
 from core.sdk.money import from_minor
 from core.sdk.naming import camel as camel
@@ -59,10 +60,27 @@ class Public:
 @strawberry.schema_directive(
     locations=[Location.FIELD_DEFINITION],
     name="plugin",
-    description="The plugin that brings the field.",
+    description="The plugin that brings the field, and its version that brought it first.",
 )
 class FromPlugin:
     name: str
+    since: str
+
+
+@strawberry.schema_directive(
+    locations=[Location.FIELD_DEFINITION],
+    name="emits",
+    description="The events that it may cause before it answers; what a job does later may cause "
+    "others. `custom.*` is the type that the caller names.",
+)
+class Emits:
+    events: list[str]
+
+
+def emitted(kinds: Sequence[type[Event]]) -> list[Emits]:
+    """The directive that shows which events a mutation puts in the outbox; none for no events."""
+    names = [f"{CUSTOM_PREFIX}*" if one is CustomEvent else one.type for one in kinds]
+    return [Emits(events=names)] if names else []
 
 
 @strawberry.interface(description="Everything with an id.")

@@ -23,6 +23,7 @@ from core.schema.segments import Segment, segments_by_id
 from core.schema.tags import known_customers
 from core.schema.uploads import file_name, start_once
 from core.sdk.errors import InvalidInput, WrongState
+from core.sdk.events import SegmentEntered, SegmentLeft
 from core.storage.database import Session, Work
 
 
@@ -189,7 +190,12 @@ class SegmentKindMutations:
             made = await create_kept_segment(w, input.name, "list", input.description)
             return SegmentListCreatePayload(segment=await shown_segment(w, made))
 
-    @mutation("SEGMENTS_WRITE", SegmentListAddPayload, description="Put customers on a list.")
+    @mutation(
+        "SEGMENTS_WRITE",
+        SegmentListAddPayload,
+        emits=(SegmentEntered,),
+        description="Put customers on a list.",
+    )
     async def segment_list_add(
         self, info: Info, id: strawberry.ID, input: SegmentListAddInput
     ) -> SegmentListAddPayload | None:
@@ -201,7 +207,12 @@ class SegmentKindMutations:
                 changed=changed, segment=await shown_segment(w, pk), errors=errors
             )
 
-    @mutation("SEGMENTS_WRITE", SegmentListRemovePayload, description="Take customers off a list.")
+    @mutation(
+        "SEGMENTS_WRITE",
+        SegmentListRemovePayload,
+        emits=(SegmentLeft,),
+        description="Take customers off a list.",
+    )
     async def segment_list_remove(
         self, info: Info, id: strawberry.ID, input: SegmentListRemoveInput
     ) -> SegmentListRemovePayload | None:

@@ -49,6 +49,21 @@ hookspec = pluggy.HookspecMarker(PROJECT)
 hookimpl = pluggy.HookimplMarker(PROJECT)
 
 
+class HookDeprecated(DeprecationWarning):
+    """A hook that goes: `hookspec(warn_on_impl=HookDeprecated("0.2", "0.4", "use facets"))`.
+
+    It works as before in all versions from `since` to the one before `until`, at least one minor
+    version after it. Raises ValueError for a shorter time.
+    """
+
+    def __init__(self, since: str, until: str, use: str) -> None:
+        (major, minor), end = (tuple(map(int, one.split("."))) for one in (since, until))
+        if end < (major, minor + 2):
+            raise ValueError("a deprecated hook works for at least one minor version more")
+        super().__init__(f"deprecated since {since}, works until {until}: {use}")
+        self.until = until
+
+
 class ConnectorPlugin:
     """A plugin that brings connectors and nothing else."""
 

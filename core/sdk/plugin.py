@@ -1,12 +1,12 @@
 """The manifest, and the typed things that a plugin contributes."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from core.sdk.events import Occurrence
+from core.sdk.events import Event, Occurrence
 
 OwnerType = Literal["Query", "Mutation", "Customer", "Order", "Shop"]
 
@@ -84,13 +84,19 @@ class SchemaField:
 
     `field` is a strawberry field; its type must be nullable, so that a failing plugin blanks its
     own field only. A field of Query or Mutation is named after the plugin (`smsTemplates`).
-    `permission` names the right that it needs.
+    `permission` names the right that it needs, `since` the version of the plugin that brought it
+    first. `cost` is what the field costs besides the objects that it answers with
+    (docs/frontend/limits.md); a list or a connection has to say so, another one costs 1, a
+    mutation 10. `emits` are the events that a mutation may put in the outbox before it answers.
     """
 
     owner: OwnerType
     name: str
     field: Any
     permission: str
+    since: str
+    cost: int | None = None
+    emits: Sequence[type[Event]] = ()
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,9 @@
 import type { CodegenConfig } from "@graphql-codegen/cli";
 
-const operations = [
-  "customers",
-  "segment-preview",
-  "segment-preview-result",
-  "job",
-  "jobs",
-];
-
 const config: CodegenConfig = {
   schema: "../../schema.graphql",
-  documents: operations.map((name) => `../../docs/operations/${name}.graphql`),
+  // all that are published; an application of your own names those that it uses
+  documents: ["../../docs/operations/*.graphql"],
   emitLegacyCommonJSImports: false,
   generates: {
     "./src/gql/": {

@@ -178,8 +178,8 @@ COUPON_FIELDS = [
     SchemaField("Query", "couponsCoupon", strawberry.field(
         resolver=coupon_by_code,
         description="The coupon of a code of its own; null: there is none.",
-    ), "COUPONS_READ"),
+    ), "COUPONS_READ", "0.1"),
     SchemaField("Customer", "coupons", strawberry.field(
         resolver=coupons_of, description="The customer's coupons, the newest first, up to 200.",
-    ), "COUPONS_READ"),
+    ), "COUPONS_READ", "0.1", cost=1),
 ]  # fmt: skip

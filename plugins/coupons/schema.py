@@ -22,6 +22,13 @@ from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_a
 from plugins.coupons.codes import MAX_CODE
 from plugins.coupons.coupon_schema import COUPON_FIELDS, COUPON_NODE
 from plugins.coupons.errors import CouponUnusable
+from plugins.coupons.events import (
+    CouponAddressBusy,
+    CouponGranted,
+    CouponRedeemed,
+    CouponStockLow,
+    PlatformCouponsDue,
+)
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
 from plugins.coupons.issuing import Issued, Recipient, issue
@@ -578,36 +585,43 @@ def _field(resolver: Any, description: str) -> Any:
 READ, WRITE, USE = "COUPONS_READ", "COUPONS_WRITE", "COUPONS_REDEEM"
 FIELDS = [
     SchemaField("Query", "couponsTemplates", _field(
-        templates, "The merchant's coupon templates, the newest first."), READ),
+        templates, "The merchant's coupon templates, the newest first."), READ, "0.1", cost=1),
     SchemaField("Query", "couponsQuote", _field(
-        quote, "What codes are worth for a basket, and why not. Changes nothing."), USE),
+        quote, "What codes are worth for a basket, and why not. Changes nothing."), USE, "0.1"),
     SchemaField("Query", "couponsFigures", _field(
-        brought, "What was granted and redeemed on the days from `from` to `to`."), READ),
+        brought, "What was granted and redeemed on the days from `from` to `to`."), READ,
+        "0.1", cost=50),
     SchemaField("Mutation", "couponsTemplateCreate", _field(
-        template_create, "Make a coupon template."), WRITE),
+        template_create, "Make a coupon template."), WRITE, "0.1"),
     SchemaField("Mutation", "couponsTemplateUpdate", _field(
         template_update, "Change a template's limits, times or state; never what it is worth."),
-        WRITE),
+        WRITE, "0.1"),
     SchemaField("Mutation", "couponsCodesMake", _field(
-        codes_make, "Make codes in advance, for print; up to 100,000 at once."), WRITE),
+        codes_make, "Make codes in advance, for print; up to 100,000 at once."), WRITE, "0.1",
+        emits=(CouponStockLow,)),
     SchemaField("Mutation", "couponsCodesImport", _field(
-        codes_import, "Add codes that were made elsewhere to a pool."), WRITE),
+        codes_import, "Add codes that were made elsewhere to a pool."), WRITE, "0.1",
+        emits=(CouponStockLow,)),
     SchemaField("Mutation", "couponsCodesFileCreate", _field(
         codes_file_create,
-        "Get the codes in stock of a template as a file, for print; up to 1,000,000."), WRITE),
+        "Get the codes in stock of a template as a file, for print; up to 1,000,000."),
+        WRITE, "0.1"),
     SchemaField("Mutation", "couponsGrant", _field(
-        grant, "Give customers a coupon each; all, or nobody if there are not enough."), WRITE),
+        grant, "Give customers a coupon each; all, or nobody if there are not enough."),
+        WRITE, "0.1", emits=(CouponGranted, CouponStockLow, PlatformCouponsDue)),
     SchemaField("Mutation", "couponsClaim", _field(
-        claim, "Let a customer take a coupon of a claimable template."), USE),
+        claim, "Let a customer take a coupon of a claimable template."), USE, "0.1",
+        emits=(CouponGranted, CouponStockLow, PlatformCouponsDue)),
     SchemaField("Mutation", "couponsReserve", _field(
-        reserve, "Hold coupons for an order that is being paid."), USE),
+        reserve, "Hold coupons for an order that is being paid."), USE, "0.1"),
     SchemaField("Mutation", "couponsRedeem", _field(
-        redeem, "Use coupons for orders. Of each basket all codes are used, or none."), USE),
+        redeem, "Use coupons for orders. Of each basket all codes are used, or none."), USE, "0.1",
+        emits=(CouponRedeemed, CouponAddressBusy)),
     SchemaField("Mutation", "couponsRelease", _field(
-        release, "Give back the coupons of an order."), USE),
+        release, "Give back the coupons of an order."), USE, "0.1"),
     SchemaField("Mutation", "couponsRevoke", _field(
-        revoke, "Take coupons that were not used out of use."), WRITE),
+        revoke, "Take coupons that were not used out of use."), WRITE, "0.1"),
     SchemaField("Mutation", "couponsTransfer", _field(
-        transfer, "Make a coupon another customer's, if its template allows it."), USE),
+        transfer, "Make a coupon another customer's, if its template allows it."), USE, "0.1"),
     *COUPON_FIELDS,
 ]  # fmt: skip

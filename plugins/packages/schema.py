@@ -13,6 +13,7 @@ from core.schema.scalars import JSON, by_pk, changes, global_id, money, need_id
 from core.schema.segment_words import stored_form
 from core.sdk import HuikeError, InvalidInput, NodeType, SchemaField, Several, minor_of
 from plugins.packages import inserts as domain
+from plugins.packages.events import PackagesStockLow
 from plugins.packages.preview import (
     Choice,
     Preview,
@@ -406,42 +407,42 @@ NODE_TYPES = [
 FIELDS = [
     SchemaField("Query", "packagesInserts", strawberry.field(
         resolver=packages_inserts, description="What can go into parcels, by name.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1", cost=1),
     SchemaField("Query", "packagesRules", strawberry.field(
         resolver=packages_rules, description="The rules in the order they are gone through.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1", cost=1),
     SchemaField("Query", "packagesDryRun", strawberry.field(
         resolver=packages_dry_run,
         description="What the parcels of a day's orders would get now, one for each order.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1", cost=100),
     SchemaField("Query", "packagesWhy", strawberry.field(
         resolver=packages_why, description="Why an order's parcels get what they get.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1", cost=20),
     SchemaField("Query", "packagesResults", strawberry.field(
         resolver=packages_results,
         description="What customers bought in so many days after a rule's decision.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1", cost=50),
     SchemaField("Mutation", "packagesInsertCreate", strawberry.field(
         resolver=packages_insert_create, description="Make an insert.",
-    ), "PACKAGES_WRITE"),
+    ), "PACKAGES_WRITE", "0.1"),
     SchemaField("Mutation", "packagesInsertArchive", strawberry.field(
         resolver=packages_insert_archive, description="Give an insert up.",
-    ), "PACKAGES_WRITE"),
+    ), "PACKAGES_WRITE", "0.1"),
     SchemaField("Mutation", "packagesStockSet", strawberry.field(
         resolver=packages_stock_set, description="Say how many of an insert a warehouse has.",
-    ), "PACKAGES_PACK"),
+    ), "PACKAGES_PACK", "0.1", emits=(PackagesStockLow,)),
     SchemaField("Mutation", "packagesRuleCreate", strawberry.field(
         resolver=packages_rule_create, description="Make a rule, which is off at first.",
-    ), "PACKAGES_WRITE"),
+    ), "PACKAGES_WRITE", "0.1"),
     SchemaField("Mutation", "packagesRuleUpdate", strawberry.field(
         resolver=packages_rule_update,
         description="Change a rule's limits, times, priority or name, for the waves to come.",
-    ), "PACKAGES_WRITE"),
+    ), "PACKAGES_WRITE", "0.1"),
     SchemaField("Mutation", "packagesRuleStart", strawberry.field(
         resolver=packages_rule_start, description="Switch a rule on for the waves to come.",
-    ), "PACKAGES_WRITE"),
+    ), "PACKAGES_WRITE", "0.1"),
     SchemaField("Mutation", "packagesRuleStop", strawberry.field(
         resolver=packages_rule_stop, description="Switch a rule off.",
-    ), "PACKAGES_WRITE"),
+    ), "PACKAGES_WRITE", "0.1"),
     *WAVE_FIELDS,
 ]  # fmt: skip

@@ -14,6 +14,7 @@ from core.schema.pages import After, Connection, First, Listing, SortDirection, 
 from core.schema.scalars import Node, global_id, need_id
 from core.schema.where import BooleanFilter, DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.sdk import HuikeError, NodeType, SchemaField, Several
+from plugins.packages.events import PackagesParcelPacked, PackagesParcelUnpacked, PackagesStockLow
 from plugins.packages.packing import (
     LATE,
     PARCELS,
@@ -364,34 +365,34 @@ async def packages_parcel_unpack(
 WAVE_FIELDS = [
     SchemaField("Query", "packagesWaves", strawberry.field(
         resolver=packages_waves, description="The waves, the newest first.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1", cost=1),
     SchemaField("Query", "packagesParcels", strawberry.field(
         resolver=packages_parcels, description="The parcels of a wave, as they are packed.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1", cost=1),
     SchemaField("Mutation", "packagesWaveCreate", strawberry.field(
         resolver=packages_wave_create,
         description="Gather parcels that no wave has yet, and decide what goes in.",
-    ), "PACKAGES_PACK"),
+    ), "PACKAGES_PACK", "0.1", emits=(PackagesStockLow,)),
     SchemaField("Query", "packagesParcel", strawberry.field(
         resolver=packages_parcel,
         description="The parcel of a barcode, and what goes in; null: there is none.",
-    ), "PACKAGES_READ"),
+    ), "PACKAGES_READ", "0.1"),
     SchemaField("Mutation", "packagesWaveCancel", strawberry.field(
         resolver=packages_wave_cancel,
         description="Take a wave back: its parcels that are not packed wait for another one, and "
         "what was set aside for them is free again.",
-    ), "PACKAGES_PACK"),
+    ), "PACKAGES_PACK", "0.1"),
     SchemaField("Mutation", "packagesWaveFileCreate", strawberry.field(
         resolver=packages_wave_file_create,
         description="Print a wave: its pick list, or a card for each parcel.",
-    ), "PACKAGES_PACK"),
+    ), "PACKAGES_PACK", "0.1"),
     SchemaField("Mutation", "packagesParcelConfirm", strawberry.field(
         resolver=packages_parcel_confirm,
         description="A parcel is packed; its barcode was scanned. Again, nothing happens.",
-    ), "PACKAGES_PACK"),
+    ), "PACKAGES_PACK", "0.1", emits=(PackagesParcelPacked,)),
     SchemaField("Mutation", "packagesParcelUnpack", strawberry.field(
         resolver=packages_parcel_unpack,
         description="A parcel was scanned by mistake: it is not packed. Stock, unused coupons and "
         "the platform's remark go back. Again, nothing happens.",
-    ), "PACKAGES_PACK"),
+    ), "PACKAGES_PACK", "0.1", emits=(PackagesParcelUnpacked,)),
 ]  # fmt: skip

@@ -245,20 +245,20 @@ def _template(one: registered.StoredTemplate) -> SmsTemplate:
 FIELDS = [
     SchemaField("Query", "smsSignatures", strawberry.field(
         resolver=sms_signatures, description="The merchant's SMS signatures, by provider.",
-    ), "SMS_READ"),
+    ), "SMS_READ", "0.1", cost=1),
     SchemaField("Query", "smsTemplates", strawberry.field(
         resolver=sms_templates, description="The merchant's SMS templates, by provider.",
-    ), "SMS_READ"),
+    ), "SMS_READ", "0.1", cost=1),
     SchemaField("Query", "smsArrivals", strawberry.field(
         resolver=sms_arrivals,
         description="How many SMS arrived, of those sent on the days from `from` to `to`.",
-    ), "SMS_READ"),
+    ), "SMS_READ", "0.1", cost=50),
     SchemaField("Query", "smsTextCheck", strawberry.field(
         resolver=sms_text_check,
         description="What would become of a text: parts, price, template and what is wrong. "
         "Null: there is no such shop.",
-    ), "SMS_READ"),
+    ), "SMS_READ", "0.1"),
     SchemaField("Mutation", "smsTemplateSubmit", strawberry.field(
         resolver=sms_template_submit, description="Hand a template in for review at a provider.",
-    ), "SMS_WRITE"),
+    ), "SMS_WRITE", "0.1"),
 ]  # fmt: skip

@@ -6,10 +6,13 @@ import time
 from importlib.metadata import EntryPoint
 
 import pytest
+from packaging.version import Version
 
+from core import __version__
 from core.builtin import CorePlugin
 from core.registry import GROUP, RegistryError, load
 from core.sdk import hookimpl
+from core.sdk.hooks import HookDeprecated, Hooks
 
 HEAD = """
 from core.sdk import *
@@ -92,7 +95,7 @@ def test_the_reason_of_a_failed_import_is_told(entry):
         "@hookimpl\ndef chanels(self): return []",
         "@hookimpl\ndef channels(self, extra): return []",
         channel("sms"),
-        "@hookimpl\ndef schema_fields(self): return [SchemaField('Query', 'orders', None, 'X')]",
+        "@hookimpl\ndef schema_fields(self): return [SchemaField('Query', 'x', None, 'X', '1.0')]",
         "@hookimpl\ndef error_codes(self):\n    class E(HuikeError): code = 'OOPS'\n    return [E]",
     ],
 )
@@ -167,6 +170,35 @@ def test_a_permission_that_does_not_bear_the_plugins_name(entry):
     assert set(found(good).manifests) == {"sms"}
     bad = entry("sms", head="PERM = 'SHOPS_READ'\n" + head)
     assert "'SHOPS_READ' must start with" in found(bad).broken["sms"]
+
+
+# -- hooks that will go ---------------------------------------------------------------------------
+
+
+def test_a_deprecated_hook_works_and_is_told(entry, monkeypatch, caplog):
+    going = HookDeprecated("0.1", "0.3", "use facets")
+    monkeypatch.setitem(Hooks.channels.huike_spec, "warn_on_impl", going)
+    points = entry("good", channel("good")), entry("other", "")
+    with pytest.warns(HookDeprecated, match="works until 0.3: use facets"):
+        loaded = found(*points)
+    assert "good" in loaded.channels
+    told = "the hook channels is deprecated since 0.1, works until 0.3: use facets"
+    assert loaded.deprecated == {"good": [told]}
+    assert told in caplog.text
+
+
+def test_a_deprecated_hook_works_for_one_more_minor_version_at_least():
+    for since, until in (("0.1", "0.3"), ("0.9", "0.11"), ("0.4", "1.0")):
+        assert HookDeprecated(since, until, "use facets").until == until
+    for until in ("0.1", "0.2"):
+        with pytest.raises(ValueError, match="one minor version more"):
+            HookDeprecated("0.1", until, "use facets")
+
+
+def test_no_hook_stays_beyond_its_time():
+    for name in Hooks.__dict__:
+        going = None if name.startswith("_") else getattr(Hooks, name).huike_spec["warn_on_impl"]
+        assert going is None or Version(going.until) > Version(__version__), name
 
 
 def test_a_failure_of_core_itself_stops_the_start():

@@ -56,9 +56,10 @@ from core.domain.shops.webhooks.redelivery import send_test
 from core.domain.shops.webhooks.webhooks import Settings as WebhookSettings
 from core.domain.shops.webhooks.webhooks import create_webhook
 from core.protocol import Protocol
+from core.schema import budget
 from core.schema.scalars import global_id
 from core.sdk import Reply
-from core.storage import jobs
+from core.storage import connections, jobs
 from core.testing import TestMerchant
 from core.testing.fixtures import START
 from plugins.coupons.issuing import Recipient, issue
@@ -452,6 +453,19 @@ def kept(worlds):
     clock = worlds[0].merchant.clock
     clock.move(START - clock())
     return worlds[0]
+
+
+@pytest.fixture
+def budgets(monkeypatch):
+    """The budgets of SQL statements of a test's requests, in the order of their beginning."""
+    kept = []
+
+    def made(statements):
+        kept.append(connections.Budget(statements))
+        return kept[-1]
+
+    monkeypatch.setattr(budget, "Budget", made)
+    return kept
 
 
 @pytest.fixture

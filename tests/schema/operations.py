@@ -1,5 +1,6 @@
 """The variables with which each published operation is tried."""
 
+import re
 from pathlib import Path
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations"
@@ -32,6 +33,19 @@ CONTENT = [
 
 def text(name):
     return (OPERATIONS / f"{name}.graphql").read_text(encoding="utf-8")
+
+
+STATED = re.compile(r"# Cost (\d+)(?:, SQL statements (?:up to )?(\d+))?\.")
+
+
+def stated(name):
+    """What an operation says of itself in its second line: its cost, and its SQL statements.
+
+    A query says how many exactly, with the variables below; a mutation, which finds things one way
+    or another, how many at the most. Of those that are tried elsewhere the number is None.
+    """
+    cost, statements = STATED.fullmatch(text(name).splitlines()[1]).groups()
+    return int(cost), None if statements is None else int(statements)
 
 
 def variables(name, ids):

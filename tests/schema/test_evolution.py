@@ -6,9 +6,10 @@ import pytest
 from graphql import GraphQLError
 from graphql import build_schema as build_sdl
 
+from core import __version__
 from core.cli.running import _show_changes
 from core.schema.build import build_schema
-from core.schema.evolution import REASON, changes_between, deprecations
+from core.schema.evolution import REASON, changelog, changes_between, deprecations, unmarked
 
 PUBLISHED = Path(__file__).parents[2] / "docs" / "schema-published.graphql"
 OLD = """
@@ -22,6 +23,26 @@ enum LegacyKind { A }
 enum Kind { GOOD OLD @deprecated(reason: "Since 2026-11-26: use GOOD.") }
 input Where { name: String word: String @deprecated(reason: "Since 2026-11-26: use name.") }
 type Mutation { shops(where: Where): Shop }
+"""
+
+
+NEW = """
+type Query { shop(id: ID!): Shop others(first: Int): [Other!] }
+"Since 0.2."
+type Other { name: String }
+directive @plugin(name: String!, since: String!) on FIELD_DEFINITION
+directive @requires(permission: String!) on FIELD_DEFINITION
+type Shop {
+  name: String @requires(permission: "SHOPS_READ")
+  kind: Kind @deprecated(reason: "Since 2026-12-01: use name.")
+  place: String
+  "Where it is. Since 0.2."
+  town: String
+  smsPlace: String @plugin(name: "sms", since: "1.1")
+}
+enum Kind { GOOD BEST }
+input Where { name: String town: String }
+type Mutation { shops(where: Where, id: ID): Shop }
 """
 
 
@@ -92,18 +113,49 @@ def test_deprecations_say_since_when(schema):
     assert not REASON.fullmatch("No longer supported")
 
 
+def test_what_is_new_says_since_when(schema):
+    new = ["Query.others", "Shop.place", "Kind.BEST", "Where.town", "Mutation.shops(id)"]
+    assert sorted(unmarked(OLD, NEW, "0.2")) == sorted(new)
+    assert sorted(unmarked(OLD, NEW, "0.3")) == sorted([*new, "Other", "Shop.town"])
+    minor = ".".join(__version__.split(".")[:2])
+    published = PUBLISHED.read_text(encoding="utf-8")
+    told = f'end its description with "Since {minor}."'
+    assert unmarked(published, schema.as_str(), minor) == [], told
+
+
+def test_a_right_that_is_asked_for_now_is_told():
+    found = changes_between(OLD, NEW).dangerous
+    assert "Shop.name requires SHOPS_READ now, not nothing." in found
+    assert not any("requires" in one for one in changes_between(NEW, NEW).dangerous)
+    assert not any("requires" in one for one in changes_between(NEW, OLD).dangerous)
+
+
+def test_the_changelog_is_made_of_the_changes():
+    written = changelog(changes_between(OLD, NEW))
+    parts = dict(part.split("\n", 1) for part in written.split("#### ")[1:])
+    assert list(parts) == ["Removed", "Changed", "Deprecated", "Added"]
+    assert "- Field Query.old was removed." in parts["Removed"]
+    assert "- Enum value Kind.BEST was added." in parts["Changed"]
+    assert "- Shop.kind is deprecated. Since 2026-12-01: use name.\n" in parts["Deprecated"]
+    assert "- Field Shop.town was added.\n" in parts["Added"]
+    assert "Query.shop" not in parts["Deprecated"]  # it was deprecated before
+    assert changelog(changes_between(OLD, OLD)) == ""
+
+
 def test_the_command_fails_on_what_breaks_clients(tmp_path, capsys):
     other = tmp_path / "old.graphql"
     other.write_text("type Query { gone: Int kept: Int }")
     with pytest.raises(SystemExit):
-        _show_changes(other, "type Query { kept: Int more: Int }")
+        _show_changes(other, "type Query { kept: Int more: Int }", False)
     shown = capsys.readouterr()
     assert "safe: Field Query.more was added.\nBREAKING: Field Query.gone was removed." in shown.out
     assert "deprecate it" in shown.err
-    _show_changes(other, "type Query { gone: Int kept: Int }")
+    _show_changes(other, "type Query { kept: Int more: Int }", True)
+    assert capsys.readouterr().out.startswith("### API\n\n#### Removed\n\n- Field Query.gone")
+    _show_changes(other, "type Query { gone: Int kept: Int }", False)
     other.write_text("type {")
     with pytest.raises(SystemExit):
-        _show_changes(other, "type Query { kept: Int }")
+        _show_changes(other, "type Query { kept: Int }", False)
     assert "is no schema" in capsys.readouterr().err
 
 

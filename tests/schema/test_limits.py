@@ -1,6 +1,7 @@
 """Hostile documents are refused quickly, before they are validated; costs and the throttle."""
 
 import time
+from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,9 +13,11 @@ from redis.exceptions import ConnectionError as RedisGone
 
 from core.app import create_app
 from core.clock import MovableClock
+from core.schema import limits
 from core.schema.build import build_schema
+from core.schema.costs import _Walk
 from core.schema.executor.kept import MAX_CHARACTERS
-from core.schema.known import KnownDocuments
+from core.schema.known import Known, KnownDocuments
 from core.schema.limits import check_size
 from core.schema.throttle import Throttle
 from core.schema.variables import check_variables
@@ -145,6 +148,30 @@ async def test_hostile_documents(api, merchant, name):
     error = await refused(api, merchant, HOSTILE[name])
     assert error["extensions"]["code"] in ("COST_EXCEEDED", "BAD_REQUEST"), error
     assert "recursion" not in error["message"]
+
+
+def test_a_document_is_looked_through_once_however_often_it_spreads(prices, monkeypatch):
+    steps = Counter()
+
+    def count(owner, name):
+        walk = getattr(owner, name)
+
+        def counted(*given):
+            steps[name] += 1
+            assert steps[name] < 110  # without a memory it would not end
+            return walk(*given)
+
+        monkeypatch.setattr(owner, name, counted)
+
+    count(limits, "_size")
+    count(_Walk, "_sum")
+    for fragments in (50, 99):
+        steps.clear()
+        document = parse(doubled(fragments, "customers { nodes { id } }"))
+        assert check_size(document) is not None
+        assert prices.cost(Known(document, [document.definitions[0]], False), None, {}) > 2**50
+        assert set(steps) == {"_size", "_sum"}
+        assert max(steps.values()) < fragments + 10
 
 
 @pytest.mark.parametrize(

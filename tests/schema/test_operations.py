@@ -12,8 +12,10 @@ from strawberry.schema.schema import StrawberryGraphQLCoreExecutionContext
 from core.builtin import CorePlugin
 from core.registry import load
 from core.schema.build import Mutation, Query, Subscription
+from core.schema.known import KnownDocuments
 from core.schema.scalars import Public, Requires, camel, global_id
 from tests.schema.conftest import new_world
+from tests.schema.emitting import declared, emitted_since, last_event
 
 spec = importlib.util.spec_from_file_location(
     "operations", Path(__file__).with_name("operations.py")
@@ -24,10 +26,12 @@ spec.loader.exec_module(operations)
 NAMES = [
     name for name in operations.NAMES if name not in operations.SUBSCRIPTIONS | operations.ELSEWHERE
 ]
+REGISTRY = load(CorePlugin())
 PLUGIN_FIELDS = {
     owned.value.name: Requires(permission=owned.value.permission)
-    for owned in load(CorePlugin()).schema_fields.values()
+    for owned in REGISTRY.schema_fields.values()
 }
+EMITTED = declared(REGISTRY)
 FIRST = {
     "campaign-resume": "campaign-pause", "campaign-approve": "campaign-submit",
     "campaign-reject": "campaign-submit",
@@ -87,7 +91,7 @@ def test_every_root_field_has_an_operation():
         for field in root.__strawberry_definition__.fields
     } | {
         owned.value.name
-        for owned in load(CorePlugin()).schema_fields.values()
+        for owned in REGISTRY.schema_fields.values()
         if owned.value.owner in ("Query", "Mutation")
     }
     assert wanted <= published, wanted - published
@@ -100,11 +104,21 @@ def test_operation_says_its_use_case(name):
     assert len(first) > 5
 
 
+def test_each_operation_states_what_it_costs(app):
+    prices = app.state.schema.prices
+    for name in operations.NAMES:
+        known = KnownDocuments().find(operations.text(name))
+        cost, statements = operations.stated(name)
+        assert prices.cost(known, None, operations.variables(name, Ids())) == cost, name
+        assert (statements is None) is (name not in NAMES), name
+
+
 @pytest.mark.parametrize("name", READING)
 async def test_query_works_and_is_answered_as_the_stock_executor_would(
-    api, app, kept, name, monkeypatch
+    api, app, kept, name, budgets, monkeypatch
 ):
-    answer = await works(api, kept, name)
+    answer = await works(api, kept, name, budgets)
+    assert [one.spent for one in budgets] == [operations.stated(name)[1]]
     stock = StrawberryGraphQLCoreExecutionContext
     monkeypatch.setattr(app.state.schema, "execution_context_class", stock)
     again = await run(api, token_for(kept, name), name, kept.ids)
@@ -118,19 +132,20 @@ def in_use():
 
 
 @pytest.mark.parametrize("name", CHANGING)
-async def test_mutation_works(api, installation, in_use, name):
+async def test_mutation_works(api, installation, in_use, name, budgets):
     for world in in_use:
         try:
-            await is_right(api, world, name)
+            await is_right(api, world, name, budgets)
             return
         except (AssertionError, KeyError):
             pass  # another mutation may have left nothing to do: a new world decides
     in_use[:] = [await new_world(installation)]
-    await is_right(api, in_use[0], name)
+    await is_right(api, in_use[0], name, budgets)
 
 
-async def is_right(api, world, name):
-    answer = await works(api, world, name)
+async def is_right(api, world, name, budgets):
+    answer = await works(api, world, name, budgets)
+    assert max(one.spent for one in budgets) <= operations.stated(name)[1]
     if name in KEYED:
         await is_done_once(api, world, name, answer)
 
@@ -223,16 +238,21 @@ def known(world, value):
     return world.ids.get(value, value) if isinstance(value, str) else value
 
 
-async def works(api, world, name):
+async def works(api, world, name, budgets):
     if name in FIRST:
         await run(api, token_for(world, FIRST[name]), FIRST[name], world.ids)
     call = twice if name in KEYED else run_as_may
+    last = await last_event(world)
+    budgets.clear()
     answer = await call(api, world, name)
     assert "errors" not in answer, answer
+    assert answer["extensions"]["cost"]["requested"] == operations.stated(name)[0]
     for field in root_fields(name):
         found = answer["data"][field]
         assert found is not None
         assert not (isinstance(found, dict) and found.get("errors")), found
+        told = await emitted_since(world, last, field)
+        assert told <= EMITTED.get(field, set()), "declare it: emits=(...)"
     return answer
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-import strawberry
+from graphql import build_schema as build_sdl
 from graphql import (
     get_named_type,
     is_input_object_type,
-    is_non_null_type,
     is_object_type,
     is_scalar_type,
     is_specified_scalar_type,
@@ -20,13 +19,13 @@ from graphql import (
 import core
 import plugins
 import worker
-from core.registry import Owned, RegistryError
+from core.registry import Owned
 from core.schema.build import Mutation, Query, Subscription, build_schema
-from core.schema.context import Info
 from core.schema.costs import Cost
 from core.schema.error_page import error_page
-from core.schema.scalars import Authenticated, LoggedIn, Public, Requires, camel
-from core.sdk import HuikeError, SchemaField, Text
+from core.schema.lint import faults
+from core.schema.scalars import Authenticated, Emits, LoggedIn, Public, Requires, camel
+from core.sdk import HuikeError, Text
 
 DOCS = Path(__file__).parents[2] / "docs"
 ROOTS = [(root, field) for root in (Query, Mutation, Subscription)
@@ -51,7 +50,7 @@ def schema(installation):
 
 @pytest.mark.parametrize(("root", "field"), ROOTS, ids=lambda x: getattr(x, "python_name", ""))
 def test_every_root_field_asks_for_a_permission(schema, root, field):
-    (directive,) = [one for one in field.directives if not isinstance(one, Cost)]
+    (directive,) = [one for one in field.directives if not isinstance(one, Cost | Emits)]
     name = camel(field.python_name)
     assert isinstance(directive, DECISIONS.get(name, Requires))
     if name not in DECISIONS:
@@ -77,18 +76,64 @@ NOUNS = (
 )  # fmt: skip
 
 
-def test_mutations_keep_one_shape(schema):
-    for name, field in schema._schema.mutation_type.fields.items():
+def test_everything_keeps_the_shapes_of_the_api(schema):
+    assert list(faults(schema._schema)) == []
+    assert len(schema._schema.mutation_type.fields) > 150
+    connections = [name for name in schema._schema.type_map if name.endswith("Connection")]
+    assert len(connections) >= 7
+
+
+def test_mutations_are_called_by_known_nouns(schema):
+    for name in schema._schema.mutation_type.fields:
         assert re.fullmatch(rf"({'|'.join(NOUNS)})[A-Z]\w+", name), name
-        payload = field.type
-        assert payload.name == f"{name[0].upper()}{name[1:]}Payload"
-        assert str(payload.fields["errors"].type) == "[UserError!]!"
-        assert all(not is_non_null_type(f.type) for n, f in payload.fields.items() if n != "errors")
-        assert set(field.args) <= {"id", "name", "input"}
-        if "input" in field.args:
-            assert (
-                get_named_type(field.args["input"].type).name == f"{name[0].upper()}{name[1:]}Input"
-            )
+
+
+SOUND = """
+"A."
+interface UserError { "A." code: String }
+"A."
+type OtherError implements UserError { "A." code: String }
+"A."
+type Tea { "A." name: String }
+"A."
+type TeaMakePayload { "A." tea: Tea "A." errors: [UserError!]! }
+"A."
+input TeaMakeInput { "A." name: String }
+"A."
+type Mutation { "A." teaMake("A." id: ID!, "A." input: TeaMakeInput!): TeaMakePayload }
+"A."
+type TeaConnection { "A." edges: Int "A." nodes: [Tea] "A." pageInfo: Int "A." count: Int }
+"A."
+input TeaWhere { "A." and: [TeaWhere!] "A." or: [TeaWhere!] "A." not: TeaWhere }
+"A."
+type Query { "A." teas("A." where: TeaWhere): TeaConnection }
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("eaMake", "eamake", "Mutation.teamake: is called by a noun"),
+        ('"A." id: ID!', '"A." tea: ID!', "but no tea"),
+        ("TeaMakeInput", "TeaInput", "Mutation.teaMake: takes an input of the type TeaMakeInput"),
+        ("TeaMakePayload", "TeaPayload", "Mutation.teaMake: answers with a TeaMakePayload"),
+        (": TeaMakePayload }", ": TeaMakePayload! }", "that may be null"),
+        ("[UserError!]!", "[UserError]", "errors: [UserError!]!"),
+        ("tea: Tea ", "tea: Tea! ", "whose `tea` is null when nothing was done"),
+        ('"A." count: Int', "", "TeaConnection: a connection has the fields count, edges"),
+        ("type Tea {", 'type Tea { "A." price: Float', "Tea: `price` is a Float"),
+        ("or: [TeaWhere!]", "or: [TeaWhere]", "TeaWhere: a filter has"),
+        ('"A."\ntype Tea {', "type Tea {", "Tea: the type has no description"),
+        ('type Tea { "A." name', "type Tea { name", "Tea.name: the field has no description"),
+        ('("A." where', "(where", "Query.teas(where): the argument has no description"),
+    ],
+)
+def test_other_shapes_are_told(old, new, told):
+    assert list(faults(build_sdl(SOUND))) == []
+    assert old in SOUND
+    found = list(faults(build_sdl(SOUND.replace(old, new))))
+    assert len(found) == 1
+    assert told in found[0]
 
 
 ONE_OBJECT = "the lists are parts of one object, which is right or is not"
@@ -234,20 +279,6 @@ def test_what_sends_grants_charges_or_takes_in_has_a_key(schema):
     assert doing - keyed == set(WITHOUT_KEY), "give it an idempotencyKey, or say why it needs none"
 
 
-def test_every_connection_has_the_same_fields(schema):
-    found = [t for n, t in schema._schema.type_map.items() if n.endswith("Connection")]
-    assert len(found) >= 7
-    for connection in found:
-        assert set(connection.fields) == {"edges", "nodes", "pageInfo", "count"}
-
-
-def test_every_filter_has_one_grammar(schema):
-    for name, kind in schema._schema.type_map.items():
-        if name.endswith("Where"):
-            found = {field: str(kind.fields[field].type) for field in ("and", "or", "not")}
-            assert found == {"and": f"[{name}!]", "or": f"[{name}!]", "not": name}, name
-
-
 def test_no_number_is_a_float(schema):
     """Money least of all; and so it is with arguments and inputs."""
     assert "Float" not in schema._schema.type_map
@@ -321,90 +352,6 @@ def test_the_printed_schema_is_the_committed_one(installation):
     assert printed == build_schema(installation.registry).as_str()
     committed = (DOCS.parent / "schema.graphql").read_text(encoding="utf-8")
     assert committed.strip() == printed.strip(), "run `huike schema > schema.graphql`"
-
-
-# -- plugin fields -------------------------------------------------------------------------------
-
-
-def with_field(registry, owner, name, resolver, permission="SHOPS_READ", plugin="taobao"):
-    made = SchemaField(owner, name, strawberry.field(resolver=resolver), permission)
-    return replace(registry, schema_fields={f"{owner}.{name}": Owned(plugin, made)})
-
-
-async def motto(self, info: Info) -> str | None:
-    return "hello"
-
-
-async def strict(self, info: Info) -> str:
-    return "hello"
-
-
-async def broken(self, info: Info) -> str | None:
-    raise RuntimeError("password=hunter2")
-
-
-def test_plugin_field_must_be_nullable(installation):
-    with pytest.raises(RegistryError, match=r"taobao.*Customer.taobaoMotto.*nullable"):
-        build_schema(with_field(installation.registry, "Customer", "taobaoMotto", strict))
-
-
-def test_plugin_field_cannot_replace_core(installation):
-    with pytest.raises(Exception, match=r"taobao.*Customer.*phone"):
-        build_schema(with_field(installation.registry, "Customer", "phone", motto))
-
-
-def test_plugin_field_needs_a_known_permission(installation):
-    with pytest.raises(RegistryError, match="FLY"):
-        build_schema(with_field(installation.registry, "Query", "taobaoMotto", motto, "FLY"))
-
-
-def test_plugin_field_shows_in_its_schema_only(installation):
-    more = build_schema(
-        with_field(installation.registry, "Customer", "taobaoMotto", motto)
-    ).as_str()
-    assert 'taobaoMotto: String @requires(permission: "SHOPS_READ") @plugin(name: "taobao")' in more
-    assert "taobaoMotto" not in build_schema(installation.registry).as_str()
-
-
-async def ask(world, registry, query, **variables):
-    from core.domain.shops.known_tokens import KnownTokens
-    from core.schema.context import Context
-
-    installation = replace(world.merchant.installation, registry=registry)
-    tokens = KnownTokens(installation.db, installation.signals)
-    caller = await tokens.authenticate(world.token)
-    context = Context(installation, caller, "r1")
-    schema = build_schema(registry)
-    return await schema.execute(query, variable_values=variables, context_value=context)
-
-
-QUERY = "query ($id: ID!) { customer(id: $id) { name taobaoMotto } }"
-
-
-async def test_plugin_field_answers(installation, world):
-    registry = with_field(installation.registry, "Customer", "taobaoMotto", motto)
-    answer = await ask(world, registry, QUERY, id=world.ids["Customer"])
-    assert answer.errors is None
-    assert answer.data == {"customer": {"name": "张三", "taobaoMotto": "hello"}}
-
-
-async def test_broken_plugin_blanks_its_own_field(installation, world):
-    registry = with_field(installation.registry, "Customer", "taobaoMotto", broken)
-    answer = await ask(world, registry, QUERY, id=world.ids["Customer"])
-    assert answer.data == {"customer": {"name": "张三", "taobaoMotto": None}}
-    assert answer.errors[0].extensions == {"code": "INTERNAL", "requestId": "r1"}
-    assert "hunter2" not in str(answer.errors)
-
-
-async def test_plugin_that_is_off_blanks_its_field(installation, world):
-    from core.domain.shops.plugins import disable_plugin
-
-    async with world.merchant.work() as w:
-        await disable_plugin(w, installation.registry, "taobao")
-    registry = with_field(installation.registry, "Customer", "taobaoMotto", motto)
-    answer = await ask(world, registry, QUERY, id=world.ids["Customer"])
-    assert answer.data["customer"]["taobaoMotto"] is None
-    assert "not switched on" in answer.errors[0].message
 
 
 # -- plugin facets -------------------------------------------------------------------------------
