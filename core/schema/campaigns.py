@@ -10,7 +10,6 @@ import strawberry
 
 from core.domain.campaigns.audit import audit_run
 from core.domain.campaigns.campaigns import (
-    create_campaign,
     create_flow_campaign,
     update_campaign,
 )
@@ -21,10 +20,13 @@ from core.domain.campaigns.control import (
     schedule_campaign,
     start_campaign,
 )
-from core.domain.campaigns.flows import make_schedule, stored_flow
+from core.domain.campaigns.flows import make_schedule, message_flow, stored_flow
 from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
+from core.domain.shops.merchants import check_name
+from core.domain.shops.shops import need_shop
+from core.registry import Registry
 from core.schema.campaign_calendar import CampaignCalendar
 from core.schema.campaign_flow_inputs import (
     WEEKENDS,
@@ -57,15 +59,24 @@ from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.idempotency import once
 from core.schema.long_reads import long_read
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, changes, global_id, need_id, read_id, version_seen
+from core.schema.scalars import (
+    Node,
+    changes,
+    global_id,
+    need_id,
+    read_id,
+    sought,
+    sought_id,
+    version_seen,
+)
 from core.schema.segment_words import Language
 from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.skips import Skipped, skips
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
-from core.sdk.errors import HuikeError, InvalidInput, Several
+from core.sdk.errors import Faults, InvalidInput
 from core.sdk.flows import Flow
-from core.storage.database import Session
+from core.storage.database import Session, Work
 
 if TYPE_CHECKING:
     from core.schema.campaign_journeys import Journey
@@ -494,6 +505,7 @@ class CampaignScheduleInput:
         default=HolidayRule.KEEP, description="A single time can be moved, but not skipped."
     )
     weekends: bool = strawberry.field(default=False, description=WEEKENDS)
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -548,24 +560,24 @@ class CampaignCancelPayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-def _check_alone(given: CampaignCreateInput) -> None:
-    """Raises InvalidInput for one message given beside a flow."""
+async def _flow_of(w: Work, registry: Registry, given: CampaignCreateInput) -> Flow:
+    """The flow of an input, or that of its one message. Raises InvalidInput, Several."""
+    faults = Faults()
     for name in ("channel", "segment_id", "content"):
-        if getattr(given, name) is not None:
-            raise InvalidInput("the flow says it already", ("input", name))
-
-
-def _message_of(given: CampaignCreateInput) -> tuple[str, int, dict[str, str]]:
-    """Channel, segment and content of one message. Raises Several, NotFound."""
-    missing: list[HuikeError] = [
-        InvalidInput("give channel, segmentId and content, or a flow", ("input", name))
-        for name in ("channel", "segment_id", "content")
-        if getattr(given, name) is None
-    ]
-    if given.channel is None or given.segment_id is None or given.content is None:
-        raise Several(missing)
-    segment_id = need_id("Segment", given.segment_id, ("input", "segmentId"))
-    return given.channel, segment_id, content_of(given.content)
+        if given.flow is not None and getattr(given, name) is not None:
+            faults.wrong("the flow says it already", name)
+        if given.flow is None and getattr(given, name) is None:
+            faults.wrong("give channel, segmentId and content, or a flow", name)
+    if given.flow is not None:
+        with faults:
+            flow = await flow_of(w, registry, given.flow)
+    elif given.channel is not None and given.segment_id is not None and given.content is not None:
+        flow = message_flow(
+            sought_id("Segment", given.segment_id), given.channel, content_of(given.content),
+            given.message_class.value,
+        )  # fmt: skip
+    faults.tell()
+    return flow
 
 
 @strawberry.type
@@ -605,45 +617,51 @@ class CampaignMutations:
         self, info: Info, input: CampaignCreateInput
     ) -> CampaignCreatePayload | None:
         registry = info.context.installation.registry
-        given = input.shop_id
-        shop_id = need_id("Shop", given, ("input", "shopId")) if given else None
-        options = None if input.options is None else options_of(input.options)
+        shop_id = sought("Shop", input.shop_id)
+        faults, options = Faults(), None
+        with faults:
+            options = None if input.options is None else options_of(input.options)
         async with info.context.work() as w:
-            if input.flow is not None:
-                _check_alone(input)
-                flow = await flow_of(w, registry, input.flow)
-                pk = await create_flow_campaign(
-                    w, registry, name=input.name, flow=flow, shop_id=shop_id, options=options
-                )
-            else:
-                channel, segment_id, content = _message_of(input)
-                pk = await create_campaign(
-                    w, registry, name=input.name, channel=channel, segment_id=segment_id,
-                    content=content, message_class=input.message_class.value, shop_id=shop_id,
-                    options=options,
-                )  # fmt: skip
+            with faults:
+                flow = await _flow_of(w, registry, input)
+            if faults:  # what else is wrong, without its flow
+                with faults:
+                    check_name(input.name)
+                with faults:
+                    await need_shop(w, shop_id)
+            faults.tell()
+            pk = await create_flow_campaign(
+                w, registry, name=input.name, flow=flow, shop_id=shop_id, options=options,
+                simple=input.flow is None,
+            )  # fmt: skip
             return CampaignCreatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_WRITE", CampaignUpdatePayload)
     async def campaign_update(
         self, info: Info, id: strawberry.ID, input: CampaignUpdateInput
     ) -> CampaignUpdatePayload | None:
-        pk = need_id("Campaign", id)
+        pk, faults = need_id("Campaign", id), Faults()
         changed = changes(input)
         for key, type_name in (("segment_id", "Segment"), ("shop_id", "Shop")):
             if changed.get(key) is not None:
-                changed[key] = need_id(type_name, changed[key], ("input", key))
-        if "content" in changed:
-            changed["content"] = content_of(changed["content"])
+                changed[key] = sought_id(type_name, changed[key])
         if "message_class" in changed:
             changed["message_class"] = changed["message_class"].value
-        if "options" in changed:
-            changed["options"] = options_of(changed["options"])
         registry = info.context.installation.registry
         async with info.context.work() as w:
+            # what cannot be read is left out, so that all else is checked
+            if "content" in changed:
+                with faults:
+                    changed["content"] = content_of(changed.pop("content"))
+            if "options" in changed:
+                with faults:
+                    changed["options"] = options_of(changed.pop("options"))
             if "flow" in changed:
-                changed["flow"] = await flow_of(w, registry, changed["flow"])
-            await update_campaign(w, registry, pk, changed, input.if_version)
+                with faults:
+                    changed["flow"] = await flow_of(w, registry, changed.pop("flow"))
+            with faults:
+                await update_campaign(w, registry, pk, changed, input.if_version)
+            faults.tell()
             return CampaignUpdatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignSchedulePayload)
@@ -661,7 +679,7 @@ class CampaignMutations:
                 "at", at=input.at, local=input.local, holidays=input.holidays.value,
                 weekends=input.weekends,
             )  # fmt: skip
-            await schedule_campaign(w, registry, pk, when)
+            await schedule_campaign(w, registry, pk, when, input.if_version)
             return CampaignSchedulePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_SEND", CampaignStartPayload)

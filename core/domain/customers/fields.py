@@ -16,7 +16,14 @@ import orjson
 
 from core.domain.customers.log import log_each
 from core.domain.shops.merchants import check_name
-from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
+from core.sdk.errors import (
+    AlreadyExists,
+    Faults,
+    HuikeError,
+    InvalidInput,
+    NotFound,
+    WrongState,
+)
 from core.sdk.versions import check_version
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
@@ -100,18 +107,23 @@ async def create_field(
 ) -> int:
     """Define a field and return its id. `owner` is "custom" or the plugin's name.
 
-    Raises FieldNotYours, InvalidInput, AlreadyExists.
+    Raises FieldNotYours, InvalidInput, Several, AlreadyExists.
     """
-    _check_owner(namespace, owner, ("input", "namespace"))
+    faults = Faults()
+    with faults:
+        _check_owner(namespace, owner, ("input", "namespace"))
     if not NAME.fullmatch(key):
-        raise InvalidInput(
+        faults.wrong(
             "a key begins with a letter a to z; letters, digits and _ follow, up to 40 in all",
-            ("input", "key"),
+            "key",
         )
     if kind not in TYPES:
-        raise InvalidInput(f"a field is one of {', '.join(TYPES)}", ("input", "type"))
-    title = check_name(title, ("input", "title"))
-    listed = _check_choices(kind, choices)
+        faults.wrong(f"a field is one of {', '.join(TYPES)}", "type")
+    with faults:
+        title = check_name(title, ("input", "title"))
+    with faults:
+        listed = _check_choices(kind, choices)
+    faults.tell()
     if await _number_of_fields(w) >= MAX_FIELDS:
         raise WrongState(f"there are {MAX_FIELDS} fields, which is the most", ("input",))
     try:
@@ -157,19 +169,23 @@ async def update_field(
 ) -> None:
     """Change the title or the choices; other keys are a bug. A type never changes.
 
-    Raises NotFound, FieldNotYours, InvalidInput, WrongState for a choice that is in use, and
-    Conflict for a field of another version than `if_version`.
+    Raises NotFound, FieldNotYours, InvalidInput, Several, WrongState for a choice that is in use,
+    and Conflict for a field of another version than `if_version`.
     """
     assert set(changes) <= {"title", "choices"}
     row = await _owned_field(w, owner, field_id)
     check_version(row["version"], if_version)
     title, choices = row["title"], orjson.loads(row["choices"])
+    faults = Faults()
     if "title" in changes:
-        title = check_name(changes["title"] or "", ("input", "title"))
+        with faults:
+            title = check_name(changes["title"] or "", ("input", "title"))
     if "choices" in changes:
-        listed = _check_choices(row["type"], changes["choices"] or ())
-        await _check_unused(w, field_id, sorted(set(choices) - set(listed)))
-        choices = listed
+        with faults:
+            listed = _check_choices(row["type"], changes["choices"] or ())
+            await _check_unused(w, field_id, sorted(set(choices) - set(listed)))
+            choices = listed
+    faults.tell()
     await w.sql.execute(
         """UPDATE custom_fields SET title = $3, choices = $4, version = version + 1
            WHERE merchant_id = $1 AND id = $2""",
@@ -228,7 +244,7 @@ async def _owned_field(w: Work, owner: str, field_id: int) -> Mapping[str, Any]:
         w.merchant_id, field_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound(f"there is no custom field {field_id}", ("id",))
+        raise NotFound("there is no custom field with this id", ("id",))
     _check_owner(row["namespace"], owner, ("id",))
     return row
 
@@ -248,9 +264,11 @@ def _check_choices(kind: str, choices: Sequence[str]) -> list[str]:
         return []
     if not 1 <= len(listed) <= MAX_CHOICES or len(set(listed)) < len(listed):
         raise InvalidInput(f"a choice has 1 to {MAX_CHOICES} different values", path)
+    faults = Faults()
     for place, choice in enumerate(listed):
         if not 1 <= len(choice) <= CHOICE_LIMIT or not _storable(choice):
-            raise InvalidInput(f"a value has 1 to {CHOICE_LIMIT} characters", (*path, str(place)))
+            faults.wrong(f"a value has 1 to {CHOICE_LIMIT} characters", "choices", place)
+    faults.tell()
     return listed
 
 
@@ -305,7 +323,7 @@ async def set_fields(
     if not 1 <= len(changes) <= MAX_CHANGES:
         raise InvalidInput(f"give 1 to {MAX_CHANGES} fields", ("input", "fields"))
     if not await _hold_customers(w, [customer_id]):
-        raise NotFound(f"there is no customer {customer_id}", ("id",))
+        raise NotFound("there is no customer with this id", ("id",))
     fields = await _fields_by_name(w, [change.field for change in changes])
     stored = await _read_changes(w, customer_id, fields, changes, owner)
     changed = await _write(w, {customer_id: stored}, fields, source or _source(owner))
@@ -323,18 +341,15 @@ async def set_fields_of_many(
     held = set(await _hold_customers(w, list(values)))
     wanted = {pk: one for pk, one in values.items() if pk in held}
     fields = await _fields_by_name(w, sorted({name for one in wanted.values() for name in one}))
-    errors: list[HuikeError] = []
+    faults = Faults()
     stored: dict[int, dict[str, _Stored | None]] = {}
     for customer_id, named in wanted.items():
         for name, value in named.items():
             path = ("values", str(customer_id), name)
-            try:
+            with faults:
                 checked = _checked(fields, name, value, owner, path, path)
                 stored.setdefault(customer_id, {})[name] = checked
-            except HuikeError as error:
-                errors.append(error)
-    if errors:
-        raise Several(errors)
+    faults.tell()
     return len(await _write(w, stored, fields, source or _source(owner)))
 
 
@@ -388,12 +403,12 @@ async def _read_changes(
             w.merchant_id, customer_id,
         )  # fmt: skip
         versions = {row["field_id"]: row["version"] for row in rows}
-    errors: list[HuikeError] = []
+    faults = Faults()
     stored: dict[str, _Stored | None] = {}
     for place, change in enumerate(changes):
         path = ("input", "fields", str(place))
         name = change.field
-        try:
+        with faults:
             if name in stored:
                 raise InvalidInput(f"the field {name} is given twice", (*path, "field"))
             stored[name] = _checked(
@@ -401,10 +416,7 @@ async def _read_changes(
             )
             version = versions.get(fields[name]["id"], 0)
             check_version(version, change.if_version, (*path, "if_version"))
-        except HuikeError as error:
-            errors.append(error)
-    if errors:
-        raise Several(errors)
+    faults.tell()
     return stored
 
 
