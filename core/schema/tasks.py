@@ -170,7 +170,7 @@ class TaskCreateInput:
     order_id: strawberry.ID | None = None
 
 
-@strawberry.input
+@strawberry.input(description="Absent fields stay as they are.")
 class TaskUpdateInput:
     title: strawberry.Maybe[str]
     text: strawberry.Maybe[str]

@@ -17,7 +17,7 @@ from core.schema.idempotency import once_for
 from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import Money, changes, global_id, money, need_id, read_id, sought_id
 from core.schema.where import StringFilter
-from core.sdk import Faults, HuikeError, NodeType, SchemaField, Several
+from core.sdk import Faults, HuikeError, NodeType, SchemaField, Several, paths_moved
 from plugins.coupons import ending, stock
 from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_asked
 from plugins.coupons.codes import MAX_CODE
@@ -529,13 +529,27 @@ def _asked(info: Info, basket: CouponBasketInput) -> Asked:
     return Asked(purchase(basket), _client(info, basket))
 
 
+BASKETS = ("input", "baskets")
+
+
+def _all_asked(info: Info, baskets: Sequence[CouponBasketInput]) -> list[Asked]:
+    """Raises InvalidInput, NotFound or Several, of each basket that is wrong."""
+    faults, asked = Faults(), []
+    for place, one in enumerate(baskets):
+        with faults, paths_moved(("input",), (*BASKETS, str(place))):
+            asked.append(_asked(info, one))
+    faults.tell()
+    return asked
+
+
 def _shapes(
     outcomes: Sequence[Outcome], baskets: Sequence[CouponBasketInput]
 ) -> list[CouponOutcome]:
     """Raises CouponGuessing if all are refused; what others have used is told all the same."""
     refusals = [one.refusal for one in outcomes if one.refusal is not None]
     if len(refusals) == len(outcomes):
-        raise refusals[0]
+        with paths_moved(("input",), (*BASKETS, "0")):
+            raise refusals[0]
     return [
         outcome_shape(one, basket.currency)
         for one, basket in zip(outcomes, baskets, strict=True)
@@ -544,10 +558,11 @@ def _shapes(
 
 async def reserve(info: Info, input: CouponsReserveInput) -> CouponsReservePayload | None:
     async def call() -> dict[str, Any]:
-        async with info.context.work() as w:
-            until = input.until or w.now + RESERVED_FOR
-            found = await reserve_asked(w, [_asked(info, input.basket)], until)
-        (outcome,) = _shapes(found, [input.basket])
+        with paths_moved((*BASKETS, "0"), ("input", "basket")):
+            async with info.context.work() as w:
+                until = input.until or w.now + RESERVED_FOR
+                found = await reserve_asked(w, _all_asked(info, [input.basket]), until)
+            (outcome,) = _shapes(found, [input.basket])
         return {"outcome": outcome}
 
     made: CouponsReservePayload = await _answered(CouponsReservePayload, call)
@@ -556,7 +571,7 @@ async def reserve(info: Info, input: CouponsReserveInput) -> CouponsReservePaylo
 
 async def redeem(info: Info, input: CouponsRedeemInput) -> CouponsRedeemPayload | None:
     async def call() -> dict[str, Any]:
-        asked = [_asked(info, one) for one in input.baskets]
+        asked = _all_asked(info, input.baskets)
         if len(asked) == 1:  # a till's: others of the same templates wait for each other
             found = [await info.context.together(redeem_asked, asked[0])]
         else:

@@ -31,6 +31,10 @@ WRONG = {
     "couponsCodesImport": {"templateId": NONE, "codes": [""]},
     "couponsCodesMake": {"templateId": NONE, "count": -1, **KEY},
     "couponsGrant": {"templateId": NONE, "customerIds": [NONE], **KEY},
+    "couponsReserve": {
+        "until": PAST,
+        "basket": {"codes": [], "currency": "CNY", "lines": [{"productId": "1", "amount": "1"}]},
+    },
     "couponsRevoke": {"ids": [NONE], "reason": ""},
     "couponsTemplateCreate": {
         "name": "", "handle": "", "amount": "-1", "gift": " ", "threshold": "-1", "maxOff": "-1",
@@ -158,7 +162,7 @@ ALONE = {
     **dict.fromkeys(("staffLogin", "staffOidcFinish", "staffOidcStart", "staffPasswordChange",
                      "staffTotpDisable"), LOGIN),
     **dict.fromkeys(("attributionRecompute", "webhookRedeliver"), PERIOD),
-    "couponsRelease": ONE, "couponsReserve": ONE,
+    "couponsRelease": ONE,
     "customerImportPreview": "a look at a file: what is wrong with it is in the preview's rows",
 }  # fmt: skip
 """Mutations of several fields that are not in the table."""
@@ -190,7 +194,9 @@ NAMED = {"content"}
 
 
 def leads(path, name):
-    """Whether a path leads to a value of the mutation's arguments."""
+    """Whether a path leads to a value of the mutation's arguments; none is about all of them."""
+    if not path:
+        return True
     first, *rest = path
     if first not in MUTATIONS[name].args:
         return False

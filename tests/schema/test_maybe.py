@@ -126,6 +126,12 @@ def test_every_update_is_here(schema):
     for name, (_, given) in table.items():
         others = {field for mutation, field in OTHER_FIELDS if mutation == name}
         assert set(given) | others == set(maybes(schema, name)), name
+    for name in table:
+        given = get_named_type(schema.mutation_type.fields[name].args["input"].type)
+        assert "absent" in given.description.lower(), given.name
+        for field, clears in maybes(schema, name).items():
+            if clears:
+                assert "null" in given.fields[field].description.lower(), (given.name, field)
     # an update whose fields are all needed could clear nothing and would overwrite everything
     whole = {"customerNoteUpdate", "roleUpdate"}
     assert {name for name in schema.mutation_type.fields if name.endswith("Update")} == (
