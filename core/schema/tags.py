@@ -148,6 +148,7 @@ async def change_tags(
         check_tags(input.tags)
     if (input.ids is None) == (input.segment_id is None):
         faults.wrong("give either ids or segmentId", "ids")
+        faults.tell()
     async with info.context.work() as w:
         if input.segment_id is not None:
             with faults:

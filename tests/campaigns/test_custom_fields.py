@@ -11,7 +11,8 @@ from core.domain.campaigns.content.writing import check_content
 from core.domain.campaigns.control import start_campaign
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.campaigns.sending import send_run
-from core.domain.customers.fields import FieldChange, create_field, delete_field, set_fields
+from core.domain.customers.field_values import FieldChange, set_fields
+from core.domain.customers.fields import create_field, delete_field
 from core.sdk import ContentField, Several
 from core.sdk.errors import HuikeError
 from core.testing.smtp import smtp_sink

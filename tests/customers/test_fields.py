@@ -5,18 +5,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.domain.customers import fields as module
-from core.domain.customers.fields import (
+from core.domain.customers import field_values, fields
+from core.domain.customers.field_values import (
     FieldChange,
+    read_fields,
+    set_fields,
+    set_fields_of_many,
+)
+from core.domain.customers.fields import (
     FieldDefinition,
     FieldNotYours,
     FieldRemoval,
     create_field,
     define_fields,
     delete_field,
-    read_fields,
-    set_fields,
-    set_fields_of_many,
     update_field,
 )
 from core.sdk import AlreadyExists, InvalidInput, NotFound, Several, WrongState
@@ -109,17 +111,17 @@ async def test_wrong_values_are_refused_with_their_place(merchant, kind, value):
 @given(st.decimals(allow_nan=False, allow_infinity=False, places=10, min_value=-(10**19),
                    max_value=10**19))  # fmt: skip
 def test_decimals_are_exact(number):
-    text, stored, moment = module._stored("decimal", [], format(number, "f"))
+    text, stored, moment = field_values._stored("decimal", [], format(number, "f"))
     assert (text, moment) == (None, None)
     assert stored == number
-    again = module._stored("decimal", [], module.shown("decimal", None, stored, None))
+    again = field_values._stored("decimal", [], field_values.shown("decimal", None, stored, None))
     assert again[1] == number
 
 
 @given(st.integers(-(2**63) + 1, 2**63 - 1), st.booleans())
 def test_whole_numbers_are_exact(number, as_text):
-    stored = module._stored("int", [], str(number) if as_text else number)[1]
-    shown = module.shown("int", None, stored, None)
+    stored = field_values._stored("int", [], str(number) if as_text else number)[1]
+    shown = field_values.shown("int", None, stored, None)
     assert int(shown) == number
     assert isinstance(shown, int) == (abs(number) < 2**53)
 
@@ -132,7 +134,7 @@ def test_whole_numbers_are_exact(number, as_text):
     )
 )
 def test_times_are_the_same_instant(at):
-    stored = module._stored("datetime", [], at.isoformat())[2]
+    stored = field_values._stored("datetime", [], at.isoformat())[2]
     assert stored == at.astimezone(UTC)
 
 
@@ -245,7 +247,7 @@ async def test_a_choice_that_is_used_stays(merchant):
 
 @pytest.mark.parametrize("limit", [2, 5_000])
 async def test_a_deleted_field_is_gone_with_its_values(merchant, monkeypatch, limit):
-    monkeypatch.setattr(module, "AT_ONCE", limit)
+    monkeypatch.setattr(fields, "AT_ONCE", limit)
     db = merchant.installation.db
     async with merchant.work() as w:
         ids = await add_customers(w, 5)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from core.domain.customers.fields import FieldChange, create_field, set_fields
+from core.domain.customers.field_values import FieldChange, set_fields
+from core.domain.customers.fields import create_field
 from core.domain.customers.tags import tag_customers
 from core.domain.segments import tagging as module
 from core.domain.segments.compile import sentence

@@ -9,7 +9,8 @@ from zoneinfo import ZoneInfo
 import orjson
 import pytest
 
-from core.domain.customers.fields import FieldChange, create_field, set_fields
+from core.domain.customers.field_values import FieldChange, set_fields
+from core.domain.customers.fields import create_field
 from core.domain.orders.facts import refresh_facts
 from core.domain.segments.segments import create_segment, delete_segment
 from core.domain.segments.traits import start_traits

@@ -266,7 +266,8 @@ async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Fl
 
 async def _schedule(w: Work, campaign_id: int, at: datetime, flow: Flow) -> None:
     await w.sql.execute(
-        """UPDATE campaigns SET state = 'scheduled', scheduled_at = $3, flow = $5, updated_at = $4
+        """UPDATE campaigns SET state = 'scheduled', scheduled_at = $3, flow = $5, updated_at = $4,
+               version = version + 1
            WHERE merchant_id = $1 AND id = $2""",
         w.merchant_id, campaign_id, at, w.now, flow.model_dump_json(),
     )  # fmt: skip

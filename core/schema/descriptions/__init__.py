@@ -75,9 +75,10 @@ def describe(schema: GraphQLSchema) -> None:
         if not element.description:
             element.description = own.get(name, {}).get(member) or _by_shape(kind, name, member)
         if kind == "input field" and name.endswith(CHANGING) and _can_be_cleared(element):
-            element.description = f"{element.description or ''} Null clears it.".lstrip()
+            element.description = f"{element.description or ''}{CLEARS}".lstrip()
 
 
+CLEARS = " Null clears it."
 CHANGING = ("UpdateInput", "SetInput")
 """Inputs of which an absent field keeps its value."""
 

@@ -10,7 +10,8 @@ from core.domain.campaigns.flows import parse_flow
 from core.domain.campaigns.journeys.advance import advance
 from core.domain.campaigns.journeys.figures import version_figures
 from core.domain.campaigns.recurring import begin_due_occurrences
-from core.domain.customers.fields import FieldChange, create_field, set_fields
+from core.domain.customers.field_values import FieldChange, set_fields
+from core.domain.customers.fields import create_field
 from core.sdk import Several
 from core.sdk.errors import HuikeError
 from tests.journey_kit import VIP, enrolments, make_segment, start_journey, tag, tags_of
