@@ -26,7 +26,7 @@ from core.schema.merge_history import CustomerMerge, merges_by_id
 from core.schema.pages import After, Connection, First, Listing, page
 from core.schema.scalars import JSON, Node, camel, global_id, need_id, sought, sought_id
 from core.schema.where import IdColumn, IdFilter
-from core.sdk.errors import Faults, HuikeError
+from core.sdk.errors import Faults, HuikeError, paths_moved
 from core.sdk.identities import KIND_LIMIT, VALUE_LIMIT, Identity, Scope, app_scope_id
 from core.storage import jobs
 from core.storage.database import Session
@@ -335,7 +335,8 @@ def identity_of(given: CustomerIdentityAddInput) -> Identity:
         if not 1 <= len(getattr(given, name).strip()) <= most:
             faults.wrong(f"an identity's {name} has 1 to {most} characters", name)
     faults.tell()
-    return Identity(scope, scope_id, given.kind.strip(), given.value.strip())
+    with paths_moved((), ("input", "kind")):
+        return Identity(scope, scope_id, given.kind.strip(), given.value.strip())
 
 
 @strawberry.type
