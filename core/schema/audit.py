@@ -85,12 +85,12 @@ class AuditQueries:
 class AuditMutations:
     @mutation("AUDIT_READ", AuditVerifyPayload, description="Check the whole log in a job.")
     async def audit_verify(self, info: Info, input: AuditVerifyInput) -> AuditVerifyPayload | None:
-        head = read_hash(input.head)
-        params = {"head": head.hex() if head else None}
         async with info.context.work() as w:
 
             async def start() -> int:
-                return await enqueue(w, KIND, params)
+                head = read_hash(input.head)
+                return await enqueue(w, KIND, {"head": head.hex() if head else None})
 
-            job_id = await once(w, "auditVerify", input.idempotency_key, params, start)
+            given = {"head": input.head}
+            job_id = await once(w, "auditVerify", input.idempotency_key, given, start)
             return AuditVerifyPayload(job=(await jobs_by_id(w, [job_id]))[job_id])

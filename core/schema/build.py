@@ -33,7 +33,8 @@ from core.schema.campaign_results import ResultMutations, ResultQueries
 from core.schema.campaign_review import CampaignReviewMutations, CampaignReviewQueries
 from core.schema.campaign_schedule import CampaignScheduleMutations
 from core.schema.campaign_webhook_calls import WebhookCallMutations, WebhookCallQueries
-from core.schema.campaigns import CampaignMutations, CampaignQueries, CampaignSubscriptions
+from core.schema.campaign_writes import CampaignMutations
+from core.schema.campaigns import CampaignQueries, CampaignSubscriptions
 from core.schema.connections import (
     ConnectionMutations,
     ConnectionQueries,

@@ -9,10 +9,10 @@ from core.domain.shops.caller import Caller
 from core.schema.bulk_documents import AFTER, bulk_query
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
-from core.schema.idempotency import once
+from core.schema.idempotency import check_key, once
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.scalars import JSON
-from core.sdk.errors import InvalidInput, WrongState
+from core.sdk.errors import Faults, InvalidInput, WrongState
 from core.storage import jobs
 from core.storage.database import Work
 
@@ -50,12 +50,19 @@ class BulkExportMutations:
         self, info: Info, input: BulkExportRunInput
     ) -> BulkExportRunPayload | None:
         context = info.context
-        query = bulk_query(info.schema, input.query)
+        faults, variables = Faults(), dict[str, Any]()
+        with faults:
+            check_key(input.idempotency_key)
+        with faults:
+            variables = _variables(input.variables)
+        with faults:
+            query = bulk_query(info.schema, input.query)
+        faults.tell()
         for permission in sorted(query.permissions):
             context.need(permission)
         caller = context.caller
         assert caller is not None
-        given = {"query": input.query, "variables": _variables(input.variables)}
+        given = {"query": input.query, "variables": variables}
         async with context.work() as w:
 
             async def call() -> int:

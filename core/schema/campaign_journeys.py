@@ -21,7 +21,7 @@ from core.schema.errors import UserError
 from core.schema.idempotency import once
 from core.schema.orders import Order, order_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import JSON, Node, global_id, need_id
+from core.schema.scalars import JSON, Node, global_id, need_id, sought, sought_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, IntFilter, StringFilter
 from core.sdk.events import CustomEvent
 from core.storage.database import Session
@@ -322,9 +322,7 @@ class JourneyMutations:
     async def custom_event_record(
         self, info: Info, input: CustomEventRecordInput
     ) -> CustomEventRecordPayload | None:
-        customer = need_id("Customer", input.customer_id, ("input", "customerId"))
-        about = input.order_id
-        order = need_id("Order", about, ("input", "orderId")) if about else None
+        customer, order = sought_id("Customer", input.customer_id), sought("Order", input.order_id)
         data: Any = input.data or {}
         given = {"type": input.type, "customer": customer, "order": order, "data": data}
         async with info.context.work() as w:

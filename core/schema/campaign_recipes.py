@@ -15,7 +15,7 @@ from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.idempotency import once
-from core.schema.scalars import JSON, need_id
+from core.schema.scalars import JSON, sought
 from core.schema.segment_words import Language
 from core.sdk.errors import InvalidInput
 from core.sdk.recipes import Recipe
@@ -78,7 +78,7 @@ class CampaignRecipe:
 
 def _object(given: Any) -> dict[str, Any]:
     if given is not None and not isinstance(given, dict):
-        raise InvalidInput("parameters are an object", ("input", "parameters"))
+        raise InvalidInput("parameters are an object", ("parameters",))
     return given or {}
 
 
@@ -157,8 +157,8 @@ class CampaignRecipeMutations:
     ) -> RecipeSwitchOnPayload | None:
         if input.start:
             info.context.need("CAMPAIGNS_SEND")
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId")) if input.shop_id else None
-        parameters = _object(input.parameters)
+        shop_id = sought("Shop", input.shop_id)
+        parameters: Any = {} if input.parameters is None else input.parameters
         given = {
             "recipe": input.recipe, "shop": shop_id, "language": input.language.value,
             "parameters": parameters, "name": input.name, "start": input.start,

@@ -45,7 +45,7 @@ from core.schema.lifecycle import From
 from core.schema.long_reads import long_read
 from core.schema.scalars import JSON, Money, global_id, money, need_id, version_seen
 from core.schema.setting_versions import version_of
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults, InvalidInput
 from core.sdk.events import CampaignReported
 from core.storage import jobs
 from core.storage.database import Session
@@ -630,7 +630,7 @@ class ResultQueries:
 def period(calendar: Calendar, first: date, last: date) -> tuple[datetime, datetime]:
     """From the first instant of a day until the end of another. Raises InvalidInput."""
     if not 0 <= (last - first).days < MAX_DAYS:
-        raise InvalidInput(f"a period has from 1 to {MAX_DAYS} days", ("to",))
+        raise InvalidInput(f"a period has from 1 to {MAX_DAYS} days", ("input", "to"))
     return calendar.start_of(first), calendar.end_of(last)
 
 
@@ -645,15 +645,16 @@ class ResultMutations:
     async def attribution_window_set(
         self, info: Info, input: AttributionWindowSetInput
     ) -> AttributionWindowSetPayload | None:
-        known = {*info.context.installation.registry.channels, "sms", ANY_CHANNEL}
+        known, faults = {*info.context.installation.registry.channels, "sms", ANY_CHANNEL}, Faults()
         if input.channel not in known:
-            raise InvalidInput(
-                f"there is no channel {input.channel[:100]!r}; there are "
-                f"{', '.join(sorted(known))}",
-                ("input", "channel"),
+            there_are = ", ".join(sorted(known))
+            faults.wrong(
+                f"there is no channel {input.channel[:100]!r}; there are {there_are}", "channel"
             )
         async with info.context.work() as w:
-            await set_window(w, input.channel, input.touch.value, input.hours, input.if_version)
+            with faults:
+                await set_window(w, input.channel, input.touch.value, input.hours, input.if_version)
+            faults.tell()
             found = in_force(await windows(w), w.now)
         return AttributionWindowSetPayload(windows=[attribution_window(one) for one in found])
 

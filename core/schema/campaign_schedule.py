@@ -9,7 +9,7 @@ from core.schema.campaign_flow_inputs import WEEKENDS, HolidayRule
 from core.schema.campaigns import Campaign, campaigns_by_id
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import need_id
+from core.schema.scalars import need_id, version_seen
 
 
 @strawberry.input(description="When a message to a segment recurs.")
@@ -24,6 +24,7 @@ class CampaignRecurrenceSetInput:
     )
     holidays: HolidayRule = HolidayRule.KEEP
     weekends: bool = strawberry.field(default=False, description=WEEKENDS)
+    if_version: int | None = version_seen()
 
 
 @strawberry.input
@@ -65,7 +66,9 @@ class CampaignScheduleMutations:
         )  # fmt: skip
         async with info.context.work() as w:
             flow = with_schedule(stored_flow((await get_campaign(w, pk))["flow"]), schedule)
-            await update_campaign(w, info.context.installation.registry, pk, {"flow": flow})
+            await update_campaign(
+                w, info.context.installation.registry, pk, {"flow": flow}, input.if_version
+            )
             return CampaignRecurrenceSetPayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
     @mutation("CAMPAIGNS_WRITE", CampaignCopyPayload, description="The copy is a draft.")

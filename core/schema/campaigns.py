@@ -9,43 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 import strawberry
 
 from core.domain.campaigns.audit import audit_run
-from core.domain.campaigns.campaigns import (
-    create_campaign,
-    create_flow_campaign,
-    update_campaign,
-)
 from core.domain.campaigns.content.measuring import measure_message
-from core.domain.campaigns.control import (
-    cancel_campaign,
-    pause_campaign,
-    resume_campaign,
-    schedule_campaign,
-    start_campaign,
-)
-from core.domain.campaigns.flows import make_schedule, stored_flow
+from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.policy.reasons import reason_in_words
 from core.domain.campaigns.preview import preview_campaign
 from core.domain.customers.masking import NAME, mask_name
 from core.schema.campaign_calendar import CampaignCalendar
-from core.schema.campaign_flow_inputs import (
-    WEEKENDS,
-    CampaignFlowInput,
-    CampaignOptionsInput,
-    HolidayRule,
-    flow_of,
-    options_of,
-)
 from core.schema.campaign_flows import WithFlow
 from core.schema.campaign_parts import (
     ContentPart,
-    ContentPartInput,
     MessageClass,
-    content_of,
     parts,
 )
 from core.schema.campaign_proposals import WithProposal
 from core.schema.campaign_results import CampaignOutcome, RunOutcome
-from core.schema.context import CHILDREN, Info, field, mutation, subscription
+from core.schema.context import CHILDREN, Info, field, subscription
 from core.schema.customers import Customer, customer_by_id
 from core.schema.delivery_fate import (
     AuditFate,
@@ -54,18 +32,21 @@ from core.schema.delivery_fate import (
     fate_of_delivery,
     fate_of_run,
 )
-from core.schema.errors import BAD_REQUEST, RequestError, UserError
-from core.schema.idempotency import once
+from core.schema.errors import BAD_REQUEST, RequestError
 from core.schema.long_reads import long_read
 from core.schema.message_costs import MoneyRange, cost_range
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, changes, global_id, need_id, read_id, version_seen
+from core.schema.scalars import (
+    Node,
+    global_id,
+    need_id,
+    read_id,
+)
 from core.schema.segment_words import Language
 from core.schema.segments import Segment, segments_by_id
 from core.schema.shops import Shop, shops_by_id
 from core.schema.skips import Skipped, skips
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
-from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.flows import Flow
 from core.storage.database import Session
 
@@ -475,123 +456,6 @@ async def runs_of(session: Session, pks: list[int]) -> dict[int, list[CampaignRu
     return found
 
 
-@strawberry.input
-class CampaignCreateInput:
-    name: str
-    channel: str | None = None
-    segment_id: strawberry.ID | None = None
-    content: list[ContentPartInput] | None = None
-    message_class: MessageClass = MessageClass.MARKETING
-    flow: CampaignFlowInput | None = strawberry.field(
-        default=None, description="In place of channel, segment and content of one message."
-    )
-    options: CampaignOptionsInput | None = None
-    shop_id: strawberry.ID | None = None
-
-
-@strawberry.input(description="Absent fields stay as they are.")
-class CampaignUpdateInput:
-    name: strawberry.Maybe[str]
-    segment_id: strawberry.Maybe[strawberry.ID]
-    content: strawberry.Maybe[list[ContentPartInput]]
-    message_class: strawberry.Maybe[MessageClass]
-    flow: strawberry.Maybe[CampaignFlowInput] = strawberry.field(
-        default=None,
-        description="Of a journey that is on: a new version, which lets people in from now on.",
-    )
-    options: strawberry.Maybe[CampaignOptionsInput]
-    shop_id: strawberry.Maybe[strawberry.ID | None] = strawberry.field(
-        default=None, description="Null clears it."
-    )
-    if_version: int | None = version_seen()
-
-
-@strawberry.input
-class CampaignScheduleInput:
-    at: datetime
-    local: bool = strawberry.field(
-        default=False,
-        description="Each customer gets it when the clocks where it lives show what the shop's "
-        "show at that instant; who has that behind already, at once.",
-    )
-    holidays: HolidayRule = strawberry.field(
-        default=HolidayRule.KEEP, description="A single time can be moved, but not skipped."
-    )
-    weekends: bool = strawberry.field(default=False, description=WEEKENDS)
-
-
-@strawberry.input
-class CampaignStartInput:
-    idempotency_key: str = strawberry.field(
-        description="Any text of yours; a repeated call with it does not start again."
-    )
-
-
-@strawberry.type
-class CampaignCreatePayload:
-    campaign: Campaign | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class CampaignUpdatePayload:
-    campaign: Campaign | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class CampaignSchedulePayload:
-    campaign: Campaign | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class CampaignStartPayload:
-    campaign: Campaign | None = None
-    run: CampaignRun | None = strawberry.field(
-        default=None, description="Null when its runs begin later, as it is scheduled."
-    )
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class CampaignPausePayload:
-    campaign: Campaign | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class CampaignResumePayload:
-    campaign: Campaign | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-@strawberry.type
-class CampaignCancelPayload:
-    campaign: Campaign | None = None
-    errors: list[UserError] = strawberry.field(default_factory=list)
-
-
-def _check_alone(given: CampaignCreateInput) -> None:
-    """Raises InvalidInput for one message given beside a flow."""
-    for name in ("channel", "segment_id", "content"):
-        if getattr(given, name) is not None:
-            raise InvalidInput("the flow says it already", ("input", name))
-
-
-def _message_of(given: CampaignCreateInput) -> tuple[str, int, dict[str, str]]:
-    """Channel, segment and content of one message. Raises Several, NotFound."""
-    missing: list[HuikeError] = [
-        InvalidInput("give channel, segmentId and content, or a flow", ("input", name))
-        for name in ("channel", "segment_id", "content")
-        if getattr(given, name) is None
-    ]
-    if given.channel is None or given.segment_id is None or given.content is None:
-        raise Several(missing)
-    segment_id = need_id("Segment", given.segment_id, ("input", "segmentId"))
-    return given.channel, segment_id, content_of(given.content)
-
-
 @strawberry.type
 class CampaignQueries:
     @field("CAMPAIGNS_READ")
@@ -620,108 +484,6 @@ class CampaignQueries:
         sort: list[DeliverySort] | None = None,
     ) -> Connection[Delivery]:
         return await page(info, DELIVERIES, where, sort, first, after)
-
-
-@strawberry.type
-class CampaignMutations:
-    @mutation("CAMPAIGNS_WRITE", CampaignCreatePayload)
-    async def campaign_create(
-        self, info: Info, input: CampaignCreateInput
-    ) -> CampaignCreatePayload | None:
-        registry = info.context.installation.registry
-        given = input.shop_id
-        shop_id = need_id("Shop", given, ("input", "shopId")) if given else None
-        options = None if input.options is None else options_of(input.options)
-        async with info.context.work() as w:
-            if input.flow is not None:
-                _check_alone(input)
-                flow = await flow_of(w, registry, input.flow)
-                pk = await create_flow_campaign(
-                    w, registry, name=input.name, flow=flow, shop_id=shop_id, options=options
-                )
-            else:
-                channel, segment_id, content = _message_of(input)
-                pk = await create_campaign(
-                    w, registry, name=input.name, channel=channel, segment_id=segment_id,
-                    content=content, message_class=input.message_class.value, shop_id=shop_id,
-                    options=options,
-                )  # fmt: skip
-            return CampaignCreatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
-
-    @mutation("CAMPAIGNS_WRITE", CampaignUpdatePayload)
-    async def campaign_update(
-        self, info: Info, id: strawberry.ID, input: CampaignUpdateInput
-    ) -> CampaignUpdatePayload | None:
-        pk = need_id("Campaign", id)
-        changed = changes(input)
-        for key, type_name in (("segment_id", "Segment"), ("shop_id", "Shop")):
-            if changed.get(key) is not None:
-                changed[key] = need_id(type_name, changed[key], ("input", key))
-        if "content" in changed:
-            changed["content"] = content_of(changed["content"])
-        if "message_class" in changed:
-            changed["message_class"] = changed["message_class"].value
-        if "options" in changed:
-            changed["options"] = options_of(changed["options"])
-        registry = info.context.installation.registry
-        async with info.context.work() as w:
-            if "flow" in changed:
-                changed["flow"] = await flow_of(w, registry, changed["flow"])
-            await update_campaign(w, registry, pk, changed, input.if_version)
-            return CampaignUpdatePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
-
-    @mutation("CAMPAIGNS_SEND", CampaignSchedulePayload)
-    async def campaign_schedule(
-        self, info: Info, id: strawberry.ID, input: CampaignScheduleInput
-    ) -> CampaignSchedulePayload | None:
-        pk = need_id("Campaign", id)
-        if input.at.tzinfo is None:
-            raise InvalidInput(
-                "a time needs its offset, as in 2026-06-15T12:00:00+08:00", ("input", "at")
-            )
-        async with info.context.work() as w:
-            registry = info.context.installation.registry
-            when = make_schedule(
-                "at", at=input.at, local=input.local, holidays=input.holidays.value,
-                weekends=input.weekends,
-            )  # fmt: skip
-            await schedule_campaign(w, registry, pk, when)
-            return CampaignSchedulePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
-
-    @mutation("CAMPAIGNS_SEND", CampaignStartPayload)
-    async def campaign_start(
-        self, info: Info, id: strawberry.ID, input: CampaignStartInput
-    ) -> CampaignStartPayload | None:
-        pk = need_id("Campaign", id)
-        async with info.context.work() as w:
-
-            async def start() -> int | None:
-                return await start_campaign(w, info.context.installation.registry, pk)
-
-            run_id = await once(w, "campaignStart", input.idempotency_key, {"id": pk}, start)
-            run = None if run_id is None else (await runs_by_id(w, [run_id]))[run_id]
-            return CampaignStartPayload(run=run, campaign=(await campaigns_by_id(w, [pk]))[pk])
-
-    @mutation("CAMPAIGNS_SEND", CampaignPausePayload)
-    async def campaign_pause(self, info: Info, id: strawberry.ID) -> CampaignPausePayload | None:
-        pk = need_id("Campaign", id)
-        async with info.context.work() as w:
-            await pause_campaign(w, pk)
-            return CampaignPausePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
-
-    @mutation("CAMPAIGNS_SEND", CampaignResumePayload)
-    async def campaign_resume(self, info: Info, id: strawberry.ID) -> CampaignResumePayload | None:
-        pk = need_id("Campaign", id)
-        async with info.context.work() as w:
-            await resume_campaign(w, info.context.installation.registry, pk)
-            return CampaignResumePayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
-
-    @mutation("CAMPAIGNS_SEND", CampaignCancelPayload)
-    async def campaign_cancel(self, info: Info, id: strawberry.ID) -> CampaignCancelPayload | None:
-        pk = need_id("Campaign", id)
-        async with info.context.work() as w:
-            await cancel_campaign(w, pk)
-            return CampaignCancelPayload(campaign=(await campaigns_by_id(w, [pk]))[pk])
 
 
 @strawberry.type

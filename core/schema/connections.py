@@ -18,7 +18,7 @@ from core.domain.shops.web_routes import route_url
 from core.schema.context import Info, field, mutation, subscription
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, global_id, need_id, sought
 from core.schema.shops import Shop, shops_by_id
 from core.sdk.connectors import Authorising, Pushed, Resource, Token, Verifying
 from core.sdk.errors import InvalidInput, NotFound, PluginDisabled
@@ -492,4 +492,4 @@ def _resources(input: ShopResyncInput) -> list[Resource]:
 
 
 def _shop_id(given: strawberry.ID | None) -> int | None:
-    return None if given is None else need_id("Shop", given, ("input", "shopId"))
+    return sought("Shop", given)

@@ -7,7 +7,7 @@ from typing import Any
 import strawberry
 
 from core.domain.campaigns.confirmation import start_confirmation
-from core.domain.customers.consent import BULK_LIMIT, Word, set_consents
+from core.domain.customers.consent import BULK_LIMIT, Word, check_word, set_consents
 from core.domain.customers.consent_policies import POLICY, set_policy
 from core.schema.batches import OnError, error_policy
 from core.schema.consents import ConsentStatus, shop_of
@@ -18,10 +18,10 @@ from core.schema.external_refs import ExternalRefInput, customers_of_refs
 from core.schema.idempotency import once
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, page
-from core.schema.scalars import JSON, Node, global_id, need_id, read_id, version_seen
+from core.schema.scalars import JSON, Node, global_id, need_id, read_id, sought, version_seen
 from core.schema.setting_versions import version_of
 from core.schema.where import DateTimeFilter, StringFilter
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
+from core.sdk.errors import Faults, HuikeError, NotFound, Several
 from core.sdk.events import ConsentGranted, ConsentWithdrawn
 from core.storage.database import Session, Work
 
@@ -265,28 +265,31 @@ class ConsentMutations:
         self, info: Info, input: CustomersConsentSetInput
     ) -> CustomersConsentSetPayload | None:
         evidence: Any = input.evidence
-        if not isinstance(evidence, dict | None):
-            raise InvalidInput("evidence is an object", ("input", "evidence"))
-        count = len(input.ids) + len(input.external_refs)
-        if not 1 <= count <= BULK_LIMIT:
-            raise InvalidInput(f"name 1 to {BULK_LIMIT} customers", ("input", "ids"))
+        count, faults = len(input.ids) + len(input.external_refs), Faults()
         word = Word(
             input.channel, input.purpose, input.status.value, input.source, _shop(input.shop_id),
             input.text, input.text_version, evidence,
         )  # fmt: skip
         async with info.context.work() as w:
+            with faults:
+                await check_word(w, word)
+            if not 1 <= count <= BULK_LIMIT:
+                faults.wrong(f"name 1 to {BULK_LIMIT} customers", "ids")
+                faults.tell()
             named = await _by_ids(w, input.ids)
             named += await customers_of_refs(w, input.external_refs, ("input", "externalRefs"))
             missing = [one for one in named if isinstance(one, HuikeError)]
             if missing and input.on_error is OnError.ABORT:
-                raise Several(missing)
+                with faults:
+                    raise Several(missing)
+            faults.tell()
             pks = [one for one in named if isinstance(one, int)]
             changed = await set_consents(w, pks, word)
             return CustomersConsentSetPayload(changed=changed, errors=user_errors(Several(missing)))
 
 
 def _shop(shop_id: strawberry.ID | None) -> int:
-    return need_id("Shop", shop_id, ("input", "shopId")) if shop_id else 0
+    return sought("Shop", shop_id) or 0
 
 
 async def _by_ids(w: Work, ids: list[strawberry.ID]) -> list[int | HuikeError]:

@@ -2,14 +2,8 @@
 
 import strawberry
 
-from core.domain.customers.fields import (
-    MERCHANTS,
-    FieldChange,
-    create_field,
-    delete_field,
-    set_fields,
-    update_field,
-)
+from core.domain.customers.field_values import FieldChange, set_fields
+from core.domain.customers.fields import MERCHANTS, create_field, delete_field, update_field
 from core.domain.segments.fields import check_not_used
 from core.schema.context import Info, field, mutation
 from core.schema.customers import Customer, customers_by_id

@@ -13,7 +13,7 @@ from core.schema.context import Info, mutation
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.order_intake import ColumnInput, ImportConsentInput
-from core.schema.scalars import JSON, need_id
+from core.schema.scalars import JSON, need_id, sought
 from core.schema.uploads import file_name, pieces_of, start_once
 from core.storage.database import Work
 from core.tabular.bulk import refuse_old_excel, temporary_file
@@ -138,7 +138,7 @@ def options_of(input: Any, **more: Any) -> importing.Options:
     shop_id = input.shop_id
     return importing.Options(
         mapping={column.field: column.header for column in input.columns},
-        shop_id=need_id("Shop", shop_id, ("input", "shopId")) if shop_id is not None else None,
+        shop_id=sought("Shop", shop_id),
         **more,
     )
 

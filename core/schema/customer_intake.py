@@ -19,15 +19,15 @@ from core.domain.customers.customers import (
 from core.domain.customers.import_rows import CustomerRecord
 from core.domain.customers.intake import Intake, upsert_customers
 from core.domain.customers.tags import check_tags
-from core.domain.shops.shops import find_shop
+from core.domain.shops.shops import need_shop
 from core.schema.batches import OnError, error_policy, read_batch
 from core.schema.consents import ConsentStatus
 from core.schema.context import Info, mutation
 from core.schema.customer_imports import ImportExisting
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
-from core.schema.scalars import PhoneNumber, need_id
-from core.sdk.errors import HuikeError, InvalidInput
+from core.schema.scalars import PhoneNumber, sought
+from core.sdk.errors import Faults, HuikeError, InvalidInput
 
 T = TypeVar("T")
 
@@ -167,15 +167,16 @@ class CustomerIntakeMutations:
         self, info: Info, input: CustomersUpsertInput
     ) -> CustomersUpsertPayload | None:
         async with info.context.work() as w:
-            shop_id = None
-            if input.shop_id is not None:
-                pk = need_id("Shop", input.shop_id, ("input", "shopId"))
-                shop_id = (await find_shop(w, str(pk)))["id"]
+            shop_id, faults = sought("Shop", input.shop_id), Faults()
+            with faults:
+                await need_shop(w, shop_id)
             today = await merchants_day(w)
-            batch = read_batch(
-                "customers", input.customers, input.on_error,
-                lambda one, path, errors: _Reader(path, today, errors).record(one),
-            )  # fmt: skip
+            with faults:
+                batch = read_batch(
+                    "customers", input.customers, input.on_error,
+                    lambda one, path, errors: _Reader(path, today, errors).record(one),
+                )  # fmt: skip
+            faults.tell()
             existing: Any = input.existing.value
             intake = Intake(None, shop_id, existing)
             taken = await upsert_customers(w, intake, batch.records)

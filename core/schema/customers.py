@@ -57,6 +57,7 @@ from core.schema.scalars import (
     global_id,
     need_id,
     read_id,
+    sought,
     version_seen,
 )
 from core.schema.where import (
@@ -72,7 +73,6 @@ from core.schema.where import (
     TextColumn,
     conditions_sql,
 )
-from core.sdk.errors import InvalidInput
 from core.sdk.events import ConsentGranted, ConsentWithdrawn
 from core.sdk.identities import CONTACT_KINDS
 from core.storage.database import Session
@@ -587,9 +587,7 @@ class CustomerMutations:
     ) -> CustomerConsentSetPayload | None:
         pk = need_id("Customer", id)
         evidence: Any = input.evidence
-        if not isinstance(evidence, dict | None):
-            raise InvalidInput("evidence is an object", ("input", "evidence"))
-        shop = need_id("Shop", input.shop_id, ("input", "shopId")) if input.shop_id else 0
+        shop = sought("Shop", input.shop_id) or 0
         async with info.context.work() as w:
             await set_consent(
                 w, pk, input.channel, input.purpose, input.status.value, input.source, evidence,

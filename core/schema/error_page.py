@@ -5,7 +5,7 @@ from core.sdk.errors import HuikeError
 
 HEAD = """# Error codes
 
-What stands in `errors { code message path retryable }` of a mutation's payload. `path` leads to the value at fault. [Conventions](conventions.md) names the codes of top-level errors.
+What stands in `errors { code message path retryable }` of a mutation's payload. `path` leads to the value at fault. All that is wrong with an input comes in one answer; what comes alone is told in [Conventions](conventions.md#errors), which also names the codes of top-level errors.
 
 This page is printed by `huike error-codes`, which also has the codes of plugins that you install.
 

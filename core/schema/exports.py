@@ -34,8 +34,8 @@ from core.schema.orders import (
     RefundWhere,
 )
 from core.schema.pages import Listing, ids_statement
-from core.schema.scalars import SegmentRule, need_id
-from core.sdk.errors import InvalidInput
+from core.schema.scalars import SegmentRule, sought
+from core.sdk.errors import Faults, InvalidInput
 from core.storage.database import Work
 from core.storage.keyring import Keyring
 from core.tabular.exporting import ExportTable, start_export
@@ -141,11 +141,18 @@ async def start(info: Info, name: str, given: Any, among: Among | None = None) -
     async with context.work() as w:
 
         async def call() -> int:
-            return await record_export(
-                w, name, given.where, given.sort, given.format.value, given.columns,
-                clear=[right for right in RIGHTS if context.may(right)], need=context.need,
-                among=None if among is None else await among(w),
-            )  # fmt: skip
+            faults, asked = Faults(), None
+            if among is not None:
+                with faults:
+                    asked = await among(w)
+            with faults:
+                made = await record_export(
+                    w, name, given.where, given.sort, given.format.value, given.columns,
+                    clear=[right for right in RIGHTS if context.may(right)], need=context.need,
+                    among=asked,
+                )  # fmt: skip
+            faults.tell()
+            return made
 
         request = request_of(w.keyring, [name, plain(given)])
         job_id: int = await once(w, f"{name}.export", given.idempotency_key, request, call)
@@ -178,11 +185,9 @@ async def record_export(
 
 def among_of(info: Info, input: CustomerExportStartInput) -> Among:
     """The customers of the segment or rule that the input names. Raises RequestError, NotFound."""
-    segment_id = None
+    segment_id = sought("Segment", input.segment_id)
     if input.segment_id is not None or input.rule is not None:
         info.context.need("SEGMENTS_READ")
-    if input.segment_id is not None:
-        segment_id = need_id("Segment", input.segment_id, ("input", "segmentId"))
     registry = info.context.installation.registry
 
     async def choose(w: Work) -> Asked | None:

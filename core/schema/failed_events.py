@@ -109,9 +109,11 @@ class FailedEventMutations:
     async def failed_events_retry(
         self, info: Info, input: FailedEventsRetryInput
     ) -> FailedEventsRetryPayload | None:
-        path = ("input", "ids")
-        pks = (
-            None if input.ids is None else [need_id("FailedEvent", one, path) for one in input.ids]
-        )
+        pks = None
+        if input.ids is not None:
+            pks = [
+                need_id("FailedEvent", one, ("input", "ids", str(place)))
+                for place, one in enumerate(input.ids)
+            ]
         async with info.context.work() as w:
             return FailedEventsRetryPayload(retried=await outbox.try_again(w, pks))

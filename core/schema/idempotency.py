@@ -6,11 +6,17 @@ from typing import Any
 
 import orjson
 
-from core.sdk.errors import InvalidInput, KeyReused
+from core.sdk.errors import Faults, InvalidInput, KeyReused
 from core.storage.database import Work
 
 KEY_LIMIT = 200
 PATH = ("input", "idempotencyKey")
+
+
+def check_key(key: str) -> None:
+    """Raises InvalidInput for an idempotency key of another length."""
+    if not 1 <= len(key) <= KEY_LIMIT:
+        raise InvalidInput(f"an idempotency key has 1 to {KEY_LIMIT} characters", PATH)
 
 
 async def once(
@@ -18,10 +24,16 @@ async def once(
 ) -> Any:
     """The JSON result of `call`, made by the first call with this key in its own transaction.
 
-    A second caller waits for the first one's commit. Raises KeyReused for other input.
+    A second caller waits for the first one's commit. Raises KeyReused for other input, InvalidInput
+    for a key of another length, and Several when `call` finds more that is wrong.
     """
-    if not 1 <= len(key) <= KEY_LIMIT:
-        raise InvalidInput(f"an idempotency key has 1 to {KEY_LIMIT} characters", PATH)
+    faults = Faults()
+    with faults:
+        check_key(key)
+    if faults:
+        with faults:
+            await call()  # it is taken back with the transaction: what else is wrong is told too
+        faults.tell()
     digest = hashlib.sha256(orjson.dumps(given, option=orjson.OPT_SORT_KEYS)).digest()
     mine = await w.sql.fetchval(
         """INSERT INTO idempotency_keys (merchant_id, operation, key, input_hash, created_at)
@@ -50,6 +62,14 @@ async def once_for(w: Work, operation: str, given: Any, call: Callable[[], Await
     """The first answer to an input with this idempotency key; see `once`."""
     values = {name: value for name, value in vars(given).items() if name != "idempotency_key"}
     return await once(w, operation, given.idempotency_key, values, call)
+
+
+async def forget(w: Work, operation: str, key: str) -> None:
+    """Leave the key free again, since what its call began has certainly not been done."""
+    await w.sql.execute(
+        "DELETE FROM idempotency_keys WHERE merchant_id = $1 AND operation = $2 AND key = $3",
+        w.merchant_id, operation, key,
+    )  # fmt: skip
 
 
 async def answered(w: Work, operation: str, key: str, result: Any) -> None:

@@ -28,8 +28,9 @@ from core.schema.customer_standing import LifecycleDays, days_of, place
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.long_reads import long_read
-from core.schema.scalars import need_id, version_seen
+from core.schema.scalars import sought, version_seen
 from core.schema.setting_versions import IN_WORDS, version_of
+from core.sdk.errors import Faults
 from core.storage.database import Session
 
 From = Annotated[date, strawberry.argument(name="from")]
@@ -279,10 +280,14 @@ class LifecycleRefreshStartPayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-async def need_place(session: Session, shop_id: str | None) -> Calendar:
-    """The calendar of a shop's global id, of all shops for None. Raises NotFound."""
-    pk = need_id("Shop", shop_id, ("input", "shopId")) if shop_id else ALL_SHOPS
-    return await calendar_of(session, pk)
+async def need_place(session: Session, shop_id: str | None, faults: Faults) -> Calendar:
+    """The calendar of a shop's global id, of all shops for None.
+
+    That of all shops too, and a fault, where there is no such shop.
+    """
+    with faults:
+        return await calendar_of(session, sought("Shop", shop_id) or ALL_SHOPS)
+    return await calendar_of(session)
 
 
 @strawberry.type
@@ -351,11 +356,14 @@ class LifecycleMutations:
         self, info: Info, input: LifecycleThresholdsSetInput
     ) -> LifecycleThresholdsSetPayload | None:
         async with info.context.work() as w:
-            calendar = await need_place(w, input.shop_id)
-            await set_thresholds(
-                w, calendar, Thresholds(input.active, input.silent, input.sleeping), input.reason,
-                from_day=input.from_, if_version=input.if_version,
-            )  # fmt: skip
+            faults = Faults()
+            calendar = await need_place(w, input.shop_id, faults)
+            with faults:
+                await set_thresholds(
+                    w, calendar, Thresholds(input.active, input.silent, input.sleeping),
+                    input.reason, from_day=input.from_, if_version=input.if_version,
+                )  # fmt: skip
+            faults.tell()
         return LifecycleThresholdsSetPayload(lifecycle=LifecycleModel(calendar=calendar))
 
     @mutation(
@@ -367,8 +375,13 @@ class LifecycleMutations:
         self, info: Info, input: LifecycleProposalApplyInput
     ) -> LifecycleProposalApplyPayload | None:
         async with info.context.work() as w:
-            calendar = await need_place(w, input.shop_id)
-            await apply_proposal(w, calendar, input.reason, input.min_age_days, input.if_version)
+            faults = Faults()
+            calendar = await need_place(w, input.shop_id, faults)
+            with faults:
+                await apply_proposal(
+                    w, calendar, input.reason, input.min_age_days, input.if_version
+                )
+            faults.tell()
         return LifecycleProposalApplyPayload(lifecycle=LifecycleModel(calendar=calendar))
 
     @mutation(

@@ -13,7 +13,7 @@ from core.schema.customer_imports import COLUMNS, FILE, SHOP
 from core.schema.errors import UserError
 from core.schema.jobs import Job
 from core.schema.order_intake import ColumnInput
-from core.schema.scalars import need_id
+from core.schema.scalars import sought
 from core.schema.uploads import file_name, start_once
 from core.storage.database import Work
 
@@ -66,7 +66,7 @@ class MemberImportMutations:
         tiers: Any = input.tiers.value
         options = Options(
             mapping={column.field: column.header for column in input.columns},
-            shop_id=None if shop_id is None else need_id("Shop", shop_id, ("input", "shopId")),
+            shop_id=sought("Shop", shop_id),
             tiers=tiers,
             dry_run=input.dry_run,
         )

@@ -19,7 +19,7 @@ from core.schema.member_rewards import Redemption, redemptions_by_id
 from core.schema.orders import Order, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.points import PointsEntry, entries_by_id
-from core.schema.scalars import Node, global_id, need_id, read_id
+from core.schema.scalars import Node, global_id, need_id, read_id, sought_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
 from core.sdk.errors import InvalidInput
 from core.sdk.events import ReferralEntered, ReferralRefused
@@ -282,7 +282,7 @@ class ReferralMutations:
     async def referral_code_make(
         self, info: Info, input: ReferralCodeMakeInput
     ) -> ReferralCodeMakePayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
             return ReferralCodeMakePayload(code=shown(await make_code(w, pk)))
 
@@ -295,7 +295,7 @@ class ReferralMutations:
     async def referral_enter(
         self, info: Info, input: ReferralEnterInput
     ) -> ReferralEnterPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
             made = await enter_code(w, pk, input.code)
             return ReferralEnterPayload(referral=(await referrals_by_id(w, [made]))[made])

@@ -17,7 +17,7 @@ from core.schema.idempotency import once
 from core.schema.members import Tier, tiers_by_pk
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.points import KEY
-from core.schema.scalars import JSON, Node, changes, global_id, need_id, version_seen
+from core.schema.scalars import JSON, Node, changes, global_id, need_id, sought_id, version_seen
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
 from core.sdk.errors import InvalidInput
 from core.sdk.events import RewardCancelled, RewardFulfilled, RewardRequested
@@ -291,9 +291,7 @@ class RewardMutations:
     async def reward_create(
         self, info: Info, input: RewardCreateInput
     ) -> RewardCreatePayload | None:
-        settings: object = {} if input.settings is None else input.settings
-        if not isinstance(settings, dict):
-            raise InvalidInput("settings are an object", ("input", "settings"))
+        settings: Any = {} if input.settings is None else input.settings
         given = {
             "name": input.name, "cost": input.cost, "stock": input.stock,
             "per_customer": input.per_customer, "tier_ids": _tier_pks(input.tier_ids),
@@ -325,8 +323,8 @@ class RewardMutations:
     async def reward_redeem(
         self, info: Info, input: RewardRedeemInput
     ) -> RewardRedeemPayload | None:
-        reward_pk = need_id("Reward", input.reward_id, ("input", "rewardId"))
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
+        reward_pk = sought_id("Reward", input.reward_id)
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
 
             async def take() -> int:
@@ -369,7 +367,7 @@ class RewardMutations:
 def _tier_pks(ids: list[strawberry.ID] | None) -> list[int] | None:
     if ids is None:
         return None
-    return [need_id("Tier", text, ("input", "tierIds")) for text in ids]
+    return [sought_id("Tier", text) for text in ids]
 
 
 def _text(text: str, path: str) -> str:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import strawberry
 
+from core.domain.customers.customers import get_customer
 from core.domain.members.benefits import stored_benefits
 from core.domain.members.membership import MemberSource, counts_by_day, join, leave
-from core.domain.members.points import Balance, balances
+from core.domain.members.points import CUSTOMER, Balance, balances
 from core.domain.members.programme import (
     Programme,
     create_tier,
@@ -27,9 +28,19 @@ from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.costs import costs
 from core.schema.errors import UserError
 from core.schema.long_reads import long_read
-from core.schema.scalars import JSON, Node, changes, global_id, need_id, read_id, version_seen
+from core.schema.scalars import (
+    JSON,
+    Node,
+    changes,
+    global_id,
+    need_id,
+    read_id,
+    sought,
+    sought_id,
+    version_seen,
+)
 from core.schema.shops import Shop, shops_by_id
-from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.errors import Faults, InvalidInput, NotFound, WrongState
 from core.sdk.events import MemberJoined, MemberLeft, TierChanged
 from core.sdk.money import from_minor, to_minor
 from core.storage.database import Session
@@ -415,20 +426,19 @@ class MemberMutations:
     async def programme_set(
         self, info: Info, input: ProgrammeSetInput
     ) -> ProgrammeSetPayload | None:
-        if not isinstance(input.rules, dict):
-            raise InvalidInput("rules are an object", ("input", "rules"))
+        rules: Any = input.rules
         async with info.context.work() as w:
-            await set_programme(w, input.name, input.currency, input.rules, input.if_version)
+            await set_programme(w, input.name, input.currency, rules, input.if_version)
             return ProgrammeSetPayload(programme=programme_of(await get_programme(w)))
 
     @mutation("MEMBERS_WRITE", TierCreatePayload)
     async def tier_create(self, info: Info, input: TierCreateInput) -> TierCreatePayload | None:
         async with info.context.work() as w:
-            programme = await get_programme(w)
-            pk = await create_tier(
-                w, input.name, input.rank, stored(input.threshold, programme, "threshold"),
-                stored(input.keep_threshold, programme, "keepThreshold"), _list(input.benefits),
-            )  # fmt: skip
+            programme, faults = await get_programme(w), Faults()
+            given = _told(vars(input), programme, faults)
+            with faults:
+                pk = await create_tier(w, input.name, input.rank, **given)
+            faults.tell()
             return TierCreatePayload(tier=(await tiers_by_id(w, [pk], programme))[pk])
 
     @mutation("MEMBERS_WRITE", TierUpdatePayload)
@@ -438,13 +448,11 @@ class MemberMutations:
         pk = need_id("Tier", id)
         changed = changes(input)
         async with info.context.work() as w:
-            programme = await get_programme(w)
-            for key, path in (("threshold", "threshold"), ("keep_threshold", "keepThreshold")):
-                if key in changed:
-                    changed[key] = stored(changed[key], programme, path)
-            if "benefits" in changed:
-                changed["benefits"] = _list(changed["benefits"])
-            await update_tier(w, pk, changed, input.if_version)
+            programme, faults = await get_programme(w), Faults()
+            changed |= _told(changed, programme, faults)
+            with faults:
+                await update_tier(w, pk, changed, input.if_version)
+            faults.tell()
             return TierUpdatePayload(tier=(await tiers_by_id(w, [pk], programme))[pk])
 
     @mutation(
@@ -459,13 +467,11 @@ class MemberMutations:
 
     @mutation("MEMBERS_WRITE", MemberJoinPayload, emits=(MemberJoined, TierChanged))
     async def member_join(self, info: Info, input: MemberJoinInput) -> MemberJoinPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
-        shop = input.shop_id
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
             await join(
                 w, pk, input.source.value,
-                shop_id=need_id("Shop", shop, ("input", "shopId")) if shop else None,
-                card_number=input.card_number,
+                shop_id=sought("Shop", input.shop_id), card_number=input.card_number,
             )  # fmt: skip
             return MemberJoinPayload(membership=(await memberships_of(w, [pk]))[pk])
 
@@ -476,7 +482,7 @@ class MemberMutations:
         description="The points stay in the ledger, for who comes back.",
     )
     async def member_leave(self, info: Info, input: MemberLeaveInput) -> MemberLeavePayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
             await leave(w, pk, input.source.value)
         return MemberLeavePayload(customer_id=input.customer_id)
@@ -485,19 +491,34 @@ class MemberMutations:
     async def member_tier_set(
         self, info: Info, input: MemberTierSetInput
     ) -> MemberTierSetPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
-        tier = need_id("Tier", input.tier_id, ("input", "tierId"))
+        pk = sought_id("Customer", input.customer_id)
+        tier = sought_id("Tier", input.tier_id)
         async with info.context.work() as w:
-            programme = await get_programme(w)
+            programme, faults = await get_programme(w), Faults()
+            with faults:
+                await get_customer(w, pk, path=CUSTOMER)
+                if pk not in await members_of(w, programme, [pk]):
+                    raise WrongState("the customer is not a member", CUSTOMER)
             if tier not in {one.id for one in programme.tiers}:
-                raise NotFound("there is no such tier", ("input", "tierId"))
+                faults.add(NotFound("there is no such tier", ("input", "tierId")))
             if input.until is not None and input.until <= w.now:
-                raise InvalidInput("the time lies in the past", ("input", "until"))
-            found = await members_of(w, programme, [pk])
-            if pk not in found:
-                raise WrongState("the customer is not a member", ("input", "customerId"))
+                faults.wrong("the time lies in the past", "until")
+            faults.tell()
             await set_tier(w, pk, tier, input.until)
             return MemberTierSetPayload(membership=(await memberships_of(w, [pk]))[pk])
+
+
+def _told(given: Mapping[str, Any], programme: Programme, faults: Faults) -> dict[str, Any]:
+    """Thresholds and benefits of a tier as they are stored, of those that are given."""
+    found: dict[str, Any] = {}
+    for key, path in (("threshold", "threshold"), ("keep_threshold", "keepThreshold")):
+        if key in given:
+            with faults:
+                found[key] = stored(given[key], programme, path)
+    if "benefits" in given:
+        with faults:
+            found["benefits"] = _list(given["benefits"])
+    return found
 
 
 def _list(given: Any) -> list[Any]:

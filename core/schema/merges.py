@@ -14,6 +14,7 @@ from core.domain.customers.merge_preview import WARNINGS, MergePreview, merge_pr
 from core.domain.customers.suggestions import REASONS, reject_suggestion
 from core.domain.orders.merging import accept_suggestion, merge_customers, unmerge_customers
 from core.domain.orders.suggesting import SuggestMerges
+from core.domain.shops.shops import need_shop
 from core.schema.consents import Consent, ConsentStatus
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customers import Customer, contact, customer_by_id, customer_of, customers_by_id
@@ -23,11 +24,11 @@ from core.schema.jobs import Job, jobs_by_id
 from core.schema.masking import Contact
 from core.schema.merge_history import CustomerMerge, merges_by_id
 from core.schema.pages import After, Connection, First, Listing, page
-from core.schema.scalars import JSON, Node, camel, global_id, need_id
+from core.schema.scalars import JSON, Node, camel, global_id, need_id, sought, sought_id
 from core.schema.where import IdColumn, IdFilter
-from core.sdk.errors import HuikeError, InvalidInput
+from core.sdk.errors import Faults, HuikeError, paths_moved
 from core.sdk.events import CustomersMerged, CustomersUnmerged
-from core.sdk.identities import Identity, Scope, app_scope_id
+from core.sdk.identities import KIND_LIMIT, VALUE_LIMIT, Identity, Scope, app_scope_id
 from core.storage import jobs
 from core.storage.database import Session
 
@@ -318,28 +319,25 @@ class CustomerIdentityRemovePayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-def evidence_of(value: Any) -> dict[str, Any] | None:
-    if not isinstance(value, dict | None):
-        raise InvalidInput("evidence is an object", ("input", "evidence"))
-    return value
-
-
 def identity_of(given: CustomerIdentityAddInput) -> Identity:
-    """Raises NotFound, InvalidInput."""
+    """Raises InvalidInput, Several."""
     scope: Scope = given.scope.value
+    faults, scope_id = Faults(), 0
     if (scope == "shop") != (given.shop_id is not None):
-        raise InvalidInput("shopId goes with scope SHOP", ("input", "shopId"))
+        faults.wrong("shopId goes with scope SHOP", "shopId")
     if (scope == "app") != (given.app_key is not None):
-        raise InvalidInput("appKey goes with scope APP", ("input", "appKey"))
-    scope_id = 0
+        faults.wrong("appKey goes with scope APP", "appKey")
     if given.shop_id is not None:
-        scope_id = need_id("Shop", given.shop_id, ("input", "shopId"))
+        scope_id = sought_id("Shop", given.shop_id)
     elif given.app_key is not None:
-        scope_id = app_scope_id(given.app_key)
-    try:
+        with faults:
+            scope_id = app_scope_id(given.app_key)
+    for name, most in (("kind", KIND_LIMIT), ("value", VALUE_LIMIT)):
+        if not 1 <= len(getattr(given, name).strip()) <= most:
+            faults.wrong(f"an identity's {name} has 1 to {most} characters", name)
+    faults.tell()
+    with paths_moved((), ("input", "kind")):
         return Identity(scope, scope_id, given.kind.strip(), given.value.strip())
-    except InvalidInput as error:
-        raise InvalidInput(error.message, ("input", "kind")) from None
 
 
 @strawberry.type
@@ -375,8 +373,8 @@ class MergeMutations:
         self, info: Info, id: strawberry.ID, input: CustomerMergeInput
     ) -> CustomerMergePayload | None:
         registry = info.context.installation.registry
-        into, from_ = need_id("Customer", id), need_id("Customer", input.from_, ("input", "from"))
-        evidence = evidence_of(input.evidence)
+        into, from_ = need_id("Customer", id), sought_id("Customer", input.from_)
+        evidence: Any = input.evidence
         given = {"id": into, "from": from_, "reason": input.reason, "evidence": evidence}
         async with info.context.work() as w:
 
@@ -425,7 +423,7 @@ class MergeMutations:
     ) -> MergeSuggestionAcceptPayload | None:
         registry = info.context.installation.registry
         pk = need_id("MergeSuggestion", id)
-        keep = need_id("Customer", input.keep, ("input", "keep")) if input.keep else None
+        keep = sought("Customer", input.keep)
         async with info.context.work() as w:
 
             async def accept() -> int:
@@ -463,7 +461,13 @@ class MergeMutations:
     ) -> CustomerIdentityAddPayload | None:
         pk = need_id("Customer", id)
         async with info.context.work() as w:
-            await add_identity(w, pk, identity_of(input))
+            faults = Faults()
+            with faults:
+                identity = identity_of(input)
+            with faults:
+                await need_shop(w, sought("Shop", input.shop_id))
+            faults.tell()
+            await add_identity(w, pk, identity)
             return CustomerIdentityAddPayload(customer=(await customers_by_id(w, [pk]))[pk])
 
     @mutation("CUSTOMERS_MERGE", CustomerIdentityRemovePayload)
@@ -471,7 +475,7 @@ class MergeMutations:
         self, info: Info, id: strawberry.ID, input: CustomerIdentityRemoveInput
     ) -> CustomerIdentityRemovePayload | None:
         pk = need_id("Customer", id)
-        identity = need_id("CustomerIdentity", input.identity, ("input", "identity"))
+        identity = sought_id("CustomerIdentity", input.identity)
         async with info.context.work() as w:
             await remove_identity(w, pk, identity)
             return CustomerIdentityRemovePayload(customer=(await customers_by_id(w, [pk]))[pk])

@@ -24,7 +24,7 @@ from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import answered, once
 from core.schema.message_costs import MoneyRange, cost_range
-from core.schema.scalars import need_id
+from core.schema.scalars import need_id, sought, sought_id
 from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.flows import Send, Variant
 
@@ -128,9 +128,7 @@ def _about(
     customer_id: strawberry.ID, order_id: strawberry.ID | None, parcel_id: strawberry.ID | None
 ) -> About:
     return About(
-        need_id("Customer", customer_id, ("input", "customerId")),
-        need_id("Order", order_id, ("input", "orderId")) if order_id else None,
-        need_id("Parcel", parcel_id, ("input", "parcelId")) if parcel_id else None,
+        sought_id("Customer", customer_id), sought("Order", order_id), sought("Parcel", parcel_id)
     )
 
 

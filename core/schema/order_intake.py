@@ -1,10 +1,10 @@
 """Taking in orders, parcels and refunds: batches over the API, and files."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import strawberry
 from strawberry.file_uploads import Upload
@@ -15,14 +15,14 @@ from core.domain.orders.ingest import INCOMPLETE, ingest_orders
 from core.domain.orders.parcels import ingest_traces
 from core.domain.orders.refunds import ingest_refunds
 from core.domain.shops.merchants import check_currency
-from core.domain.shops.shops import find_shop
+from core.domain.shops.shops import get_shop
 from core.schema.batches import Batch, OnError, error_policy, read_batch
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
 from core.schema.jobs import Job
-from core.schema.scalars import PhoneNumber, need_id
+from core.schema.scalars import PhoneNumber, sought_id
 from core.schema.uploads import file_name, start_once
-from core.sdk.errors import HuikeError, InvalidInput
+from core.sdk.errors import Faults, HuikeError, InvalidInput
 from core.sdk.events import (
     OrderCreated,
     OrderStateChanged,
@@ -45,7 +45,7 @@ from core.sdk.orders import (
     RefundState,
     TraceEvent,
 )
-from core.storage.database import Work
+from core.storage.database import Session, Work
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -238,17 +238,33 @@ class RefundsUpsertPayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-def read_all(
+async def read_for_shop(
+    session: Session,
+    shop_id: strawberry.ID,
     name: str,
     given: Sequence[T],
     on_error: OnError,
-    currency: str,
     read: Callable[["Reader", T], R],
-) -> Batch[R]:
-    """The records of a batch, normalised; see `read_batch`."""
-    return read_batch(
-        name, given, on_error, lambda one, path, errors: read(Reader(path, currency, errors), one)
-    )
+) -> tuple[Mapping[str, Any], Batch[R]]:
+    """The row of a shop, and its batch of records, normalised; see `read_batch`.
+
+    Raises NotFound, and Several with what is wrong with the records besides.
+    """
+    faults, currency = Faults(), ANY_CURRENCY
+    with faults:
+        shop = await get_shop(session, sought_id("Shop", shop_id))
+        currency = shop["currency"]
+    with faults:
+        batch = read_batch(
+            name, given, on_error,
+            lambda one, path, errors: read(Reader(path, currency, errors), one),
+        )  # fmt: skip
+    faults.tell()
+    return shop, batch
+
+
+ANY_CURRENCY = "CNY"
+"""Whose amounts are read by, to find what is wrong with them, where there is no such shop."""
 
 
 class Reader:
@@ -432,10 +448,10 @@ class OrderMutations:
     async def orders_upsert(
         self, info: Info, input: OrdersUpsertInput
     ) -> OrdersUpsertPayload | None:
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
-            shop = await find_shop(w, str(shop_id))
-            batch = read_all("orders", input.orders, input.on_error, shop["currency"], Reader.order)
+            shop, batch = await read_for_shop(
+                w, input.shop_id, "orders", input.orders, input.on_error, Reader.order
+            )
             outcomes = await ingest_orders(w, shop, batch.records, input.identity_kind, events=True)
         return OrdersUpsertPayload(
             results=batch.results(
@@ -454,11 +470,9 @@ class OrderMutations:
     async def parcels_upsert(
         self, info: Info, input: ParcelsUpsertInput
     ) -> ParcelsUpsertPayload | None:
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
-            shop = await find_shop(w, str(shop_id))
-            batch = read_all(
-                "parcels", input.parcels, input.on_error, shop["currency"], Reader.trace
+            shop, batch = await read_for_shop(
+                w, input.shop_id, "parcels", input.parcels, input.on_error, Reader.trace
             )
             outcomes = await ingest_traces(w, shop, batch.records, events=True)
         return ParcelsUpsertPayload(
@@ -480,11 +494,9 @@ class OrderMutations:
     async def refunds_upsert(
         self, info: Info, input: RefundsUpsertInput
     ) -> RefundsUpsertPayload | None:
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
-            shop = await find_shop(w, str(shop_id))
-            batch = read_all(
-                "refunds", input.refunds, input.on_error, shop["currency"], Reader.refund
+            shop, batch = await read_for_shop(
+                w, input.shop_id, "refunds", input.refunds, input.on_error, Reader.refund
             )
             outcomes = await ingest_refunds(w, shop, batch.records, events=True)
         return RefundsUpsertPayload(
@@ -503,7 +515,7 @@ class OrderMutations:
     async def order_import_start(
         self, info: Info, input: OrderImportStartInput
     ) -> OrderImportStartPayload | None:
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
+        shop_id = sought_id("Shop", input.shop_id)
         name = file_name(input.file)
         consent = Consent(input.consent.channel, input.consent.evidence) if input.consent else None
         columns = {column.field: column.header for column in input.columns}

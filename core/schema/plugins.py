@@ -16,7 +16,6 @@ from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.scalars import JSON
 from core.schema.setting_versions import IN_WORDS, version_of
-from core.sdk.errors import InvalidInput
 
 
 @strawberry.type(description="An address at which a plugin answers for this merchant.")
@@ -118,8 +117,6 @@ class PluginMutations:
         self, info: Info, name: str, input: PluginEnableInput
     ) -> PluginEnablePayload | None:
         given: Any = input.settings
-        if not isinstance(given, dict):
-            raise InvalidInput("settings are an object", ("input", "settings"))
         context = info.context
         registry = context.installation.registry
         await enable_plugin(

@@ -21,10 +21,10 @@ from core.schema.idempotency import once_for
 from core.schema.members import PointsBalance, balances_of
 from core.schema.orders import Order, order_by_id, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, global_id, sought, sought_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
-from core.sdk.errors import InvalidInput, NotFound
-from core.storage.database import Session
+from core.sdk.errors import Faults, InvalidInput, NotFound
+from core.storage.database import Session, Work
 
 REASON_LIMIT = 500
 MAX_HOLD_MINUTES = 7 * 24 * 60
@@ -237,28 +237,36 @@ class PointsQueries:
 class PointsMutations:
     @mutation("POINTS_WRITE", PointsEarnPayload)
     async def points_earn(self, info: Info, input: PointsEarnInput) -> PointsEarnPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
 
             async def earn() -> int:
-                return await earn_by_event(w, pk, input.rule, reason_of(input.reason))
+                faults, reason = Faults(), None
+                with faults:
+                    reason = reason_of(input.reason)
+                with faults:
+                    entry = await earn_by_event(w, pk, input.rule, reason)
+                faults.tell()
+                return entry
 
             await once_for(w, "pointsEarn", input, earn)
             return PointsEarnPayload(balance=(await balances_of(w, [pk]))[pk])
 
     @mutation("POINTS_WRITE", PointsSpendPayload)
     async def points_spend(self, info: Info, input: PointsSpendInput) -> PointsSpendPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
-        order = input.order_id
-        order_pk = need_id("Order", order, ("input", "orderId")) if order else None
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
-            if order_pk is not None and order_pk not in await orders_by_id(w, [order_pk]):
-                raise NotFound("there is no such order", ("input", "orderId"))
 
             async def spend() -> int:
-                return await take(
-                    w, pk, input.points, "spend", order_id=order_pk, reason=reason_of(input.reason)
-                )
+                faults, reason, order = Faults(), None, None
+                with faults:
+                    reason = reason_of(input.reason)
+                with faults:
+                    order = await _order(w, input.order_id)
+                with faults:
+                    entry = await take(w, pk, input.points, "spend", order_id=order, reason=reason)
+                faults.tell()
+                return entry
 
             entry = await once_for(w, "pointsSpend", input, spend)
             return PointsSpendPayload(
@@ -268,14 +276,20 @@ class PointsMutations:
 
     @mutation("POINTS_WRITE", PointsHoldPayload)
     async def points_hold(self, info: Info, input: PointsHoldInput) -> PointsHoldPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
-        if not 1 <= input.minutes <= MAX_HOLD_MINUTES:
-            raise InvalidInput(f"from 1 to {MAX_HOLD_MINUTES} minutes", ("input", "minutes"))
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
 
             async def set_aside() -> int:
-                until = w.now + timedelta(minutes=input.minutes)
-                return await hold(w, pk, input.points, until, reason_of(input.reason) or "hold")
+                faults, reason, minutes = Faults(), None, 1
+                with faults:
+                    minutes = _minutes(input.minutes)
+                with faults:
+                    reason = reason_of(input.reason)
+                with faults:
+                    until = w.now + timedelta(minutes=minutes)
+                    made = await hold(w, pk, input.points, until, reason or "hold")
+                faults.tell()
+                return made
 
             hold_id = await once_for(w, "pointsHold", input, set_aside)
             return PointsHoldPayload(
@@ -287,7 +301,7 @@ class PointsMutations:
     async def points_hold_settle(
         self, info: Info, input: PointsHoldSettleInput
     ) -> PointsHoldSettlePayload | None:
-        pk = need_id("PointsHold", input.hold_id, ("input", "holdId"))
+        pk = sought_id("PointsHold", input.hold_id)
         async with info.context.work() as w:
 
             async def settle() -> None:
@@ -300,7 +314,7 @@ class PointsMutations:
     async def points_return(
         self, info: Info, input: PointsReturnInput
     ) -> PointsReturnPayload | None:
-        pk = need_id("PointsEntry", input.entry_id, ("input", "entryId"))
+        pk = sought_id("PointsEntry", input.entry_id)
         async with info.context.work() as w:
 
             async def back() -> int:
@@ -313,16 +327,34 @@ class PointsMutations:
     async def points_transfer(
         self, info: Info, input: PointsTransferInput
     ) -> PointsTransferPayload | None:
-        from_pk = need_id("Customer", input.from_customer_id, ("input", "fromCustomerId"))
-        to_pk = need_id("Customer", input.to_customer_id, ("input", "toCustomerId"))
+        from_pk = sought_id("Customer", input.from_customer_id)
+        to_pk = sought_id("Customer", input.to_customer_id)
         async with info.context.work() as w:
 
             async def move() -> None:
-                await transfer(w, from_pk, to_pk, input.points, reason_of(input.reason) or "")
+                faults, reason = Faults(), None
+                with faults:
+                    reason = reason_of(input.reason)
+                with faults:
+                    await transfer(w, from_pk, to_pk, input.points, reason or "")
+                faults.tell()
 
             await once_for(w, "pointsTransfer", input, move)
             found = await balances_of(w, [from_pk, to_pk])
             return PointsTransferPayload(from_balance=found[from_pk], to_balance=found[to_pk])
+
+
+async def _order(w: Work, order_id: strawberry.ID | None) -> int | None:
+    pk = sought("Order", order_id)
+    if pk is not None and pk not in await orders_by_id(w, [pk]):
+        raise NotFound("there is no such order", ("input", "orderId"))
+    return pk
+
+
+def _minutes(minutes: int) -> int:
+    if not 1 <= minutes <= MAX_HOLD_MINUTES:
+        raise InvalidInput(f"from 1 to {MAX_HOLD_MINUTES} minutes", ("input", "minutes"))
+    return minutes
 
 
 def reason_of(text: str | None) -> str | None:

@@ -16,9 +16,9 @@ from core.schema.idempotency import once_for
 from core.schema.members import PointsBalance, balances_of
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
 from core.schema.points import KEY, PointsEntry, entries_by_id, reason_of
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, global_id, need_id, sought_id
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults, InvalidInput
 from core.storage.database import Session
 
 
@@ -171,12 +171,17 @@ class PointsAdjustMutations:
     async def points_adjust(
         self, info: Info, input: PointsAdjustInput
     ) -> PointsAdjustPayload | None:
-        pk = need_id("Customer", input.customer_id, ("input", "customerId"))
-        reason = reason_of(input.reason) or ""
+        pk = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
 
             async def done() -> dict[str, int | None]:
-                return asdict(await adjust(w, pk, input.points, reason))
+                faults, reason = Faults(), input.reason
+                with faults:
+                    reason = reason_of(input.reason) or ""
+                with faults:
+                    made = await adjust(w, pk, input.points, reason)
+                faults.tell()
+                return asdict(made)
 
             made = await once_for(w, "pointsAdjust", input, done)
             request = made["request_id"]

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import strawberry
 
-from core.domain.customers.fields import read_fields
+from core.domain.customers.field_values import read_fields
 from core.domain.customers.timeline import Entry, Wanted, count_timeline, read_timeline
 from core.schema.context import CHILDREN, Info, field
 from core.schema.costs import costs

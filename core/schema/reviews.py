@@ -10,13 +10,12 @@ import strawberry
 
 from core.domain.orders.review_words import TABLE, set_review_words
 from core.domain.orders.reviews import STARS, ingest_reviews
-from core.domain.shops.shops import find_shop
 from core.schema.batches import OnError, error_policy
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import UserError
 from core.schema.external_refs import ExternalRefFilter, ExternalRefInput, by_external_id
-from core.schema.order_intake import Reader, read_all
+from core.schema.order_intake import Reader, read_for_shop
 from core.schema.orders import Order, OrderLine, lines_of, orders_by_id
 from core.schema.pages import (
     After,
@@ -28,7 +27,7 @@ from core.schema.pages import (
     page,
 )
 from core.schema.rows import selected
-from core.schema.scalars import Node, global_id, need_id, version_seen
+from core.schema.scalars import Node, global_id, version_seen
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import (
     DateTimeFilter,
@@ -343,11 +342,9 @@ class ReviewMutations:
     async def reviews_upsert(
         self, info: Info, input: ReviewsUpsertInput
     ) -> ReviewsUpsertPayload | None:
-        shop_id = need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
-            shop = await find_shop(w, str(shop_id))
-            batch = read_all(
-                "reviews", input.reviews, input.on_error, shop["currency"], read_review
+            shop, batch = await read_for_shop(
+                w, input.shop_id, "reviews", input.reviews, input.on_error, read_review
             )
             outcomes = await ingest_reviews(w, shop["id"], batch.records)
         return ReviewsUpsertPayload(

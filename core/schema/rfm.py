@@ -29,7 +29,7 @@ from core.schema.scalars import Money, money, version_seen
 from core.schema.setting_versions import IN_WORDS, version_of
 from core.schema.shops import Shop, shops_by_id
 from core.schema.where import IdColumn, IdFilter, IntFilter, StringFilter
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults, InvalidInput
 from core.sdk.money import to_minor
 
 K = TypeVar("K")
@@ -155,7 +155,8 @@ def bounds_of(input: RfmThresholdsSetInput, currency: str) -> Bounds | None:
     if input.r is None and input.f is None and input.m is None:
         return None
     if input.r is None or input.f is None or input.m is None:
-        raise InvalidInput("give r, f and m, or none of them", ("input",))
+        missing = next(name for name in ("r", "f", "m") if getattr(input, name) is None)
+        raise InvalidInput("give r, f and m, or none of them", ("input", missing))
     try:
         return Bounds(input.r, input.f, [to_minor(amount, currency) for amount in input.m])
     except ValueError as error:
@@ -261,10 +262,14 @@ class RfmMutations:
         self, info: Info, input: RfmThresholdsSetInput
     ) -> RfmThresholdsSetPayload | None:
         async with info.context.work() as w:
-            calendar = await need_place(w, input.shop_id)
+            faults, bounds = Faults(), None
+            calendar = await need_place(w, input.shop_id, faults)
             currency = input.currency or calendar.currency
-            bounds = bounds_of(input, currency)
-            await fix_bounds(w, calendar, currency, bounds, input.if_version)
+            with faults:
+                bounds = bounds_of(input, currency)
+            with faults:
+                await fix_bounds(w, calendar, currency, bounds, input.if_version)
+            faults.tell()
             row = await rfm_model(w, calendar.shop_id, currency)
         assert row is not None
         return RfmThresholdsSetPayload(rfm=rfm_of(calendar, row))

@@ -126,6 +126,24 @@ def by_pk(nodes: Iterable[N]) -> dict[int, N]:
     return {found[1]: node for node in nodes if (found := split_id(node.id))}
 
 
+NOTHING = -1
+"""The number of nothing: no object has it."""
+
+
+def sought_id(type_name: str, text: str) -> int:
+    """The number in a global id that an input holds, or NOTHING.
+
+    Whoever looks it up says that there is no such object, and where, with all else that is wrong.
+    """
+    number = read_id(type_name, text)
+    return NOTHING if number is None else number
+
+
+def sought(type_name: str, text: str | None) -> int | None:
+    """`sought_id` of an id that may be left out."""
+    return None if text is None else sought_id(type_name, text)
+
+
 def version_seen() -> Any:
     """The field with which an update holds only for the object as its author saw it."""
     return strawberry.field(

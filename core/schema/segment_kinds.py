@@ -12,17 +12,18 @@ from core.domain.segments.refresh import refresh_soon
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import copy_segment, create_kept_segment, get_segment
 from core.domain.segments.snapshot import start_snapshot
+from core.domain.segments.tree import EVERYBODY
 from core.schema.batches import OnError, error_policy
 from core.schema.context import Info, mutation
 from core.schema.customer_imports import COLUMNS, FILE, SHOP
 from core.schema.errors import UserError
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.order_intake import ColumnInput
-from core.schema.scalars import SegmentRule, need_id
+from core.schema.scalars import SegmentRule, need_id, sought, sought_id
 from core.schema.segments import Segment, segments_by_id
 from core.schema.tags import known_customers
 from core.schema.uploads import file_name, start_once
-from core.sdk.errors import InvalidInput, WrongState
+from core.sdk.errors import Faults, WrongState
 from core.sdk.events import SegmentEntered, SegmentLeft
 from core.storage.database import Session, Work
 
@@ -165,15 +166,19 @@ class SegmentKindMutations:
         self, info: Info, input: SegmentSnapshotInput
     ) -> SegmentSnapshotPayload | None:
         registry = info.context.installation.registry
-        if (input.segment_id is None) == (input.rule is None):
-            raise InvalidInput("give either segmentId or rule", ("input", "segmentId"))
         async with info.context.work() as w:
-            if input.segment_id is not None:
-                pk = need_id("Segment", input.segment_id, ("input", "segmentId"))
-                rule = (await get_segment(w, pk))["rule"]
-            else:
-                rule = await stored_rule(w, registry, input.rule or {})
-            made, job = await start_snapshot(w, registry, input.name, rule, input.description)
+            faults, rule = Faults(), EVERYBODY
+            if (input.segment_id is None) == (input.rule is None):
+                faults.wrong("give either segmentId or rule", "segmentId")
+            with faults:
+                if input.segment_id is not None:
+                    pk = sought_id("Segment", input.segment_id)
+                    rule = (await get_segment(w, pk, ("input", "segmentId")))["rule"]
+                elif input.rule is not None:
+                    rule = await stored_rule(w, registry, input.rule)
+            with faults:
+                made, job = await start_snapshot(w, registry, input.name, rule, input.description)
+            faults.tell()
             return SegmentSnapshotPayload(
                 segment=await shown_segment(w, made), job=(await jobs_by_id(w, [job]))[job]
             )
@@ -237,7 +242,7 @@ class SegmentKindMutations:
         pk, name, shop_id = need_id("Segment", id), file_name(input.file), input.shop_id
         options = Options(
             {column.field: column.header for column in input.columns},
-            need_id("Shop", shop_id, ("input", "shopId")) if shop_id is not None else None,
+            sought("Shop", shop_id),
             input.dry_run,
             [one.name for one in (PHONE, EMAIL) if info.context.may(one.permission)],
         )

@@ -9,12 +9,13 @@ import strawberry
 
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.traits import KIND, start_traits
+from core.domain.segments.tree import EVERYBODY
 from core.schema.context import Info, field, mutation
 from core.schema.costs import costs
 from core.schema.errors import UserError, user_errors
 from core.schema.jobs import Job, job_of, jobs_by_id
-from core.schema.scalars import SegmentRule, need_id
-from core.sdk.errors import NotFound
+from core.schema.scalars import SegmentRule, need_id, sought
+from core.sdk.errors import Faults, NotFound
 from core.storage import jobs
 
 
@@ -129,10 +130,13 @@ class SegmentTraitMutations:
         self, info: Info, input: SegmentTraitsStartInput
     ) -> SegmentTraitsStartPayload | None:
         registry = info.context.installation.registry
-        pk = None
-        if input.segment_id is not None:
-            pk = need_id("Segment", input.segment_id, ("input", "segmentId"))
+        pk = sought("Segment", input.segment_id)
         async with info.context.work() as w:
-            stored = input.rule and await stored_rule(w, registry, input.rule)
-            job_id = await start_traits(w, registry, input.limit, segment_id=pk, stored=stored)
+            faults, stored = Faults(), None if input.rule is None else EVERYBODY
+            with faults:
+                if input.rule is not None:
+                    stored = await stored_rule(w, registry, input.rule)
+            with faults:
+                job_id = await start_traits(w, registry, input.limit, segment_id=pk, stored=stored)
+            faults.tell()
             return SegmentTraitsStartPayload(job=(await jobs_by_id(w, [job_id]))[job_id])

@@ -9,7 +9,7 @@ import strawberry
 
 from core.domain.segments.rules import stored_rule
 from core.domain.segments.segments import create_segment, delete_segment, update_segment
-from core.domain.segments.tree import upgraded
+from core.domain.segments.tree import EVERYBODY, upgraded
 from core.schema.context import CHILDREN, Info, field, mutation
 from core.schema.errors import UserError
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
@@ -30,6 +30,7 @@ from core.schema.segment_preview import SegmentPreviewed
 from core.schema.segment_rules import shown_rule
 from core.schema.segment_words import SegmentWords
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
+from core.sdk.errors import Faults
 from core.storage.database import Session
 
 
@@ -206,8 +207,12 @@ class SegmentMutations:
     ) -> SegmentCreatePayload | None:
         registry = info.context.installation.registry
         async with info.context.work() as w:
-            rule = await stored_rule(w, registry, input.rule)
-            pk = await create_segment(w, registry, input.name, rule, input.description)
+            faults, rule = Faults(), EVERYBODY
+            with faults:
+                rule = await stored_rule(w, registry, input.rule)
+            with faults:
+                pk = await create_segment(w, registry, input.name, rule, input.description)
+            faults.tell()
             return SegmentCreatePayload(segment=(await segments_by_id(w, [pk]))[pk])
 
     @mutation("SEGMENTS_WRITE", SegmentUpdatePayload)
@@ -218,9 +223,13 @@ class SegmentMutations:
         changed = changes(input)
         registry = info.context.installation.registry
         async with info.context.work() as w:
+            faults = Faults()
             if changed.get("rule") is not None:
-                changed["rule"] = await stored_rule(w, registry, changed["rule"])
-            await update_segment(w, registry, pk, changed, input.if_version)
+                with faults:
+                    changed["rule"] = await stored_rule(w, registry, changed.pop("rule"))
+            with faults:
+                await update_segment(w, registry, pk, changed, input.if_version)
+            faults.tell()
             return SegmentUpdatePayload(segment=(await segments_by_id(w, [pk]))[pk])
 
     @mutation("SEGMENTS_WRITE", SegmentDeletePayload)

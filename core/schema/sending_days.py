@@ -12,7 +12,7 @@ from core.domain.campaigns.policy.places import ALL_SHOPS
 from core.domain.campaigns.recurring import plan_anew
 from core.schema.context import Info, mutation
 from core.schema.errors import UserError
-from core.schema.scalars import Node, by_pk, global_id, need_id
+from core.schema.scalars import Node, by_pk, global_id, need_id, sought
 from core.storage.database import Session
 
 OF_SHOP = "shop_id = $2 AND day = ANY($3::date[]) ORDER BY day"
@@ -79,7 +79,7 @@ def row_shop(row: Any) -> strawberry.ID | None:
 
 def shop_key(shop_id: strawberry.ID | None) -> int:
     """The number of a shop that an input names, or that of all shops."""
-    return need_id("Shop", shop_id, ("input", "shopId")) if shop_id else ALL_SHOPS
+    return sought("Shop", shop_id) or ALL_SHOPS
 
 
 async def read_days(session: Session, where: str, *args: Any) -> list[SendingHoliday]:

@@ -20,7 +20,7 @@ from core.schema.segment_words import Language
 from core.schema.sending_days import SendingHoliday, read_days, row_shop, shop_key
 from core.schema.setting_versions import IN_WORDS, version_of
 from core.sdk.channels import marketing_hours
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults
 from core.storage.database import Session
 
 From = Annotated[date | None, strawberry.argument(name="from")]
@@ -265,7 +265,8 @@ class SendingRateSetPayload:
     errors: list[UserError] = strawberry.field(default_factory=list)
 
 
-def _spans(given: Sequence[SendingSpanInput], name: str) -> list[Span]:
+def _spans(given: Sequence[SendingSpanInput], name: str, faults: Faults) -> list[Span]:
+    """The spans of an input that are right, and faults for the others."""
     made = []
     for place, one in enumerate(given):
         weekdays = EVERY_DAY if one.weekdays is None else frozenset(one.weekdays)
@@ -274,7 +275,7 @@ def _spans(given: Sequence[SendingSpanInput], name: str) -> list[Span]:
                 raise ValueError("times of day are the shop's, without an offset")
             made.append(Span(one.start, one.end, weekdays))
         except ValueError as error:
-            raise InvalidInput(str(error), ("input", name, str(place))) from None
+            faults.wrong(str(error), name, place)
     return made
 
 
@@ -336,20 +337,23 @@ class SendingPolicyMutations:
     async def sending_hours_set(
         self, info: Info, input: SendingHoursSetInput
     ) -> SendingHoursSetPayload | None:
-        quiet = _spans(input.quiet, "quiet")
+        faults = Faults()
+        open_, quiet = _spans(input.open, "open", faults), _spans(input.quiet, "quiet", faults)
         if input.commute_and_rest:
             quiet += COMMUTE_AND_REST
         async with info.context.work() as w:
-            pk = await set_hours(
-                w,
-                info.context.installation.registry,
-                shop_key(input.shop_id),
-                input.channel or ALL_CHANNELS,
-                open_=_spans(input.open, "open"),
-                quiet=quiet,
-                service=input.service,
-                if_version=input.if_version,
-            )
+            with faults:
+                pk = await set_hours(
+                    w,
+                    info.context.installation.registry,
+                    shop_key(input.shop_id),
+                    input.channel or ALL_CHANNELS,
+                    open_=open_,
+                    quiet=quiet,
+                    service=input.service,
+                    if_version=input.if_version,
+                )
+            faults.tell()
             made = await _hours(w, "id = $2", pk)
         return SendingHoursSetPayload(hours=made[0] if made else None)
 

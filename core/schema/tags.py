@@ -10,6 +10,7 @@ import strawberry
 from core.domain.customers.tags import (
     MAX_CUSTOMERS,
     Retagged,
+    check_tags,
     delete_tag,
     missing_customers,
     rename_tag,
@@ -22,9 +23,9 @@ from core.schema.context import Info, field, mutation
 from core.schema.errors import UserError, user_errors
 from core.schema.jobs import Job, jobs_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import need_id, read_id
+from core.schema.scalars import read_id, sought_id
 from core.schema.where import DateTimeFilter, IntFilter, StringFilter
-from core.sdk.errors import InvalidInput, Several
+from core.sdk.errors import Faults, Several
 from core.storage.database import Session, Work
 
 
@@ -140,16 +141,24 @@ async def change_tags(
     add: bool,
 ) -> tuple[int | None, Job | None, list[UserError]]:
     """Change customers now, or begin the job for a segment; returns what to show."""
-    if (input.ids is None) == (input.segment_id is None):
-        raise InvalidInput("give either ids or segmentId", ("input", "ids"))
     if input.segment_id is not None:
         info.context.need("SEGMENTS_READ")
-        segment_id = need_id("Segment", input.segment_id, ("input", "segment_id"))
-        async with info.context.work() as w:
-            job_id = await start_tagging(w, segment_id, input.tags, add)
-            return None, await job_of_id(w, job_id), []
+    faults = Faults()
+    with faults:
+        check_tags(input.tags)
+    if (input.ids is None) == (input.segment_id is None):
+        faults.wrong("give either ids or segmentId", "ids")
+        faults.tell()
     async with info.context.work() as w:
-        known, errors = await known_customers(w, input.ids or [], input.on_error)
+        if input.segment_id is not None:
+            with faults:
+                segment_id = sought_id("Segment", input.segment_id)
+                job_id = await start_tagging(w, segment_id, input.tags, add)
+            faults.tell()
+            return None, await job_of_id(w, job_id), []
+        with faults:
+            known, errors = await known_customers(w, input.ids or [], input.on_error)
+        faults.tell()
         return await change(w, known), None, errors
 
 

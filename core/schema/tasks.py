@@ -22,7 +22,7 @@ from core.schema.customers import Customer, customers_by_id
 from core.schema.errors import BAD_REQUEST, RequestError, UserError
 from core.schema.orders import Order, orders_by_id
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, changes, global_id, need_id, version_seen
+from core.schema.scalars import Node, changes, global_id, need_id, sought, version_seen
 from core.schema.where import DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.storage.database import Session
 
@@ -170,7 +170,7 @@ class TaskCreateInput:
     order_id: strawberry.ID | None = None
 
 
-@strawberry.input
+@strawberry.input(description="Absent fields stay as they are.")
 class TaskUpdateInput:
     title: strawberry.Maybe[str]
     text: strawberry.Maybe[str]
@@ -254,7 +254,7 @@ class TaskMutations:
         self, info: Info, id: strawberry.ID, input: TaskCreateInput
     ) -> TaskCreatePayload | None:
         customer_id = need_id("Customer", id)
-        order = need_id("Order", input.order_id, ("input", "orderId")) if input.order_id else None
+        order = sought("Order", input.order_id)
         task = NewTask(input.title, input.kind, input.text, input.due_at, input.assignee, order)
         async with info.context.work() as w:
             return TaskCreatePayload(task=await _told(w, await create_task(w, customer_id, task)))

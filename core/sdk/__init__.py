@@ -61,6 +61,7 @@ from core.sdk.connectors import (
 from core.sdk.errors import (
     AlreadyExists,
     Conflict,
+    Faults,
     HuikeError,
     InvalidInput,
     KeyReused,
@@ -73,6 +74,7 @@ from core.sdk.errors import (
     Several,
     Unknown,
     WrongState,
+    paths_moved,
 )
 from core.sdk.events import (
     CampaignFinished,
@@ -221,6 +223,7 @@ __all__ = [
     "Event",
     "Facet",
     "Fault",
+    "Faults",
     "GiveCoupon",
     "HealthCheck",
     "Held",
@@ -346,6 +349,7 @@ __all__ = [
     "marketing_hours",
     "minor_of",
     "parameter",
+    "paths_moved",
     "same_day",
     "to_minor",
 ]  # fmt: skip

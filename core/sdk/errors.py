@@ -24,6 +24,11 @@ class HuikeError(Exception):
         self.message = message
         self.path = tuple(str(step) for step in path)
 
+    @property
+    def errors(self) -> tuple["HuikeError", ...]:
+        """Itself, so that it is read as Several are."""
+        return (self,)
+
 
 class InvalidInput(HuikeError):
     code = "INVALID_INPUT"
@@ -79,15 +84,65 @@ class Several(Exception):
         return Several([type(one)(one.message, (*path, *one.path[2:])) for one in self.errors])
 
 
+class Faults:
+    """The expected errors of one input, noted so that all of them are told in one answer.
+
+    Each check that can fail by itself is a block of its own, and `tell` ends the checking:
+
+        faults = Faults()
+        with faults:
+            name = check_name(given.name)
+        with faults:
+            await need_shop(w, given.shop_id)
+        faults.tell()
+
+    What a block was to set may be used after `tell` only: it is not there if the block failed.
+    """
+
+    def __init__(self) -> None:
+        self._errors: list[HuikeError] = []
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
+        if isinstance(error, HuikeError):
+            self._errors.append(error)
+        elif isinstance(error, Several):
+            self._errors += error.errors
+        else:
+            return False
+        return True
+
+    def __bool__(self) -> bool:
+        return bool(self._errors)
+
+    def add(self, error: HuikeError) -> None:
+        """Note an error that nothing raised."""
+        self._errors.append(error)
+
+    def wrong(self, message: str, *path: str | int) -> None:
+        """Note that the value of the input at this path is wrong."""
+        self._errors.append(InvalidInput(message, ("input", *path)))
+
+    def tell(self) -> None:
+        """Raise what was noted, if anything: a single error as it is, more as Several."""
+        if len(self._errors) == 1:
+            raise self._errors[0]
+        if self._errors:
+            raise Several(self._errors)
+
+
 @contextmanager
-def noted(faults: list[HuikeError]) -> Iterator[None]:
-    """Note an expected error and go on after it, so that all of an input are told at once."""
+def paths_moved(place: tuple[str, ...], to: tuple[str, ...]) -> Iterator[None]:
+    """Lead the errors about one place of an input to the one where the value really stands."""
     try:
         yield
-    except HuikeError as error:
-        faults.append(error)
-    except Several as error:
-        faults.extend(error.errors)
+    except (HuikeError, Several) as error:
+        for one in error.errors:
+            if one.path[: len(place)] == place:
+                one.path = (*to, *one.path[len(place) :])
+        raise
 
 
 class OutsideError(Exception):

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from core.sdk import HuikeError, NotFound, Several
+from core.domain.customers.customers import get_customer
+from core.sdk import Faults, HuikeError, NotFound, Several
 from plugins.coupons.entries import Entry, enter
 from plugins.coupons.errors import CouponUnusable
 from plugins.coupons.redeeming import lock_orders
@@ -161,11 +162,26 @@ async def revoke(
 async def transfer(w: Any, coupon_id: int, to: int) -> None:
     """Make a coupon another customer's, as often as its template allows.
 
-    Repeated, nothing more happens. Raises NotFound, CouponUnusable.
+    Repeated, nothing more happens. Raises NotFound, CouponUnusable, Several.
     """
-    row = await _hold(w, coupon_id)
-    if row["customer_id"] == to:
-        return
+    faults = Faults()
+    with faults:
+        row = await _hold(w, coupon_id)
+        if row["customer_id"] == to:
+            return
+        await _check_transferable(w, row)
+    with faults:
+        await get_customer(w, to, path=("input", "customerId"))
+    faults.tell()
+    await w.sql.execute(
+        """UPDATE coupons_coupons SET customer_id = $3, transferred = transferred + 1
+           WHERE merchant_id = $1 AND id = $2""",
+        w.merchant_id, coupon_id, to,
+    )  # fmt: skip
+    await enter(w, [Entry(coupon_id, row["template_id"], to, "transferred")])
+
+
+async def _check_transferable(w: Any, row: Any) -> None:
     template = read_template(await w.sql.fetchrow(
         "SELECT * FROM coupons_templates WHERE merchant_id = $1 AND id = $2",
         w.merchant_id, row["template_id"],
@@ -177,17 +193,6 @@ async def transfer(w: Any, coupon_id: int, to: int) -> None:
             f"coupons of {template.name} can be given away {template.transfers} times",
             ("input", "id"),
         )
-    if not await w.sql.fetchval(
-        "SELECT EXISTS (SELECT 1 FROM customers WHERE merchant_id = $1 AND id = $2)",
-        w.merchant_id, to,
-    ):  # fmt: skip
-        raise NotFound(f"there is no customer {to}", ("input", "customerId"))
-    await w.sql.execute(
-        """UPDATE coupons_coupons SET customer_id = $3, transferred = transferred + 1
-           WHERE merchant_id = $1 AND id = $2""",
-        w.merchant_id, coupon_id, to,
-    )  # fmt: skip
-    await enter(w, [Entry(coupon_id, template.id, to, "transferred")])
 
 
 async def _hold(w: Any, coupon_id: int) -> Any:

@@ -17,6 +17,7 @@ from plugins.coupons.errors import CouponsExhausted, CouponUnusable
 from plugins.coupons.events import CouponGranted, CouponStockLow, PlatformCouponsDue
 from plugins.coupons.templates import Template, hold_template
 
+TEMPLATE_ID = ("input", "templateId")
 PLATFORM_AT_ONCE = 100
 HELD = "held"
 """The state of codes that are set aside for print, and what the ledger says of it."""
@@ -45,22 +46,40 @@ class Issued:
 
 
 async def issue(
-    w: Any, template_id: int, recipients: Sequence[Recipient], source: str, *, kind: str = "granted"
+    w: Any,
+    template_id: int,
+    recipients: Sequence[Recipient],
+    source: str,
+    *,
+    kind: str = "granted",
+    path: tuple[str, ...] = TEMPLATE_ID,
 ) -> list[Issued]:
     """Give each recipient a coupon; the answers are in their order.
 
     Who cannot have one (he has had his, he is not in the segment) is told so. Where there are not
     enough for all others, nobody gets one: raises CouponsExhausted. Raises NotFound, and
-    CouponUnusable for a template that is not in use.
+    CouponUnusable for a template that is not in use; `path` leads to the template.
     """
-    template = await hold_template(w, template_id, ("input", "templateId"))
+    template = await need_open(w, template_id, path)
+    return await issue_of(w, template, recipients, source, kind=kind, path=path)
+
+
+async def need_open(w: Any, template_id: int, path: tuple[str, ...] = TEMPLATE_ID) -> Template:
+    """A template that is in use, held. Raises NotFound, CouponUnusable."""
+    template = await hold_template(w, template_id, path)
     if (why := closed(template, w.now)) is not None:
-        raise CouponUnusable(why, ("input", "templateId"))
-    return await issue_of(w, template, recipients, source, kind=kind)
+        raise CouponUnusable(why, path)
+    return template
 
 
 async def issue_of(
-    w: Any, template: Template, recipients: Sequence[Recipient], source: str, *, kind: str
+    w: Any,
+    template: Template,
+    recipients: Sequence[Recipient],
+    source: str,
+    *,
+    kind: str,
+    path: tuple[str, ...] = TEMPLATE_ID,
 ) -> list[Issued]:
     """As `issue`, of a template that is held and in use.
 
@@ -85,7 +104,7 @@ async def issue_of(
             answers[place] = Issued(reason=why)
         elif (why := allowed.exhausted()) is not None:
             if kind != HELD:
-                raise CouponsExhausted(f"{template.name}: {why}", ("input", "templateId"))
+                raise CouponsExhausted(f"{template.name}: {why}", path)
             answers[place] = Issued(reason=why)
         else:
             allowed.take(one.customer_id)

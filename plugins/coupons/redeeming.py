@@ -5,12 +5,12 @@ whose limits or budget count, coupons. A repeated call for the same order gives 
 """
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
-from core.sdk import InvalidInput, NotFound
+from core.sdk import Faults, InvalidInput, NotFound
 from plugins.coupons.allowance import Allowance, allowances
 from plugins.coupons.codes import MAX_CODE, mistyped, normal
 from plugins.coupons.entries import Entry, enter
@@ -148,32 +148,41 @@ async def use(
 def _check(
     purchases: Sequence[Purchase], deed: Deed, until: datetime | None, now: datetime
 ) -> None:
+    faults = Faults()
     if not 0 < len(purchases) <= MAX_BASKETS:
-        raise InvalidInput(f"give 1 to {MAX_BASKETS} baskets", ("input",))
+        raise InvalidInput(f"give 1 to {MAX_BASKETS} baskets", ("input", "baskets"))
     if deed == "reserve" and (until is None or until <= now):
-        raise InvalidInput("a reservation ends in the future", ("input", "until"))
-    for one in purchases:
-        basket = one.basket
-        if not 0 < len(one.codes) <= MAX_CODES:
-            raise InvalidInput(f"give 1 to {MAX_CODES} codes", ("input", "codes"))
-        if any(len(code) > MAX_CODE * 2 for code in one.codes):
-            raise InvalidInput(f"a code has at most {MAX_CODE} characters", ("input", "codes"))
-        if len({normal(code) for code in one.codes}) < len(one.codes):
-            raise InvalidInput("a code is given twice", ("input", "codes"))
-        if not 0 < len(basket.lines) <= MAX_LINES:
-            raise InvalidInput(f"give 1 to {MAX_LINES} lines", ("input", "lines"))
-        amounts = [basket.shipping, *(line.amount for line in basket.lines)]
-        if not all(0 <= amount <= MAX_AMOUNT for amount in amounts):
-            raise InvalidInput("amounts are not negative", ("input", "lines"))
-        if not all(0 < line.quantity <= 10**6 for line in basket.lines):
-            raise InvalidInput("quantities are from 1 to 1000000", ("input", "lines"))
-        if deed != "quote" and not basket.order:
-            raise InvalidInput("give the order's number", ("input", "order"))
-        if basket.order is not None and len(basket.order) > 200:
-            raise InvalidInput("at most 200 characters", ("input", "order"))
+        faults.wrong("a reservation ends in the future", "until")
+    for place, one in enumerate(purchases):
+        for name, message in _wrong_with(one, deed):
+            faults.wrong(message, "baskets", place, name)
     refs = [one.basket.ref for one in purchases if one.basket.ref is not None]
     if deed != "quote" and len(set(refs)) < len(refs):
-        raise InvalidInput("an order is given twice", ("input",))
+        faults.wrong("an order is given twice", "baskets")
+    faults.tell()
+
+
+def _wrong_with(one: Purchase, deed: Deed) -> Iterator[tuple[str, str]]:
+    """What is wrong with a basket: the name of a value, and why."""
+    basket = one.basket
+    if not 0 < len(one.codes) <= MAX_CODES:
+        yield "codes", f"give 1 to {MAX_CODES} codes"
+    if any(len(code) > MAX_CODE * 2 for code in one.codes):
+        yield "codes", f"a code has at most {MAX_CODE} characters"
+    if len({normal(code) for code in one.codes}) < len(one.codes):
+        yield "codes", "a code is given twice"
+    if not 0 < len(basket.lines) <= MAX_LINES:
+        yield "lines", f"give 1 to {MAX_LINES} lines"
+    if not all(0 <= amount <= MAX_AMOUNT for amount in (line.amount for line in basket.lines)):
+        yield "lines", "amounts are not negative"
+    if not 0 <= basket.shipping <= MAX_AMOUNT:
+        yield "shipping", "amounts are not negative"
+    if not all(0 < line.quantity <= 10**6 for line in basket.lines):
+        yield "lines", "quantities are from 1 to 1000000"
+    if deed != "quote" and not basket.order:
+        yield "order", "give the order's number"
+    if basket.order is not None and len(basket.order) > 200:
+        yield "order", "at most 200 characters"
 
 
 async def lock_orders(w: Any, refs: Sequence[str]) -> None:

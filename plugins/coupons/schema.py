@@ -7,6 +7,7 @@ from typing import Annotated, Any, cast
 
 import strawberry
 
+from core.domain.customers.customers import get_customer
 from core.domain.customers.tags import missing_customers, no_customer
 from core.schema.batches import OnError, error_policy, goes_on
 from core.schema.context import Info
@@ -14,9 +15,9 @@ from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.idempotency import once_for
 from core.schema.pages import After, Connection, First, Listing, page
-from core.schema.scalars import Money, changes, global_id, money, need_id, read_id
+from core.schema.scalars import Money, changes, global_id, money, need_id, read_id, sought_id
 from core.schema.where import StringFilter
-from core.sdk import HuikeError, InvalidInput, NodeType, SchemaField, Several
+from core.sdk import Faults, HuikeError, NodeType, SchemaField, Several, paths_moved
 from plugins.coupons import ending, stock
 from plugins.coupons.checkout import Asked, quote_asked, redeem_asked, reserve_asked
 from plugins.coupons.codes import MAX_CODE
@@ -31,7 +32,7 @@ from plugins.coupons.events import (
 )
 from plugins.coupons.figures import By, figures
 from plugins.coupons.granting import by_handle
-from plugins.coupons.issuing import Issued, Recipient, issue
+from plugins.coupons.issuing import Issued, Recipient, issue, need_open
 from plugins.coupons.redeeming import Outcome
 from plugins.coupons.shapes import (
     COUPON,
@@ -311,9 +312,13 @@ async def template_create(
     info: Info, input: CouponsTemplateCreateInput
 ) -> CouponsTemplateCreatePayload | None:
     async def call() -> dict[str, Any]:
-        values = template_values(input)
+        faults = Faults()
+        values = template_values(input, faults)
         async with info.context.work() as w:
-            return {"template": template_shape(await create_template(w, values))}
+            with faults:
+                made = await create_template(w, values)
+            faults.tell()
+            return {"template": template_shape(made)}
 
     made: CouponsTemplateCreatePayload = await _answered(CouponsTemplateCreatePayload, call)
     return made
@@ -328,12 +333,15 @@ async def template_update(
         if "state" in values:
             values["state"] = values["state"].value
         async with info.context.work() as w:
+            faults = Faults()
             if "budget" in values:
                 held = await hold_template(w, pk, ("id",))
-                values["budget"] = minor(values["budget"], held.currency, "budget")
-            return {
-                "template": template_shape(await update_template(w, pk, values, input.if_version))
-            }
+                with faults:
+                    values["budget"] = minor(values.pop("budget"), held.currency, "budget")
+            with faults:
+                made = await update_template(w, pk, values, input.if_version)
+            faults.tell()
+            return {"template": template_shape(made)}
 
     made: CouponsTemplateUpdatePayload = await _answered(CouponsTemplateUpdatePayload, call)
     return made
@@ -341,7 +349,7 @@ async def template_update(
 
 async def codes_make(info: Info, input: CouponsCodesMakeInput) -> CouponsCodesMakePayload | None:
     async def call() -> dict[str, Any]:
-        pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
+        pk = sought_id(TEMPLATE, input.template_id)
         async with info.context.work() as w:
 
             async def make() -> None:
@@ -358,7 +366,7 @@ async def codes_import(
     info: Info, input: CouponsCodesImportInput
 ) -> CouponsCodesImportPayload | None:
     async def call() -> dict[str, Any]:
-        pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
+        pk = sought_id(TEMPLATE, input.template_id)
         async with info.context.work() as w:
             found = await stock.take_in(w, pk, input.codes, go_on=goes_on(input.on_error))
         return {
@@ -374,7 +382,7 @@ async def codes_file_create(
     info: Info, input: CouponsCodesFileCreateInput
 ) -> CouponsCodesFileCreatePayload | None:
     async def call() -> dict[str, Any]:
-        pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
+        pk = sought_id(TEMPLATE, input.template_id)
         async with info.context.work() as w:
             job = await stock.keep_codes(w, pk)
             return {"file": None if job is None else await kept_file(info, w, job)}
@@ -410,14 +418,21 @@ async def _issued_once(
 
 async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | None:
     async def call() -> dict[str, Any]:
-        pk = need_id(TEMPLATE, input.template_id, ("input", "template_id"))
+        pk = sought_id(TEMPLATE, input.template_id)
         people = [read_id("Customer", one) for one in input.customer_ids]
         async with info.context.work() as w:
 
             async def give() -> list[Issued | None]:
-                missing = await missing_customers(w, people, MAX_GRANTED, LISTED)
+                faults, missing = Faults(), dict[int, HuikeError]()
+                with faults:
+                    missing = await missing_customers(w, people, MAX_GRANTED, LISTED)
                 if missing and not goes_on(input.on_error):
-                    raise Several(list(missing.values()))
+                    with faults:
+                        raise Several(list(missing.values()))
+                if faults:
+                    with faults:
+                        await need_open(w, pk)
+                faults.tell()
                 known = [one for place, one in enumerate(people) if place not in missing]
                 issued = iter(await issue(w, pk, [Recipient(one) for one in known], "grant"))
                 return [None if place in missing else next(issued) for place in range(len(people))]
@@ -432,14 +447,21 @@ async def grant(info: Info, input: CouponsGrantInput) -> CouponsGrantPayload | N
 
 async def claim(info: Info, input: CouponsClaimInput) -> CouponsClaimPayload | None:
     async def call() -> dict[str, Any]:
-        person = need_id("Customer", input.customer_id, ("input", "customer_id"))
+        person = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
 
             async def take() -> list[Issued]:
-                found = await by_handle(w, input.handle)
-                if not found.claimable:
-                    raise CouponUnusable(f"{found.name} is not for claiming", ("input", "handle"))
-                made = await issue(w, found.id, [Recipient(person)], "claim", kind="claimed")
+                faults, path = Faults(), ("input", "handle")
+                with faults:
+                    await get_customer(w, person, path=("input", "customerId"))
+                with faults:
+                    found = await by_handle(w, input.handle, path)
+                    if not found.claimable:
+                        raise CouponUnusable(f"{found.name} is not for claiming", path)
+                faults.tell()
+                made = await issue(
+                    w, found.id, [Recipient(person)], "claim", kind="claimed", path=path
+                )
                 if made[0].reason is not None:
                     raise CouponUnusable(made[0].reason, ("input", "customerId"))
                 return made
@@ -451,13 +473,21 @@ async def claim(info: Info, input: CouponsClaimInput) -> CouponsClaimPayload | N
     return made
 
 
+MOST_REASON = 500
+
+
 async def revoke(info: Info, input: CouponsRevokeInput) -> CouponsRevokePayload | None:
     async def call() -> dict[str, Any]:
-        if not 0 < len(input.ids) <= MAX_GRANTED or not 0 < len(input.reason) <= 500:
-            raise InvalidInput(f"give 1 to {MAX_GRANTED} ids, and a reason", ("input",))
-        pks = [read_id(COUPON, one) or -1 for one in input.ids]
+        faults, go_on = Faults(), goes_on(input.on_error)
+        if not 0 < len(input.ids) <= MAX_GRANTED:
+            faults.wrong(f"give 1 to {MAX_GRANTED} ids", "ids")
+        if not 0 < len(input.reason) <= MOST_REASON:
+            faults.wrong(f"give a reason of 1 to {MOST_REASON} characters", "reason")
+        pks = [sought_id(COUPON, one) for one in input.ids[:MAX_GRANTED]]
         async with info.context.work() as w:
-            count, errors = await ending.revoke(w, pks, input.reason, go_on=goes_on(input.on_error))
+            with faults:
+                count, errors = await ending.revoke(w, pks, input.reason, go_on=go_on)
+            faults.tell()
         return {"revoked": count, "errors": user_errors(Several(errors))}
 
     made: CouponsRevokePayload = await _answered(CouponsRevokePayload, call)
@@ -466,8 +496,8 @@ async def revoke(info: Info, input: CouponsRevokeInput) -> CouponsRevokePayload 
 
 async def transfer(info: Info, input: CouponsTransferInput) -> CouponsTransferPayload | None:
     async def call() -> dict[str, Any]:
-        pk = need_id(COUPON, input.id, ("input", "id"))
-        to = need_id("Customer", input.customer_id, ("input", "customer_id"))
+        pk = sought_id(COUPON, input.id)
+        to = sought_id("Customer", input.customer_id)
         async with info.context.work() as w:
 
             async def move() -> bool:
@@ -506,13 +536,27 @@ def _asked(info: Info, basket: CouponBasketInput) -> Asked:
     return Asked(purchase(basket), _client(info, basket))
 
 
+BASKETS = ("input", "baskets")
+
+
+def _all_asked(info: Info, baskets: Sequence[CouponBasketInput]) -> list[Asked]:
+    """Raises InvalidInput, NotFound or Several, of each basket that is wrong."""
+    faults, asked = Faults(), []
+    for place, one in enumerate(baskets):
+        with faults, paths_moved(("input",), (*BASKETS, str(place))):
+            asked.append(_asked(info, one))
+    faults.tell()
+    return asked
+
+
 def _shapes(
     outcomes: Sequence[Outcome], baskets: Sequence[CouponBasketInput]
 ) -> list[CouponOutcome]:
     """Raises CouponGuessing if all are refused; what others have used is told all the same."""
     refusals = [one.refusal for one in outcomes if one.refusal is not None]
     if len(refusals) == len(outcomes):
-        raise refusals[0]
+        with paths_moved(("input",), (*BASKETS, "0")):
+            raise refusals[0]
     return [
         outcome_shape(one, basket.currency)
         for one, basket in zip(outcomes, baskets, strict=True)
@@ -521,10 +565,11 @@ def _shapes(
 
 async def reserve(info: Info, input: CouponsReserveInput) -> CouponsReservePayload | None:
     async def call() -> dict[str, Any]:
-        async with info.context.work() as w:
-            until = input.until or w.now + RESERVED_FOR
-            found = await reserve_asked(w, [_asked(info, input.basket)], until)
-        (outcome,) = _shapes(found, [input.basket])
+        with paths_moved((*BASKETS, "0"), ("input", "basket")):
+            async with info.context.work() as w:
+                until = input.until or w.now + RESERVED_FOR
+                found = await reserve_asked(w, _all_asked(info, [input.basket]), until)
+            (outcome,) = _shapes(found, [input.basket])
         return {"outcome": outcome}
 
     made: CouponsReservePayload = await _answered(CouponsReservePayload, call)
@@ -533,7 +578,7 @@ async def reserve(info: Info, input: CouponsReserveInput) -> CouponsReservePaylo
 
 async def redeem(info: Info, input: CouponsRedeemInput) -> CouponsRedeemPayload | None:
     async def call() -> dict[str, Any]:
-        asked = [_asked(info, one) for one in input.baskets]
+        asked = _all_asked(info, input.baskets)
         if len(asked) == 1:  # a till's: others of the same templates wait for each other
             found = [await info.context.together(redeem_asked, asked[0])]
         else:
@@ -547,7 +592,7 @@ async def redeem(info: Info, input: CouponsRedeemInput) -> CouponsRedeemPayload 
 
 async def release(info: Info, input: CouponsReleaseInput) -> CouponsReleasePayload | None:
     async def call() -> dict[str, Any]:
-        shop = input.shop_id and need_id("Shop", input.shop_id, ("input", "shop_id"))
+        shop = input.shop_id and need_id("Shop", input.shop_id, ("input", "shopId"))
         async with info.context.work() as w:
             released = await ending.release(
                 w, f"{shop or 0}:{input.order}", redeemed=input.redeemed

@@ -10,8 +10,17 @@ import strawberry
 
 from core.schema.context import Info
 from core.schema.errors import UserError
-from core.schema.scalars import Money, Node, global_id, money, need_id, version_seen
-from core.sdk import InvalidInput, minor_of
+from core.schema.scalars import (
+    Money,
+    Node,
+    global_id,
+    money,
+    need_id,
+    sought,
+    sought_id,
+    version_seen,
+)
+from core.sdk import Faults, minor_of
 from plugins.coupons.allowance import count_stock
 from plugins.coupons.issuing import Issued
 from plugins.coupons.quoting import Basket, Line, Quoted
@@ -289,32 +298,41 @@ def minor(amount: Decimal | None, currency: str, name: str) -> int | None:
     return None if amount is None else minor_of(amount, currency, ("input", name))
 
 
-def template_values(given: CouponsTemplateCreateInput) -> dict[str, Any]:
-    """The values of a new template. Raises InvalidInput, NotFound."""
+def template_values(given: CouponsTemplateCreateInput, faults: Faults) -> dict[str, Any]:
+    """The values of a new template; those that are wrong are as if they were not given."""
     plain = (
         "name", "handle", "currency", "gift", "per_item", "platforms", "product_ids", "public_code",
         "platform_coupon", "valid_from", "valid_until", "valid_days", "per_customer", "total",
         "daily", "stack_group", "exclusive", "claimable", "transfers", "low_stock",
     )  # fmt: skip
     values: dict[str, Any] = {name: getattr(given, name) for name in plain}
-    currency = given.currency
-    value = minor(given.amount, currency, "amount") or 0
+    for name in ("threshold", "max_off", "budget"):
+        values[name] = None
+        with faults:
+            values[name] = minor(getattr(given, name), given.currency, name)
+    values |= {"kind": given.kind.value, "source": given.source.value, "value": 1}
+    with faults:
+        values["value"] = _value(given)
+    values["shop_ids"] = [sought_id("Shop", one) for one in given.shop_ids]
+    values["segment_id"] = sought("Segment", given.segment_id)
+    values["platform_shop_id"] = sought("Shop", given.platform_shop_id)
+    return values
+
+
+def _value(given: CouponsTemplateCreateInput) -> int:
+    """Minor units, or hundredths of a percent. Raises InvalidInput, Several."""
+    faults, value = Faults(), 0
+    with faults:
+        value = minor(given.amount, given.currency, "amount") or 0
     if given.percent is not None:
         scaled = given.percent * HUNDRED
         if given.amount is not None or scaled != int(scaled):
-            raise InvalidInput("give either an amount or a percentage of two decimals",
-                               ("input", "percent"))  # fmt: skip
+            faults.wrong("give either an amount or a percentage of two decimals", "percent")
         value = int(scaled)
     if (given.percent is not None) != (given.kind is CouponKind.PERCENT_OFF):
-        raise InvalidInput("a percentage belongs to PERCENT_OFF", ("input", "percent"))
-    for name in ("threshold", "max_off", "budget"):
-        values[name] = minor(getattr(given, name), currency, name)
-    values |= {"kind": given.kind.value, "source": given.source.value, "value": value}
-    values["shop_ids"] = [need_id("Shop", one, ("input", "shop_ids")) for one in given.shop_ids]
-    for name, kind in (("segment_id", "Segment"), ("platform_shop_id", "Shop")):
-        text = getattr(given, name)
-        values[name] = None if text is None else need_id(kind, text, ("input", name))
-    return values
+        faults.wrong("a percentage belongs to PERCENT_OFF", "percent")
+    faults.tell()
+    return value
 
 
 def purchase(given: CouponBasketInput) -> Purchase:
@@ -327,9 +345,9 @@ def purchase(given: CouponBasketInput) -> Purchase:
     basket = Basket(
         currency=currency, lines=lines, shipping=minor(given.shipping, currency, "shipping") or 0,
         shop_id=None if given.shop_id is None
-        else need_id("Shop", given.shop_id, ("input", "shop_id")),
+        else need_id("Shop", given.shop_id, ("input", "shopId")),
         customer_id=None if given.customer_id is None
-        else need_id("Customer", given.customer_id, ("input", "customer_id")),
+        else need_id("Customer", given.customer_id, ("input", "customerId")),
         order=given.order, address=given.address,
     )  # fmt: skip
     return Purchase(basket, given.codes)

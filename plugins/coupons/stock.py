@@ -9,7 +9,7 @@ from typing import Any
 import asyncpg
 
 from core.domain.shops.kept_files import keep_file
-from core.sdk import HuikeError, InvalidInput, Several
+from core.sdk import Faults, HuikeError, InvalidInput, Several
 from core.tabular.writing import WRITERS
 from plugins.coupons.codes import MAX_CODE, make_codes, normal
 from plugins.coupons.issuing import tell_low_stock
@@ -40,12 +40,17 @@ class Imported:
 
 
 async def fill(w: Any, template_id: int, count: int) -> None:
-    """Make so many codes of our own and keep them in stock. Raises NotFound, InvalidInput."""
+    """Make so many codes of our own and keep them in stock. Raises NotFound, InvalidInput,
+    Several.
+    """
+    faults = Faults()
     if not 0 < count <= MAX_MADE:
-        raise InvalidInput(f"make 1 to {MAX_MADE} codes at once", ("input", "count"))
-    template = await hold_template(w, template_id, ("input", "templateId"))
-    if template.source != "own":
-        raise InvalidInput("only templates with own codes get such", ("input", "templateId"))
+        faults.wrong(f"make 1 to {MAX_MADE} codes at once", "count")
+    with faults:
+        template = await hold_template(w, template_id, ("input", "templateId"))
+        if template.source != "own":
+            raise InvalidInput("only templates with own codes get such", ("input", "templateId"))
+    faults.tell()
     for place in range(0, count, CHUNK):
         await _copy(w, template_id, min(CHUNK, count - place))
     await tell_low_stock(w, template)
@@ -59,14 +64,16 @@ async def take_in(
 
     With `go_on` those that are no codes are left out. Raises NotFound, InvalidInput, Several.
     """
+    faults = Faults()
     if not 0 < len(codes) <= MAX_IMPORTED:
-        raise InvalidInput(f"give 1 to {MAX_IMPORTED} codes at once", ("input", "codes"))
-    template = await hold_template(w, template_id, ("input", "templateId"))
-    if template.source != "pool":
-        raise InvalidInput("only pools take codes in", ("input", "templateId"))
+        faults.wrong(f"give 1 to {MAX_IMPORTED} codes at once", "codes")
+    with faults:
+        template = await hold_template(w, template_id, ("input", "templateId"))
+        if template.source != "pool":
+            raise InvalidInput("only pools take codes in", ("input", "templateId"))
     unique: dict[str, str] = {}
     errors: list[HuikeError] = []
-    for place, text in enumerate(codes):
+    for place, text in enumerate(codes[:MAX_IMPORTED]):
         code = normal(text)
         if not 3 <= len(code) <= MAX_CODE or not code.isprintable():
             path = ("input", "codes", str(place))
@@ -74,7 +81,9 @@ async def take_in(
         else:
             unique.setdefault(code, text.strip())
     if errors and not go_on:
-        raise Several(errors)
+        with faults:
+            raise Several(errors)
+    faults.tell()
     names = list(unique)
     shown = [None if unique[code] == code else unique[code] for code in names]
     status = await w.sql.execute(INSERT, w.merchant_id, template_id, names, shown)

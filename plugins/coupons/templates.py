@@ -149,7 +149,7 @@ async def hold_template(w: Any, template_id: int, path: tuple[str, ...]) -> Temp
         w.merchant_id, template_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound(f"there is no coupon template {template_id}", path)
+        raise NotFound("there is no coupon template with this id", path)
     return read_template(row)
 
 
@@ -169,12 +169,15 @@ async def _check(w: Any, one: Template) -> None:
         InvalidInput(message, ("input", name)) for name, message in _faults(one)
     ]
     shops = {*one.shop_ids, *([one.platform_shop_id] if one.platform_shop_id else [])}
-    known = await w.sql.fetchval(
-        "SELECT count(*) FROM shops WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
+    rows = await w.sql.fetch(
+        "SELECT id FROM shops WHERE merchant_id = $1 AND id = ANY($2::bigint[])",
         w.merchant_id, sorted(shops),
     )  # fmt: skip
-    if known < len(shops):
+    missing = shops - {row["id"] for row in rows}
+    if missing & set(one.shop_ids):
         faults.append(NotFound("there is no such shop", ("input", "shop_ids")))
+    if one.platform_shop_id in missing:
+        faults.append(NotFound("there is no such shop", ("input", "platform_shop_id")))
     if one.segment_id is not None and not await w.sql.fetchval(
         "SELECT EXISTS (SELECT 1 FROM segments WHERE merchant_id = $1 AND id = $2)",
         w.merchant_id, one.segment_id,
@@ -205,10 +208,11 @@ def _faults(one: Template) -> list[tuple[str, str]]:
         if getattr(one, name) not in known:
             found.append((name, f"must be one of {', '.join(known)}"))
     most = 10_000 if one.kind == "percent_off" else MOST
+    value = "percent" if one.kind == "percent_off" else "amount"
     if one.kind in ("amount_off", "percent_off") and not 0 < one.value <= most:
-        found.append(("value", _sum_fault(one.value)))
+        found.append((value, _sum_fault(one.value)))
     if one.kind in ("free_shipping", "gift") and one.value:
-        found.append(("value", f"a {one.kind} coupon has none: give 0"))
+        found.append((value, f"a {one.kind} coupon has none: give 0"))
     if (one.kind == "gift") != bool(one.gift):
         found.append(("gift", "says what a gift coupon gives, and is for no other kind"))
     if one.per_item and one.kind != "amount_off":

@@ -12,7 +12,7 @@ from core.domain.campaigns.content.templates import analysed, paths_named, reaso
 from core.domain.campaigns.content.variables import base_name, known_variables
 from core.domain.shops.code_sources import check_codes
 from core.domain.shops.merchants import check_name
-from core.sdk import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk import AlreadyExists, Faults, InvalidInput, NotFound, WrongState
 from core.sdk.large import liquid
 from core.sdk.versions import check_version
 from plugins.packages.events import PackagesStockLow
@@ -98,18 +98,22 @@ class Stock:
 async def create_insert(w: Any, registry: Any, new: NewInsert) -> int:
     """Make an insert; returns its id.
 
-    Raises InvalidInput, AlreadyExists, and what the source of its codes has against it.
+    Raises InvalidInput, Several, AlreadyExists, and what the source of its codes has against it.
     """
-    name = check_name(new.name)
-    _check(new)
+    faults, settings = Faults(), None
+    with faults:
+        name = check_name(new.name)
+    with faults:
+        _check(new)
     printed = new.text is not None and new.kind is not InsertKind.NOTE
     if printed and (missing := await asyncio.to_thread(lacking, new.text or "")):
-        raise InvalidInput(f"the font of the cards has no {missing}", _at("text"))
-    settings = None
+        faults.wrong(f"the font of the cards has no {missing}", "text")
     if new.codes is not None:
-        settings = await check_codes(
-            w, registry, new.codes.source, new.codes.settings, _at("codes")
-        )
+        with faults:
+            settings = await check_codes(
+                w, registry, new.codes.source, new.codes.settings, _at("codes")
+            )
+    faults.tell()
     made: int | None = await w.sql.fetchval(
         """INSERT INTO packages_inserts (merchant_id, name, kind, sku, text, coupon_code,
                code_source, code_settings, unit_cost, tracks_stock, low_stock, created_at)
@@ -126,23 +130,24 @@ async def create_insert(w: Any, registry: Any, new: NewInsert) -> int:
 
 
 def _check(new: NewInsert) -> None:
+    faults = Faults()
     if new.text is None and new.kind in (InsertKind.CARD, InsertKind.NOTE):
-        raise InvalidInput("a card and a note need a text", _at("text"))
+        faults.wrong("a card and a note need a text", "text")
     if new.text is not None and new.kind not in WITH_TEXT:
-        raise InvalidInput("only cards, notes and coupons have a text", _at("text"))
-    if new.text is not None:
-        check_text(new.text)
+        faults.wrong("only cards, notes and coupons have a text", "text")
+    elif new.text is not None:
+        with faults:
+            check_text(new.text)
     if (new.coupon_code is not None) + (new.codes is not None) != (new.kind is InsertKind.COUPON):
-        raise InvalidInput(
-            "a coupon has either a code or codes, and nothing else has any", _at("couponCode")
-        )
+        faults.wrong("a coupon has either a code or codes, and nothing else has any", "couponCode")
     for field, value in (("couponCode", new.coupon_code), ("sku", new.sku)):
         if value is not None and not (1 <= len(value) <= CODE_LIMIT and value.isascii()
                                       and value.isprintable()):  # fmt: skip
-            raise InvalidInput(f"1 to {CODE_LIMIT} letters, digits and signs", _at(field))
+            faults.wrong(f"1 to {CODE_LIMIT} letters, digits and signs", field)
     for field, number in (("unitCost", new.unit_cost), ("lowStock", new.low_stock)):
         if not 0 <= number <= MOST:
-            raise InvalidInput(f"from 0 to {MOST}", _at(field))
+            faults.wrong(f"from 0 to {MOST}", field)
+    faults.tell()
 
 
 def check_text(text: str) -> None:
@@ -187,12 +192,16 @@ async def set_stock(
     Raises NotFound, InvalidInput, and Conflict for a stock of another version than `if_version`,
     of which 0 is that there is none.
     """
-    insert = await need_insert(w, insert_id, ("input", "insertId"))
-    if not insert.tracks_stock:
-        raise InvalidInput("this insert's stock is not kept", ("input", "insertId"))
-    name = check_name(warehouse, ("input", "warehouse"))
+    faults = Faults()
+    with faults:
+        insert = await need_insert(w, insert_id, ("input", "insertId"))
+        if not insert.tracks_stock:
+            raise InvalidInput("this insert's stock is not kept", ("input", "insertId"))
+    with faults:
+        name = check_name(warehouse, ("input", "warehouse"))
     if not 0 <= on_hand <= MOST:
-        raise InvalidInput(f"from 0 to {MOST}", ("input", "onHand"))
+        faults.wrong(f"from 0 to {MOST}", "onHand")
+    faults.tell()
     version = await w.sql.fetchval(
         """INSERT INTO packages_stock AS s
                (merchant_id, insert_id, warehouse, on_hand, reserved, told_low)
@@ -226,7 +235,7 @@ async def need_insert(session: Any, insert_id: int, path: tuple[str, ...] = ("id
     """Raises NotFound."""
     found = await inserts_by_id(session, [insert_id])
     if insert_id not in found:
-        raise NotFound(f"there is no insert {insert_id}", path)
+        raise NotFound("there is no insert with this id", path)
     return found[insert_id]
 
 

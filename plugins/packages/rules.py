@@ -13,7 +13,16 @@ from pydantic import ValidationError
 from core.domain.segments.rules import Rule, names_of, read_rule, usable_facets
 from core.domain.shops.code_sources import free_codes
 from core.domain.shops.merchants import check_name
-from core.sdk import AlreadyExists, InvalidInput, NotFound, Say, Several, WrongState
+from core.sdk import (
+    AlreadyExists,
+    Faults,
+    InvalidInput,
+    NotFound,
+    Say,
+    Several,
+    WrongState,
+    paths_moved,
+)
 from core.sdk.facets import Language
 from core.sdk.versions import check_version
 from plugins.packages.conditions import OrderRule
@@ -100,27 +109,22 @@ async def create_rule(w: Any, registry: Any, new: NewRule) -> int:
 
     Raises InvalidInput, Several, NotFound, AlreadyExists.
     """
-    name = check_name(new.name)
-    _check(new)
-    currency = await currency_of(w)
-    try:
-        orders = OrderRule.model_validate(dict(new.orders))
-    except ValidationError as error:
-        raise Several([
-            InvalidInput(fault["msg"], ("input", "orders", *fault["loc"]))
-            for fault in error.errors(include_input=False, include_url=False)
-        ]) from None  # fmt: skip
-    orders.check(currency)
-    await _shop_names(w, orders)
+    faults = Faults()
+    with faults:
+        name = check_name(new.name)
+    with faults:
+        _check(new)
+    with faults:
+        orders = await _orders(w, new.orders)
     if new.customers is not None:
-        try:
+        with faults, paths_moved(("input", "rule"), ("input", "customers")):
             await read_rule(w, registry, new.customers)
-        except Several as several:
-            raise several.under(("input", "customers")) from None
     known = await inserts_by_id(w, [insert_id for insert_id, _ in new.variants])
     for place, (insert_id, _) in enumerate(new.variants):
         if insert_id not in known or known[insert_id].archived:
-            raise NotFound("there is no such insert", ("input", "variants", str(place)))
+            path = ("input", "variants", place, "insertId")
+            faults.add(NotFound("there is no such insert", path))
+    faults.tell()
     made: int | None = await w.sql.fetchval(
         """INSERT INTO packages_rules (merchant_id, name, variants, customers, orders, priority,
                exclusive, per_customer, per_days, holdout, budget, spent, starts_at, ends_at,
@@ -140,24 +144,39 @@ async def create_rule(w: Any, registry: Any, new: NewRule) -> int:
     return made
 
 
+async def _orders(w: Any, given: Mapping[str, Any]) -> OrderRule:
+    try:
+        orders = OrderRule.model_validate(dict(given))
+    except ValidationError as error:
+        raise Several([
+            InvalidInput(fault["msg"], ("input", "orders", *fault["loc"]))
+            for fault in error.errors(include_input=False, include_url=False)
+        ]) from None  # fmt: skip
+    orders.check(await currency_of(w))
+    await _shop_names(w, orders)
+    return orders
+
+
 def _check(new: NewRule) -> None:
+    faults = Faults()
     if not 1 <= len(new.variants) <= MOST_VARIANTS:
-        raise InvalidInput(f"a rule gives one of 1 to {MOST_VARIANTS} inserts", _at("variants"))
+        faults.wrong(f"a rule gives one of 1 to {MOST_VARIANTS} inserts", "variants")
     if len({insert_id for insert_id, _ in new.variants}) < len(new.variants):
-        raise InvalidInput("each insert stands once", _at("variants"))
+        faults.wrong("each insert stands once", "variants")
     if not all(1 <= weight <= MOST_WEIGHT for _, weight in new.variants):
-        raise InvalidInput(f"weights are from 1 to {MOST_WEIGHT}", _at("variants"))
+        faults.wrong(f"weights are from 1 to {MOST_WEIGHT}", "variants")
     if new.exclusive is not None and not 1 <= len(new.exclusive) <= 50:
-        raise InvalidInput("a group's name has 1 to 50 characters", _at("exclusive"))
+        faults.wrong("a group's name has 1 to 50 characters", "exclusive")
     for field, value, low, high in (
         ("priority", new.priority, -1000, 1000), ("perCustomer", new.per_customer, 1, 1000),
         ("perDays", new.per_days, 1, 3650), ("holdout", new.holdout, 0, PARTS // 2),
         ("budget", new.budget, 0, 10**12),
     ):  # fmt: skip
         if value is not None and not low <= value <= high:
-            raise InvalidInput(f"{field} is out of its bounds", _at(field))
+            faults.wrong(f"{field} is from {low} to {high}", field)
     if new.starts_at and new.ends_at and new.starts_at >= new.ends_at:
-        raise InvalidInput("it ends before it starts", _at("endsAt"))
+        faults.wrong("it ends before it starts", "endsAt")
+    faults.tell()
 
 
 async def update_rule(
@@ -173,12 +192,18 @@ async def update_rule(
         w.merchant_id, rule_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound(f"there is no rule {rule_id}", ("id",))
+        raise NotFound("there is no rule with this id", ("id",))
     check_version(row["version"], if_version)
     values = {name: changes.get(name, row[name]) for name in CHANGEABLE}
-    values["name"] = check_name(values["name"])
+    faults = Faults()
+    with faults:
+        values["name"] = check_name(values["name"])
     variants = [(one["insert_id"], one["weight"]) for one in orjson.loads(row["variants"])]
-    _check(NewRule(variants=variants, customers=None, orders={}, holdout=row["holdout"], **values))
+    with faults:
+        _check(
+            NewRule(variants=variants, customers=None, orders={}, holdout=row["holdout"], **values)
+        )
+    faults.tell()
     sets = ", ".join(f"{name} = ${number}" for number, name in enumerate(CHANGEABLE, 3))
     try:
         async with w.sql.transaction():

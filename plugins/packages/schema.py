@@ -9,9 +9,18 @@ import strawberry
 from core.domain.shops.plugins import plugin_settings
 from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
-from core.schema.scalars import JSON, by_pk, changes, global_id, money, need_id
+from core.schema.scalars import JSON, by_pk, changes, global_id, money, need_id, sought_id
 from core.schema.segment_words import stored_form
-from core.sdk import HuikeError, InvalidInput, NodeType, SchemaField, Several, minor_of
+from core.sdk import (
+    Faults,
+    HuikeError,
+    InvalidInput,
+    NodeType,
+    SchemaField,
+    Several,
+    minor_of,
+    paths_moved,
+)
 from plugins.packages import inserts as domain
 from plugins.packages.events import PackagesStockLow
 from plugins.packages.preview import (
@@ -295,13 +304,17 @@ async def packages_insert_create(
 ) -> PackagesInsertCreatePayload | None:
     try:
         async with info.context.work() as w:
-            cost = minor_of(input.unit_cost, await currency_of(w), ("input", "unitCost"))
+            faults, cost = Faults(), 0
+            with faults:
+                cost = minor_of(input.unit_cost, await currency_of(w), ("input", "unitCost"))
             codes = None if input.codes is None else _codes(input.codes)
             new = domain.NewInsert(
                 input.name, domain.InsertKind(str(input.kind.value)), input.sku, input.text,
                 input.coupon_code, codes, cost, input.tracks_stock, input.low_stock,
             )  # fmt: skip
-            made = await domain.create_insert(w, info.context.installation.registry, new)
+            with faults:
+                made = await domain.create_insert(w, info.context.installation.registry, new)
+            faults.tell()
             return PackagesInsertCreatePayload(insert=await _insert(w, made))
     except (HuikeError, Several) as error:
         return PackagesInsertCreatePayload(errors=user_errors(error))
@@ -323,7 +336,7 @@ async def packages_stock_set(
     info: Info, input: PackagesStockSetInput
 ) -> PackagesStockSetPayload | None:
     try:
-        number = need_id("PackagesInsert", input.insert_id, ("input", "insertId"))
+        number = sought_id("PackagesInsert", input.insert_id)
         async with info.context.work() as w:
             await domain.set_stock(w, number, input.warehouse, input.on_hand, input.if_version)
             return PackagesStockSetPayload(insert=await _insert(w, number))
@@ -335,27 +348,29 @@ async def packages_rule_create(
     info: Info, input: PackagesRuleCreateInput
 ) -> PackagesRuleCreatePayload | None:
     try:
-        customers = None if input.customers is None else await stored_form(info, input.customers)
+        faults, customers, budget = Faults(), None, None
+        with faults, paths_moved(("input", "rule"), ("input", "customers")):
+            if input.customers is not None:
+                customers = await stored_form(info, input.customers)
         orders = {} if input.orders is None else {
             name: value for name, value in vars(input.orders).items() if value is not None
         }  # fmt: skip
         if input.orders is not None and input.orders.shop_ids is not None:
-            path = ("input", "orders", "shopIds")
-            orders["shop_ids"] = [need_id("Shop", one, path) for one in input.orders.shop_ids]
+            orders["shop_ids"] = [sought_id("Shop", one) for one in input.orders.shop_ids]
         variants = [
-            (need_id("PackagesInsert", one.insert_id, ("input", "variants", str(n))), one.weight)
-            for n, one in enumerate(input.variants)
+            (sought_id("PackagesInsert", one.insert_id), one.weight) for one in input.variants
         ]
         async with info.context.work() as w:
-            currency, budget = await currency_of(w), None
             if input.budget is not None:
-                budget = minor_of(input.budget, currency, ("input", "budget"))
-            made = await create_rule(w, info.context.installation.registry, NewRule(
-                input.name, variants, customers, orders, input.priority, input.exclusive,
-                input.per_customer, input.per_days, int(input.holdout * PARTS),
-                budget,
-                input.starts_at, input.ends_at,
-            ))  # fmt: skip
+                with faults:
+                    budget = minor_of(input.budget, await currency_of(w), ("input", "budget"))
+            with faults:
+                made = await create_rule(w, info.context.installation.registry, NewRule(
+                    input.name, variants, customers, orders, input.priority, input.exclusive,
+                    input.per_customer, input.per_days, int(input.holdout * PARTS), budget,
+                    input.starts_at, input.ends_at,
+                ))  # fmt: skip
+            faults.tell()
             return PackagesRuleCreatePayload(rule=await _rule_by_id(info, w, made))
     except (HuikeError, Several) as error:
         return PackagesRuleCreatePayload(errors=user_errors(error))
@@ -368,10 +383,15 @@ async def packages_rule_update(
         number = need_id("PackagesRule", id)
         values = changes(input)
         async with info.context.work() as w:
+            faults = Faults()
             if values.get("budget") is not None:
                 currency = await currency_of(w)
-                values["budget"] = minor_of(values["budget"], currency, ("input", "budget"))
-            await update_rule(w, number, values, input.if_version)
+                with faults:
+                    budget = values.pop("budget")
+                    values["budget"] = minor_of(budget, currency, ("input", "budget"))
+            with faults:
+                await update_rule(w, number, values, input.if_version)
+            faults.tell()
             return PackagesRuleUpdatePayload(rule=await _rule_by_id(info, w, number))
     except (HuikeError, Several) as error:
         return PackagesRuleUpdatePayload(errors=user_errors(error))

@@ -11,7 +11,7 @@ from core.schema.context import Info
 from core.schema.downloads import JobFile, kept_file
 from core.schema.errors import UserError, user_errors
 from core.schema.pages import After, Connection, First, Listing, SortDirection, page
-from core.schema.scalars import Node, global_id, need_id
+from core.schema.scalars import Node, global_id, need_id, sought_id
 from core.schema.where import BooleanFilter, DateTimeFilter, IdColumn, IdFilter, StringFilter
 from core.sdk import HuikeError, NodeType, SchemaField, Several
 from plugins.packages.events import PackagesParcelPacked, PackagesParcelUnpacked, PackagesStockLow
@@ -300,11 +300,10 @@ async def packages_wave_create(
     registry = context.installation.registry
     try:
         orders = None if input.orders is None else {
-            need_id("Order", one.order_id, ("input", "orders", str(place))): one.parcels
-            for place, one in enumerate(input.orders)
+            sought_id("Order", one.order_id): one.parcels for one in input.orders
         }  # fmt: skip
         shops = None if input.shop_ids is None else [
-            need_id("Shop", one, ("input", "shopIds")) for one in input.shop_ids
+            sought_id("Shop", one) for one in input.shop_ids
         ]  # fmt: skip
         async with context.work() as w:
             settings = await plugin_settings(w, registry, "packages")
@@ -332,7 +331,7 @@ async def packages_wave_file_create(
     info: Info, input: PackagesWaveFileCreateInput
 ) -> PackagesWaveFileCreatePayload | None:
     try:
-        number = need_id("PackagesWave", input.wave_id, ("input", "waveId"))
+        number = sought_id("PackagesWave", input.wave_id)
         async with info.context.work() as w:
             file = await kept_file(info, w, await wave_file(w, number, str(input.format.value)))
     except (HuikeError, Several) as error:

@@ -6,7 +6,8 @@ from typing import Any
 
 from core.domain.customers.tasks import NewTask, TaskKind, create_tasks
 from core.domain.shops.merchants import check_name
-from core.sdk import InvalidInput, NotFound
+from core.domain.shops.shops import need_shop
+from core.sdk import Faults, InvalidInput, NotFound
 from plugins.packages import codes
 from plugins.packages.deciding import decide, of_wave, query_for
 from plugins.packages.inserts import InsertKind, tell_low
@@ -40,7 +41,12 @@ async def create_wave(
     None if there are no such parcels: the same orders again make nothing. Raises NotFound, and
     InvalidInput for orders that are not ready to be packed.
     """
-    name = check_name(warehouse, ("input", "warehouse"))
+    faults = Faults()
+    with faults:
+        name = check_name(warehouse, ("input", "warehouse"))
+    with faults:
+        await _check_wanted(w, wanted)
+    faults.tell()
     wave_id: int = await w.sql.fetchval(
         """INSERT INTO packages_waves (merchant_id, warehouse, created_at, created_by)
            VALUES ($1, $2, $3, $4) RETURNING id""",
@@ -112,13 +118,10 @@ async def _gather(w: Any, wave_id: int, wanted: Wanted) -> int:
     """Put the parcels down that are in no wave; returns how many."""
     args: list[Any]
     if wanted.orders is not None:
-        await _check_orders(w, wanted.orders)
         found = """SELECT o.id, o.customer_id, x.count FROM unnest($5::bigint[], $6::int[])
                        AS x (id, count) JOIN orders o ON o.merchant_id = $1 AND o.id = x.id"""
         args = [list(wanted.orders), list(wanted.orders.values())]
     else:
-        if not 1 <= wanted.limit <= MOST_PARCELS:
-            raise InvalidInput(f"from 1 to {MOST_PARCELS}", ("input", "limit"))
         found = """SELECT o.id, o.customer_id, 1 AS count FROM orders o
                    WHERE o.merchant_id = $1 AND o.state = 'to_ship' AND NOT o.in_dispute
                      AND ($5::bigint[] IS NULL OR o.shop_id = ANY($5::bigint[]))
@@ -140,8 +143,21 @@ async def _gather(w: Any, wave_id: int, wanted: Wanted) -> int:
     return int(row["n"])
 
 
+async def _check_wanted(w: Any, wanted: Wanted) -> None:
+    faults = Faults()
+    if not 1 <= wanted.limit <= MOST_PARCELS:
+        faults.wrong(f"from 1 to {MOST_PARCELS}", "limit")
+    for shop_id in wanted.shop_ids or ():
+        with faults:
+            await need_shop(w, shop_id, ("input", "shopIds"))
+    if wanted.orders is not None:
+        with faults:
+            await _check_orders(w, wanted.orders)
+    faults.tell()
+
+
 async def _check_orders(w: Any, orders: Mapping[int, int]) -> None:
-    path = ("input", "orders")
+    path, faults = ("input", "orders"), Faults()
     if not orders or sum(orders.values()) > MOST_PARCELS:
         raise InvalidInput(f"a wave has 1 to {MOST_PARCELS} parcels", path)
     if not all(1 <= count <= MOST_OF_ORDER for count in orders.values()):
@@ -154,9 +170,11 @@ async def _check_orders(w: Any, orders: Mapping[int, int]) -> None:
     for place, order_id in enumerate(orders):
         here = (*path, str(place), "orderId")
         if order_id not in states:
-            raise NotFound(f"there is no order {order_id}", here)
-        if states[order_id] not in READY:
-            raise InvalidInput(f"this order is {states[order_id]}: it is not to be packed", here)
+            faults.add(NotFound("there is no order with this id", here))
+        elif states[order_id] not in READY:
+            message = f"this order is {states[order_id]}: it is not to be packed"
+            faults.add(InvalidInput(message, here))
+    faults.tell()
 
 
 async def _reserve(w: Any, wave_id: int, warehouse: str) -> None:

@@ -1,18 +1,17 @@
 """Signatures and templates as they stand at the providers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
 from core.sdk import (
+    Faults,
     HuikeError,
-    InvalidInput,
     MessageClass,
     NotFound,
     OutsideError,
     PluginContext,
-    Several,
     WrongState,
 )
 from core.sdk.large import aiohttp, loaded
@@ -119,56 +118,75 @@ async def stored_templates(session: Any) -> list[StoredTemplate]:
     return [StoredTemplate(**row) for row in rows]
 
 
-async def submit(
-    context: PluginContext,
-    provider: str,
-    name: str,
-    text: str,
-    message_class: MessageClass,
-    abroad: bool,
-    remark: str,
-) -> StoredTemplate:
+@dataclass(frozen=True)
+class NewTemplate:
+    """A template to be handed in; `remark` is for the reviewers."""
+
+    provider: str
+    name: str
+    text: str
+    message_class: MessageClass
+    abroad: bool
+    remark: str
+
+
+async def submit(context: PluginContext, new: NewTemplate) -> StoredTemplate:
     """Check a template, hand it in for review and put it down as pending.
 
-    Raises InvalidInput, Several, NotFound, WrongState, TemplateRefused.
+    Raises InvalidInput, Several, NotFound, WrongState, TemplateRefused; the cause of the last is
+    Unknown where the provider may have taken it all the same.
     """
-    settings = context.settings
-    assert isinstance(settings, SmsSettings)
-    _check(settings, name, text, message_class, abroad, remark)
+    settings = check(context, new)
     await loaded(aiohttp)
     async with connections() as http:
-        opened = made(settings.providers, http, context).get(provider)
-        if opened is None:
-            raise NotFound("there is no such provider in the settings", ("input", "provider"))
+        opened = made(settings.providers, http, context)[new.provider]
         if not isinstance(opened, Registering):
-            raise WrongState(f"{provider} takes any text: it needs no templates", ("input",))
+            raise WrongState(
+                f"{new.provider} takes any text: it needs no templates", ("input", "provider")
+            )
         try:
-            code = await opened.submit(name, text, message_class, abroad, remark)
+            code = await opened.submit(
+                new.name, new.text, new.message_class, new.abroad, new.remark
+            )
         except OutsideError as error:
             raise TemplateRefused(str(error), ("input",)) from error
-    given = None if abroad else message_class
-    template = Registered(code, "pending", name, text, given, abroad)
+    given = None if new.abroad else new.message_class
+    template = Registered(code, "pending", new.name, new.text, given, new.abroad)
     async with context.database.work(context.merchant_id) as w:
-        await _store_templates(w, provider, [template])
-        w.audit("sms_template.submitted", {"provider": provider, "code": code})
-        return StoredTemplate(provider, code, name, text, given, abroad, "pending", "", w.now)
-
-
-def _check(
-    settings: SmsSettings, name: str, text: str, message_class: MessageClass, abroad: bool,
-    remark: str,
-) -> None:  # fmt: skip
-    errors: list[HuikeError] = [
-        InvalidInput(f"give 1 to {most} characters", ("input", field))
-        for field, value, most in (
-            ("name", name, NAME_LIMIT), ("text", text, TEXT_LIMIT),
-            ("remark", remark, REMARK_LIMIT),
+        await _store_templates(w, new.provider, [template])
+        w.audit("sms_template.submitted", {"provider": new.provider, "code": code})
+        return StoredTemplate(
+            new.provider, code, new.name, new.text, given, new.abroad, "pending", "", w.now
         )
-        if not 0 < len(value.strip()) <= most
-    ]  # fmt: skip
-    errors += [
-        InvalidInput(wrong, ("input", "text"))
-        for wrong in wrong_with_template(text, message_class, settings.opt_out, abroad)
-    ]
-    if errors:
-        raise Several(errors)
+
+
+def told(template: StoredTemplate) -> dict[str, Any]:
+    """A template as JSON values, for `stored`."""
+    return {**asdict(template), "synced_at": template.synced_at.isoformat()}
+
+
+def stored(values: Mapping[str, Any]) -> StoredTemplate:
+    """The template that `told` made the values of."""
+    return StoredTemplate(**{**values, "synced_at": datetime.fromisoformat(values["synced_at"])})
+
+
+def check(context: PluginContext, new: NewTemplate) -> SmsSettings:
+    """Check a template without asking the provider; returns the settings.
+
+    Raises InvalidInput, NotFound, Several.
+    """
+    settings, faults = context.settings, Faults()
+    assert isinstance(settings, SmsSettings)
+    if new.provider not in {one.name for one in settings.providers}:
+        path = ("input", "provider")
+        faults.add(NotFound("there is no such provider in the settings", path))
+    for field, value, most in (
+        ("name", new.name, NAME_LIMIT), ("text", new.text, TEXT_LIMIT),
+        ("remark", new.remark, REMARK_LIMIT),
+    ):  # fmt: skip
+        if not 0 < len(value.strip()) <= most:
+            faults.wrong(f"give 1 to {most} characters", field)
+    for wrong in wrong_with_template(new.text, new.message_class, settings.opt_out, new.abroad):
+        faults.wrong(wrong, "text")
+    faults.tell()
+    return settings

@@ -12,8 +12,10 @@ from core.domain.shops.shops import shop_exists
 from core.schema.campaign_parts import MessageClass
 from core.schema.context import Info
 from core.schema.errors import UserError, user_errors
+from core.schema.idempotency import PATH as KEY_PATH
+from core.schema.idempotency import answered, forget, once_for
 from core.schema.scalars import need_id
-from core.sdk import HuikeError, SchemaField, Several
+from core.sdk import HuikeError, PluginContext, SchemaField, Several, Unknown, WrongState
 from plugins.sms import arrival, registered
 from plugins.sms.records import approved_templates
 from plugins.sms.routing import way_of
@@ -21,6 +23,7 @@ from plugins.sms.settings import SmsSettings
 from plugins.sms.texts import link_in, parts_of, price_of, wrong_with
 
 PLUGIN = "sms"
+OPERATION = "smsTemplateSubmit"
 From = Annotated[
     date,
     strawberry.argument(
@@ -119,6 +122,9 @@ class SmsTemplateSubmitInput:
         default=False, description="For numbers abroad, not at home (+86)."
     )
     remark: str = strawberry.field(description="For the reviewers: what it is sent for.")
+    idempotency_key: str = strawberry.field(
+        description="Any text of yours; a repeated call with it hands nothing in again."
+    )
 
 
 @strawberry.type
@@ -225,13 +231,49 @@ async def sms_template_submit(
         context.installation.db, context.installation.registry, PLUGIN, context.merchant_id
     )
     try:
-        made = await registered.submit(
-            plugin, input.provider, input.name, input.text, input.message_class.value,
-            input.abroad, input.remark,
-        )  # fmt: skip
+        made = await _submitted_once(info, plugin, input)
     except (HuikeError, Several) as error:
         return SmsTemplateSubmitPayload(errors=user_errors(error))
     return SmsTemplateSubmitPayload(template=_template(made))
+
+
+async def _submitted_once(
+    info: Info, plugin: PluginContext, input: SmsTemplateSubmitInput
+) -> registered.StoredTemplate:
+    """What the first call with the input's key handed in.
+
+    The key is kept before the provider is asked, so that of calls at the same time one asks it.
+    Raises WrongState where the first call's end is not known.
+    """
+    new = registered.NewTemplate(
+        input.provider, input.name, input.text, input.message_class.value, input.abroad,
+        input.remark,
+    )  # fmt: skip
+    first = False
+    async with info.context.work() as w:
+
+        async def begin() -> None:
+            nonlocal first
+            registered.check(plugin, new)
+            first = True
+
+        kept = await once_for(w, OPERATION, input, begin)
+    if kept is not None:
+        return registered.stored(kept)
+    if not first:
+        raise WrongState(
+            "it is being handed in, or nobody knows whether it was: look in smsTemplates", KEY_PATH
+        )
+    try:
+        made = await registered.submit(plugin, new)
+    except (HuikeError, Several) as error:
+        if not isinstance(error.__cause__, Unknown):
+            async with info.context.work() as w:
+                await forget(w, OPERATION, input.idempotency_key)
+        raise
+    async with info.context.work() as w:
+        await answered(w, OPERATION, input.idempotency_key, registered.told(made))
+    return made
 
 
 def _template(one: registered.StoredTemplate) -> SmsTemplate:

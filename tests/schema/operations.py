@@ -72,6 +72,12 @@ def variables(name, ids):
                 "variables": {"name": "shop"}, "idempotencyKey": "b1",
             }
         },
+        "sms-template-submit": {
+            "input": {
+                "provider": "sandbox", "name": "code", "text": "${code}", "remark": "for logins",
+                "messageClass": "SERVICE", "idempotencyKey": "s1",
+            }
+        },
         "webhook": {"id": ids["Webhook"], "where": {"state": {"in": ["PENDING", "FAILED"]}}},
         "webhook-create": {
             "input": {

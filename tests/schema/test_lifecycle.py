@@ -66,7 +66,7 @@ async def test_rfm_boundaries_are_given_all_or_none(api, world):
         rfm { fixed m { amount } } errors { path message } } }"""
     given = {"shopId": world.ids["Shop"], "r": [1, 2, 3, 4]}
     found = (await api.data(world.token, query, input=given))["rfmThresholdsSet"]
-    assert found["errors"][0]["path"] == ["input"]
+    assert found["errors"][0]["path"] == ["input", "f"]
     given |= {"f": [1, 2, 3, 4], "m": ["1.00", "2.00", "3.00", "4.999"]}
     found = (await api.data(world.token, query, input=given))["rfmThresholdsSet"]
     assert found["errors"][0]["path"] == ["input", "m"]

@@ -21,6 +21,7 @@ from core.schema.errors import INTERNAL
 from core.schema.scalars import global_id
 from tests.docs.test_docs import ROOT
 from tests.schema.conftest import new_world
+from tests.schema.test_faults import leads
 
 SCHEMA = build_schema((ROOT / "schema.graphql").read_text(encoding="utf-8"))
 LONG = "长" * 100_000
@@ -123,10 +124,15 @@ async def test_odd_values_are_the_clients_fault(api, odd_world, word, name, fiel
     maker = Maker(name, odd_world.ids)
     variables = ", ".join(f"${one}: {given.type}" for one, given in field.args.items())
     arguments = ", ".join(f"{one}: ${one}" for one in field.args)
-    query = f"{word} ({variables}) {{ {name}({arguments}) {asked(field.type)} }}"
+    wrong = " errors { path } }" if word == "mutation" else " }"
+    selection = asked(field.type).removesuffix(" }") + wrong if asked(field.type) else ""
+    query = f"{word} ({variables}) {{ {name}({arguments}) {selection} }}"
     for _ in range(3):
         given = maker.arguments(field)
         asks = {"query": query, "variables": given}
         answer = (await api.raw(asks, odd_world.token)).json()
         codes = [one["extensions"]["code"] for one in answer.get("errors", ())]
         assert INTERNAL not in codes, (given, answer)
+        told = (answer.get("data") or {}).get(name) if word == "mutation" else None
+        for error in (told or {}).get("errors", ()):
+            assert leads(error["path"], name), (error, given)

@@ -55,8 +55,10 @@ def root_fields(name):
     return [field.name.value for field in definition.selection_set.selections]
 
 
-async def upload(api, token, name, values, content=b"phone,b\n13800138000,2\n", **headers):
-    body = {"query": operations.text(name), "variables": values}
+async def upload(
+    api, token, name, values, content=b"phone,b\n13800138000,2\n", query=None, **headers
+):
+    body = {"query": query or operations.text(name), "variables": values}
     return await api.client.post(
         "/graphql",
         data={"operations": orjson.dumps(body).decode(), "map": '{"0": ["variables.input.file"]}'},

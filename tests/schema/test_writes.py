@@ -249,3 +249,25 @@ async def test_uploaded_file_is_taken_in(api, world):
     done = (await api.data(world.token, query, id=found["job"]["id"]))["job"]
     assert done["state"] == "SUCCEEDED", done
     assert done["result"]["created"] == 1, done
+
+
+@pytest.mark.parametrize(
+    ("mutation", "given"),
+    [
+        ("campaignSchedule", {"at": "2099-01-01T00:00:00+08:00"}),
+        ("campaignRecurrenceSet", {"cron": "0 10 * * TUE"}),
+    ],
+)
+async def test_a_time_is_set_for_the_campaign_that_was_seen(api, world, mutation, given):
+    kind = f"{mutation[0].upper()}{mutation[1:]}Input!"
+    query = f"""mutation ($id: ID!, $input: {kind}) {{ {mutation}(id: $id, input: $input) {{
+        campaign {{ version }} errors {{ code path }} }} }}"""
+
+    async def ask(version):
+        values = {"id": world.ids["Campaign"], "input": {**given, "ifVersion": version}}
+        return (await api.data(world.token, query, **values))[mutation]
+
+    late = await ask(7)
+    assert late["errors"] == [{"code": "CONFLICT", "path": ["input", "ifVersion"]}]
+    assert (await ask(1))["campaign"]["version"] == 2
+    assert (await ask(1))["errors"][0]["code"] == "CONFLICT"

@@ -8,7 +8,6 @@ from zoneinfo import ZoneInfo
 import asyncpg
 
 from core.domain.campaigns.flows import (
-    campaign_channel,
     check_flow,
     message_flow,
     stored_flow,
@@ -19,10 +18,16 @@ from core.domain.campaigns.occurrences import NO_DAYS, Calendar, next_begin
 from core.domain.campaigns.proposals import Change, propose
 from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.shops.merchants import check_name
-from core.domain.shops.shops import shop_exists
+from core.domain.shops.shops import need_shop
 from core.registry import Registry
 from core.sdk.channels import MessageClass
-from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound, Several, WrongState
+from core.sdk.errors import (
+    AlreadyExists,
+    Faults,
+    InvalidInput,
+    NotFound,
+    WrongState,
+)
 from core.sdk.flows import Flow, OnAudience, OnSegment, Options, Schedule
 from core.sdk.versions import check_version
 from core.storage.database import Session, Work
@@ -51,7 +56,6 @@ async def create_campaign(
 
     Raises InvalidInput, Several, NotFound, AlreadyExists.
     """
-    campaign_channel(registry, channel)
     flow = message_flow(segment_id, channel, content, message_class)
     return await create_flow_campaign(
         w, registry, name=name, flow=flow, shop_id=shop_id, options=options, simple=True
@@ -171,7 +175,7 @@ async def get_campaign(session: Session, campaign_id: int) -> Mapping[str, Any]:
         session.merchant_id, campaign_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound(f"there is no campaign {campaign_id}", ("id",))
+        raise NotFound("there is no campaign with this id", ("id",))
     return dict(row)
 
 
@@ -228,7 +232,7 @@ async def locked_campaign(w: Work, campaign_id: int) -> Mapping[str, Any]:
         w.merchant_id, campaign_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound(f"there is no campaign {campaign_id}", ("id",))
+        raise NotFound("there is no campaign with this id", ("id",))
     return dict(row)
 
 
@@ -273,19 +277,14 @@ def _found_by(flow: Flow) -> tuple[str | None, str | None, int | None]:
 async def _checked(
     w: Work, registry: Registry, name: str, shop_id: int | None, flow: Flow, simple: bool
 ) -> str:
-    errors: list[HuikeError] = []
-    try:
+    faults = Faults()
+    with faults:
         name = check_name(name)
-    except InvalidInput as error:
-        errors.append(error)
-    try:
+    with faults:
         await check_flow(w, registry, flow, simple)
-    except Several as several:
-        errors += several.errors
-    if shop_id is not None and not await shop_exists(w, shop_id):
-        errors.append(NotFound(f"there is no shop {shop_id}", ("input", "shop")))
-    if errors:
-        raise Several(errors)
+    with faults:
+        await need_shop(w, shop_id)
+    faults.tell()
     return name
 
 

@@ -11,11 +11,13 @@ from core.domain.campaigns.flows import campaign_channel
 from core.domain.campaigns.links import confirmation_key, confirmation_url
 from core.domain.campaigns.opening import opened_channel
 from core.domain.campaigns.policy import SEALED_CONTACTS, contact_address, skip_reason_sql
+from core.domain.customers.consent import Word, check_word
 from core.domain.customers.consent_requests import VALID, make_request, new_secret
 from core.guard import PluginFailed, guarded
 from core.registry import Registry
 from core.sdk.channels import Channel, ChannelSession, OutgoingMessage
 from core.sdk.errors import (
+    Faults,
     InvalidInput,
     OutsideError,
     ReconnectNeeded,
@@ -62,13 +64,21 @@ async def start_confirmation(
 
     `base_url` starts the link. Raises NotFound, InvalidInput, WrongState, PluginDisabled.
     """
-    await check_channel(w, registry, channel)
-    contact = campaign_channel(registry, channel).contact
-    if contact not in SEALED_CONTACTS:
-        raise InvalidInput(
-            "only channels that write to phone numbers or email addresses ask to confirm a consent",
-            ("input", "channel"),
-        )
+    faults = Faults()
+    with faults:
+        await check_channel(w, registry, channel)
+        contact = campaign_channel(registry, channel).contact
+        if contact not in SEALED_CONTACTS:
+            raise InvalidInput(
+                "only channels that write to phone numbers or email addresses ask to confirm a "
+                "consent", ("input", "channel"),
+            )  # fmt: skip
+    if faults:
+        with faults:
+            await check_word(w, Word(
+                channel, purpose, "granted", source, shop_id, text, text_version
+            ))  # fmt: skip
+        faults.tell()
     request_id = await make_request(
         w, customer_id, channel=channel, contact=contact,
         purpose=purpose, shop_id=shop_id, text=text, text_version=text_version, source=source,

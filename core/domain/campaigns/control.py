@@ -34,8 +34,9 @@ from core.domain.campaigns.ledger import stop_turns
 from core.domain.campaigns.occurrences import begin, moved
 from core.domain.shops.plugins import plugin_settings
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, WrongState
+from core.sdk.errors import Faults, WrongState
 from core.sdk.flows import Flow, OnAudience, Schedule
+from core.sdk.versions import check_version
 from core.storage.database import Database, Work
 
 logger = logging.getLogger(__name__)
@@ -44,22 +45,27 @@ REASON_LIMIT = 500
 STARTABLE = ("draft", "approved", "scheduled")
 
 
-async def schedule_campaign(w: Work, registry: Registry, campaign_id: int, when: Schedule) -> None:
+async def schedule_campaign(
+    w: Work, registry: Registry, campaign_id: int, when: Schedule, if_version: int | None = None
+) -> None:
     """Have a draft start at an instant to come, `when.at`, on another day if its own is a holiday.
 
     With `local` (of a message to one segment) each customer gets it when the clocks where it lives
-    show what the shop's show at that instant. Raises WrongState, InvalidInput, PluginDisabled.
+    show what the shop's show at that instant. Raises WrongState, InvalidInput, Several,
+    PluginDisabled, and Conflict for a campaign of another version than `if_version`.
     """
     row = await locked_campaign(w, campaign_id)
+    check_version(row["version"], if_version)
     require_state(row, STARTABLE, "scheduled")
     await need_approval(w, row)
     at, local = await _moment(w, row, when), when.local
+    faults = Faults()
     if at <= w.now:
-        raise InvalidInput("the time lies in the past; start the campaign instead", ("input", "at"))
+        faults.wrong("the time lies in the past; start the campaign instead", "at")
     flow = stored_flow(row["flow"])
     if local and flow.kind != "broadcast":
-        raise InvalidInput("only one message to one segment, sent once, can be local",
-                           ("input", "local"))  # fmt: skip
+        faults.wrong("only one message to one segment, sent once, can be local", "local")
+    faults.tell()
     await _check_channels(w, registry, row)
     if flow.kind == "broadcast":
         schedule = Schedule(at=at, local=True) if local else None
@@ -260,7 +266,8 @@ async def check_ready(w: Work, registry: Registry, row: Mapping[str, Any]) -> Fl
 
 async def _schedule(w: Work, campaign_id: int, at: datetime, flow: Flow) -> None:
     await w.sql.execute(
-        """UPDATE campaigns SET state = 'scheduled', scheduled_at = $3, flow = $5, updated_at = $4
+        """UPDATE campaigns SET state = 'scheduled', scheduled_at = $3, flow = $5, updated_at = $4,
+               version = version + 1
            WHERE merchant_id = $1 AND id = $2""",
         w.merchant_id, campaign_id, at, w.now, flow.model_dump_json(),
     )  # fmt: skip

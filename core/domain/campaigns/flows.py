@@ -118,7 +118,7 @@ async def check_flow(
     for segment_id, path in _segments(flow):
         if not await _segment_exists(session, segment_id):
             error = NotFound(
-                f"there is no segment {segment_id}", ("input", "segment") if simple else path
+                "there is no segment with this id", ("input", "segmentId") if simple else path
             )
             errors.append(error)
     if flow.kind == "journey" and flow.schedule and flow.schedule.local:
@@ -129,7 +129,12 @@ async def check_flow(
     if isinstance(flow.trigger, OnDate):
         errors += await _date_faults(session, flow.trigger)
     for number, send in flow.sends().items():
-        channel = campaign_channel(registry, send.channel)
+        try:
+            channel = campaign_channel(registry, send.channel)
+        except InvalidInput as error:
+            path = error.path if simple else (*FLOW, "steps", str(number), "channel")
+            errors.append(InvalidInput(error.message, path))
+            continue
         if order_only(channel) and "order" not in flow_about(flow):
             errors.append(InvalidInput(
                 f"{channel.title} can only write about an order: let an event of an order, a "

@@ -21,7 +21,7 @@ from core.domain.campaigns.flows import (
 from core.domain.campaigns.policy import personal_columns
 from core.registry import Registry
 from core.sdk.channels import Channel, MessageClass
-from core.sdk.errors import NotFound, WrongState
+from core.sdk.errors import Faults, NotFound, WrongState
 from core.sdk.flows import Flow, Options, Send
 from core.storage.database import Session
 
@@ -141,6 +141,11 @@ async def preview_message(
     return made
 
 
+async def check_about(session: Session, about: About) -> None:
+    """Raises NotFound, or Several, unless there are the customer, its order and its parcel."""
+    await _found(session, "service", None, about)
+
+
 async def _found(
     session: Session, message_class: MessageClass, shop_id: int | None, about: About
 ) -> tuple[Mapping[str, Any], Occasion]:
@@ -158,10 +163,12 @@ async def _found(
     )  # fmt: skip
     if row is None:
         raise NotFound("there is no such customer", ("input", "customerId"))
+    faults = Faults()
     if row["order_id"] is None and about.order_id is not None:
-        raise NotFound("the customer has no such order", ("input", "orderId"))
+        faults.add(NotFound("the customer has no such order", ("input", "orderId")))
     if about.parcel_id is not None and (row["parcel_id"] is None or row["order_id"] is None):
-        raise NotFound("the customer has no such parcel", ("input", "parcelId"))
+        faults.add(NotFound("the customer has no such parcel", ("input", "parcelId")))
+    faults.tell()
     return row, Occasion(row["id"], row["id"], row["order_id"], row["parcel_id"])
 
 

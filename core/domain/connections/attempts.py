@@ -9,10 +9,10 @@ from datetime import timedelta
 
 from core.domain.connections.connecting import ConnectionRefused, connect
 from core.domain.connections.opening import Platform, platform_of
-from core.domain.shops.shops import find_shop
+from core.domain.shops.shops import get_shop
 from core.registry import Registry
 from core.sdk.connectors import Authorised, Authorising
-from core.sdk.errors import InvalidInput, NotFound, OutsideError
+from core.sdk.errors import Faults, InvalidInput, NotFound, OutsideError
 from core.sdk.ids import is_number
 from core.storage.database import Database, Work
 from core.storage.keyring import Keyring
@@ -35,17 +35,24 @@ async def start_attempt(
 ) -> str:
     """Where the seller is to go; `shop_id` says which shop is meant, if it exists already.
 
-    Raises NotFound, PluginDisabled, InvalidInput.
+    Raises NotFound, PluginDisabled, InvalidInput, Several.
     """
-    platform = await platform_of(w, registry, connector)
-    if not isinstance(platform.connector, Authorising):
-        raise InvalidInput(
-            f"{connector} has no page to authorise on: connect with a token", ("input", "platform")
-        )
+    faults = Faults()
+    with faults:
+        platform = await platform_of(w, registry, connector)
+        if not isinstance(platform.connector, Authorising):
+            raise InvalidInput(
+                f"{connector} has no page to authorise on: connect with a token",
+                ("input", "platform"),
+            )
     if shop_id is not None:
-        shop = await find_shop(w, str(shop_id))
-        if shop["platform"] != connector:
-            raise InvalidInput(f"{shop['name']!r} is no shop of {connector}", ("input", "shopId"))
+        with faults:
+            shop = await get_shop(w, shop_id)
+            if shop["platform"] != connector:
+                message = f"{shop['name']!r} is no shop of {connector[:40]}"
+                raise InvalidInput(message, ("input", "shopId"))
+    faults.tell()
+    assert isinstance(platform.connector, Authorising)
     nonce = secrets.token_urlsafe(12)
     await w.sql.execute(
         """INSERT INTO connect_attempts (merchant_id, nonce, connector, shop_id, actor, expires_at)

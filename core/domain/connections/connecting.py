@@ -13,11 +13,12 @@ from core.domain.connections.opening import (
     platform_of,
     seal_token,
 )
-from core.domain.shops.shops import create_shop
+from core.domain.shops.shops import create_shop, need_shop
 from core.registry import Registry
 from core.sdk.connectors import Authorised, Authorising, Token, Verifying
 from core.sdk.errors import (
     AlreadyExists,
+    Faults,
     HuikeError,
     InvalidInput,
     NotFound,
@@ -52,14 +53,20 @@ async def connect_with_token(
     Returns the shop's id: that of `shop_id`, of the shop that the token is for, or of a new one.
     Raises NotFound, PluginDisabled, InvalidInput, ConnectionRefused, AlreadyExists.
     """
+    faults = Faults()
     if not token.access.strip():
-        raise InvalidInput("the token is empty", ("input", "token"))
+        faults.wrong("the token is empty", "token")
     async with db.read(merchant_id, actor) as session:
-        platform = await platform_of(session, registry, connector)
-    if not isinstance(platform.connector, Verifying):
-        raise InvalidInput(
-            f"{connector} takes no pasted token: connect by link", ("input", "token")
-        )
+        with faults:
+            await need_shop(session, shop_id)
+        with faults:
+            platform = await platform_of(session, registry, connector)
+            if not isinstance(platform.connector, Verifying):
+                raise InvalidInput(
+                    f"{connector} takes no pasted token: connect by link", ("input", "platform")
+                )
+    faults.tell()
+    assert isinstance(platform.connector, Verifying)
     try:
         authorised = await platform.call(platform.connector.verify(platform.settings, token))
     except OutsideError as error:
@@ -132,7 +139,7 @@ async def _shop_of(
         "SELECT * FROM shops WHERE merchant_id = $1 AND id = $2", w.merchant_id, shop_id
     )
     if row is None:
-        raise NotFound(f"there is no shop {shop_id}", ("input", "shopId"))
+        raise NotFound("there is no shop with this id", ("input", "shopId"))
     if row["platform"] != connector or row["external_id"] is not None:
         raise InvalidInput(
             f"this authorisation is for the shop {authorised.name!r} of {connector}, and not for "
@@ -169,7 +176,7 @@ async def set_paused(w: Work, shop_id: int, paused: bool) -> None:
     """Stop to call the platform for a shop, or go on where it stopped. Raises NotFound."""
     before = await connection_of(w, shop_id)
     if before["state"] == DISCONNECTED:
-        raise WrongState("the shop is not connected: connect it", ("shopId",))
+        raise WrongState("the shop is not connected: connect it", ("id",))
     if before["paused"] == paused:
         return
     await w.sql.execute(

@@ -113,7 +113,7 @@ async def resync_day(
     connection = await connection_of(w, shop_id)
     owned = registry.connectors.get(connection["connector"])
     if connection["state"] != "connected" or owned is None:
-        raise WrongState("the shop is not connected: connect it first", ("shopId",))
+        raise WrongState("the shop is not connected: connect it first", ("id",))
     zone = await w.sql.fetchval(
         "SELECT time_zone FROM shops WHERE merchant_id = $1 AND id = $2", w.merchant_id, shop_id
     )

@@ -110,7 +110,7 @@ async def connection_of(session: Session, shop_id: int) -> Mapping[str, Any]:
         session.merchant_id, shop_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound("the shop is not connected to its platform", ("shopId",))
+        raise NotFound("the shop is not connected to its platform", ("id",))
     return dict(row)
 
 

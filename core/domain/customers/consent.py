@@ -14,8 +14,8 @@ import orjson
 from core.domain.customers.customers import get_customer
 from core.domain.customers.identify import lock_customers
 from core.domain.customers.suppressions import OF_IDENTITIES, UNSUBSCRIBED, suppress_all
-from core.domain.shops.shops import shop_exists
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
+from core.domain.shops.shops import need_shop
+from core.sdk.errors import Faults, InvalidInput, NotFound, Several
 from core.sdk.events import ConsentGranted, ConsentWithdrawn, CustomerUnsubscribed
 from core.storage.database import Session, Work
 
@@ -93,8 +93,12 @@ async def set_consent(
     NotFound, Several(InvalidInput).
     """
     word = Word(channel, purpose, status, source, shop_id, text, text_version, evidence)
-    await check_word(w, word)
-    await _lock(w, [customer_id], ("id",))
+    faults = Faults()
+    with faults:
+        await check_word(w, word)
+    with faults:
+        await _lock(w, [customer_id], ("id",))
+    faults.tell()
     return bool(await _say(w, [customer_id], word))
 
 
@@ -212,31 +216,34 @@ async def effective_status(
 
 async def check_word(session: Session, word: Word) -> None:
     """Raises InvalidInput, NotFound or Several with all that is wrong."""
-    errors: list[HuikeError] = []
+    faults = Faults()
     if word.status not in STATUSES:
-        errors.append(_wrong("status", f"a consent is one of {', '.join(STATUSES)}"))
+        faults.wrong(f"a consent is one of {', '.join(STATUSES)}", "status")
     if word.purpose not in PURPOSES:
-        errors.append(_wrong("purpose", f"a purpose is one of {', '.join(PURPOSES)}"))
+        faults.wrong(f"a purpose is one of {', '.join(PURPOSES)}", "purpose")
     for name, value, limit in (
         ("channel", word.channel, NAME_LIMIT), ("source", word.source, NAME_LIMIT),
         ("text", word.text, TEXT_LIMIT), ("textVersion", word.text_version, NAME_LIMIT),
     ):  # fmt: skip
         if value is not None and (not 0 < len(value.strip()) <= limit or "\x00" in value):
-            errors.append(_wrong(name, f"{name} has 1 to {limit} characters"))
+            faults.wrong(f"{name} has 1 to {limit} characters", name)
     if (word.purpose == PERSONALISATION) != (word.channel == EVERY_CHANNEL):
-        errors.append(
-            _wrong("channel", f"personalisation, and nothing else, has the channel {EVERY_CHANNEL}")
+        wanted = f"personalisation, and nothing else, has the channel {EVERY_CHANNEL}"
+        faults.wrong(wanted, "channel")
+    with faults:
+        _check_evidence(word.evidence)
+    with faults:
+        await need_shop(session, word.shop_id or None)
+    faults.tell()
+
+
+def _check_evidence(evidence: Mapping[str, Any] | None) -> None:
+    if not isinstance(evidence, Mapping | None):
+        raise InvalidInput("evidence is an object", ("input", "evidence"))
+    if len(_json(evidence) or "") > EVIDENCE_LIMIT:
+        raise InvalidInput(
+            f"evidence has at most {EVIDENCE_LIMIT} bytes of JSON", ("input", "evidence")
         )
-    if len(_json(word.evidence) or "") > EVIDENCE_LIMIT:
-        errors.append(_wrong("evidence", f"evidence has at most {EVIDENCE_LIMIT} bytes of JSON"))
-    if word.shop_id != ALL_SHOPS and not await shop_exists(session, word.shop_id):
-        errors.append(NotFound("there is no shop with this id", ("input", "shopId")))
-    if errors:
-        raise errors[0] if len(errors) == 1 else Several(errors)
-
-
-def _wrong(name: str, message: str) -> InvalidInput:
-    return InvalidInput(message, ("input", name))
 
 
 async def _lock(w: Work, customer_ids: Sequence[int], path: tuple[str, ...]) -> None:
@@ -251,7 +258,7 @@ async def _lock(w: Work, customer_ids: Sequence[int], path: tuple[str, ...]) -> 
     if not missing:
         return
     if path == ("id",):
-        raise NotFound(f"there is no customer {customer_ids[0]}", path)
+        raise NotFound("there is no customer with this id", path)
     raise Several([NotFound("there is no customer with this id", (*path, str(n))) for n in missing])
 
 

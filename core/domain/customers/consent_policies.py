@@ -3,8 +3,7 @@
 A decision holds until the next one for the channel; the table keeps all of them as intervals.
 """
 
-from core.domain.customers.suppressions import NAME_LIMIT, check_reason
-from core.sdk.errors import InvalidInput
+from core.domain.customers.suppressions import check_channel_and_reason
 from core.storage.database import Work
 from core.storage.versions import next_version
 
@@ -17,11 +16,9 @@ async def set_policy(
 ) -> int:
     """Decide whether marketing on a channel may go to unproven consent; returns the row's id.
 
-    Who decides is the session's actor. Raises InvalidInput, Conflict.
+    Who decides is the session's actor. Raises InvalidInput, Several, Conflict.
     """
-    check_reason(reason)
-    if not 0 < len(channel.strip()) <= NAME_LIMIT or "\x00" in channel:
-        raise InvalidInput(f"a channel has 1 to {NAME_LIMIT} characters", ("input", "channel"))
+    check_channel_and_reason(channel, reason)
     await next_version(w, POLICY, channel, if_version)
     await w.sql.execute(
         """UPDATE consent_policies SET valid_to = $3

@@ -13,7 +13,7 @@ from typing import Any, Literal
 from core.domain.customers.consent import MARKETING, Word, check_word, set_consent
 from core.domain.customers.suppressions import welcome_back
 from core.sdk.channels import ContactKind
-from core.sdk.errors import NotFound, WrongState
+from core.sdk.errors import Faults, NotFound, WrongState
 from core.storage.database import Session, Work
 
 SOURCE = "double_opt_in"
@@ -41,16 +41,21 @@ async def make_request(
     An earlier request for the same is replaced. Raises NotFound, InvalidInput, WrongState.
     """
     word = Word(channel, purpose, "granted", source, shop_id, text, text_version)
-    await check_word(w, word)
+    faults = Faults()
+    with faults:
+        await check_word(w, word)
     customer = await w.sql.fetchrow(
         """SELECT phone_index, email_index FROM customers
            WHERE merchant_id = $1 AND id = $2 FOR NO KEY UPDATE""",
         w.merchant_id, customer_id,
     )  # fmt: skip
     if customer is None:
-        raise NotFound(f"there is no customer {customer_id}", ("id",))
-    if customer[f"{contact}_index"] is None:
-        raise WrongState(f"the customer has no {contact} to send the confirmation to", ("id",))
+        faults.add(NotFound("there is no customer with this id", ("id",)))
+    elif customer[f"{contact}_index"] is None:
+        faults.add(
+            WrongState(f"the customer has no {contact} to send the confirmation to", ("id",))
+        )
+    faults.tell()
     await w.sql.execute(
         """UPDATE consent_requests SET state = 'replaced'
            WHERE merchant_id = $1 AND customer_id = $2 AND shop_id = $3 AND channel = $4

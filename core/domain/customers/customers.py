@@ -17,7 +17,7 @@ from core.domain.customers.countries import COUNTRIES
 from core.domain.customers.identify import lock_customers
 from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.shops.merchants import time_zone_of
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several, noted
+from core.sdk.errors import Faults, HuikeError, InvalidInput, NotFound, Several
 from core.sdk.versions import check_version
 from core.storage.connections import array_text
 from core.storage.database import Session, Work
@@ -45,7 +45,7 @@ class CustomerMerged(HuikeError):
 
 
 async def get_customer(
-    session: Session, customer_id: int, change: bool = False
+    session: Session, customer_id: int, change: bool = False, path: tuple[str, ...] = ("id",)
 ) -> Mapping[str, Any]:
     """A customer's row. Raises NotFound, CustomerMerged.
 
@@ -61,8 +61,8 @@ async def get_customer(
     if row is None:
         into = (await merged_into(session, [customer_id])).get(customer_id)
         if into is not None:
-            raise CustomerMerged(customer_id, into)
-        raise NotFound(f"there is no customer {customer_id}", ("id",))
+            raise CustomerMerged(customer_id, into, path)
+        raise NotFound("there is no customer with this id", path)
     return dict(row)
 
 
@@ -108,7 +108,8 @@ async def update_customer(
 ) -> Mapping[str, Any]:
     """Change one customer as in `Update`, when whoever else holds its row is done.
 
-    Returns the row as it is then. Raises NotFound, CustomerMerged, InvalidInput, Conflict.
+    Returns the row as it is then. Raises NotFound, CustomerMerged, InvalidInput, Several,
+    Conflict.
     """
     update = Update(customer_id, changes, if_version)
     if update.contacts:  # they lead to the customer; nothing else keeps all others waiting
@@ -217,12 +218,11 @@ def _columns_of(field: str) -> tuple[str, ...]:
 def _columns(session: Session, update: Update, today: date | None) -> dict[str, Any]:
     """What the columns of the changed fields get, in the order of the sorted fields.
 
-    `today` is where the merchant is. Raises InvalidInput, or Several of them.
+    `today` is where the merchant is. Raises InvalidInput, Several.
     """
-    columns: dict[str, Any] = {}
-    faults: list[HuikeError] = []
+    columns, faults = dict[str, Any](), Faults()
     for field, value in sorted(update.changes.items()):
-        with noted(faults):
+        with faults:
             if field in CONTACTS:
                 columns |= _contact_columns(session, update.customer_id, field, value)
             elif field == "birthday":
@@ -233,8 +233,7 @@ def _columns(session: Session, update: Update, today: date | None) -> dict[str, 
             else:
                 assert field in ("name", "province", "city")
                 columns[field] = _text(field, value)
-    if faults:
-        raise faults[0] if len(faults) == 1 else Several(faults)
+    faults.tell()
     return columns
 
 

@@ -4,7 +4,8 @@ from core.domain.customers.contacts import is_masked
 from core.domain.customers.customers import get_customer
 from core.domain.customers.identify import lock_customers
 from core.domain.customers.log import log_event
-from core.sdk.errors import HuikeError, InvalidInput, NotFound
+from core.domain.shops.shops import need_shop
+from core.sdk.errors import Faults, HuikeError, InvalidInput, NotFound
 from core.sdk.identities import CONTACT_KINDS, Identity
 from core.storage.database import Work
 
@@ -24,16 +25,20 @@ class IdentityTaken(HuikeError):
 async def add_identity(w: Work, customer_id: int, identity: Identity) -> None:
     """Let an id lead to a customer; one that does so already is no error.
 
-    Raises NotFound, CustomerMerged, InvalidInput, IdentityTaken.
+    Raises NotFound, CustomerMerged, InvalidInput, Several, IdentityTaken.
     """
+    faults = Faults()
     if identity.kind in CONTACT_KINDS:
-        raise InvalidInput("change phone and email with customerUpdate", ("input", "kind"))
+        faults.wrong("change phone and email with customerUpdate", "kind")
     if is_masked(identity.value):
-        raise InvalidInput("a masked value stands for many people", ("input", "value"))
-    await lock_customers(w)
-    await get_customer(w, customer_id)
+        faults.wrong("a masked value stands for many people", "value")
     if identity.scope == "shop":
-        await _check_shop(w, identity.scope_id)
+        with faults:
+            await need_shop(w, identity.scope_id)
+    await lock_customers(w)
+    with faults:
+        await get_customer(w, customer_id)
+    faults.tell()
     added = await w.sql.fetchval(
         """INSERT INTO customer_identities
                (merchant_id, customer_id, scope, scope_id, kind, value, source, created_at)
@@ -53,13 +58,6 @@ async def add_identity(w: Work, customer_id: int, identity: Identity) -> None:
     )  # fmt: skip
     if owner != customer_id:
         raise IdentityTaken(owner)
-
-
-async def _check_shop(w: Work, shop_id: int) -> None:
-    if not await w.sql.fetchval(
-        "SELECT 1 FROM shops WHERE merchant_id = $1 AND id = $2", w.merchant_id, shop_id
-    ):
-        raise NotFound("there is no shop with this id", ("input", "shopId"))
 
 
 async def remove_identity(w: Work, customer_id: int, identity_id: int) -> None:

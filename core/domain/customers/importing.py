@@ -15,8 +15,8 @@ from core.domain.customers.import_fields import find_fields, parser_of
 from core.domain.customers.import_rows import CustomerRecord, RowParser
 from core.domain.customers.intake import Existing, Intake, take_customers
 from core.domain.customers.tags import check_tags
-from core.domain.shops.shops import find_shop
-from core.sdk.errors import InvalidInput
+from core.domain.shops.shops import need_shop
+from core.sdk.errors import Faults, InvalidInput
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
@@ -78,17 +78,25 @@ class Options:
     consent: Mapping[str, str] = field(default_factory=dict)
 
     def params(self, sha256: str | None = None) -> dict[str, Any]:
-        """A job's params: how the file is read, nothing of its content. Raises InvalidInput."""
-        check_mapping(self.mapping)
-        if self.existing not in EXISTING or self.on_error not in ON_ERROR:
-            raise InvalidInput("existing is update, fill or skip; an error means skip or stop")
+        """A job's params: how the file is read, nothing of its content.
+
+        Raises InvalidInput, Several.
+        """
+        faults = Faults()
+        with faults:
+            check_mapping(self.mapping)
+        if self.existing not in EXISTING:
+            faults.wrong("existing is update, fill or skip", "existing")
+        if self.on_error not in ON_ERROR:
+            faults.wrong("an error means skip or stop", "onError")
         for channel, evidence in self.consent.items():
             if not CHANNEL.fullmatch(channel) or not evidence.strip():
-                raise InvalidInput(
-                    "a consent names a channel, such as email, and how it can be proven",
-                    ("input", "consents"),
-                )
-        return {**asdict(self), "tags": check_tags(self.tags), "sha256": sha256}
+                message = "a consent names a channel, such as email, and how it can be proven"
+                faults.wrong(message, "consents")
+        with faults:
+            tags = check_tags(self.tags)
+        faults.tell()
+        return {**asdict(self), "tags": tags, "sha256": sha256}
 
 
 def options_of(params: Mapping[str, Any]) -> Options:
@@ -145,8 +153,7 @@ class Source:
 
 async def open_source(session: Session, facts: FileFacts, options: Options, job_id: int) -> Source:
     """Open a file for an import; the caller closes its table. Raises InvalidInput, NotFound."""
-    if options.shop_id is not None:
-        await find_shop(session, str(options.shop_id))
+    await need_shop(session, options.shop_id)
     zone_name, today = await _today(session)
     table = await asyncio.to_thread(Table, facts)  # Excel files read their texts at once
     try:
@@ -222,12 +229,18 @@ async def start_import(
 ) -> int:
     """Store an uploaded file, encrypted, and hand its import to the workers; returns the job's id.
 
-    Raises NotFound for the shop, InvalidInput for options or a kind of file that cannot be.
+    Raises NotFound for the shop, InvalidInput for options or a kind of file that cannot be,
+    and Several.
     """
-    refuse_old_excel(file_name)
-    if options.shop_id is not None:
-        await find_shop(w, str(options.shop_id))
-    job_id = await _record(w, options.params(), queued=True)
+    faults = Faults()
+    with faults:
+        refuse_old_excel(file_name)
+    with faults:
+        await need_shop(w, options.shop_id)
+    with faults:
+        params = options.params()
+    faults.tell()
+    job_id = await _record(w, params, queued=True)
     await store_upload(w, job_id, pieces)
     return job_id
 

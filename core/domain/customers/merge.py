@@ -31,7 +31,7 @@ from core.domain.customers.merge_profile import (
 from core.domain.customers.merge_rows import move_back_rows, move_rows, tables_to_move
 from core.domain.customers.suggestions import decide_pair
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.errors import Faults, InvalidInput, NotFound, WrongState
 from core.sdk.events import CustomersMerged, CustomersUnmerged
 from core.storage.database import Work
 
@@ -56,9 +56,13 @@ async def merge_customers(
     are what the caller wants to find again when the merge is undone.
     Raises NotFound, CustomerMerged, InvalidInput.
     """
-    check_reason(reason, evidence)
+    faults = Faults()
+    with faults:
+        check_reason(reason, evidence)
     await lock_customers(w)
-    kept, lost = await lock_pair(w, into, from_)
+    with faults:
+        kept, lost = await lock_pair(w, into, from_)
+    faults.tell()
     marks = {**(marks or {}), **await _marks(w, kept, lost)}
     merge_id = await _record(w, into, from_, reason, evidence, marks)
     await _take_out_customer(w, merge_id, from_)
@@ -81,8 +85,17 @@ async def merge_customers(
 
 def check_reason(reason: str, evidence: Mapping[str, Any] | None) -> None:
     """Raises InvalidInput for a reason or evidence that cannot be kept."""
+    faults = Faults()
     if not 1 <= len(reason.strip()) <= REASON_LIMIT or "\x00" in reason:
-        raise InvalidInput(f"a reason has 1 to {REASON_LIMIT} characters", ("input", "reason"))
+        faults.wrong(f"a reason has 1 to {REASON_LIMIT} characters", "reason")
+    with faults:
+        _check_evidence(evidence)
+    faults.tell()
+
+
+def _check_evidence(evidence: Mapping[str, Any] | None) -> None:
+    if not isinstance(evidence, Mapping | None):
+        raise InvalidInput("evidence is an object", ("input", "evidence"))
     text = orjson.dumps(evidence or {})
     if len(text) > EVIDENCE_LIMIT or b"\\u0000" in text:
         raise InvalidInput(
@@ -106,7 +119,7 @@ async def lock_pair(w: Work, into: int, from_: int) -> tuple[Row, Row]:
             held_by = (await merged_into(w, [customer_id])).get(customer_id)
             if held_by is not None:
                 raise CustomerMerged(customer_id, held_by, path)
-            raise NotFound(f"there is no customer {customer_id}", path)
+            raise NotFound("there is no customer with this id", path)
     return found[into], found[from_]
 
 
@@ -245,7 +258,7 @@ async def hold_merge(w: Work, merge_id: int) -> Row:
         w.merchant_id, merge_id,
     )  # fmt: skip
     if merge is None:
-        raise NotFound(f"there is no merge {merge_id}", ("id",))
+        raise NotFound("there is no merge with this id", ("id",))
     if merge["undone_at"] is not None:
         raise WrongState("this merge was taken back already", ("id",))
     return dict(merge)

@@ -19,7 +19,7 @@ async def add_note(w: Work, customer_id: int, text: str) -> int:
         w.merchant_id, customer_id,
     )  # fmt: skip
     if held is None:
-        raise NotFound(f"there is no customer {customer_id}", ("id",))
+        raise NotFound("there is no customer with this id", ("id",))
     note_id: int = await w.sql.fetchval(
         """INSERT INTO customer_notes
                (merchant_id, customer_id, text, author, version, created_at, updated_at)
@@ -60,7 +60,7 @@ async def _held_note(w: Work, note_id: int) -> Mapping[str, Any]:
         w.merchant_id, note_id,
     )  # fmt: skip
     if note is None:
-        raise NotFound(f"there is no note {note_id}", ("id",))
+        raise NotFound("there is no note with this id", ("id",))
     return note
 
 

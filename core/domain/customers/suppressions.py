@@ -10,8 +10,8 @@ from hashlib import sha256
 
 from core.domain.customers.contacts import normalise_email, normalise_phone
 from core.domain.customers.masking import EMAIL, PHONE, Kind
-from core.domain.shops.shops import shop_exists
-from core.sdk.errors import InvalidInput, NotFound
+from core.domain.shops.shops import need_shop
+from core.sdk.errors import Faults, InvalidInput, NotFound
 from core.storage.database import Session, Work
 from core.storage.keyring import Keyring
 
@@ -104,13 +104,16 @@ async def suppress_all(
 async def suppression_add(
     w: Work, channel: str, address: str, reason: str, shop_id: int = 0
 ) -> int:
-    """Put an address on the list; returns the id of its row. Raises InvalidInput, NotFound."""
-    await _check(w, channel, reason, shop_id)
-    index = address_index(w.keyring, w.merchant_id, address)
+    """Put an address on the list; returns the id of its row. Raises InvalidInput, NotFound,
+    Several.
+    """
+    faults, index = Faults(), address_index(w.keyring, w.merchant_id, address)
+    with faults:
+        await _check(w, channel, reason, shop_id)
     if index is None:
-        raise InvalidInput(
-            "this is neither a phone number nor an email address", ("input", "address")
-        )
+        faults.wrong("this is neither a phone number nor an email address", "address")
+    faults.tell()
+    assert index is not None
     await suppress(w, channel, index, reason.strip(), shop_id)
     suppression_id: int = await w.sql.fetchval(
         """SELECT id FROM suppressions WHERE merchant_id = $1 AND channel = $2
@@ -127,9 +130,12 @@ async def suppressions_import(
 
     `indexes` are what `address_index` made of them. Raises InvalidInput, NotFound.
     """
-    await _check(w, channel, reason, shop_id)
+    faults = Faults()
+    with faults:
+        await _check(w, channel, reason, shop_id)
     if len(indexes) > IMPORT_LIMIT:
-        raise InvalidInput(f"at most {IMPORT_LIMIT} addresses at once", ("input", "addresses"))
+        faults.wrong(f"at most {IMPORT_LIMIT} addresses at once", "addresses")
+    faults.tell()
     valid = [index for index in indexes if index is not None]
     invalid_at = [position for position, index in enumerate(indexes) if index is None]
     added = await suppress_all(w, channel, valid, reason.strip(), shop_id)
@@ -184,9 +190,20 @@ def check_reason(reason: str) -> None:
         raise InvalidInput(f"a reason has 1 to {REASON_LIMIT} characters", ("input", "reason"))
 
 
-async def _check(session: Session, channel: str, reason: str, shop_id: int) -> None:
-    check_reason(reason)
+def check_channel_and_reason(channel: str, reason: str) -> None:
+    """Raises InvalidInput, Several."""
+    faults = Faults()
     if not 0 < len(channel.strip()) <= NAME_LIMIT or "\x00" in channel:
-        raise InvalidInput(f"a channel has 1 to {NAME_LIMIT} characters", ("input", "channel"))
-    if shop_id != 0 and not await shop_exists(session, shop_id):
-        raise NotFound("there is no shop with this id", ("input", "shopId"))
+        faults.wrong(f"a channel has 1 to {NAME_LIMIT} characters", "channel")
+    with faults:
+        check_reason(reason)
+    faults.tell()
+
+
+async def _check(session: Session, channel: str, reason: str, shop_id: int) -> None:
+    faults = Faults()
+    with faults:
+        check_channel_and_reason(channel, reason)
+    with faults:
+        await need_shop(session, shop_id or None)
+    faults.tell()

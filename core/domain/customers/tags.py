@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.domain.customers.log import log_each, log_event
-from core.sdk.errors import HuikeError, InvalidInput, NotFound
+from core.sdk.errors import Faults, HuikeError, InvalidInput, NotFound
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 
@@ -28,13 +28,15 @@ class Retagged:
 
 
 def check_tags(tags: Sequence[str], path: tuple[str, ...] = ("input", "tags")) -> list[str]:
-    """The tags without outer blanks and repetition. Raises InvalidInput."""
+    """The tags without outer blanks and repetition. Raises InvalidInput, Several."""
     cleaned = sorted({tag.strip() for tag in tags})
     if len(cleaned) > TAGS_LIMIT:
         raise InvalidInput(f"at most {TAGS_LIMIT} tags at once", path)
+    faults = Faults()
     for tag in cleaned:
         if not 1 <= len(tag) <= TAG_LIMIT or not _storable(tag):
-            raise InvalidInput(f"a tag has 1 to {TAG_LIMIT} characters", path)
+            faults.add(InvalidInput(f"{tag[:100]!r}: a tag has 1 to {TAG_LIMIT} characters", path))
+    faults.tell()
     return cleaned
 
 

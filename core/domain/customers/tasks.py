@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from core.domain.customers.log import log_event
 from core.sdk.actions import Subject
-from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.errors import Faults, InvalidInput, NotFound, WrongState
 from core.sdk.facets import Text
 from core.sdk.versions import check_version
 from core.storage.database import Session, Work
@@ -51,16 +51,22 @@ class NewTask:
 
 
 async def create_task(w: Work, customer_id: int, task: NewTask) -> int:
-    """Make a task; returns its id. Raises NotFound, InvalidInput."""
-    await _need(w, "customers", customer_id, ("id",))
+    """Make a task; returns its id. Raises NotFound, InvalidInput, Several."""
+    faults = Faults()
+    with faults:
+        await _need(w, "customers", customer_id, ("id",))
+    with faults:
+        texts = _texts(task.title, task.text, task.assignee)
     if task.order_id is not None:
-        await _need(w, "orders", task.order_id, ("input", "orderId"))
+        with faults:
+            await _need(w, "orders", task.order_id, ("input", "orderId"))
+    faults.tell()
     task_id: int = await w.sql.fetchval(
         """INSERT INTO tasks (merchant_id, customer_id, kind, title, text, order_id, due_at,
                assignee, state, source, version, created_at, updated_at)
-           VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'open', $9, 1, $10, $10) RETURNING id""",
-        w.merchant_id, customer_id, task.kind, _title(task.title), _text(task.text, "text"),
-        task.order_id, task.due_at or w.now, _assignee(task.assignee), w.actor, w.now,
+           VALUES ($1, $2, $6, $3, $4, $7, $8, $5, 'open', $9, 1, $10, $10) RETURNING id""",
+        w.merchant_id, customer_id, *texts, task.kind, task.order_id, task.due_at or w.now, w.actor,
+        w.now,
     )  # fmt: skip
     return task_id
 
@@ -72,16 +78,16 @@ async def create_tasks(w: Work, tasks: Sequence[tuple[int, NewTask]]) -> list[in
     """
     ids = await w.new_ids("tasks", len(tasks))
     columns = zip(*[
-        (task_id, customer_id, one.kind, _title(one.title), _text(one.text, "text"), one.order_id,
-         one.due_at or w.now, _assignee(one.assignee))
+        (task_id, customer_id, one.kind, *_texts(one.title, one.text, one.assignee), one.order_id,
+         one.due_at or w.now)
         for task_id, (customer_id, one) in zip(ids, tasks, strict=True)
     ], strict=True)  # fmt: skip
     await w.sql.execute(
-        """INSERT INTO tasks (merchant_id, id, customer_id, kind, title, text, order_id, due_at,
-               assignee, state, source, version, created_at, updated_at)
+        """INSERT INTO tasks (merchant_id, id, customer_id, kind, title, text, assignee, order_id,
+               due_at, state, source, version, created_at, updated_at)
            SELECT $1, t.*, 'open', $2, 1, $3, $3
-           FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::bigint[],
-                       $10::timestamptz[], $11::text[]) AS t""",
+           FROM unnest($4::bigint[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
+                       $10::bigint[], $11::timestamptz[]) AS t""",
         w.merchant_id, w.actor, w.now, *(map(list, columns) if tasks else [[]] * 8),
     )  # fmt: skip
     return ids
@@ -92,19 +98,21 @@ async def update_task(
 ) -> None:
     """Change title, text, due_at or assignee of an open task.
 
-    Raises NotFound, InvalidInput, Conflict, and WrongState for one that is over.
+    Raises NotFound, InvalidInput, Several, Conflict, and WrongState for one that is over.
     """
     row = await _open(w, task_id)
     check_version(row["version"], if_version)
-    if "due_at" in changes and changes["due_at"] is None:
-        raise InvalidInput("a task is due at some time", ("input", "dueAt"))
-    new = {**row, **changes}
+    new, faults = {**row, **changes}, Faults()
+    if new["due_at"] is None:
+        faults.wrong("a task is due at some time", "dueAt")
+    with faults:
+        texts = _texts(new["title"], new["text"], new["assignee"])
+    faults.tell()
     await w.sql.execute(
-        """UPDATE tasks SET title = $3, text = $4, due_at = $5, assignee = $6,
+        """UPDATE tasks SET title = $3, text = $4, assignee = $5, due_at = $6,
                version = version + 1, updated_at = $7
            WHERE merchant_id = $1 AND id = $2""",
-        w.merchant_id, task_id, _title(new["title"]), _text(new["text"], "text"), new["due_at"],
-        _assignee(new["assignee"]), w.now,
+        w.merchant_id, task_id, *texts, new["due_at"], w.now,
     )  # fmt: skip
 
 
@@ -209,7 +217,7 @@ async def _open(w: Work, task_id: int) -> Mapping[str, Any]:
         "SELECT * FROM tasks WHERE merchant_id = $1 AND id = $2 FOR UPDATE", w.merchant_id, task_id
     )
     if row is None:
-        raise NotFound(f"there is no task {task_id}", ("id",))
+        raise NotFound("there is no task with this id", ("id",))
     if row["state"] != "open":
         raise WrongState(f"the task is {row['state']} already", ("id",))
     return row
@@ -221,7 +229,20 @@ async def _need(w: Work, table: str, pk: int, path: tuple[str, ...]) -> None:
         w.merchant_id, pk,
     )  # fmt: skip
     if found is None:
-        raise NotFound(f"there is no {table[:-1]} {pk}", path)
+        raise NotFound(f"there is no {table[:-1]} with this id", path)
+
+
+def _texts(title: str, text: str, assignee: str | None) -> tuple[str, str, str | None]:
+    """The three as they are stored. Raises InvalidInput, Several."""
+    faults = Faults()
+    with faults:
+        title = _title(title)
+    with faults:
+        text = _text(text, "text")
+    with faults:
+        assignee = _assignee(assignee)
+    faults.tell()
+    return title, text, assignee
 
 
 def _title(text: str) -> str:

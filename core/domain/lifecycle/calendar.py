@@ -46,6 +46,6 @@ async def calendar_of(session: Session, shop_id: int = ALL_SHOPS) -> Calendar:
         session.merchant_id, shop_id,
     )  # fmt: skip
     if row is None or not (row["found"] or shop_id == ALL_SHOPS):
-        raise NotFound(f"there is no shop {shop_id}", ("input", "shopId"))
+        raise NotFound("there is no shop with this id", ("input", "shopId"))
     today = session.now.astimezone(ZoneInfo(row["zone"])).date()
     return Calendar(shop_id, row["zone"], today, row["currency"], row["one_zone"])

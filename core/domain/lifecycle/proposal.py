@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from fractions import Fraction
 
+from core.domain.customers.suppressions import check_reason
 from core.domain.lifecycle.calendar import ALL_SHOPS, Calendar
 from core.domain.lifecycle.thresholds import (
     DEFAULT,
@@ -18,7 +19,7 @@ from core.domain.lifecycle.thresholds import (
     set_thresholds,
     thresholds_in_force,
 )
-from core.sdk.errors import InvalidInput, WrongState
+from core.sdk.errors import Faults, InvalidInput, WrongState
 from core.storage.database import Session, Work
 
 ENOUGH = 30
@@ -158,7 +159,12 @@ async def apply_proposal(
 
     Raises InvalidInput, Conflict, and WrongState when the proposed days do not rise.
     """
-    proposal = await propose(w, calendar, min_age_days)
+    faults = Faults()
+    with faults:
+        check_reason(reason)
+    with faults:
+        proposal = await propose(w, calendar, min_age_days)
+    faults.tell()
     days = proposal.thresholds
     if not 0 < days.active < days.silent < days.sleeping:
         raise WrongState(

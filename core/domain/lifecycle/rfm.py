@@ -16,7 +16,7 @@ from typing import Any
 from core.domain.lifecycle.calendar import Calendar
 from core.domain.orders.facts import COUNTED, REFUNDED
 from core.domain.shops.merchants import check_currency
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults
 from core.storage.database import Session, Work
 from core.storage.versions import next_version, place
 
@@ -67,15 +67,16 @@ class Bounds:
     m: Sequence[int]
 
     def check(self) -> None:
-        """Raises InvalidInput."""
+        """Raises InvalidInput, Several."""
+        faults = Faults()
         for name, values in vars(self).items():
-            path = ("input", name)
             if len(values) != SCORES - 1:
-                raise InvalidInput(f"{name} has {SCORES - 1} boundaries between scores", path)
-            if any(not 0 <= value <= MAX_BOUND for value in values):
-                raise InvalidInput(f"a boundary is from 0 to {MAX_BOUND}", path)
-            if any(low > high for low, high in pairwise(values)):
-                raise InvalidInput(f"the boundaries of {name} must rise", path)
+                faults.wrong(f"{name} has {SCORES - 1} boundaries between scores", name)
+            elif any(not 0 <= value <= MAX_BOUND for value in values):
+                faults.wrong(f"a boundary is from 0 to {MAX_BOUND}", name)
+            elif any(low > high for low, high in pairwise(values)):
+                faults.wrong(f"the boundaries of {name} must rise", name)
+        faults.tell()
 
 
 def figures_sql(calendar: Calendar, only: str = "") -> str:
@@ -170,10 +171,14 @@ async def fix_bounds(
 
     Returns the row's id. Measuring makes no version. Raises InvalidInput, Conflict.
     """
-    check_currency(currency)
-    given: list[Any] = []
+    given, faults = list[Any](), Faults()
+    with faults:
+        check_currency(currency)
     if bounds is not None:
-        bounds.check()
+        with faults:
+            bounds.check()
+    faults.tell()
+    if bounds is not None:
         given = [list(bounds.r), list(bounds.f), list(bounds.m)]
     await next_version(w, BOUNDS, place(calendar.shop_id, currency), if_version)
     made = await _store(w, calendar, currency, str(bounds is not None).upper(), given)

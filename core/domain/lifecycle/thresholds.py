@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 from core.domain.customers.suppressions import check_reason
 from core.domain.lifecycle.calendar import ALL_SHOPS, Calendar
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults
 from core.storage.database import Session, Work
 from core.storage.versions import next_version, place
 
@@ -34,17 +34,16 @@ class Thresholds:
     sleeping: int
 
     def check(self) -> None:
-        """Raises InvalidInput unless they rise, from at least 1 day."""
-        before = 0
+        """Raises InvalidInput or Several unless they rise, from at least 1 day."""
+        before, faults = 0, Faults()
         for name in get_args(Name):
             days = getattr(self, name)
             if not 1 <= days <= MAX_THRESHOLD:
-                raise InvalidInput(f"{name} is from 1 to {MAX_THRESHOLD} days", ("input", name))
-            if days <= before:
-                raise InvalidInput(
-                    "the days must rise from active to silent to sleeping", ("input", name)
-                )
+                faults.wrong(f"{name} is from 1 to {MAX_THRESHOLD} days", name)
+            elif days <= before:
+                faults.wrong("the days must rise from active to silent to sleeping", name)
             before = days
+        faults.tell()
 
 
 DEFAULT = Thresholds(30, 60, 90)
@@ -101,15 +100,18 @@ async def set_thresholds(
     Who decides is the session's actor. Days that are over keep theirs. Raises InvalidInput,
     Conflict.
     """
-    thresholds.check()
-    check_reason(reason)
+    faults = Faults()
+    with faults:
+        thresholds.check()
+    with faults:
+        check_reason(reason)
     first = from_day or calendar.today
     latest = calendar.today + timedelta(days=MAX_AHEAD)
     if not calendar.today <= first <= latest:
-        raise InvalidInput(
-            f"thresholds hold from today or a day until {latest}: past days keep theirs",
-            ("input", "from"),
+        faults.wrong(
+            f"thresholds hold from today or a day until {latest}: past days keep theirs", "from"
         )
+    faults.tell()
     await next_version(w, THRESHOLDS, place(calendar.shop_id), if_version)
     await w.sql.execute(
         """UPDATE lifecycle_models SET valid_to = GREATEST(valid_from, $3)

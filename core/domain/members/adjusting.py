@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.domain.customers.customers import get_customer
-from core.domain.members.points import MAX_POINTS, Lot, give, lock, take
+from core.domain.members.points import CUSTOMER, MAX_POINTS, Lot, give, lock, take
 from core.domain.members.programme import Programme, get_programme
 from core.domain.shops.tokens import is_same_person
-from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.errors import Faults, NotFound, WrongState
 from core.sdk.facets import midnight
 from core.storage.database import Work
 
@@ -29,14 +29,17 @@ class Adjustment:
 async def adjust(w: Work, customer_id: int, points: int, reason: str) -> Adjustment:
     """Give a customer points, or take them (negative), by hand.
 
-    Raises NotFound, InvalidInput, NotEnoughPoints.
+    Raises NotFound, InvalidInput, Several, NotEnoughPoints.
     """
+    faults = Faults()
     if not reason:
-        raise InvalidInput("say why", ("input", "reason"))
+        faults.wrong("say why", "reason")
     if not 0 < abs(points) <= MAX_POINTS:
-        raise InvalidInput(f"from 1 to {MAX_POINTS} either way", ("input", "points"))
+        faults.wrong(f"from 1 to {MAX_POINTS} either way", "points")
     programme = await get_programme(w)
-    await get_customer(w, customer_id)
+    with faults:
+        await get_customer(w, customer_id, path=CUSTOMER)
+    faults.tell()
     await lock(w, [customer_id])
     limit = programme.rules.points.approve_above
     if limit is None or abs(points) + await _adjusted_today(w, programme, customer_id) <= limit:

@@ -2,9 +2,9 @@
 
 from core.domain.customers.customers import get_customer
 from core.domain.members.membership import find_membership
-from core.domain.members.points import Lot, give, lock
+from core.domain.members.points import CUSTOMER, Lot, give, lock
 from core.domain.members.programme import get_programme
-from core.sdk.errors import HuikeError, InvalidInput, WrongState
+from core.sdk.errors import Faults, HuikeError, WrongState
 from core.sdk.facets import midnight
 from core.storage.database import Work
 
@@ -21,19 +21,20 @@ async def earn_by_event(w: Work, customer_id: int, key: str, reason: str | None 
 
     Raises WrongState for who is no member, InvalidInput for an unknown rule, EarningLimit.
     """
-    programme = await get_programme(w)
-    await get_customer(w, customer_id)
+    programme, faults = await get_programme(w), Faults()
+    with faults:
+        await get_customer(w, customer_id, path=CUSTOMER)
     known = {rule.key: rule for rule in programme.rules.points.events}
     rule = known.get(key)
     if rule is None:
-        raise InvalidInput(
-            f"there is no event rule {key!r}; there are: {', '.join(sorted(known)) or 'none'}",
-            ("input", "rule"),
-        )
+        there_are = ", ".join(sorted(known)) or "none"
+        faults.wrong(f"there is no event rule {key!r}; there are: {there_are}", "rule")
+    faults.tell()
+    assert rule is not None
     # one at a time for each customer, so that none slips past a limit
     await lock(w, [customer_id])
     if await find_membership(w, customer_id) is None:
-        raise WrongState("the customer is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", CUSTOMER)
     today = midnight(w.now.astimezone(programme.zone).date(), programme.zone)
     had = await w.sql.fetchrow(
         """SELECT count(*) AS in_all, count(*) FILTER (WHERE at >= $4) AS today

@@ -24,8 +24,8 @@ from core.domain.members.import_rows import (
 from core.domain.members.points import balances
 from core.domain.members.programme import get_programme
 from core.domain.members.taking_in import MemberAccount, Taking, TierChoice, take_members
-from core.domain.shops.shops import find_shop
-from core.sdk.errors import InvalidInput
+from core.domain.shops.shops import need_shop
+from core.sdk.errors import Faults, InvalidInput
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 from core.storage.jobs import Job
@@ -89,8 +89,7 @@ async def open_source(
 
     Raises InvalidInput, NotFound for the shop, WrongState where there is no programme.
     """
-    if options.shop_id is not None:
-        await find_shop(session, str(options.shop_id))
+    await need_shop(session, options.shop_id)
     programme = await get_programme(session)
     rows = await session.sql.fetch(
         "SELECT id, name FROM tiers WHERE merchant_id = $1 AND deleted_at IS NULL",
@@ -240,13 +239,18 @@ async def start_import(
 ) -> int:
     """Store an uploaded file, encrypted, and hand its import to the workers; returns the job's id.
 
-    Raises NotFound for the shop, InvalidInput, WrongState where there is no programme.
+    Raises NotFound for the shop, InvalidInput, Several, WrongState where there is no programme.
     """
-    refuse_old_excel(file_name)
-    if options.shop_id is not None:
-        await find_shop(w, str(options.shop_id))
+    faults = Faults()
+    with faults:
+        refuse_old_excel(file_name)
+    with faults:
+        await need_shop(w, options.shop_id)
+    with faults:
+        params = options.params()
+    faults.tell()
     await get_programme(w)
-    job_id = await _record(w, options.params(), queued=True)
+    job_id = await _record(w, params, queued=True)
     await store_upload(w, job_id, pieces)
     return job_id
 

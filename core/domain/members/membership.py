@@ -7,13 +7,13 @@ from datetime import date, datetime
 from enum import StrEnum
 
 from core.domain.customers.customers import get_customer
-from core.domain.members.points import Lot, give, lock
+from core.domain.members.points import CUSTOMER, Lot, give, lock
 from core.domain.members.programme import Programme, get_programme
 from core.domain.members.review import review_members
 from core.domain.members.tiers import end_tiers
 from core.domain.orders.facts import COUNTED
-from core.domain.shops.shops import shop_exists
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.domain.shops.shops import need_shop
+from core.sdk.errors import AlreadyExists, Faults, InvalidInput, WrongState
 from core.sdk.events import MemberJoined, MemberLeft, TierChanged
 from core.storage.database import Session, Work
 
@@ -49,13 +49,16 @@ async def join(
     customer has bought. Raises NotFound, InvalidInput, AlreadyExists for a member or a card number
     in use, WrongState where there is no programme.
     """
-    programme = await get_programme(w)
-    await get_customer(w, customer_id)
-    _check_source(source)
-    if shop_id is not None and not await shop_exists(w, shop_id):
-        raise NotFound("there is no shop with this id", ("input", "shopId"))
+    programme, faults = await get_programme(w), Faults()
+    with faults:
+        await get_customer(w, customer_id, path=CUSTOMER)
+    with faults:
+        _check_source(source)
+    with faults:
+        await need_shop(w, shop_id)
     if await find_membership(w, customer_id) is not None:
-        raise AlreadyExists("the customer is a member already", ("input", "customerId"))
+        faults.add(AlreadyExists("the customer is a member already", CUSTOMER))
+    faults.tell()
     joining = Joining(customer_id, w.now, shop_id, card_number)
     admitted = await admit(w, programme, [joining], source)
     if customer_id not in admitted:
@@ -145,10 +148,14 @@ async def leave(w: Work, customer_id: int, source: str) -> None:
 
     Raises NotFound, InvalidInput, WrongState.
     """
-    await get_customer(w, customer_id)
-    _check_source(source)
+    faults = Faults()
+    with faults:
+        await get_customer(w, customer_id, path=CUSTOMER)
+    with faults:
+        _check_source(source)
+    faults.tell()
     if not await dismiss(w, [customer_id], source):
-        raise WrongState("the customer is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", CUSTOMER)
 
 
 async def dismiss(w: Work, customer_ids: Sequence[int], source: str) -> list[int]:

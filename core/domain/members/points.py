@@ -19,10 +19,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, WrongState
+from core.sdk.errors import Faults, HuikeError, InvalidInput, NotFound, WrongState
 from core.storage.database import Session, Work
 
 MAX_POINTS = 10**9
+CUSTOMER = ("input", "customerId")
+"""Where the customer stands in an input."""
 LAPSED_AT_ONCE = 1000
 
 LAPSED = """EXISTS (SELECT 1 FROM points_holds h WHERE h.merchant_id = $1
@@ -236,9 +238,12 @@ async def take(
 
     Raises NotEnoughPoints, unless `debt` lets the balance fall below zero.
     """
-    if not 0 < points <= MAX_POINTS:
-        raise InvalidInput(f"points must be from 1 to {MAX_POINTS}", ("input", "points"))
-    await lock(w, [customer_id])
+    faults = Faults()
+    with faults:
+        check_points(points)
+    with faults:
+        await lock(w, [customer_id])
+    faults.tell()
     given = (w.merchant_id, customer_id, points, w.now, kind, order_id, reason, w.actor, debt)
     row = await w.sql.fetchrow(TAKE, *given)
     if row["lapsed"]:
@@ -276,7 +281,7 @@ async def settle_hold(w: Work, hold_id: int, spend: bool) -> None:
         w.merchant_id, hold_id,
     )  # fmt: skip
     if customer_id is None:
-        raise NotFound(f"there is no hold {hold_id}", ("id",))
+        raise NotFound("there is no hold with this id", ("input", "holdId"))
     await lock(w, [customer_id])
     await release_lapsed(w, customer_id)
     row = await w.sql.fetchrow(
@@ -285,7 +290,7 @@ async def settle_hold(w: Work, hold_id: int, spend: bool) -> None:
         w.merchant_id, hold_id, "spent" if spend else "released", w.now,
     )  # fmt: skip
     if row is None:
-        raise WrongState("the hold was settled before, or its time is over", ("id",))
+        raise WrongState("the hold was settled before, or its time is over", ("input", "holdId"))
     if not spend:
         await give_back(w, row["entry_id"], at=w.now)
 
@@ -328,6 +333,10 @@ async def give_back(
     The points go back into the very lots that they came from, those that expire last first: what
     has expired meanwhile stays expired. Raises NotFound, InvalidInput when less is left to undo.
     """
+    faults = Faults()
+    if points is not None:
+        with faults:
+            check_points(points)
     await _lock_owner(w, entry_id)
     entry = await w.sql.fetchrow(
         """SELECT customer_id, -points - COALESCE((SELECT sum(r.points) FROM points_entries r
@@ -336,7 +345,9 @@ async def give_back(
         w.merchant_id, entry_id,
     )  # fmt: skip
     if entry is None:
-        raise NotFound(f"no points were taken by the entry {entry_id}", ("id",))
+        faults.add(NotFound("no points were taken by this entry", ("input", "entryId")))
+    faults.tell()
+    assert entry is not None
     wanted = entry["open"] if points is None else points
     if not 0 < wanted <= entry["open"]:
         raise InvalidInput(
@@ -383,7 +394,7 @@ async def take_back(w: Work, lot_id: int, points: int, reason: str) -> int:
         w.merchant_id, lot_id,
     )  # fmt: skip
     if lot is None:
-        raise NotFound(f"no points were given by the entry {lot_id}", ("id",))
+        raise NotFound("no points were given by this entry", ("input", "entryId"))
     if not 0 < points <= lot["open"]:
         raise InvalidInput(
             f"{lot['open']} points of this entry can be taken back, not {points}",
@@ -411,9 +422,14 @@ async def transfer(w: Work, from_id: int, to_id: int, points: int, reason: str) 
 
     Raises NotEnoughPoints, InvalidInput.
     """
-    if from_id == to_id:
-        raise InvalidInput("the points would stay where they are", ("input", "toCustomerId"))
-    await lock(w, sorted([from_id, to_id]))
+    faults = Faults()
+    with faults:
+        await lock(w, [from_id, to_id], ["fromCustomerId", "toCustomerId"])
+    if not faults and from_id == to_id:
+        faults.wrong("the points would stay where they are", "toCustomerId")
+    with faults:
+        check_points(points)
+    faults.tell()
     entry_id = await take(w, from_id, points, "transfer", reason=reason)
     rows = await w.sql.fetch(
         """SELECT l.expires_at, sum(u.points)::bigint AS points FROM points_uses u
@@ -425,16 +441,31 @@ async def transfer(w: Work, from_id: int, to_id: int, points: int, reason: str) 
     await give(w, "transfer", lots)
 
 
-async def lock(w: Work, customer_ids: Sequence[int]) -> None:
-    """Let nobody else change these customers' points until the transaction ends."""
+def check_points(points: int) -> None:
+    """Raises InvalidInput for what nobody gives or takes."""
+    if not 0 < points <= MAX_POINTS:
+        raise InvalidInput(f"points must be from 1 to {MAX_POINTS}", ("input", "points"))
+
+
+async def lock(
+    w: Work, customer_ids: Sequence[int], fields: Sequence[str] = ("customerId",)
+) -> None:
+    """Let nobody else change these customers' points until the transaction ends.
+
+    Raises NotFound, by the input's `fields` that they stand in; several customers that come from
+    no input are known to be there.
+    """
     found = await w.sql.fetch(
         """SELECT id FROM customers WHERE merchant_id = $1 AND id = ANY($2::bigint[])
            ORDER BY id FOR NO KEY UPDATE""",
         w.merchant_id, list(customer_ids),
     )  # fmt: skip
-    missing = set(customer_ids) - {row["id"] for row in found}
-    if missing:
-        raise NotFound(f"there is no customer {min(missing)}", ("input", "customerId"))
+    known, faults = {row["id"] for row in found}, Faults()
+    for place, customer_id in enumerate(customer_ids):
+        if customer_id not in known:
+            path = ("input", fields[min(place, len(fields) - 1)])
+            faults.add(NotFound("there is no customer with this id", path))
+    faults.tell()
 
 
 async def _lock_owner(w: Work, entry_id: int) -> None:

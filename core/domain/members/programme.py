@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from core.domain.members.benefits import check_benefits, dump_benefits
 from core.domain.members.rules import Rules
 from core.domain.members.tiers import TierRule
-from core.domain.shops.merchants import check_name
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several, WrongState
+from core.domain.shops.merchants import check_currency, check_name
+from core.sdk.errors import AlreadyExists, Faults, InvalidInput, NotFound, Several, WrongState
 from core.sdk.versions import check_version
 from core.storage.database import Session, Work
 
@@ -67,18 +67,25 @@ async def set_programme(
     WrongState for another currency once there are members; Conflict
     for a programme of another version than `if_version`, of which 0 is that there is none.
     """
-    checked = check_rules(rules)
     if if_version is not None:
         version = await w.sql.fetchval(
             "SELECT version FROM programmes WHERE merchant_id = $1 FOR NO KEY UPDATE", w.merchant_id
         )
         check_version(version or 0, if_version)
-    await _check_named(w, checked)
-    before = await find_programme(w)
-    if before is not None and before.currency != currency and await _has_members(w):
-        raise WrongState(
-            "the currency cannot be changed while there are members: their tiers were reached in it"
-        )
+    faults, before = Faults(), await find_programme(w)
+    with faults:
+        name = check_name(name)
+    with faults:
+        check_currency(currency)
+        if before is not None and before.currency != currency and await _has_members(w):
+            raise WrongState(
+                "the currency cannot be changed while there are members: their tiers were reached "
+                "in it", ("input", "currency"),
+            )  # fmt: skip
+    with faults:
+        checked = check_rules(rules)
+        await _check_named(w, checked)
+    faults.tell()
     await w.sql.execute(
         """WITH written AS (
                INSERT INTO programmes (merchant_id, name, currency, rules, created_at, updated_at)
@@ -88,7 +95,7 @@ async def set_programme(
                RETURNING version)
            INSERT INTO programme_versions (merchant_id, version, rules, valid_from)
            SELECT $1, version, $4, $5 FROM written""",
-        w.merchant_id, check_name(name), currency, checked.model_dump_json(), w.now,
+        w.merchant_id, name, currency, checked.model_dump_json(), w.now,
     )  # fmt: skip
     w.audit("programme.set", {"fields": sorted(rules)})
     w.ring("members.review", w.merchant_id)
@@ -125,15 +132,21 @@ async def create_tier(
     benefits: Sequence[Mapping[str, Any]] = (),
 ) -> int:
     """Add a tier; returns its id. Raises InvalidInput, Several, AlreadyExists."""
-    await _check_order(w, rank, threshold, keep_threshold)
+    faults = Faults()
+    with faults:
+        name = check_name(name)
+    with faults:
+        await _check_order(w, rank, threshold, keep_threshold)
+    with faults:
+        stored = dump_benefits(check_benefits(benefits))
+    faults.tell()
     try:
         async with w.sql.transaction():
             tier_id: int = await w.sql.fetchval(
                 """INSERT INTO tiers (merchant_id, name, rank, threshold, keep_threshold, benefits,
                        created_at, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7)
                    RETURNING id""",
-                w.merchant_id, check_name(name), rank, threshold, keep_threshold,
-                dump_benefits(check_benefits(benefits)), w.now,
+                w.merchant_id, name, rank, threshold, keep_threshold, stored, w.now,
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise AlreadyExists(f"there is a tier of rank {rank} already", ("input", "rank")) from None
@@ -155,19 +168,23 @@ async def update_tier(
         w.merchant_id, tier_id,
     )  # fmt: skip
     if row is None:
-        raise NotFound(f"there is no tier {tier_id}", ("id",))
+        raise NotFound("there is no tier with this id", ("id",))
     check_version(row["version"], if_version)
     threshold = changes.get("threshold", row["threshold"])
     keep_threshold = changes.get("keep_threshold", row["keep_threshold"])
-    await _check_order(w, row["rank"], threshold, keep_threshold)
-    benefits = row["benefits"]
+    faults, benefits = Faults(), row["benefits"]
+    with faults:
+        name = check_name(changes.get("name", row["name"]))
+    with faults:
+        await _check_order(w, row["rank"], threshold, keep_threshold)
     if "benefits" in changes:
-        benefits = dump_benefits(check_benefits(changes["benefits"]))
+        with faults:
+            benefits = dump_benefits(check_benefits(changes["benefits"]))
+    faults.tell()
     await w.sql.execute(
         """UPDATE tiers SET name = $3, threshold = $4, keep_threshold = $5, benefits = $6,
                updated_at = $7, version = version + 1 WHERE merchant_id = $1 AND id = $2""",
-        w.merchant_id, tier_id, check_name(changes.get("name", row["name"])), threshold,
-        keep_threshold, benefits, w.now,
+        w.merchant_id, tier_id, name, threshold, keep_threshold, benefits, w.now,
     )  # fmt: skip
     await _review_all(w)
 
@@ -183,7 +200,7 @@ async def delete_tier(w: Work, tier_id: int) -> None:
         w.merchant_id, tier_id, w.now,
     )  # fmt: skip
     if gone == "UPDATE 0":
-        raise NotFound(f"there is no tier {tier_id}", ("id",))
+        raise NotFound("there is no tier with this id", ("id",))
     await _review_all(w)
 
 
@@ -199,13 +216,13 @@ async def _check_order(
     w: Work, rank: int, threshold: int | None, keep_threshold: int | None
 ) -> None:
     """A better tier is harder to reach, and none harder to keep than to reach."""
+    faults = Faults()
     for name, value in (("threshold", threshold), ("keepThreshold", keep_threshold)):
         if value is not None and value < 0:
-            raise InvalidInput("a threshold is not below 0", ("input", name))
-    if keep_threshold is not None and (threshold is None or keep_threshold > threshold):
-        raise InvalidInput(
-            "what keeps a tier is at most what reaches it", ("input", "keepThreshold")
-        )
+            faults.wrong("a threshold is not below 0", name)
+    if not faults and keep_threshold is not None and keep_threshold > (threshold or -1):
+        faults.wrong("what keeps a tier is at most what reaches it", "keepThreshold")
+    faults.tell()
     if threshold is None:
         return
     wrong = await w.sql.fetchrow(

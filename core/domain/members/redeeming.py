@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
+from core.domain.customers.customers import get_customer
 from core.domain.members.membership import find_membership
-from core.domain.members.points import give_back, take
+from core.domain.members.points import CUSTOMER, give_back, take
 from core.domain.members.rewards import hold_reward
-from core.sdk.errors import HuikeError, NotFound, WrongState
+from core.sdk.errors import Faults, HuikeError, NotFound, WrongState
 from core.sdk.events import RewardCancelled, RewardFulfilled, RewardRequested
 from core.storage.database import Work
 
@@ -48,9 +49,14 @@ async def grant_reward(w: Work, reward_id: int, customer_id: int) -> int:
 
 async def _available(w: Work, reward_id: int, customer_id: int) -> Mapping[str, Any]:
     """The reward, held, if the customer can have it."""
-    reward = await hold_reward(w, reward_id, ("input", "rewardId"))
-    if await find_membership(w, customer_id) is None:
-        raise WrongState("the customer is not a member", ("input", "customerId"))
+    faults = Faults()
+    with faults:
+        reward = await hold_reward(w, reward_id, ("input", "rewardId"))
+    with faults:
+        await get_customer(w, customer_id, path=CUSTOMER)
+        if await find_membership(w, customer_id) is None:
+            raise WrongState("the customer is not a member", CUSTOMER)
+    faults.tell()
     if (why := await _why_not(w, reward, customer_id)) is not None:
         raise RewardUnavailable(why, ("input", "rewardId"))
     return reward

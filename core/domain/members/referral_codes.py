@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from core.domain.customers.customers import get_customer
 from core.domain.members.membership import find_membership
-from core.domain.members.points import lock
+from core.domain.members.points import CUSTOMER, lock
 from core.sdk.errors import NotFound, WrongState
 from core.storage.database import Session, Work
 
@@ -53,12 +53,12 @@ async def code_of(session: Session, customer_id: int) -> str | None:
 
 async def make_code(w: Work, customer_id: int) -> str:
     """A member's code, made if there is none yet. Raises NotFound, WrongState for no member."""
-    await get_customer(w, customer_id)
+    await get_customer(w, customer_id, path=CUSTOMER)
     await lock(w, [customer_id])
     if (present := await code_of(w, customer_id)) is not None:
         return present
     if await find_membership(w, customer_id) is None:
-        raise WrongState("the customer is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", CUSTOMER)
     made: str | None = None
     while made is None:
         made = await w.sql.fetchval(

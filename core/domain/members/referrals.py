@@ -18,7 +18,7 @@ from typing import Any
 from core.domain.customers.customers import get_customer
 from core.domain.members.earning import forgive
 from core.domain.members.membership import find_membership
-from core.domain.members.points import Lot, give, lock, take_back
+from core.domain.members.points import CUSTOMER, Lot, give, lock, take_back
 from core.domain.members.programme import (
     Programme,
     find_programme,
@@ -31,7 +31,7 @@ from core.domain.members.referral_codes import find_code
 from core.domain.members.rewards import hold_reward
 from core.domain.members.rules import ReferralRules
 from core.domain.orders.facts import COUNTED
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.errors import AlreadyExists, Faults, InvalidInput, NotFound, WrongState
 from core.sdk.events import ReferralEntered, ReferralGranted, ReferralRefused, ReferralUndone
 from core.sdk.facets import midnight
 from core.storage.database import Database, Session, Work
@@ -77,17 +77,21 @@ async def enter_code(w: Work, customer_id: int, text: str) -> int:
     programme = await get_programme(w)
     if programme.rules.referral is None:
         raise WrongState("the programme has no rules for referrals: give it some with programmeSet")
-    await get_customer(w, customer_id)
-    code = await find_code(w, text)
+    faults = Faults()
+    with faults:
+        await get_customer(w, customer_id, path=CUSTOMER)
+    with faults:
+        code = await find_code(w, text)
+    faults.tell()
     await lock(w, sorted({customer_id, code.customer_id}))
     if await find_membership(w, customer_id) is None:
-        raise WrongState("the customer is not a member", ("input", "customerId"))
+        raise WrongState("the customer is not a member", CUSTOMER)
     if await w.sql.fetchval(
         """SELECT EXISTS (SELECT 1 FROM referrals WHERE merchant_id = $1 AND customer_id = $2
                AND state <> 'refused')""",
         w.merchant_id, customer_id,
     ):  # fmt: skip
-        raise AlreadyExists("the customer was referred before", ("input", "customerId"))
+        raise AlreadyExists("the customer was referred before", CUSTOMER)
     reason = await why_not(w, code.customer_id, customer_id, w.now)
     referral_id: int = await w.sql.fetchval(
         """INSERT INTO referrals (merchant_id, code_id, customer_id, actor, entered_at)

@@ -20,9 +20,9 @@ from core.domain.orders.ingest import ingest_orders
 from core.domain.orders.reader import Task, read_in_child
 from core.domain.orders.rows import Plan
 from core.domain.shops.plugins import enabled_plugins
-from core.domain.shops.shops import find_shop
+from core.domain.shops.shops import get_shop
 from core.registry import CORE, Registry
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults, InvalidInput
 from core.sdk.events import OrdersImported
 from core.sdk.orders import OrderFormat
 from core.storage import jobs
@@ -116,7 +116,7 @@ async def open_source(
     session: Session, registry: Registry, facts: FileFacts, params: Mapping[str, Any]
 ) -> Source:
     """Open a file for a job's params; the caller closes it. Raises InvalidInput, NotFound."""
-    shop = await find_shop(session, str(params["shop_id"]))
+    shop = await get_shop(session, params["shop_id"])
     formats = await formats_of(session, registry)
     consent = Consent(**params["consent"]) if params["consent"] else None
     table = await asyncio.to_thread(Table, facts)  # Excel files read their texts at once
@@ -231,19 +231,23 @@ async def start_import(
     """Store an uploaded file, encrypted, and hand its import to the workers; returns the job's id.
 
     `pieces` may have any size. Raises NotFound for the shop, InvalidInput for a format, mapping
-    or kind of file that cannot be.
+    or kind of file that cannot be, and Several.
     """
-    refuse_old_excel(file_name)
+    faults = Faults()
+    with faults:
+        refuse_old_excel(file_name)
     if consent is not None and not consent.evidence.strip():
-        raise InvalidInput(
-            "say how the customers consented, or leave consent out",
-            ("input", "consent", "evidence"),
-        )
-    shop = await find_shop(w, str(shop_id))
+        message = "say how the customers consented, or leave consent out"
+        faults.wrong(message, "consent", "evidence")
+    with faults:
+        shop = await get_shop(w, shop_id)
     formats = await formats_of(w, registry)
     if format is not None:
-        choose_format(formats, [], format, {})
-    params = import_params(shop["id"], format, mapping or {}, consent)
+        with faults:
+            choose_format(formats, [], format, {})
+    with faults:
+        params = import_params(shop_id, format, mapping or {}, consent)
+    faults.tell()
     job_id = await jobs.enqueue(w, KIND, params)
     w.audit("import.started", {"job": job_id, "kind": KIND, "shop": shop["id"]})
     await store_upload(w, job_id, pieces)

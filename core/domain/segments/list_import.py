@@ -16,7 +16,8 @@ from core.domain.customers.import_rows import CustomerRecord, RowParser
 from core.domain.customers.importing import Chunk, Source
 from core.domain.customers.intake import CONTACTS, Intake
 from core.domain.segments.lists import add_to_list, check_list
-from core.domain.shops.shops import find_shop
+from core.domain.shops.shops import need_shop
+from core.sdk.errors import Faults
 from core.sdk.ids import split_id
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
@@ -67,13 +68,18 @@ async def start_list_import(
 ) -> int:
     """Store an uploaded file, encrypted, and hand it to the workers; returns the job's id.
 
-    Raises NotFound, WrongState for a segment that is no list, and InvalidInput.
+    Raises NotFound, WrongState for a segment that is no list, InvalidInput and Several.
     """
-    refuse_old_excel(file_name)
-    check_mapping(options.mapping)
-    await check_list(w, segment_id)
-    if options.shop_id is not None:
-        await find_shop(w, str(options.shop_id))
+    faults = Faults()
+    with faults:
+        refuse_old_excel(file_name)
+    with faults:
+        check_mapping(options.mapping)
+    with faults:
+        await check_list(w, segment_id)
+    with faults:
+        await need_shop(w, options.shop_id)
+    faults.tell()
     params = {"segment_id": segment_id, **asdict(options)}
     job_id = await jobs.enqueue(w, SegmentListImport.name, params)
     w.audit("import.started", {"job": job_id, "kind": SegmentListImport.name})

@@ -12,7 +12,7 @@ from core.domain.segments.rules import read_rule
 from core.domain.segments.tree import asks_for_segment
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.errors import AlreadyExists, Faults, InvalidInput, NotFound, WrongState
 from core.sdk.facets import SHOWN
 from core.storage.database import Session, Work
 from core.storage.versions import hold_version
@@ -28,8 +28,13 @@ async def create_segment(
     Its members are written down soon after. Raises InvalidInput, Several of InvalidInput,
     AlreadyExists.
     """
-    rule = await read_rule(w, registry, stored)
-    segment_id = await _insert(w, name, "dynamic", stored, description, watches_deliveries(rule))
+    faults, watches = Faults(), False
+    with faults:
+        check_texts(name, description)
+    with faults:
+        watches = watches_deliveries(await read_rule(w, registry, stored))
+    faults.tell()
+    segment_id = await _insert(w, name, "dynamic", stored, description, watches)
     w.ring("segments.refresh", w.merchant_id)
     return segment_id
 
@@ -76,14 +81,14 @@ async def _insert(
     description: str,
     watches_deliveries: bool = False,
 ) -> int:
-    name = check_name(name)
+    name, description = check_texts(name, description)
     try:
         async with w.sql.transaction():
             segment_id: int = await w.sql.fetchval(
                 """INSERT INTO segments (merchant_id, name, description, kind, rule,
                        watches_deliveries, version, created_at, updated_at)
                    VALUES ($1, $2, $3, $4, $5, $6, 1, $7, $7) RETURNING id""",
-                w.merchant_id, name, check_description(description), kind,
+                w.merchant_id, name, description, kind,
                 orjson.dumps(stored, default=str).decode(), watches_deliveries, w.now,
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
@@ -106,11 +111,18 @@ async def update_segment(
     one of another version than `if_version`.
     """
     assert set(changes) <= {"name", "description", "rule"}
+    faults = Faults()
     for key, value in changes.items():
         if value is None:
-            raise InvalidInput(f"{key} cannot be empty", ("input", key))
-    name = check_name(changes["name"]) if "name" in changes else None
-    description = check_description(changes["description"]) if "description" in changes else None
+            faults.wrong(f"{key} cannot be empty", key)
+    name: str | None = None
+    description: str | None = None
+    if changes.get("name") is not None:
+        with faults:
+            name = check_name(changes["name"])
+    if changes.get("description") is not None:
+        with faults:
+            description = check_description(changes["description"])
     rule = watches = None
     if "rule" in changes:
         # in one order, as those who follow changes hold them; and no two rules change at once,
@@ -120,13 +132,16 @@ async def update_segment(
             w.merchant_id,
         )
     await hold_version(w, "segments", segment_id, if_version)
-    if "rule" in changes:
+    if changes.get("rule") is not None:
         segment = await get_segment(w, segment_id)
-        if segment["kind"] != "dynamic":
-            raise WrongState(f"a {segment['kind']} has no rule to change", ("input", "rule"))
         inside = (segment_id, name or segment["name"])
-        watches = watches_deliveries(await read_rule(w, registry, changes["rule"], inside=inside))
+        with faults:
+            if segment["kind"] != "dynamic":
+                raise WrongState(f"a {segment['kind']} has no rule to change", ("input", "rule"))
+            read = await read_rule(w, registry, changes["rule"], inside=inside)
+            watches = watches_deliveries(read)
         rule = orjson.dumps(changes["rule"], default=str).decode()
+    faults.tell()
     try:
         async with w.sql.transaction():
             found = await w.sql.fetchval(
@@ -140,10 +155,21 @@ async def update_segment(
     except asyncpg.UniqueViolationError:
         raise _taken(str(name)) from None
     if found is None:
-        raise _missing(segment_id)
+        raise _missing()
     if rule is not None:
         for number in (segment_id, *await dependents_of(w, segment_id)):
             await refresh_soon(w, number, "rule")
+
+
+def check_texts(name: str, description: str) -> tuple[str, str]:
+    """Name and description without blanks around them. Raises InvalidInput, Several."""
+    faults = Faults()
+    with faults:
+        name = check_name(name)
+    with faults:
+        description = check_description(description)
+    faults.tell()
+    return name, description
 
 
 def check_description(text: str) -> str:
@@ -162,7 +188,7 @@ async def delete_segment(w: Work, segment_id: int) -> None:
         w.merchant_id, segment_id,
     )  # fmt: skip
     if found is None:
-        raise _missing(segment_id)
+        raise _missing()
     users = (await users_of(w, [segment_id]))[segment_id]
     if users:
         raise WrongState(f"this segment is in use: by {_named(users)}", ("id",))
@@ -173,13 +199,15 @@ async def delete_segment(w: Work, segment_id: int) -> None:
         )  # fmt: skip
 
 
-async def get_segment(session: Session, segment_id: int) -> Mapping[str, Any]:
+async def get_segment(
+    session: Session, segment_id: int, path: tuple[str, ...] = ("id",)
+) -> Mapping[str, Any]:
     """A segment's row, `rule` as the stored dict. Raises NotFound."""
     row = await session.sql.fetchrow(
         "SELECT * FROM segments WHERE merchant_id = $1 AND id = $2", session.merchant_id, segment_id
     )
     if row is None:
-        raise _missing(segment_id)
+        raise _missing(path)
     return {**row, "rule": orjson.loads(row["rule"])}
 
 
@@ -191,8 +219,8 @@ def _named(users: Sequence[User]) -> str:
     return " and ".join([", ".join(named[:-1]), named[-1]] if len(named) > 1 else named)
 
 
-def _missing(segment_id: int) -> NotFound:
-    return NotFound(f"there is no segment {segment_id}", ("id",))
+def _missing(path: tuple[str, ...] = ("id",)) -> NotFound:
+    return NotFound("there is no segment with this id", path)
 
 
 def _taken(name: str) -> AlreadyExists:

@@ -6,8 +6,9 @@ from datetime import datetime
 from typing import Any
 
 from core.domain.segments.rules import cheapest, read_rule
-from core.domain.segments.segments import create_kept_segment, get_segment
+from core.domain.segments.segments import check_texts, create_kept_segment, get_segment
 from core.registry import Registry
+from core.sdk.errors import Faults
 from core.storage import jobs
 from core.storage.database import Database, Work
 
@@ -20,7 +21,12 @@ async def start_snapshot(
     Its members are there when the job has ended. Raises InvalidInput, Several of InvalidInput,
     AlreadyExists.
     """
-    await read_rule(w, registry, stored)
+    faults = Faults()
+    with faults:
+        check_texts(name, description)
+    with faults:
+        await read_rule(w, registry, stored)
+    faults.tell()
     segment_id = await create_kept_segment(w, name, "snapshot", description)
     params = {"segment_id": segment_id, "rule": stored, "at": w.now.isoformat()}
     return segment_id, await jobs.enqueue(w, SegmentSnapshot.name, params)

@@ -9,7 +9,6 @@ from core.domain.customers.tags import check_tags, tag_customers, untag_customer
 from core.domain.segments.rules import Rule, cheapest, read_rule
 from core.domain.segments.segments import get_segment
 from core.registry import Registry
-from core.sdk.errors import NotFound
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
 
@@ -21,10 +20,7 @@ async def start_tagging(w: Work, segment_id: int, tags: list[str], add: bool) ->
 
     The job keeps the rule and the time that it began with. Raises NotFound, InvalidInput.
     """
-    try:
-        segment = await get_segment(w, segment_id)
-    except NotFound as error:
-        raise NotFound(error.message, ("input", "segment_id")) from None
+    segment = await get_segment(w, segment_id, ("input", "segmentId"))
     params = {
         "rule": segment["rule"], "tags": check_tags(tags), "add": add, "at": w.now.isoformat(),
     }  # fmt: skip

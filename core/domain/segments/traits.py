@@ -15,7 +15,7 @@ from core.domain.segments.rules import Rule, cheapest, read_rule
 from core.domain.segments.segments import get_segment
 from core.domain.segments.trait_sources import TraitSource, trait_sources
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound, Several, WrongState
+from core.sdk.errors import Faults, Several, WrongState
 from core.sdk.facets import Text
 from core.storage import jobs
 from core.storage.database import Database, Session, Work
@@ -92,17 +92,17 @@ async def start_traits(
 
     Raises NotFound, InvalidInput, Several of InvalidInput.
     """
+    faults = Faults()
     if not 1 <= limit <= MOST:
-        raise InvalidInput(f"limit must be from 1 to {MOST}", ("input", "limit"))
+        faults.wrong(f"limit must be from 1 to {MOST}", "limit")
     if (segment_id is None) == (stored is None):
-        raise InvalidInput("give either segmentId or rule", ("input", "segmentId"))
-    if segment_id is not None:
-        try:
-            stored = (await get_segment(w, segment_id))["rule"]
-        except NotFound as error:
-            raise NotFound(error.message, ("input", "segmentId")) from None
-    assert stored is not None
-    await read_rule(w, registry, stored)
+        faults.wrong("give either segmentId or rule", "segmentId")
+    with faults:
+        if segment_id is not None:
+            stored = (await get_segment(w, segment_id, ("input", "segmentId")))["rule"]
+        if stored is not None:
+            await read_rule(w, registry, stored)
+    faults.tell()
     params = {"rule": stored, "limit": limit, "at": w.now.isoformat()}
     return await jobs.enqueue(w, KIND, params)
 

@@ -22,6 +22,8 @@ from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.facets import Facet, Fault
 
 VERSION = 1
+EVERYBODY: Mapping[str, Any] = {"version": VERSION, "rule": {"all": []}}
+"""The stored rule that all customers match."""
 MAX_DEPTH = 20
 MAX_NODES = 500
 MAX_TEXT = 1_000

@@ -51,8 +51,7 @@ async def enable_plugin(
     manifest = _manifest(registry, name)
     async with db.read(merchant_id) as session:
         stored = await _stored(session, name)
-    kept = {key: _kept(value, stored.get(key)) for key, value in settings.items()}
-    model = read_settings(manifest.settings, kept)
+    model = read_settings(manifest.settings, _kept(settings, stored))
     for owned in registry.settings_checks.values():
         if owned.plugin == name:
             try:
@@ -148,7 +147,12 @@ def _manifest(registry: Registry, name: str) -> Manifest:
 def read_settings(
     model: type[BaseModel], given: Mapping[str, Any], path: tuple[str, ...] = ("input", "settings")
 ) -> BaseModel:
-    """What is given, as the model that a plugin reads it by. Raises Several of InvalidInput."""
+    """What is given, as the model that a plugin reads it by.
+
+    Raises InvalidInput for what is no object, Several of InvalidInput.
+    """
+    if not isinstance(given, Mapping):
+        raise InvalidInput("settings are an object", path)
     try:
         return model.model_validate(dict(given))
     except ValidationError as error:

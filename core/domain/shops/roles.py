@@ -8,7 +8,7 @@ import orjson
 
 from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, WrongState
+from core.sdk.errors import AlreadyExists, Faults, InvalidInput, NotFound, WrongState
 from core.sdk.versions import check_version
 from core.storage.database import Session, Work
 
@@ -151,21 +151,24 @@ async def create_role(
 ) -> Role:
     """Make a role, of `permissions` or as a copy. `need` raises unless the caller has a right.
 
-    The copy of a sub-account's role is one too. Raises AlreadyExists, InvalidInput, NotFound.
+    The copy of a sub-account's role is one too. Raises AlreadyExists, InvalidInput, NotFound,
+    Several.
     """
-    name = name.strip()
+    name, faults = name.strip(), Faults()
     if not name.isidentifier() or name != name.lower() or len(name) > NAME_LIMIT:
-        raise InvalidInput(
-            f"a role's name has 1 to {NAME_LIMIT} small letters, digits and _", ("input", "name")
-        )
+        faults.wrong(f"a role's name has 1 to {NAME_LIMIT} small letters, digits and _", "name")
     if name in DESCRIPTIONS:
-        raise AlreadyExists(f"{name} is a predefined role; copy it", ("input", "name"))
+        faults.add(AlreadyExists(f"{name} is a predefined role; copy it", ("input", "name")))
     if (permissions is None) == (copied is None):
-        raise InvalidInput("give either permissions or a role to copy", ("input", "permissions"))
-    if copied is not None:
-        source = await find_role(w, registry, copied, ("input", "copyOf"))
-        permissions, sub_account = source.permissions, sub_account or source.sub_account
-    granted = _checked(registry, permissions or (), sub_account, need)
+        faults.wrong("give either permissions or a role to copy", "permissions")
+    with faults:
+        if copied is not None:
+            source = await find_role(w, registry, copied, ("input", "copyOf"))
+            permissions, sub_account = source.permissions, sub_account or source.sub_account
+    if permissions is not None:
+        with faults:
+            granted = _checked(registry, permissions, sub_account, need)
+    faults.tell()
     try:
         async with w.sql.transaction():
             await w.sql.execute(

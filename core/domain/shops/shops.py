@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 
 from core.domain.shops.merchants import check_currency, check_name, check_time_zone
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound
+from core.sdk.errors import AlreadyExists, Faults, InvalidInput, NotFound
 from core.storage import jobs
 from core.storage.database import Session, Work
 from core.storage.versions import hold_version
@@ -25,17 +25,20 @@ async def create_shop(
 ) -> int:
     """Add a shop and return its id; time zone and currency default to the merchant's.
 
-    Raises AlreadyExists when the merchant has a shop of this name.
+    Raises InvalidInput, Several, AlreadyExists when the merchant has a shop of this name.
     """
-    platform = platform.strip().lower()
+    platform, faults = platform.strip().lower(), Faults()
+    with faults:
+        name = check_name(name)
     if not platform.isidentifier() or len(platform) > 40:
-        raise InvalidInput(
-            f"{platform!r} is not a platform's name; write it as taobao", ("input", "platform")
-        )
+        faults.wrong(f"{platform[:40]!r} is not a platform's name; write it as taobao", "platform")
     if time_zone is not None:
-        check_time_zone(time_zone)
+        with faults:
+            check_time_zone(time_zone)
     if currency is not None:
-        check_currency(currency)
+        with faults:
+            check_currency(currency)
+    faults.tell()
     try:
         async with w.sql.transaction():
             shop_id: int = await w.sql.fetchval(
@@ -44,7 +47,7 @@ async def create_shop(
                    SELECT m.id, $2, $3, $4, COALESCE($5, m.time_zone), COALESCE($6, m.currency),
                           1, $7
                    FROM merchants m WHERE m.id = $1 RETURNING id""",
-                w.merchant_id, check_name(name), platform, external_id, time_zone, currency, w.now,
+                w.merchant_id, name, platform, external_id, time_zone, currency, w.now,
             )  # fmt: skip
     except asyncpg.UniqueViolationError:
         raise AlreadyExists(f"there is a shop named {name!r} already", ("input", "name")) from None
@@ -57,18 +60,22 @@ async def update_shop(
     """Change name, external_id, time_zone or currency of a shop; other keys are a bug.
 
     With another time zone its days are others: a job brings the customers' figures in line.
-    Raises NotFound, AlreadyExists, and Conflict for a shop of another version than `if_version`.
+    Raises NotFound, InvalidInput, Several, AlreadyExists, and Conflict for a shop of another
+    version than `if_version`.
     """
     await hold_version(w, "shops", shop_id, if_version)
     checks = {"name": check_name, "time_zone": check_time_zone, "currency": check_currency}
     sets: list[str] = ["version = version + 1"]
     args: list[Any] = [w.merchant_id, shop_id]
+    faults = Faults()
     for column, value in changes.items():
-        if column in checks and value is None:
-            raise InvalidInput(f"{column} cannot be empty", ("input", column))
         assert column in {*checks, "external_id"}
-        args.append(checks[column](value) if column in checks else value)
-        sets.append(f"{column} = ${len(args)}")
+        with faults:
+            if column in checks and value is None:
+                raise InvalidInput(f"{column} cannot be empty", ("input", column))
+            args.append(checks[column](value) if column in checks else value)
+            sets.append(f"{column} = ${len(args)}")
+    faults.tell()
     try:
         async with w.sql.transaction():
             found = await w.sql.fetchval(
@@ -79,7 +86,7 @@ async def update_shop(
     except asyncpg.UniqueViolationError:
         raise AlreadyExists("there is a shop of this name already", ("input", "name")) from None
     if found is None:
-        raise NotFound(f"there is no shop {shop_id}", ("id",))
+        raise NotFound("there is no shop with this id", ("id",))
     if "time_zone" in changes:
         await jobs.enqueue(w, REFRESH_KIND, {"shop_id": shop_id})
 
@@ -102,6 +109,26 @@ async def shops_by_platform(session: Session) -> dict[str, list[int]]:
     for row in rows:
         found.setdefault(row["platform"], []).append(row["id"])
     return found
+
+
+async def need_shop(
+    session: Session, shop_id: int | None, path: tuple[str, ...] = ("input", "shopId")
+) -> None:
+    """Raises NotFound unless the merchant has this shop; None is no shop in particular."""
+    if shop_id is not None and not await shop_exists(session, shop_id):
+        raise NotFound("there is no shop with this id", path)
+
+
+async def get_shop(
+    session: Session, shop_id: int, path: tuple[str, ...] = ("input", "shopId")
+) -> Mapping[str, Any]:
+    """A shop's row. Raises NotFound."""
+    row: Mapping[str, Any] | None = await session.sql.fetchrow(
+        "SELECT * FROM shops WHERE merchant_id = $1 AND id = $2", session.merchant_id, shop_id
+    )
+    if row is None:
+        raise NotFound("there is no shop with this id", path)
+    return row
 
 
 async def find_shop(session: Session, name_or_id: str) -> Mapping[str, Any]:

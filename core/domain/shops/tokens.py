@@ -14,7 +14,7 @@ from core.domain.shops.caller import Caller
 from core.domain.shops.merchants import check_name
 from core.domain.shops.permissions import all_permissions, check_permissions
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound, WrongState
+from core.sdk.errors import Faults, InvalidInput, NotFound, WrongState
 from core.sdk.ids import is_number
 from core.storage.database import SYSTEM, Database, Session, Work
 
@@ -42,16 +42,24 @@ async def create_token(
     permissions: Iterable[str],
     expires_at: datetime | None = None,
 ) -> tuple[int, str]:
-    """Make a token; returns its id and the token itself, which cannot be shown again."""
+    """Make a token; returns its id and the token itself, which cannot be shown again.
+
+    Raises InvalidInput, Several.
+    """
+    faults = Faults()
+    with faults:
+        name = check_name(name)
+    with faults:
+        granted = check_permissions(registry, permissions)
     if expires_at is not None and expires_at <= w.now:
-        raise InvalidInput("the expiry lies in the past", ("input", "expiresAt"))
+        faults.wrong("the expiry lies in the past", "expiresAt")
+    faults.tell()
     secret = secrets.token_urlsafe(24)
-    granted = check_permissions(registry, permissions)
     token_id: int = await w.sql.fetchval(
         """INSERT INTO api_tokens (merchant_id, name, secret_hash, permissions, expires_at,
                                    created_at, made_by)
            VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING id""",
-        w.merchant_id, check_name(name), hash_secret(secret),
+        w.merchant_id, name, hash_secret(secret),
         orjson.dumps(granted).decode(), expires_at, w.now, w.actor,
     )  # fmt: skip
     w.audit("token.created", {"token": token_id, "permissions": granted})

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults
 from core.storage.database import Session, Work
 from core.storage.versions import next_version
 
@@ -29,14 +29,16 @@ async def replace_words(
 ) -> None:
     """Replace the words of a list by these, as `folded` makes them alike.
 
-    The table is the kind of setting. Raises InvalidInput, Conflict.
+    The table is the kind of setting. Raises InvalidInput, Several, Conflict.
     """
-    for place, word in enumerate(words):
+    faults = Faults()
+    for number, word in enumerate(words):
         if not 0 < len(folded(word)) <= WORD_LIMIT or "\x00" in word:
-            raise InvalidInput(f"a word has 1 to {WORD_LIMIT} characters", (*PATH, place))
+            faults.wrong(f"a word has 1 to {WORD_LIMIT} characters", "words", number)
     wanted = sorted({folded(word) for word in words})
     if len(wanted) > most:
-        raise InvalidInput(f"at most {most} words", PATH)
+        faults.wrong(f"at most {most} words", "words")
+    faults.tell()
     await next_version(w, table, "", if_version)
     await w.sql.execute(
         f"DELETE FROM {table} WHERE merchant_id = $1 AND word <> ALL($2::text[])",

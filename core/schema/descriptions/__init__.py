@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphql import GraphQLSchema
+from strawberry.types.base import StrawberryMaybe, StrawberryOptional
 
 from core.schema.descriptions.campaigns import CAMPAIGNS
 from core.schema.descriptions.consent import CONSENT
@@ -73,6 +74,20 @@ def describe(schema: GraphQLSchema) -> None:
     for kind, name, member, element in elements(schema):
         if not element.description:
             element.description = own.get(name, {}).get(member) or _by_shape(kind, name, member)
+        if kind == "input field" and name.endswith(CHANGING) and _can_be_cleared(element):
+            element.description = f"{element.description or ''}{CLEARS}".lstrip()
+
+
+CLEARS = " Null clears it."
+CHANGING = ("UpdateInput", "SetInput")
+"""Inputs of which an absent field keeps its value."""
+
+
+def _can_be_cleared(field: Any) -> bool:
+    """Whether null says something else than leaving the field out, and is not told of yet."""
+    kind = getattr(field.extensions.get("strawberry-definition"), "type", None)
+    clears = isinstance(kind, StrawberryMaybe) and isinstance(kind.of_type, StrawberryOptional)
+    return clears and "null" not in (field.description or "").lower()
 
 
 def _by_shape(kind: str, name: str, member: str) -> str | None:

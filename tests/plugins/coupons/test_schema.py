@@ -62,7 +62,7 @@ async def test_from_template_to_redemption(merchant, ask):
 
 async def test_wrong_templates_say_what_is_wrong(ask):
     for change, path in (
-        ({"percent": "100.01"}, "value"), ({"percent": "0.001"}, "percent"),
+        ({"percent": "100.01"}, "percent"), ({"percent": "0.001"}, "percent"),
         ({"amount": "1"}, "percent"), ({"handle": "A b"}, "handle"),
         ({"kind": "GIFT", "percent": None}, "gift"), ({"threshold": "1.001"}, "threshold"),
         ({"source": "PUBLIC"}, "publicCode"), ({"shopIds": ["x"]}, "shopIds"),

@@ -1,5 +1,7 @@
 """The plugin's GraphQL fields, and the command that tries a channel."""
 
+import asyncio
+
 import httpx2
 import pytest
 
@@ -53,12 +55,22 @@ async def test_a_template_is_handed_in_reviewed_and_used(merchant, ask):
             merchant, {**kit.ALIYUN, "endpoint": url, "prices": {"CN": "0.045"}}, checked=False
         )
         given = {"provider": "aliyun", "name": "唤醒", "text": kit.TEMPLATE,
-                 "messageClass": "MARKETING", "remark": "会员关怀"}  # fmt: skip
+                 "messageClass": "MARKETING", "remark": "会员关怀",
+                 "idempotencyKey": "t1"}  # fmt: skip
         wrong = await ask(SUBMIT, input=given | {"text": "${a}${b}"})
         assert [e["path"] for e in wrong["data"]["smsTemplateSubmit"]["errors"]] == [
             ["input", "text"]
         ] * 3  # fmt: skip
-        made = await ask(SUBMIT, input=given)
+        made, *others = await asyncio.gather(*(ask(SUBMIT, input=given) for _ in range(3)))
+        assert len(vendor.templates) == 1
+        for other in others:  # the first answer, or that it is being handed in
+            codes = [e["code"] for e in other["data"]["smsTemplateSubmit"]["errors"]]
+            assert other == made or codes == ["WRONG_STATE"]
+        again = await ask(SUBMIT, input=given)
+        assert again["data"] == made["data"]
+        assert len(vendor.templates) == 1
+        mixed = await ask(SUBMIT, input=given | {"name": "other"})
+        assert mixed["data"]["smsTemplateSubmit"]["errors"][0]["code"] == "IDEMPOTENCY_KEY_REUSED"
         assert made["data"]["smsTemplateSubmit"] == {"errors": [], "template": {
             "provider": "aliyun", "code": "SMS_1", "name": "唤醒", "text": kit.TEMPLATE,
             "state": "PENDING",
@@ -82,7 +94,7 @@ async def test_a_template_is_handed_in_reviewed_and_used(merchant, ask):
             "smsTemplates": [{"code": "SMS_1", "state": "APPROVED"}],
             "smsSignatures": [{"name": "小店", "state": "APPROVED"}],
         }
-        refused = await ask(SUBMIT, input=given | {"provider": "nobody"})
+        refused = await ask(SUBMIT, input=given | {"provider": "nobody", "idempotencyKey": "t2"})
         assert refused["data"]["smsTemplateSubmit"]["errors"][0]["code"] == "NOT_FOUND"
 
 

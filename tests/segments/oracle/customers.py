@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from hypothesis import strategies as st
 
-from core.domain.customers.fields import FieldChange, set_fields
+from core.domain.customers.field_values import FieldChange, set_fields
 from core.domain.segments.facets.custom_fields import FIELD_OPERATORS
 from core.domain.segments.facets.random_share import part_sql
 from core.testing.fixtures import START

@@ -8,7 +8,7 @@ from typing import ClassVar
 from core.domain.campaigns.campaigns import get_campaign
 from core.domain.campaigns.flows import campaign_channel, stored_flow
 from core.domain.campaigns.links import preferences_url, trial_key, unsubscribe_url
-from core.domain.campaigns.preview import About, chosen_message, preview_message
+from core.domain.campaigns.preview import About, check_about, chosen_message, preview_message
 from core.domain.customers.contacts import normalise_email, normalise_phone
 from core.domain.customers.suppressions import identity_index
 from core.domain.shops.plugins import plugin_context, plugin_settings
@@ -22,7 +22,7 @@ from core.sdk.channels import (
     opening,
     order_only,
 )
-from core.sdk.errors import HuikeError, InvalidInput, OutsideError, Unknown
+from core.sdk.errors import Faults, HuikeError, InvalidInput, OutsideError, Unknown
 from core.storage.database import Database, Work
 
 OPERATION = "campaignTestSend"
@@ -67,15 +67,19 @@ async def prepare_trial(
 
     Raises NotFound, InvalidInput, Several, PluginDisabled, TooManyTests.
     """
-    row = await get_campaign(w, campaign_id)
-    send = chosen_message(stored_flow(row["flow"]), step, variant)
-    channel = campaign_channel(registry, send.channel)
-    await plugin_settings(w, registry, registry.channels[channel.name].plugin)
-    shop_id = None
-    if isinstance(channel, IdentityChannel):
-        address, shop_id, number = await _platform_address(w, channel, to, about)
-    else:
-        address, number = await _address(w, channel, to), None
+    row, faults = await get_campaign(w, campaign_id), Faults()
+    with faults:
+        await check_about(w, about)
+    with faults:
+        send = chosen_message(stored_flow(row["flow"]), step, variant)
+        channel = campaign_channel(registry, send.channel)
+        await plugin_settings(w, registry, registry.channels[channel.name].plugin)
+        shop_id, number = None, None
+        if isinstance(channel, IdentityChannel):
+            address, shop_id, number = await _platform_address(w, channel, to, about)
+        else:
+            address = await _address(w, channel, to)
+    faults.tell()
     await _check_rate(w)
     leave = unsubscribe_url(w.keyring, base_url, w.merchant_id, NOBODY, channel.name)
     made = await preview_message(

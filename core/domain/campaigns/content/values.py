@@ -7,7 +7,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from core.domain.campaigns.content.variables import FIELDS, wants
-from core.domain.customers.fields import read_fields
+from core.domain.customers.field_values import read_fields
 from core.sdk.money import from_minor
 from core.storage.database import Session
 

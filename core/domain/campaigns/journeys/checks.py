@@ -5,7 +5,8 @@ from urllib.parse import urlsplit
 
 from core.domain.campaigns.journeys.actions import find_action
 from core.domain.campaigns.journeys.events import fault_of
-from core.domain.customers.fields import MERCHANTS, check_value
+from core.domain.customers.field_values import check_value
+from core.domain.customers.fields import MERCHANTS
 from core.domain.customers.tags import check_tags
 from core.domain.segments.lists import check_list
 from core.domain.shops.plugins import read_settings

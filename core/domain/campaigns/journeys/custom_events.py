@@ -5,7 +5,7 @@ from typing import Any
 
 import orjson
 
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import Faults, InvalidInput, NotFound
 from core.sdk.events import CUSTOM_PREFIX, CUSTOM_TYPE, CustomEvent
 from core.storage.database import Work
 
@@ -24,15 +24,16 @@ async def record_event(
     """Record an event about a customer, and its order if it is about one.
 
     `data` are text, numbers and yes or no by name, which a journey's trigger can ask for; it holds
-    no contact data. Raises InvalidInput, NotFound.
+    no contact data. Raises InvalidInput, NotFound, Several.
     """
+    faults = Faults()
     if not TYPE.fullmatch(event_type):
-        raise InvalidInput(
-            'a type is "custom." and small letters, digits, _ and dots, up to 60',
-            ("input", "type"),
-        )
-    _check_data(data)
-    await _check_subject(w, customer_id, order_id)
+        faults.wrong('a type is "custom." and small letters, digits, _ and dots, up to 60', "type")
+    with faults:
+        _check_data(data)
+    with faults:
+        await _check_subject(w, customer_id, order_id)
+    faults.tell()
     w.emit(CustomEvent(event_type, customer_id, order_id, dict(data)))
 
 
@@ -49,14 +50,16 @@ def _check_data(data: Any) -> None:
 
 
 async def _check_subject(w: Work, customer_id: int, order_id: int | None) -> None:
+    faults = Faults()
     # held, as a merge holds them, so that nobody is named who goes
     if not await w.sql.fetchval(
         "SELECT id FROM customers WHERE merchant_id = $1 AND id = $2 FOR KEY SHARE",
         w.merchant_id, customer_id,
     ):  # fmt: skip
-        raise NotFound(f"there is no customer {customer_id}", ("input", "customerId"))
+        faults.add(NotFound("there is no customer with this id", ("input", "customerId")))
     if order_id is not None and not await w.sql.fetchval(
         """SELECT id FROM orders WHERE merchant_id = $1 AND id = $2 AND customer_id = $3""",
         w.merchant_id, order_id, customer_id,
     ):  # fmt: skip
-        raise NotFound(f"the customer has no order {order_id}", ("input", "orderId"))
+        faults.add(NotFound("the customer has no such order", ("input", "orderId")))
+    faults.tell()

@@ -14,7 +14,8 @@ from core.domain.campaigns.journeys.running import Journey
 from core.domain.campaigns.journeys.travellers import Traveller
 from core.domain.campaigns.journeys.waits import wait_ends
 from core.domain.campaigns.planning import Message, Recipients, plan_messages
-from core.domain.customers.fields import MERCHANTS, set_fields_of_many
+from core.domain.customers.field_values import set_fields_of_many
+from core.domain.customers.fields import MERCHANTS
 from core.domain.customers.tags import tag_customers, untag_customers
 from core.domain.lifecycle.calendar import ALL_SHOPS, calendar_of
 from core.domain.segments.lists import add_to_list, remove_from_list

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from core.domain.campaigns.policy.places import ALL_CHANNELS, ALL_SHOPS, check_place
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import Faults, NotFound
 from core.sdk.facets import Query
 from core.storage.database import Work
 from core.storage.versions import next_version, place
@@ -37,12 +37,15 @@ async def set_cap(w: Work, registry: Registry, cap: Cap, if_version: int | None 
 
     Raises InvalidInput, Several, Conflict.
     """
+    faults = Faults()
     for value, low, high, name in (
         (cap.hours, 1, MAX_HOURS, "hours"), (cap.messages, 0, MAX_MESSAGES, "messages"),
     ):  # fmt: skip
         if not low <= value <= high:
-            raise InvalidInput(f"{name} are from {low} to {high}", ("input", name))
-    await check_place(w, registry, cap.shop_id, cap.channel)
+            faults.wrong(f"{name} are from {low} to {high}", name)
+    with faults:
+        await check_place(w, registry, cap.shop_id, cap.channel)
+    faults.tell()
     await next_version(w, CAP, place(cap.shop_id, cap.channel, cap.hours), if_version)
     cap_id: int = await w.sql.fetchval(
         """INSERT INTO sending_caps (merchant_id, shop_id, channel, hours, messages, updated_at)

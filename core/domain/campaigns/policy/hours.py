@@ -12,7 +12,7 @@ from core.domain.campaigns.policy.resting import wake_runs
 from core.domain.campaigns.policy.windows import Rules, Span, never_open
 from core.domain.shops.merchants import check_name
 from core.registry import Registry
-from core.sdk.errors import InvalidInput, NotFound
+from core.sdk.errors import Faults, NotFound
 from core.storage.database import Work
 from core.storage.versions import next_version, place
 
@@ -47,12 +47,15 @@ async def set_hours(
     They replace what was set for the shop and channel; without any there is no rule, and None is
     returned, else the row's id. Raises InvalidInput, Several, Conflict.
     """
-    await check_place(w, registry, shop_id, channel)
+    faults = Faults()
+    with faults:
+        await check_place(w, registry, shop_id, channel)
     for spans, name in ((open_, "open"), (quiet, "quiet")):
         if len(spans) > MAX_SPANS:
-            raise InvalidInput(f"there can be {MAX_SPANS} spans at most", ("input", name))
+            faults.wrong(f"there can be {MAX_SPANS} spans at most", name)
     if never_open(Rules(open=(tuple(open_),) if open_ else (), quiet=tuple(quiet))):
-        raise InvalidInput("this leaves no time at all for messages", ("input", "quiet"))
+        faults.wrong("this leaves no time at all for messages", "quiet")
+    faults.tell()
     is_set = bool(open_ or quiet)
     await next_version(w, HOURS, place(shop_id, channel), if_version, is_set=is_set)
     await wake_runs(w)
@@ -90,25 +93,30 @@ async def set_holidays(
 
     Raises InvalidInput, Several.
     """
-    await check_place(w, registry, shop_id)
+    faults = Faults()
+    with faults:
+        await check_place(w, registry, shop_id)
+    with faults:
+        name = check_name(name)
     if not 1 <= len(set(days)) <= MAX_DAYS:
-        raise InvalidInput(f"one call takes 1 to {MAX_DAYS} days", ("input", "days"))
+        faults.wrong(f"one call takes 1 to {MAX_DAYS} days", "days")
     if service and kind != DayKind.QUIET:
-        raise InvalidInput("only quiet days keep service messages back", ("input", "service"))
+        faults.wrong("only quiet days keep service messages back", "service")
     usual = [day for day in days if day.isoweekday() <= 5]
     if usual and kind == DayKind.WORKING:
-        raise InvalidInput(
+        faults.wrong(
             f"{usual[0]} is no Saturday or Sunday: other days are working days anyway; "
             "sendingHolidayDelete makes a holiday a usual day again",
-            ("input", "days"),
+            "days",
         )
+    faults.tell()
     await w.sql.execute(
         """INSERT INTO sending_holidays (merchant_id, shop_id, day, name, service, updated_at, kind)
            SELECT $1, $2, day, $4, $5, $6, $7 FROM unnest($3::date[]) AS day
            ON CONFLICT (merchant_id, shop_id, day)
            DO UPDATE SET name = EXCLUDED.name, service = EXCLUDED.service, kind = EXCLUDED.kind,
                          updated_at = EXCLUDED.updated_at""",
-        w.merchant_id, shop_id, sorted(set(days)), check_name(name), service, w.now, kind,
+        w.merchant_id, shop_id, sorted(set(days)), name, service, w.now, kind,
     )  # fmt: skip
     await wake_runs(w)
     w.audit("sending_holidays.set", {"shop_id": shop_id, "days": len(set(days))})

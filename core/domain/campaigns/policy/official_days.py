@@ -7,7 +7,7 @@ from core.domain.campaigns.policy.hours import DayKind
 from core.domain.campaigns.policy.places import check_place
 from core.domain.campaigns.policy.resting import wake_runs
 from core.registry import Registry
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults
 from core.storage.database import Work
 
 
@@ -33,17 +33,20 @@ async def add_official_days(
 
     Days that are in the calendar already stay what they are. Raises InvalidInput, Several.
     """
-    await check_place(w, registry, shop_id)
+    faults = Faults()
+    with faults:
+        await check_place(w, registry, shop_id)
     if kind == DayKind.WORKING:
-        raise InvalidInput("holidays are quiet or off", ("input", "kind"))
+        faults.wrong("holidays are quiet or off", "kind")
     off, working = chinese_days(year)
     if not off:
-        raise InvalidInput(
+        faults.wrong(
             f"the official days of {year} are not known here: those of a year are published in the "
             "November before, and come with the next version; until then name them with "
             "sendingHolidaysSet",
-            ("input", "year"),
+            "year",
         )
+    faults.tell()
     days = {**off, **working}
     await w.sql.execute(
         """INSERT INTO sending_holidays (merchant_id, shop_id, day, name, kind, updated_at)

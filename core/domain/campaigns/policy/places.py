@@ -1,8 +1,8 @@
 """What a rule of the sending policy is about: a shop or all, a channel or all."""
 
-from core.domain.shops.shops import shop_exists
+from core.domain.shops.shops import need_shop
 from core.registry import Registry
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several
+from core.sdk.errors import Faults
 from core.storage.database import Work
 
 ALL_SHOPS = 0
@@ -12,15 +12,11 @@ ALL_CHANNELS = "*"
 async def check_place(
     w: Work, registry: Registry, shop_id: int = ALL_SHOPS, channel: str = ALL_CHANNELS
 ) -> None:
-    """Raises Several of NotFound and InvalidInput for a shop or channel that is not there."""
-    errors: list[HuikeError] = []
-    if shop_id != ALL_SHOPS and not await shop_exists(w, shop_id):
-        errors.append(NotFound(f"there is no shop {shop_id}", ("input", "shopId")))
+    """Raises NotFound, InvalidInput or both for a shop or channel that is not there."""
+    faults = Faults()
+    with faults:
+        await need_shop(w, shop_id or None)
     if channel != ALL_CHANNELS and channel not in registry.channels:
         known = ", ".join(sorted(registry.channels)) or "none"
-        errors.append(
-            InvalidInput(f"there is no channel {channel!r}; there are {known}",
-                         ("input", "channel"))
-        )  # fmt: skip
-    if errors:
-        raise Several(errors)
+        faults.wrong(f"there is no channel {channel[:100]!r}; there are {known}", "channel")
+    faults.tell()

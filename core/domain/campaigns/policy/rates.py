@@ -10,7 +10,7 @@ from datetime import datetime
 from core.domain.campaigns.policy.places import check_place
 from core.domain.campaigns.policy.resting import wake_runs
 from core.registry import Registry
-from core.sdk.errors import InvalidInput
+from core.sdk.errors import Faults
 from core.storage.buckets import CLOCK_WENT_BACK, Bucket
 from core.storage.database import Work
 from core.storage.versions import next_version
@@ -45,14 +45,16 @@ async def set_rate(
 
     Returns the row's id, None without one. Raises InvalidInput, Several, Conflict.
     """
-    await check_place(w, registry, channel=channel)
+    faults = Faults()
+    with faults:
+        await check_place(w, registry, channel=channel)
     if messages is not None and not 1 <= messages <= MAX_MESSAGES:
-        raise InvalidInput(
-            f"a rate is from 1 to {MAX_MESSAGES} messages; pause campaigns to send none",
-            ("input", "messages"),
+        faults.wrong(
+            f"a rate is from 1 to {MAX_MESSAGES} messages; pause campaigns to send none", "messages"
         )
     if seconds not in (SECOND, MINUTE):
-        raise InvalidInput("a rate is for a second or a minute", ("input", "per"))
+        faults.wrong("a rate is for a second or a minute", "per")
+    faults.tell()
     await next_version(w, RATE, channel, if_version, is_set=messages is not None)
     await wake_runs(w)
     w.audit("sending_rate.set", {"channel": channel, "messages": messages, "seconds": seconds})

@@ -11,8 +11,9 @@ from core.domain.campaigns.campaigns import create_flow_campaign
 from core.domain.campaigns.control import check_channel, start_campaign
 from core.domain.campaigns.flows import campaign_channel
 from core.domain.segments.segments import create_segment
+from core.domain.shops.merchants import check_name
 from core.registry import Registry
-from core.sdk.errors import AlreadyExists, InvalidInput, NotFound, Several
+from core.sdk.errors import AlreadyExists, Faults, InvalidInput, NotFound, Several
 from core.sdk.facets import Language
 from core.sdk.flows import Flow
 from core.sdk.recipes import Asked, NewCampaign, NewSegment, Parameters, Recipe
@@ -31,7 +32,9 @@ def find_recipe(registry: Registry, name: str) -> Recipe:
 
 
 def read_parameters(recipe: Recipe, given: Any) -> Parameters:
-    """A recipe's parameters from JSON values. Raises Several of InvalidInput."""
+    """A recipe's parameters from JSON values. Raises InvalidInput, Several of InvalidInput."""
+    if not isinstance(given, Mapping):
+        raise InvalidInput("parameters are an object", PARAMETERS)
     try:
         return recipe.parameters.model_validate(given)
     except ValidationError as error:
@@ -72,10 +75,17 @@ async def switch_on(
     Segments with the same rule are taken as they are. Raises NotFound, InvalidInput, Several,
     PluginDisabled, and AlreadyExists when the recipe is on for the shop and channel already.
     """
-    recipe = find_recipe(registry, name)
-    parameters = read_parameters(recipe, given)
-    made = campaigns_of(registry, recipe, parameters, language, shop_id)
-    shop = await _shop_name(w, shop_id)
+    faults = Faults()
+    with faults:
+        recipe = find_recipe(registry, name)
+        parameters = read_parameters(recipe, given)
+        made = campaigns_of(registry, recipe, parameters, language, shop_id)
+    with faults:
+        shop = await _shop_name(w, shop_id)
+    if title is not None:
+        with faults:
+            title = check_name(title)
+    faults.tell()
     await _check_new(w, recipe, parameters, shop_id)
     if start and recipe.sends:
         await check_channel(w, registry, parameters.channel)
@@ -126,7 +136,7 @@ async def _shop_name(w: Work, shop_id: int | None) -> str:
         w.merchant_id, number,
     )  # fmt: skip
     if name is None:
-        raise NotFound(f"there is no shop {shop_id}", ("input", "shop"))
+        raise NotFound("there is no shop with this id", ("input", "shopId"))
     return "" if shop_id is None else name
 
 

@@ -6,7 +6,8 @@ from decimal import Decimal
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
-from core.domain.customers.fields import INDEXED, MAX_DECIMAL
+from core.domain.customers.field_values import MAX_DECIMAL
+from core.domain.customers.fields import INDEXED
 from core.domain.segments.facets.choices import check_choices
 from core.domain.segments.facets.dates import check_next_days, comes_round, say_next_days
 from core.sdk.facets import Facet, Fault, Query, Say, Text, midnight

@@ -16,7 +16,7 @@ from core.domain.shops.staff.sessions import Client, end_sessions
 from core.domain.shops.tokens import hash_secret, read_token
 from core.registry import Registry
 from core.sdk.contacts import normalise_email
-from core.sdk.errors import AlreadyExists, HuikeError, InvalidInput, NotFound
+from core.sdk.errors import AlreadyExists, Faults, HuikeError, InvalidInput, NotFound
 from core.sdk.versions import check_version
 from core.storage.database import Database, Session, Work
 from core.storage.keyring import Keyring
@@ -64,7 +64,7 @@ async def staff_row(session: Session, staff_id: int) -> asyncpg.Record:
         "SELECT * FROM staff WHERE merchant_id = $1 AND id = $2", session.merchant_id, staff_id
     )
     if row is None:
-        raise NotFound(f"there is no staff {staff_id}", ("id",))
+        raise NotFound("there is no staff with this id", ("id",))
     return row
 
 
@@ -92,10 +92,16 @@ async def invite(
 ) -> tuple[int, str]:
     """Add an account; returns its id and the token of its link, which cannot be shown again.
 
-    The caller needs all that the role may. Raises AlreadyExists, InvalidInput, NotFound.
+    The caller needs all that the role may. Raises AlreadyExists, InvalidInput, NotFound, Several.
     """
-    email, name = check_email(email), check_name(name)
-    _need_all(need, await find_role(w, registry, role))
+    faults = Faults()
+    with faults:
+        email = check_email(email)
+    with faults:
+        name = check_name(name)
+    with faults:
+        _need_all(need, await find_role(w, registry, role))
+    faults.tell()
     staff_id = await add_staff(w, name, email, role)
     if staff_id is None:
         raise AlreadyExists("somebody has this email address already", ("input", "email"))
@@ -120,17 +126,22 @@ async def add_staff(w: Work, name: str, email: str, role: str) -> int | None:
 async def accept_invite(db: Database, token: str, password: str, client: Client) -> int:
     """Set the first password, or the one after a reset; the link is used up by that.
 
-    Returns the id of the account. Raises InviteInvalid, InvalidInput, LoginPaused.
+    Returns the id of the account. Raises InviteInvalid, InvalidInput, Several, LoginPaused.
     """
-    subjects = address_subject(db.keyring, client.address)
+    subjects, faults, email = address_subject(db.keyring, client.address), Faults(), ""
     await count_try(db, subjects)
-    found = read_token(token, INVITE, 1)
-    if found is None:
-        raise InviteInvalid("this is no token of an invitation", ("input", "token"))
-    merchant_id, staff_id, (secret,) = found
-    async with db.read(merchant_id) as session:
-        row = await _invited(session, staff_id, secret)
-    stored = await hash_password(check_password(password, email_of(db.keyring, row)))
+    with faults:
+        found = read_token(token, INVITE, 1)
+        if found is None:
+            raise InviteInvalid("this is no token of an invitation", ("input", "token"))
+        merchant_id, staff_id, (secret,) = found
+        async with db.read(merchant_id) as session:
+            row = await _invited(session, staff_id, secret)
+        email = email_of(db.keyring, row)
+    with faults:
+        password = check_password(password, email)
+    faults.tell()
+    stored = await hash_password(password)
     async with db.work(merchant_id, f"staff:{staff_id}") as w:
         await _invited(w, staff_id, secret, "FOR UPDATE")
         await w.sql.execute(
@@ -150,19 +161,24 @@ async def update_staff(
     """Change `name`, `role` or `disabled`, at once also for those who are logged in.
 
     The caller needs all that the person may, before and after. Raises NotFound, InvalidInput,
-    LastOwner, and Conflict for an account of another version than `if_version`.
+    Several, LastOwner, and Conflict for an account of another version than `if_version`.
     """
     row, owners = await _locked(w, registry, staff_id, need)
     check_version(row["version"], if_version)
     role, disabled = row["role"], row["disabled_at"] is not None
+    name, faults = row["name"], Faults()
+    if "name" in changes:
+        with faults:
+            name = check_name(changes["name"])
     if "role" in changes:
-        _need_all(need, await find_role(w, registry, changes["role"]))
+        with faults:
+            _need_all(need, await find_role(w, registry, changes["role"]))
         role = changes["role"]
+    faults.tell()
     if "disabled" in changes:
         disabled = changes["disabled"]
     if staff_id in owners and (role != OWNER or disabled) and len(owners) == 1:
         raise LastOwner("this is the last owner who can log in", ("id",))
-    name = check_name(changes["name"]) if "name" in changes else row["name"]
     await w.sql.execute(
         """UPDATE staff SET name = $3, role = $4, version = version + 1,
                disabled_at = CASE WHEN $5 THEN COALESCE(disabled_at, $6::timestamptz) END
@@ -211,7 +227,7 @@ async def _locked(
     )  # fmt: skip
     row = next((one for one in rows if one["id"] == staff_id), None)
     if row is None:
-        raise NotFound(f"there is no staff {staff_id}", ("id",))
+        raise NotFound("there is no staff with this id", ("id",))
     present = role_of(registry, row["role"], row if row["permissions"] is not None else None)
     if present is not None:
         _need_all(need, present)

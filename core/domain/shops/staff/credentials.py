@@ -19,7 +19,7 @@ from core.domain.shops.staff.totp import (
     recovery_hash,
     step_of,
 )
-from core.sdk.errors import WrongState
+from core.sdk.errors import Faults, WrongState
 from core.storage.database import Database, Work
 
 PASSWORD = ("input", "password")
@@ -38,10 +38,15 @@ async def change_password(
 ) -> int:
     """Set another password; returns how many other sessions ended by that.
 
-    Raises LoginRefused for a wrong old one, InvalidInput, LoginPaused.
+    Raises LoginRefused for a wrong old one, InvalidInput, Several, LoginPaused.
     """
-    row = await _proven(db, merchant_id, staff_id, old, ("input", "oldPassword"))
-    text = check_password(new, email_of(db.keyring, row), ("input", "newPassword"))
+    faults, email = Faults(), ""
+    with faults:
+        row = await _proven(db, merchant_id, staff_id, old, ("input", "oldPassword"))
+        email = email_of(db.keyring, row)
+    with faults:
+        text = check_password(new, email, ("input", "newPassword"))
+    faults.tell()
     stored = await hash_password(text)
     async with _work(db, merchant_id, staff_id) as w:
         await _unchanged(w, row)

@@ -10,7 +10,7 @@ from core.domain.shops.roles import OWNER, find_role
 from core.domain.shops.staff.accounts import LastOwner, Need
 from core.registry import Registry
 from core.sdk.contacts import normalise_email
-from core.sdk.errors import InvalidInput, NotFound, Several
+from core.sdk.errors import Faults, NotFound
 from core.storage.database import Session, Work
 from core.storage.versions import next_version
 
@@ -64,13 +64,15 @@ async def set_provider(
     Raises Several(InvalidInput), NotFound, Conflict. `keep_secret` keeps what is stored, unless
     issuer or client are others.
     """
-    faults = _faults(given)
-    if faults:
-        raise Several(faults)
-    if given.default_role is not None:
-        role = await find_role(w, registry, given.default_role, ("input", "defaultRole"))
-        for permission in sorted(role.permissions):
-            need(permission)
+    faults = Faults()
+    with faults:
+        _check(given)
+    with faults:
+        if given.default_role is not None:
+            role = await find_role(w, registry, given.default_role, ("input", "defaultRole"))
+            for permission in sorted(role.permissions):
+                need(permission)
+    faults.tell()
     await next_version(w, PROVIDER, "", if_version)
     secret = given.secret
     stored = await provider_of(w)
@@ -146,24 +148,22 @@ def _same(stored: Provider, given: Provider) -> bool:
     return (stored.issuer, stored.client_id) == (given.issuer, given.client_id)
 
 
-def _faults(given: Provider) -> list[InvalidInput]:
-    faults = []
+def _check(given: Provider) -> None:
+    faults = Faults()
     if not is_safe(given.issuer) or urlsplit(given.issuer).query:
-        faults.append(InvalidInput("an issuer is an https URL", ("input", "issuer")))
+        faults.wrong("an issuer is an https URL", "issuer")
     if not 1 <= len(given.client_id) <= 200 or not given.client_id.isprintable():
-        faults.append(InvalidInput("a client id has 1 to 200 characters", ("input", "clientId")))
+        faults.wrong("a client id has 1 to 200 characters", "clientId")
     if not 1 <= len(given.redirect_uris) <= LIMIT or not all(map(is_safe, given.redirect_uris)):
-        faults.append(
-            InvalidInput(f"give 1 to {LIMIT} https URLs to return to", ("input", "redirectUris"))
-        )
+        faults.wrong(f"give 1 to {LIMIT} https URLs to return to", "redirectUris")
     wrong = [domain for domain in given.domains if normalise_email(f"a@{domain}") is None]
     if wrong or len(given.domains) > LIMIT:
-        faults.append(InvalidInput("write a domain as example.com", ("input", "domains")))
+        faults.wrong("write a domain as example.com", "domains")
     if given.domains and given.default_role is None:
-        faults.append(InvalidInput("domains need a role for new staff", ("input", "defaultRole")))
+        faults.wrong("domains need a role for new staff", "defaultRole")
     if given.default_role == OWNER:
-        faults.append(InvalidInput("nobody becomes owner by himself", ("input", "defaultRole")))
-    return faults
+        faults.wrong("nobody becomes owner by himself", "defaultRole")
+    faults.tell()
 
 
 def _place(merchant_id: int) -> str:

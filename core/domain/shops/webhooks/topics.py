@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
-from core.sdk.errors import HuikeError, InvalidInput, Several
+from core.sdk.errors import Faults, InvalidInput
 from core.sdk.events import CUSTOM_PREFIX, CUSTOM_TYPE, event_types
 from core.sdk.ids import join_id
 from core.sdk.naming import camel
@@ -37,42 +37,48 @@ def is_own(topic: str) -> bool:
 
 def fields_of(topics: Sequence[str]) -> tuple[set[str], set[str]] | None:
     """The fields that all these topics have, and those that any has; None where nobody knows."""
-    if any(is_own(topic) for topic in topics):
+    if not topics or any(is_own(topic) for topic in topics):
         return None
     known = known_topics()
     found = [set(known[topic]) for topic in topics]
     return set.intersection(*found), set.union(*found)
 
 
-def check_topics(topics: Sequence[str], where: Mapping[str, Any]) -> list[str]:
-    """The topics, sorted and without repetition. Raises Several(InvalidInput).
-
-    `where` is a filter: values by field, each of them one or a list of which one has to be there.
-    """
-    known, path, faults = known_topics(), ("input", "topics"), list[HuikeError]()
+def check_topics(topics: Sequence[str]) -> list[str]:
+    """The topics, sorted and without repetition. Raises InvalidInput, Several."""
+    known, faults = known_topics(), Faults()
     wanted = sorted(set(topics))
     if not 1 <= len(wanted) <= MAX_TOPICS:
-        faults.append(InvalidInput(f"give 1 to {MAX_TOPICS} topics", path))
+        faults.wrong(f"give 1 to {MAX_TOPICS} topics", "topics")
     for topic in wanted:
         if topic not in known and not CUSTOM_TYPE.fullmatch(topic):
-            faults.append(InvalidInput(
+            faults.wrong(
                 f"there is no topic {topic[:100]!r}: `webhookTopics` lists them, and those of your "
-                f"own begin with {CUSTOM_PREFIX!r}", path,
-            ))  # fmt: skip
-    if faults:
-        raise Several(faults)
-    there, path = fields_of(wanted), ("input", "filter")
+                f"own begin with {CUSTOM_PREFIX!r}", "topics",
+            )  # fmt: skip
+    faults.tell()
+    return wanted
+
+
+def check_filter(where: Mapping[str, Any], topics: Sequence[str] | None) -> None:
+    """Check a filter: values by field, each of them one or a list of which one has to be there.
+
+    The fields are those that all topics have; None are topics that are wrong themselves. Raises
+    InvalidInput, Several.
+    """
+    if not isinstance(where, Mapping):
+        raise InvalidInput("a filter is an object with values by field", ("input", "filter"))
+    faults, there = Faults(), fields_of(topics or ())
     for name, value in where.items():
         values = value if isinstance(value, list) else [value]
         if there is not None and name not in there[0]:
             has = ", ".join(sorted(there[0])) or "there is none"
-            message = f"{name[:100]!r} is none of the fields that all topics have: {has}"
-            faults.append(InvalidInput(message, path))
+            faults.wrong(
+                f"{name[:100]!r} is none of the fields that all topics have: {has}", "filter"
+            )
         elif not values or not all(isinstance(one, str | int | None) for one in values):
-            faults.append(InvalidInput(f"{name[:100]!r} needs a value, or a list of some", path))
-    if faults:
-        raise Several(faults)
-    return wanted
+            faults.wrong(f"{name[:100]!r} needs a value, or a list of some", "filter")
+    faults.tell()
 
 
 def shown(topic: str, payload: Mapping[str, Any]) -> dict[str, Any]:

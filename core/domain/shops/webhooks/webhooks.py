@@ -1,7 +1,7 @@
 """A merchant's webhooks: which server is told of what, and with which body."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from ipaddress import ip_address
 from typing import Any
@@ -14,17 +14,15 @@ from core.domain.shops.merchants import check_name
 from core.domain.shops.permissions import check_permissions
 from core.domain.shops.staff.oidc_provider import is_safe
 from core.domain.shops.webhooks.signing import new_secret, place, secrets_of
-from core.domain.shops.webhooks.topics import check_topics
+from core.domain.shops.webhooks.topics import check_filter, check_topics
 from core.registry import Registry
 from core.sdk import outbound
 from core.sdk.errors import (
     AlreadyExists,
-    HuikeError,
+    Faults,
     InvalidInput,
     NotFound,
-    Several,
     WrongState,
-    noted,
 )
 from core.sdk.versions import check_version
 from core.storage.database import Session, Work
@@ -70,7 +68,7 @@ async def create_webhook(
     """Make a webhook; returns its id and its secret.
 
     The caller needs its permissions: nobody has sent what they may not see. Raises InvalidInput,
-    Several, AlreadyExists, WrongState beyond LIMIT.
+    AlreadyExists, WrongState beyond LIMIT.
     """
     checked = _checked(registry, given, need, check)
     # one after the other, so that the limit holds
@@ -218,27 +216,27 @@ def check_url(url: str) -> None:
 
 def _checked(registry: Registry, given: Settings, need: Need, check: Check) -> Settings:
     """The settings as they are stored. Raises Several of all that is wrong with them."""
-    faults = list[HuikeError]()
-    with noted(faults):
-        check_name(given.name)
-    with noted(faults):
+    faults = Faults()
+    with faults:
+        name = check_name(given.name)
+    with faults:
         check_url(given.url)
-    topics, permissions = list[str](), list[str]()
-    with noted(faults):
-        topics = check_topics(given.topics, given.filter)
-    with noted(faults):
+    topics: list[str] | None = None
+    with faults:
+        topics = check_topics(given.topics)
+    with faults:
+        check_filter(given.filter, topics)
+    permissions = list[str]()
+    with faults:
         permissions = check_permissions(registry, given.permissions) if given.permissions else []
         for permission in permissions:
             need(permission)
         if given.document is not None and not permissions:
             raise InvalidInput("a document needs permissions to run with", ("input", "permissions"))
-    if faults:
-        raise Several(faults)
-    checked = Settings(
-        check_name(given.name), given.url, topics, given.filter, given.document, permissions
-    )
-    check(checked)
-    return checked
+    with faults:
+        check(replace(given, topics=topics or [], permissions=permissions))
+    faults.tell()
+    return Settings(name, given.url, topics or [], given.filter, given.document, permissions)
 
 
 async def _store(w: Work, given: Settings, statement: str, pk: int, *more: Any) -> None:
