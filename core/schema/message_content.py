@@ -11,6 +11,7 @@ from core.domain.campaigns.content.trial import OPERATION, prepare_trial, send_t
 from core.domain.campaigns.flows import stored_flow
 from core.domain.campaigns.preview import About, chosen_message, preview_message
 from core.domain.customers.masking import NAME, mask_name
+from core.domain.shops.shops import need_shop
 from core.schema.campaign_parts import (
     ContentPart,
     ContentPartInput,
@@ -29,6 +30,7 @@ from core.sdk.errors import HuikeError, InvalidInput, Several
 from core.sdk.flows import Send, Variant
 
 MAX_SAMPLE = 200
+OF_SHOP = ("message", "shopId")
 
 
 @strawberry.input(description="A text that need not be part of a campaign yet.")
@@ -139,7 +141,7 @@ def _given(message: MessageInput) -> tuple[Send, int | None]:
         variants=[Variant(content=content)],
     )  # fmt: skip
     shop = message.shop_id
-    return send, need_id("Shop", shop, ("input", "shopId")) if shop else None
+    return send, need_id("Shop", shop, OF_SHOP) if shop else None
 
 
 async def _shown(
@@ -147,6 +149,7 @@ async def _shown(
 ) -> MessagePreview:
     context, clear = info.context, info.context.may(NAME.permission)
     async with context.read() as session:
+        await need_shop(session, shop_id, OF_SHOP)
         found = await preview_message(
             session, context.installation.registry, send, variant, shop_id, about,
             str if clear else mask_name,
@@ -208,6 +211,7 @@ class MessageContentQueries:
                 raise InvalidInput(f"sample must be from 1 to {MAX_SAMPLE}", ("sample",))
             send, shop_id = _given(message)
             async with info.context.read() as session:
+                await need_shop(session, shop_id, OF_SHOP)
                 found = await measure_message(
                     session, installation.registry, send, 0, shop_id,
                     installation.settings.base_url, sample,

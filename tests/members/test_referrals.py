@@ -172,7 +172,7 @@ async def test_rewards_cost_nothing_and_go_back_unless_they_were_handed_out(merc
     registry = merchant.installation.registry
     async with merchant.work() as w:
         await set_programme(w, "Club", "CNY", {})
-        with pytest.raises(NotFound, match="no such reward"):
+        with pytest.raises(NotFound, match="there is no reward"):
             await set_programme(w, "Club", "CNY", rules(referrer_reward_id=1))
         for more in ({"shop_ids": [10**9]}, {"tier_ids": [10**9]}):
             doubled = {"points": {"multipliers": [{"key": "a", "percent": 200, **more}]}}

@@ -12,7 +12,7 @@ from core.domain.customers.customers import (
 )
 from core.domain.customers.merge_consent import fold
 from core.domain.orders.merging import merge_customers, unmerge_customers
-from core.sdk import InvalidInput, NotFound, WrongState
+from core.sdk import InvalidInput, NotFound, Several, WrongState
 from tests.merge_kit import (
     add_delivery,
     add_note,
@@ -235,7 +235,7 @@ async def test_changes_to_a_merged_customer_say_into_whom(merchant):
         await merge(merchant, one, one)
     with pytest.raises(NotFound):
         await merge(merchant, one, 10**9)
-    with pytest.raises(InvalidInput):
+    with pytest.raises(Several, match=r"a reason has.*was merged into"):
         await merge(merchant, one, other, " ")
     with pytest.raises(NotFound):
         await unmerge(merchant, 10**9)

@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -47,6 +47,7 @@ from core.domain.orders.merging import merge_customers
 from core.domain.segments.lists import add_to_list
 from core.domain.segments.segments import create_kept_segment, create_segment
 from core.domain.segments.traits import start_traits
+from core.domain.shops.known_tokens import KnownTokens
 from core.domain.shops.plugins import _store
 from core.domain.shops.setup import set_up_merchant
 from core.domain.shops.staff.accounts import add_staff, invite
@@ -57,6 +58,8 @@ from core.domain.shops.webhooks.webhooks import Settings as WebhookSettings
 from core.domain.shops.webhooks.webhooks import create_webhook
 from core.protocol import Protocol
 from core.schema import budget
+from core.schema.build import build_schema
+from core.schema.context import Context
 from core.schema.scalars import global_id
 from core.sdk import Reply
 from core.storage import connections, jobs
@@ -472,3 +475,12 @@ def budgets(monkeypatch):
 def stranger(worlds):
     """Another merchant, with objects of its own, which nobody may change."""
     return worlds[1]
+
+
+async def ask_of(world, registry, query, **variables):
+    """What the schema of other plugins answers to the world's token."""
+    installation = replace(world.merchant.installation, registry=registry)
+    tokens = KnownTokens(installation.db, installation.signals)
+    context = Context(installation, await tokens.authenticate(world.token), "r1")
+    schema = build_schema(registry)
+    return await schema.execute(query, variable_values=variables, context_value=context)

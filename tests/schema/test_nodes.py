@@ -15,7 +15,7 @@ from core.schema.scalars import Node, global_id
 from core.sdk import NodeType, SchemaField
 from core.storage import connections
 from core.testing import NodeFault, check_nodes
-from tests.schema.test_rules import ask
+from tests.schema.conftest import ask_of
 
 
 def test_whatever_has_an_id_is_a_node_and_is_found(installation):
@@ -176,7 +176,7 @@ LAMPS = "query ($ids: [ID!]!) { nodes(ids: $ids) { id ... on Lamp { colour } } }
 
 async def test_a_plugin_registers_a_type(installation, world):
     ids = [global_id("Lamp", 1), global_id("Lamp", 11), world.ids["Shop"]]
-    answer = await ask(world, with_type(installation.registry), LAMPS, ids=ids)
+    answer = await ask_of(world, with_type(installation.registry), LAMPS, ids=ids)
     assert answer.errors is None
     assert answer.data["nodes"] == [{"id": ids[0], "colour": "red"}, None, {"id": ids[2]}]
 
@@ -184,7 +184,7 @@ async def test_a_plugin_registers_a_type(installation, world):
 async def test_a_broken_plugin_blanks_its_own_objects(installation, world):
     registry = with_type(installation.registry, load=broken)
     ids = [world.ids["Shop"], global_id("Lamp", 1)]
-    answer = await ask(world, registry, LAMPS, ids=ids)
+    answer = await ask_of(world, registry, LAMPS, ids=ids)
     assert answer.data["nodes"] == [{"id": ids[0]}, None]
     (error,) = answer.errors
     assert error.path == ["nodes", 1]
@@ -196,7 +196,7 @@ async def test_objects_of_a_plugin_that_is_off_are_not_shown(installation, world
     async with world.merchant.work() as w:
         await disable_plugin(w, installation.registry, "taobao")
     ids = [global_id("Lamp", 1)]
-    answer = await ask(world, with_type(installation.registry), LAMPS, ids=ids)
+    answer = await ask_of(world, with_type(installation.registry), LAMPS, ids=ids)
     assert answer.data["nodes"] == [None]
     assert "not switched on" in answer.errors[0].message
 
@@ -225,7 +225,7 @@ async def bulb(self, info: Info) -> Bulb | None:
 
 
 def test_a_type_that_a_plugin_forgets_is_told(installation):
-    field = SchemaField("Shop", "bulb", strawberry.field(resolver=bulb), "SHOPS_READ")
+    field = SchemaField("Shop", "bulb", strawberry.field(resolver=bulb), "SHOPS_READ", "1.0")
     fields = {**installation.registry.schema_fields, "Shop.bulb": Owned("taobao", field)}
     registry = replace(installation.registry, schema_fields=fields)
     with pytest.raises(NodeFault, match="Bulb has an id by which nobody finds it"):

@@ -1,17 +1,15 @@
 """Fields of plugins as installed packages bring them: what is refused, shown, and survived."""
 
 import textwrap
-from dataclasses import replace
 from importlib.metadata import EntryPoint
 
 import pytest
 
 from core.builtin import CorePlugin
-from core.domain.shops.known_tokens import KnownTokens
 from core.domain.shops.plugins import disable_plugin, enable_plugin
 from core.registry import GROUP, RegistryError, load
 from core.schema.build import build_schema
-from core.schema.context import Context
+from tests.schema.conftest import ask_of
 from tests.schema.test_lists import add
 
 MODULE = """
@@ -161,13 +159,10 @@ def test_what_a_field_declares_is_shown_in_its_schema_only(loaded, installation,
 
 
 async def ask(world, registry, query, enabled=True):
-    installation = replace(world.merchant.installation, registry=registry)
     if enabled:
+        installation = world.merchant.installation
         await enable_plugin(installation.db, world.merchant.id, registry, "motto", {})
-    tokens = KnownTokens(installation.db, installation.signals)
-    caller = await tokens.authenticate(world.token)
-    context = Context(installation, caller, "r1")
-    return await build_schema(registry).execute(query, context_value=context)
+    return await ask_of(world, registry, query)
 
 
 QUERY = "{ customers(first: 2) { nodes { name mottoText } } }"

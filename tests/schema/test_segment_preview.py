@@ -15,7 +15,7 @@ from core.schema.build import build_schema
 from core.schema.scalars import global_id, split_id
 from core.sdk import Facet, Text
 from core.storage import jobs
-from tests.schema.test_rules import ask
+from tests.schema.conftest import ask_of
 
 RULE = {"all": [{"province": {"anyOf": ["浙江"]}}, {"not": {"hasPhone": True}}]}
 PREVIEW = """query ($rule: SegmentRuleInput!, $sample: Int! = 5) {
@@ -375,13 +375,13 @@ async def test_a_facet_of_a_plugin_that_is_off_is_named(installation, world):
     assert "taobaoRain" in build_schema(registry).as_str()
     query = """{ segmentPreview(rule: {all: [{taobaoRain: true}]}) {
         preview { count explanation } errors { code message path } } }"""
-    on = await ask(world, registry, query)
+    on = await ask_of(world, registry, query)
     assert on.data["segmentPreview"]["preview"] == {
         "count": 3, "explanation": "lives where it rains",
     }  # fmt: skip
     async with world.merchant.work() as w:
         await disable_plugin(w, installation.registry, "taobao")
-    off = await ask(world, registry, query)
+    off = await ask_of(world, registry, query)
     assert off.data["segmentPreview"] == {
         "preview": None,
         "errors": [{

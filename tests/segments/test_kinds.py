@@ -21,7 +21,7 @@ from core.domain.segments.segments import (
     update_segment,
 )
 from core.domain.segments.snapshot import start_snapshot
-from core.sdk import InvalidInput, NotFound, WrongState
+from core.sdk import NotFound, Several, WrongState
 from tests.merge_kit import add_identity, furnish
 from tests.privacy.kit import run_job
 from tests.segments.members_kit import (
@@ -293,5 +293,5 @@ async def test_files_are_for_lists_alone(merchant):
     async with merchant.work() as w:
         with pytest.raises(WrongState):
             await start_list_import(w, segment, Options(), pieces(b"x"), "x.csv")
-        with pytest.raises(InvalidInput):
+        with pytest.raises(Several, match=r"shoe size.*dynamic"):
             await start_list_import(w, segment, Options({"shoe size": "x"}), pieces(b"x"), "x.csv")
