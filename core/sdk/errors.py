@@ -79,10 +79,6 @@ class Several(Exception):
         super().__init__("; ".join(error.message for error in errors))
         self.errors = tuple(errors)
 
-    def under(self, path: Sequence[str]) -> "Several":
-        """The same errors of a part that stands at `path`, and not at ("input", its name)."""
-        return Several([type(one)(one.message, (*path, *one.path[2:])) for one in self.errors])
-
 
 class Faults:
     """The expected errors of one input, noted so that all of them are told in one answer.

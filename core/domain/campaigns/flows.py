@@ -16,7 +16,15 @@ from core.domain.customers.fields import field_types
 from core.domain.segments.rules import read_rule
 from core.registry import Registry
 from core.sdk.channels import Channel, order_only
-from core.sdk.errors import HuikeError, InvalidInput, NotFound, Several, WrongState
+from core.sdk.errors import (
+    Faults,
+    HuikeError,
+    InvalidInput,
+    NotFound,
+    Several,
+    WrongState,
+    paths_moved,
+)
 from core.sdk.flows import (
     ChangeList,
     Flow,
@@ -112,51 +120,57 @@ async def check_flow(
 ) -> None:
     """Whether everything that the flow names is there and fits.
 
-    `simple` gives the paths that a campaign of one message has in the API. Raises Several.
+    `simple` gives the paths that a campaign of one message has in the API. Raises Several, or a
+    single error as it is.
     """
-    errors: list[HuikeError] = []
+    noted = Faults()
     for segment_id, path in _segments(flow):
         if not await _segment_exists(session, segment_id):
-            error = NotFound(
+            noted.add(NotFound(
                 "there is no segment with this id", ("input", "segmentId") if simple else path
-            )
-            errors.append(error)
+            ))  # fmt: skip
     if flow.kind == "journey" and flow.schedule and flow.schedule.local:
         path = (*FLOW, "trigger", "schedule", "local")
-        errors.append(
-            InvalidInput("a journey follows the shop's clocks, not each customer's", path)
-        )
+        noted.add(InvalidInput("a journey follows the shop's clocks, not each customer's", path))
     if isinstance(flow.trigger, OnDate):
-        errors += await _date_faults(session, flow.trigger)
+        for fault in await _date_faults(session, flow.trigger):
+            noted.add(fault)
     for number, send in flow.sends().items():
-        try:
-            channel = campaign_channel(registry, send.channel)
-        except InvalidInput as error:
-            path = error.path if simple else (*FLOW, "steps", str(number), "channel")
-            errors.append(InvalidInput(error.message, path))
-            continue
-        if order_only(channel) and "order" not in flow_about(flow):
-            errors.append(InvalidInput(
-                f"{channel.title} can only write about an order: let an event of an order, a "
-                "parcel, a refund or a review begin the campaign",
-                ("input", "channel") if simple else (*FLOW, "steps", str(number), "channel"),
-            ))  # fmt: skip
-        for place, variant in enumerate(send.variants):
-            path = (*FLOW, "steps", str(number), "variants", str(place), "content")
-            try:
-                await check_variant(session, registry, channel, variant.content, flow_about(flow))
-            except Several as several:
-                errors += (several if simple else several.under(path)).errors
-    errors += [fault async for fault in faults(session, registry, flow, FLOW)]
+        await _check_send(session, registry, flow, send, number, simple, noted)
+    async for fault in faults(session, registry, flow, FLOW):
+        noted.add(fault)
     for rule, path in _rules(flow):
-        try:
+        with noted, paths_moved(("input", "rule"), path):
             await read_rule(session, registry, rule)
-        except Several as several:
-            errors += several.under(path).errors
-        except InvalidInput as error:
-            errors.append(InvalidInput(error.message, path + error.path[2:]))
-    if errors:
-        raise Several(errors)
+    noted.tell()
+
+
+async def _check_send(
+    session: Session,
+    registry: Registry,
+    flow: Flow,
+    send: Send,
+    number: int,
+    simple: bool,
+    noted: Faults,
+) -> None:
+    step = (*FLOW, "steps", str(number))
+    at_channel = ("input", "channel") if simple else (*step, "channel")
+    channel: Channel | None = None
+    with noted, paths_moved(("input", "channel"), at_channel):
+        channel = campaign_channel(registry, send.channel)
+    if channel is None:
+        return
+    if order_only(channel) and "order" not in flow_about(flow):
+        noted.add(InvalidInput(
+            f"{channel.title} can only write about an order: let an event of an order, a parcel, "
+            "a refund or a review begin the campaign", at_channel,
+        ))  # fmt: skip
+    content = ("input", "content")
+    for place, variant in enumerate(send.variants):
+        path = content if simple else (*step, "variants", str(place), "content")
+        with noted, paths_moved(content, path):
+            await check_variant(session, registry, channel, variant.content, flow_about(flow))
 
 
 async def _date_faults(session: Session, trigger: OnDate) -> list[HuikeError]:
