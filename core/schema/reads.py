@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import GraphQLError
 
-from core.schema.errors import INTERNAL
+from core.schema.errors import INTERNAL, unexpected
 from core.storage import chain
 from core.storage.database import Database
 from core.storage.together import Together
@@ -56,8 +56,7 @@ class ReadLog:
         except Exception:
             request_id = context.request_id
             logger.exception("a read could not be audited", extra={"request_id": request_id})
-            message = f"an unexpected error; the log has it under {request_id}"
-            return GraphQLError(message, extensions={"code": INTERNAL})
+            return GraphQLError(unexpected(request_id), extensions={"code": INTERNAL})
         return None
 
     async def _append(self, key: tuple[Database, int], entries: Sequence[Said]) -> Sequence[None]:
